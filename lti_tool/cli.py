@@ -1,0 +1,513 @@
+"""The commands. Parse, call a service, print: one JSON document with --json, one clear line on stderr for a refusal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lti_tool import __version__
+from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
+from lti_tool.services import awards, catalog, doctor, platforms, public_pages, sync, work
+from lti_tool.services.issuer import ensure_issuer
+from lti_tool.services.tool import Tool, open_tool
+from lti_tool.settings import Settings, load_settings
+
+Rows = Sequence[dict[str, Any]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns 0 done, 1 refused or failed, 2 wrong usage."""
+    options = parser().parse_args(arguments)
+    try:
+        logging.basicConfig(
+            level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+        )
+        done = options.run(options)
+    except DefinitionInvalid as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return 1
+    except ToolError as error:
+        print(f"lti-tool: {' '.join(part for part in (error.sentence, error.what_to_do) if part)}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return int(done or 0)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, as contract.md names them."""
+    top = argparse.ArgumentParser(prog="lti-tool", description="Awards Open Badges inside a course, over LTI 1.3.")
+    top.add_argument("--version", action="version", version=f"lti-tool {__version__}")
+    groups = top.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = _command(groups, "demo", _demo, "tool, worker and a demo LMS in one; Ctrl-C ends all of it")
+    demo.add_argument("--port", type=int, default=8000)
+    demo.add_argument("--lms-port", type=int, default=9000)
+    demo.add_argument("--data", type=Path, help="keep everything in this folder (default: a new one, thrown away)")
+
+    serve = _command(groups, "serve", _serve, "the web application")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--workers", type=int, default=1)
+
+    worker = _command(groups, "worker", _worker, "the background worker")
+    worker.add_argument("--workers", type=int, default=2)
+    worker.add_argument("--no-periodic", action="store_true", help="leave the schedule to another worker")
+
+    db = _group(groups, "db", "the database")
+    _command(db, "upgrade", _db_upgrade, "bring the schema to this version")
+
+    _platform_commands(_group(groups, "platforms", "the LMSs this tool is registered with"))
+
+    deployments = _group(groups, "deployments", "where in an LMS the tool is deployed")
+    _listing(deployments, "list", _deployments_list, "all deployments")
+    _command(deployments, "approve", _deployments_approve, "let a deployment launch").add_argument("id", type=int)
+
+    keys = _group(groups, "keys", "the private keys")
+    _listing(keys, "list", _keys_list, "all keys, newest first")
+    _command(keys, "rotate", _keys_rotate, "make a new key; the one before is kept").add_argument(
+        "kind", choices=("lti", "credentials")
+    )
+
+    _badge_commands(_group(groups, "badges", "badge definitions"))
+
+    syncing = _listing(groups, "sync", _sync, "fetch results now, evaluate, award, sign; waits until done")
+    syncing.add_argument("--platform", type=int)
+    syncing.add_argument("--context")
+
+    award = _group(groups, "awards", "what was awarded")
+    _listing(award, "list", _awards_list, "all awards").add_argument("--context")
+    _listing(award, "show", _awards_show, "one award with its decision record").add_argument("id")
+    revoke = _command(award, "revoke", _awards_revoke, "take an award back for good")
+    revoke.add_argument("id")
+    revoke.add_argument("--reason", required=True)
+
+    examine = _listing(groups, "doctor", _doctor, "check configuration, keys, clock, database and platforms")
+    examine.add_argument("--platform", type=int)
+
+    jobs = _group(groups, "jobs", "work that failed")
+    _listing(jobs, "list", _jobs_list, "what failed or waits").add_argument("--all", action="store_true")
+    _command(jobs, "retry", _jobs_retry, "try a job again, now").add_argument("id", type=int)
+
+    checking = _listing(groups, "verify", _verify, "every check of a credential; exit 0 only where all passed")
+    checking.add_argument("what", metavar="FILE|URL")
+    return top
+
+
+def _platform_commands(group: Any) -> None:
+    add = _listing(group, "add", _platforms_add, "register a platform by hand; prints its id")
+    for name in ("name", "issuer", "client-id", "auth-login-url", "auth-token-url", "jwks-url"):
+        add.add_argument(f"--{name}", required=True)
+    add.add_argument("--auth-audience")
+    add.add_argument("--deployment-id", action="append", default=[])
+    add.add_argument("--product", choices=platforms.PRODUCTS, default="other")
+    _listing(group, "list", _platforms_list, "all platforms")
+    _listing(group, "show", _platforms_show, "one platform").add_argument("id", type=int)
+    for name, what in (("disable", "switch off"), ("enable", "switch on again"), ("remove", "remove one never used")):
+        _command(group, name, _platforms_change, what).add_argument("id", type=int)
+        group.choices[name].set_defaults(change=name)
+
+
+def _badge_commands(group: Any) -> None:
+    validate = _command(group, "validate", _badges_validate, "check definition files: file, line, reason")
+    validate.add_argument("file", nargs="+", type=Path)
+    put = _listing(group, "import", _badges_import, "put definitions into a course")
+    put.add_argument("file", nargs="+", type=Path)
+    put.add_argument("--publish", action="store_true", help="make the gradebook columns too, and publish")
+    out = _listing(group, "export", _badges_export, "the definitions of a course as files")
+    out.add_argument("--to", type=Path, help="a folder to write into (default: standard output)")
+    for command in (put, out):
+        command.add_argument("--platform", type=int, required=True)
+        command.add_argument("--context", required=True)
+        command.add_argument("--deployment")
+
+
+def _group(groups: Any, name: str, what: str) -> Any:
+    made = groups.add_parser(name, help=what, description=what)
+    return made.add_subparsers(required=True, metavar="COMMAND")
+
+
+def _command(group: Any, name: str, run: Any, what: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = group.add_parser(name, help=what, description=what)
+    made.set_defaults(run=run)
+    return made
+
+
+def _listing(group: Any, name: str, run: Any, what: str) -> argparse.ArgumentParser:
+    made = _command(group, name, run, what)
+    made.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    return made
+
+
+# -- opening and printing ---------------------------------------------------------------------------------------
+
+
+def _settings() -> Settings:
+    return load_settings()
+
+
+def _open(*, check: bool = True) -> Tool:
+    from lti_tool.migrations import schema
+
+    tool = open_tool(_settings())
+    if check:
+        schema.check(tool.db)
+        ensure_issuer(tool)
+    return tool
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _print(options: argparse.Namespace, document: Any, rows: Rows, columns: Sequence[str]) -> None:
+    if options.json:
+        print(json.dumps(document, ensure_ascii=False, indent=1))
+        return
+    table = [[_cell(row.get(name)) for name in columns] for row in rows]
+    widths = [
+        max(len(name), *(len(line[i]) for line in table), 0) if table else len(name) for i, name in enumerate(columns)
+    ]
+    if not table:
+        print("none")
+        return
+    for line in [list(columns), *table]:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_cell(item.get("deployment_id") if isinstance(item, dict) else item) for item in value)
+    return "-" if value is None else str(value)
+
+
+# -- running ----------------------------------------------------------------------------------------------------
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    settings = _settings()
+    _start_logging(settings)
+    _open()  # what cannot start is told here, once, and not by every worker process
+    server = Granian(
+        "lti_tool:create_app",
+        factory=True,
+        address=options.host,
+        port=options.port,
+        interface=Interfaces.WSGI,
+        workers=options.workers,
+        blocking_threads=2 * (os.cpu_count() or 1),
+        log_level="warning",  # type: ignore[arg-type]
+        log_access=False,
+    )
+    server.serve()
+    return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from lti_tool import jobs
+
+    settings = _settings()
+    _start_logging(settings)
+    tool = _open()
+    queue = jobs.connect(tool)
+    # A worker that died holding a job, or whose message was lost, is made good at once and not at the next sweep.
+    if not options.no_periodic:
+        jobs.sweep(tool)
+    consumer = queue.create_consumer(
+        workers=options.workers, periodic=not options.no_periodic, initial_delay=0.05, backoff=1.3, max_delay=0.5
+    )
+    consumer.run()
+    return 0
+
+
+def _start_logging(settings: Settings) -> None:
+    logging.getLogger("lti_tool").setLevel(settings.server.log_level)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from lti_tool.demo.group import run_group
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ended: int = run_group(port=options.port, lms_port=options.lms_port, data=options.data, environ=dict(os.environ))
+    return ended
+
+
+def _db_upgrade(options: argparse.Namespace) -> int:
+    from lti_tool.migrations import schema
+
+    tool = _open(check=False)
+    before = schema.current(tool.db)
+    after = schema.upgrade(tool.db)
+    ensure_issuer(tool)
+    print(f"The database is at schema {after}." if before == after else f"The database went to schema {after}.")
+    return 0
+
+
+# -- platforms --------------------------------------------------------------------------------------------------
+
+
+def _platforms_add(options: argparse.Namespace) -> int:
+    added = platforms.add_platform(
+        _open(),
+        name=options.name,
+        issuer=options.issuer,
+        client_id=options.client_id,
+        auth_login_url=options.auth_login_url,
+        auth_token_url=options.auth_token_url,
+        jwks_url=options.jwks_url,
+        auth_audience=options.auth_audience,
+        deployment_ids=options.deployment_id,
+        product=options.product,
+        now=_now(),
+    )
+    print(json.dumps({"id": added}) if options.json else added)
+    return 0
+
+
+PLATFORM_COLUMNS = ("id", "name", "product", "status", "issuer", "client_id", "deployments", "courses", "people")
+
+
+def _platforms_list(options: argparse.Namespace) -> int:
+    rows = platforms.listing(_open())
+    _print(options, rows, rows, PLATFORM_COLUMNS)
+    return 0
+
+
+def _platforms_show(options: argparse.Namespace) -> int:
+    row = platforms.listing(_open(), options.id)[0]
+    _print(options, row, [{"": name, " ": _cell(value)} for name, value in row.items()], ("", " "))
+    return 0
+
+
+def _platforms_change(options: argparse.Namespace) -> int:
+    tool, words = _open(), {"disable": "disabled", "enable": "active"}
+    if options.change == "remove":
+        platforms.remove(tool, options.id, _now())
+        print(f"Platform {options.id} is removed.")
+    else:
+        platforms.set_status(tool, options.id, words[options.change], _now())
+        print(f"Platform {options.id} is {words[options.change]}.")
+    return 0
+
+
+def _deployments_list(options: argparse.Namespace) -> int:
+    rows = platforms.deployments(_open())
+    _print(options, rows, rows, ("id", "platform", "platform_name", "deployment_id", "status", "created_at"))
+    return 0
+
+
+def _deployments_approve(options: argparse.Namespace) -> int:
+    platforms.approve(_open(), options.id, _now())
+    print(f"Deployment {options.id} is approved.")
+    return 0
+
+
+# -- keys -------------------------------------------------------------------------------------------------------
+
+
+def _keys_list(options: argparse.Namespace) -> int:
+    rows = [
+        {
+            "kind": key.kind,
+            "kid": key.kid,
+            "state": "signs" if key.retired is None else "retired",
+            "created": key.created.isoformat(),
+            "retired": key.retired.isoformat() if key.retired else None,
+        }
+        for key in _open(check=False).keyring.keys
+    ]
+    _print(options, rows, rows, ("kind", "kid", "state", "created", "retired"))
+    return 0
+
+
+def _keys_rotate(options: argparse.Namespace) -> int:
+    from lti_tool.keyring import make_key
+
+    folder = Path(_settings().keys.dir)
+    _open(check=False)
+    for kind in ("lti",) if options.kind == "lti" else ("ed25519", "rsa"):
+        key = make_key(folder, kind, _now())
+        print(f"{kind}: {key.kid} signs from now on; the one before is kept.")
+    return 0
+
+
+# -- badges -----------------------------------------------------------------------------------------------------
+
+
+def _badges_validate(options: argparse.Namespace) -> int:
+    wrong = 0
+    for path in options.file:
+        try:
+            badge, _ = catalog.read_file(path)
+        except DefinitionInvalid as error:
+            print("\n".join(error.lines()), file=sys.stderr)
+            wrong += 1
+        else:
+            print(f"{path}: {badge.name}, {len(badge.sub_competencies)} sub-competencies, no problem found")
+    return 1 if wrong else 0
+
+
+def _badges_import(options: argparse.Namespace) -> int:
+    """Put definitions into a course. All files are read before the first is put in."""
+    from lti_tool.jobs import RUNNERS
+
+    tool, read, problems = _open(), [], []
+    for path in options.file:
+        try:
+            read.append(catalog.read_file(path))
+        except DefinitionInvalid as error:
+            problems.append(error)
+    if problems:
+        raise DefinitionInvalid(problems[0].file, problems[0].problems) if len(problems) == 1 else _Several(problems)
+    with tool.db.read() as session:
+        course_id = catalog.find_course(session, options.platform, options.context, options.deployment).id
+    rows = []
+    for badge, png in read:
+        badge_id, what = catalog.put_badge(tool, course_id, badge, picture_png=png, actor="operator", now=_now())
+        row: dict[str, Any] = {"badge": badge.slug, "what": what, "status": "draft"}
+        if options.publish:
+            catalog.start_publishing(tool, course_id, badge.slug, actor="operator", now=_now())
+            job_id = work.request(tool, "publish", badge_id, _now())
+            job = work.wait(tool, job_id, RUNNERS)
+            if job.state != "done":
+                raise ToolError(sentence=f"{badge.slug} was not published: {job.problem}")
+            row["status"] = "active"
+            row["columns"] = job.progress
+        rows.append(row)
+    _print(options, rows, rows, ("badge", "what", "status", "columns"))
+    return 0
+
+
+class _Several(DefinitionInvalid):
+    """Problems of several files, printed file by file."""
+
+    def __init__(self, each: Sequence[DefinitionInvalid]) -> None:
+        self._each = each
+        super().__init__(each[0].file, each[0].problems)
+
+    def lines(self) -> list[str]:
+        return [line for error in getattr(self, "_each", ()) for line in error.lines()]
+
+
+def _badges_export(options: argparse.Namespace) -> int:
+    tool = _open()
+    with tool.db.read() as session:
+        course_id = catalog.find_course(session, options.platform, options.context, options.deployment).id
+    files = catalog.export_badges(tool, course_id)
+    if options.json:
+        print(json.dumps([{"badge": slug, "toml": text} for slug, text in files.items()], ensure_ascii=False, indent=1))
+    elif options.to is not None:
+        options.to.mkdir(parents=True, exist_ok=True)
+        for slug, text in files.items():
+            (options.to / f"{slug}.toml").write_text(text, encoding="utf-8")
+            print(options.to / f"{slug}.toml")
+    else:
+        print("\n".join(f"# {slug}.toml\n{text}" for slug, text in files.items()), end="")
+    return 0
+
+
+# -- grades and awards ------------------------------------------------------------------------------------------
+
+
+def _sync(options: argparse.Namespace) -> int:
+    from lti_tool.jobs import RUNNERS
+
+    tool = _open()
+    if options.platform is not None:
+        platforms.listing(tool, options.platform)
+    rows, failed = [], 0
+    for course_id in sync.courses_to_sync(tool, platform=options.platform, context=options.context):
+        job = work.wait(tool, work.request(tool, "sync", str(course_id), _now()), RUNNERS)
+        row = {"course": sync.course_name(tool, course_id), "state": job.state, "problem": job.problem, **job.outcome}
+        rows.append(row)
+        if job.state != "done":
+            failed += 1
+            print(f"lti-tool: {row['course']}: {job.problem}", file=sys.stderr)
+    if not rows and options.context is not None:
+        raise BadInput(sentence=f"No course {options.context!r} has a published badge.")
+    _print(options, rows, rows, ("course", "state", "members", "results", "awards", "signed", "reviews", "aside"))
+    return 1 if failed else 0
+
+
+AWARD_COLUMNS = ("id", "badge", "badge_version", "platform", "context", "user", "status", "issued_at", "claimed_at")
+
+
+def _awards_list(options: argparse.Namespace) -> int:
+    rows = awards.listing(_open(), context=options.context)
+    _print(options, rows, rows, AWARD_COLUMNS)
+    return 0
+
+
+def _awards_show(options: argparse.Namespace) -> int:
+    row = awards.listing(_open(), award_id=options.id)[0]
+    told = [{"": name, " ": _cell(value)} for name, value in row.items() if name != "decision"]
+    told += [{"": each["name"], " ": each["sentence"]} for each in row["decision"]["rows"]]
+    _print(options, row, told, ("", " "))
+    return 0
+
+
+def _awards_revoke(options: argparse.Namespace) -> int:
+    awards.revoke(_open(), options.id, options.reason, actor="operator", now=_now())
+    print(f"Award {options.id} is revoked.")
+    return 0
+
+
+# -- looking after it -------------------------------------------------------------------------------------------
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    findings = doctor.examine(_open(check=False), options.platform, _now())
+    rows = [{"check": f.what, "result": "ok" if f.ok else "WRONG", "told": f.sentence} for f in findings]
+    document = [{"check": f.what, "ok": f.ok, "sentence": f.sentence} for f in findings]
+    _print(options, document, rows, ("check", "result", "told"))
+    return 0 if all(f.ok for f in findings) else 1
+
+
+def _jobs_list(options: argparse.Namespace) -> int:
+    rows = work.listing(_open(), all_states=options.all)
+    _print(options, rows, rows, ("id", "kind", "subject", "state", "attempts", "next", "problem"))
+    return 0
+
+
+def _jobs_retry(options: argparse.Namespace) -> int:
+    from lti_tool.jobs import RUNNERS
+
+    tool = _open()
+    job = work.wait(tool, work.retry(tool, options.id, _now()), RUNNERS)
+    if job.state != "done":
+        raise ToolError(sentence=f"Job {job.id} failed again: {job.problem}")
+    print(f"Job {job.id} is done.")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """Check a file or an address. The database is asked about our own credentials where there is one."""
+    data: bytes | str = options.what
+    if not options.what.startswith(("https://", "http://")):
+        try:
+            data = Path(options.what).read_bytes()
+        except OSError as error:
+            raise BadInput(sentence=f"{options.what} cannot be read: {error.strerror}.") from None
+    report = public_pages.check(_open(), data, _now(), everyone_sees=True)
+    told = [{"result": check.outcome, "check": check.question, "told": check.sentence} for check in report.checks]
+    _print(options, public_pages.report_json(report), told, ("result", "check", "told"))
+    if not options.json:
+        print(f"\n{report.verdict}. {report.explanation}")
+    return 0 if report.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Finds the key a signature names, and tells whether it is the issuer's.
+
+An issuer is known by a DID (did:web, did:key, did:jwk) or by an https address. A key is the issuer's when the issuer's
+own document lists it for issuing, or when it stands on the issuer's own host. A key carried in a token proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from lti_tool.credentials.untrusted import (
+    Fetch,
+    Json,
+    Refused,
+    Unknown,
+    base58_bytes,
+    base64url_bytes,
+    host_of,
+    json_at,
+    moment,
+    objects,
+    parsed,
+)
+
+LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 8192
+KEY_TYPES = {"Multikey", "JsonWebKey", "JsonWebKey2020", "Ed25519VerificationKey2020"}
+
+PublicKey = rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What this installation knows of itself, so that it asks no one else about its own keys.
+
+    `issuer_ids` are all DIDs it has issued under; `did_document` lists all keys it has ever signed with; keys are also
+    known by their addresses, `<base_url>/keys/<kid>`."""
+
+    issuer_ids: frozenset[str]
+    did_document: Json
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A verification method: the issuer's key with what its document says of it."""
+
+    key: PublicKey
+    where: str
+    revoked: datetime | None = None
+    expires: datetime | None = None
+
+
+def issuers_key(name: str | Json, issuer: str, fetch: Fetch, own: Own | None) -> Method:
+    """Return the named key if it is the issuer's."""
+    if own is not None and issuer in own.issuer_ids:
+        return _own_method(name, issuer, own)
+    if isinstance(name, str) and name.startswith("https://"):
+        return _method_at_address(name, issuer, fetch)
+    if not issuer.startswith("did:"):
+        raise Refused("No. The key has nothing to do with the issuer's address.")
+    if isinstance(name, str) and _absolute(name, issuer).partition("#")[0] != issuer:
+        raise Refused("No. It was signed with somebody else's key.")
+    document = _did_document(issuer, fetch)
+    return _method_in(document, _absolute(name if isinstance(name, str) else _like(name, document), issuer), issuer)
+
+
+def _absolute(name: str, issuer: str) -> str:
+    """Return a key's full DID URL; a token may name it by its fragment alone."""
+    return name if name.startswith("did:") else f"{issuer}#{name.removeprefix('#')}"
+
+
+def _own_method(name: str | Json, issuer: str, own: Own) -> Method:
+    foreign = "No. It says that it is from us, but it was not issued by us: the key is not one of ours."
+    try:
+        if isinstance(name, dict):
+            name = _like(name, own.did_document)
+        found = _method_in(own.did_document, _absolute(name.removeprefix(f"{own.base_url}/keys/"), issuer), issuer)
+    except (Refused, Unknown):
+        raise Refused(foreign) from None
+    return Method(found.key, "The key is one of ours.", found.revoked, found.expires)
+
+
+def _did_document(did: str, fetch: Fetch) -> Json:
+    """Return the document of a DID: did:web by its address, did:key and did:jwk out of the DID itself."""
+    method = did.split(":")[1] if did.count(":") >= 2 else ""
+    if method == "web":
+        url = did_web_address(did)
+        document = json_at(url, fetch)
+        if document.get("id") != did:
+            raise Refused(f"No. The key list at {host_of(url)} is somebody else's.")
+        return document
+    if method == "key":
+        key = did.removeprefix("did:key:")
+        return _document_of(did, f"{did}#{key}", {"type": "Multikey", "publicKeyMultibase": key})
+    if method == "jwk":
+        try:
+            jwk = parsed(base64url_bytes(did.removeprefix("did:jwk:")).decode())
+        except (ValueError, Refused):
+            raise Refused("No. The issuer's key cannot be read.") from None
+        return _document_of(did, f"{did}#0", {"type": "JsonWebKey", "publicKeyJwk": jwk})
+    raise Unknown("The issuer is named in a way that is not known here.")
+
+
+def _document_of(did: str, key_id: str, method: Json) -> Json:
+    listed = {"id": key_id, "controller": did, **method}
+    return {"id": did, "verificationMethod": [listed], "assertionMethod": [key_id]}
+
+
+def did_web_address(did: str) -> str:
+    """Return where a did:web's document is (https://w3c-ccg.github.io/did-method-web/#read-resolve)."""
+    parts = [unquote(part) for part in did.removeprefix("did:web:").split(":")]
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", parts[0]) or not all(
+        re.fullmatch(r"[A-Za-z0-9._~-]+", part) and part.strip(".") for part in parts[1:]
+    ):
+        raise Refused("No. The issuer's name is not well formed.")
+    path = "/".join(parts[1:]) or ".well-known"
+    return f"https://{parts[0]}/{path}/did.json"
+
+
+def _method_in(document: Json, absolute: str, issuer: str) -> Method:
+    """Return a key by its full id, if the document lets it issue."""
+    listed = objects(document.get("verificationMethod"))
+    allowed = document.get("assertionMethod")
+    allowed = allowed if isinstance(allowed, list) else [allowed]
+    embedded = objects(allowed)
+    for method in (*listed, *embedded):
+        identifier = method.get("id")
+        if not isinstance(identifier, str) or _listed_id(identifier, issuer) != absolute:
+            continue
+        may_issue = method in embedded or absolute in allowed or absolute.removeprefix(issuer) in allowed
+        if not may_issue or method.get("controller", issuer) != issuer:
+            raise Refused("No. The issuer lists this key for other things than issuing.")
+        return _method_of(method, issuer)
+    raise Refused("No. The issuer does not list this key.")
+
+
+def _listed_id(identifier: str, issuer: str) -> str:
+    return issuer + identifier if identifier.startswith("#") else identifier
+
+
+def _like(jwk: Json, document: Json) -> str:
+    """Return the id of the document's key that equals one carried in a token; the token's own copy is never used."""
+    wanted = _numbers(public_key({"publicKeyJwk": jwk}))
+    for method in objects(document.get("verificationMethod")):
+        identifier = method.get("id")
+        try:
+            if isinstance(identifier, str) and _numbers(public_key(method)) == wanted:
+                return identifier
+        except (Unknown, Refused):
+            continue
+    raise Refused("No. The issuer does not list this key.")
+
+
+def _method_at_address(url: str, issuer: str, fetch: Fetch) -> Method:
+    """Return a key that is named by an address: on the issuer's own host, or listed in its DID document."""
+    if issuer.startswith("https://"):
+        home = host_of(issuer)
+    elif issuer.startswith("did:web:"):
+        home = host_of(did_web_address(issuer))
+    else:
+        home = ""
+    if home and host_of(url) == home:
+        document = json_at(url, fetch)
+        if "kty" in document:
+            return Method(public_key({"publicKeyJwk": document}), f"{home} publishes it.")
+        if document.get("controller", issuer) != issuer:
+            raise Refused("No. The key is somebody else's.")
+        return _method_of(document, issuer)
+    if issuer.startswith("did:web:"):
+        return _method_in(_did_document(issuer, fetch), url, issuer)
+    raise Refused("No. It was signed with somebody else's key.")
+
+
+def _method_of(method: Json, issuer: str) -> Method:
+    if method.get("type", "Multikey") not in KEY_TYPES:
+        raise Unknown("The issuer's key is of a kind that is not known here.")
+    revoked, expires = method.get("revoked"), method.get("expires")
+    if issuer.startswith("did:web:"):
+        where = f"{host_of(did_web_address(issuer))} lists it."
+    elif issuer.startswith("https://"):
+        where = f"{host_of(issuer)} publishes it."
+    else:
+        where = "The issuer's name is the key."
+    return Method(
+        public_key(method),
+        where,
+        moment(revoked) or (datetime.min.replace(tzinfo=UTC) if revoked else None),
+        moment(expires) or (datetime.min.replace(tzinfo=UTC) if expires else None),
+    )
+
+
+def public_key(method: Json) -> PublicKey:
+    """Read a Multikey or a JWK: Ed25519, or RSA of 2048 bits or more."""
+    try:
+        if "publicKeyMultibase" in method:
+            text = str(method["publicKeyMultibase"])
+            raw = base58_bytes(text[1:]) if text[:1] == "z" and len(text) < 200 else None
+            if raw is None or raw[:2] != b"\xed\x01" or len(raw) != 34:
+                raise Unknown("The issuer's key is of a kind that is not known here.")
+            return ed25519.Ed25519PublicKey.from_public_bytes(raw[2:])
+        jwk = method.get("publicKeyJwk")
+        if not isinstance(jwk, dict):
+            raise Unknown("The issuer's key cannot be read.")
+        if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
+            return ed25519.Ed25519PublicKey.from_public_bytes(base64url_bytes(str(jwk["x"])))
+        if jwk.get("kty") == "RSA":
+            modulus = int.from_bytes(base64url_bytes(str(jwk["n"])), "big")
+            exponent = int.from_bytes(base64url_bytes(str(jwk["e"])), "big")
+            if not LEAST_RSA_BITS <= modulus.bit_length() <= MOST_RSA_BITS or not 3 <= exponent < 2**33:
+                raise Refused("No. The key is too weak to prove anything.")
+            return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    except (KeyError, ValueError):
+        pass
+    raise Unknown("The issuer's key cannot be read.")
+
+
+def _numbers(key: PublicKey) -> object:
+    return key.public_numbers() if isinstance(key, rsa.RSAPublicKey) else key.public_bytes_raw()

@@ -1,0 +1,202 @@
+"""Sign credentials twice: Data Integrity `eddsa-rdfc-2022` inside the document, and VC-JWT RS256 around it.
+
+Ed25519 and RSASSA-PKCS1-v1_5 draw nothing at random: the same document, keys and `created` give the same bytes.
+https://www.w3.org/TR/vc-di-eddsa/#eddsa-rdfc-2022 · https://www.imsglobal.org/spec/ob/v3p0#jwt-proof
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from lti_tool.credentials.contexts import canonical_nquads
+from lti_tool.errors import CredentialHeldBack
+from lti_tool.keyring import Key
+
+CRYPTOSUITE = "eddsa-rdfc-2022"
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+ED25519_PUBLIC = b"\xed\x01"  # multicodec, https://www.w3.org/TR/cid-1.0/#Multikey
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One edition in both forms: the JSON with its proof inside (UTF-8, as signed), and the compact JWS."""
+
+    document: bytes
+    jwt: str
+
+
+def sign(credential: Json, *, ed25519: Key, rsa: Key, created: datetime) -> Signed:
+    """Sign an unsigned credential in both forms; the general way, about 15 ms. `created` is the proof's time.
+
+    Raises CredentialHeldBack for a document a strict verifier would refuse."""
+    text = compact(credential)
+    digest = hashlib.sha256(canonical_nquads(credential).encode()).digest()
+    return Signed(data_integrity(credential, text, digest, ed25519, created), vc_jwt(credential, text, rsa))
+
+
+def sign_document(document: Json, *, ed25519: Key, created: datetime) -> bytes:
+    """Sign any credential (a status list, say) with Data Integrity alone."""
+    digest = hashlib.sha256(canonical_nquads(document).encode()).digest()
+    return data_integrity(document, compact(document), digest, ed25519, created)
+
+
+def data_integrity(document: Json, text: str, digest: bytes, key: Key, created: datetime) -> bytes:
+    """Return `text`, the compact JSON of `document`, with its proof as last member.
+
+    `digest` is the SHA-256 of the document's canonical N-Quads."""
+    proof = proof_options(f"{_issuer(document)}#{key.kid}", created)
+    signed = proof_digest(document["@context"], proof) + digest
+    signature = key.private.sign(signed)
+    try:
+        # What leaves the house has been checked with the public key: a flipped bit stops here, not at an employer.
+        key.public.verify(signature, signed)
+    except InvalidSignature:
+        raise CredentialHeldBack("the signature does not verify") from None
+    proof["proofValue"] = base58_multibase(signature)
+    return f'{text[:-1]},"proof":{compact(proof)}}}'.encode()
+
+
+def vc_jwt(credential: Json, text: str, key: Key) -> str:
+    """Return the VC-JWT. Its `kid` is the address that answers the bare JWK; the header holds alg, kid and typ only."""
+    base_url = "{0.scheme}://{0.netloc}".format(urlsplit(credential["id"]))
+    claims: Json = {
+        "iss": _issuer(credential),
+        "jti": credential["id"],
+        "nbf": _seconds(credential["validFrom"]),
+        "sub": credential["credentialSubject"]["id"],
+    }
+    if "validUntil" in credential:
+        claims["exp"] = _seconds(credential["validUntil"])
+    payload = f"{text[:-1]},{compact(claims)[1:]}"
+    signed = _jwt_header(base_url, key.kid) + "." + base64url(payload.encode())
+    signature = key.private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    try:
+        key.public.verify(signature, signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    except InvalidSignature:
+        raise CredentialHeldBack("the signature does not verify") from None
+    return signed + "." + base64url(signature)
+
+
+def verify_proof(document: Json, public: Ed25519PublicKey) -> bool:
+    """Tell whether a document's one `eddsa-rdfc-2022` proof was made with a key, over exactly this document.
+
+    False for no proof, several, another suite, or a proofPurpose other than assertionMethod."""
+    proof = document.get("proof")
+    if isinstance(proof, list) and len(proof) == 1:
+        proof = proof[0]
+    if not isinstance(proof, dict):
+        return False
+    expected = {"type": "DataIntegrityProof", "cryptosuite": CRYPTOSUITE, "proofPurpose": "assertionMethod"}
+    if any(proof.get(member) != value for member, value in expected.items()):
+        return False
+    unsigned = {member: value for member, value in document.items() if member != "proof"}
+    options = {member: value for member, value in proof.items() if member not in ("proofValue", "@context")}
+    try:
+        signature = base58_bytes(proof["proofValue"])
+        config = {"@context": document["@context"], **options}
+        digest = hashlib.sha256(canonical_nquads(unsigned).encode()).digest()
+        public.verify(signature, hashlib.sha256(canonical_nquads(config).encode()).digest() + digest)
+    except (InvalidSignature, CredentialHeldBack, KeyError, ValueError):
+        return False
+    return True
+
+
+def proof_options(verification_method: str, created: datetime) -> Json:
+    """Return a proof without its value. `created` is written in whole seconds, UTC."""
+    return {
+        "type": "DataIntegrityProof",
+        "cryptosuite": CRYPTOSUITE,
+        "created": created.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z",
+        "verificationMethod": verification_method,
+        "proofPurpose": "assertionMethod",
+    }
+
+
+def proof_digest(contexts: list[str], options: Json) -> bytes:
+    """Return the SHA-256 of the canonical proof configuration, which takes the document's contexts."""
+    before, after = _proof_text(tuple(contexts), options["verificationMethod"])
+    return hashlib.sha256(f"{before}{options['created']}{after}".encode()).digest()
+
+
+@functools.lru_cache(maxsize=64)
+def _proof_text(contexts: tuple[str, ...], verification_method: str) -> tuple[str, str]:
+    """Return a key's canonical proof configuration around the time: nothing else in it differs."""
+    place = "9999-12-31T23:59:59Z"
+    options = proof_options(verification_method, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    before, after = canonical_nquads({"@context": list(contexts), **options}).split(place)
+    return before, after
+
+
+@functools.lru_cache(maxsize=64)
+def _jwt_header(base_url: str, kid: str) -> str:
+    return base64url(compact({"alg": "RS256", "kid": f"{base_url}/keys/{kid}", "typ": "JWT"}).encode())
+
+
+def compact(value: Any) -> str:
+    """Write JSON without spaces, members in their order, characters as they are."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def multikey(public: Ed25519PublicKey) -> str:
+    """Return a key's `publicKeyMultibase`."""
+    raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return base58_multibase(ED25519_PUBLIC + raw)
+
+
+def key_of_multikey(text: str) -> Ed25519PublicKey:
+    """Read a `publicKeyMultibase`; ValueError for anything but an Ed25519 key."""
+    raw = base58_bytes(text)
+    if raw[:2] != ED25519_PUBLIC or len(raw) != 34:
+        raise ValueError("not an Ed25519 Multikey")
+    return Ed25519PublicKey.from_public_bytes(raw[2:])
+
+
+def base58_multibase(raw: bytes) -> str:
+    """Write bytes in multibase base58-btc, prefix z (https://www.w3.org/TR/cid-1.0/#multibase-0)."""
+    number = int.from_bytes(raw, "big")
+    digits = []
+    while number:
+        number, rest = divmod(number, 58)
+        digits.append(BASE58[rest])
+    zeros = len(raw) - len(raw.lstrip(b"\0"))
+    return "z" + "1" * zeros + "".join(reversed(digits))
+
+
+def base58_bytes(text: str) -> bytes:
+    """Read multibase base58-btc of at most 128 characters; ValueError for anything else."""
+    if not isinstance(text, str) or not text.startswith("z") or len(text) > 128 or set(text[1:]) - set(BASE58):
+        raise ValueError("not multibase base58-btc")
+    digits = text[1:]
+    number = 0
+    for digit in digits:
+        number = number * 58 + BASE58.index(digit)
+    zeros = len(digits) - len(digits.lstrip("1"))
+    return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _issuer(document: Json) -> str:
+    issuer = document["issuer"]
+    identifier: str = issuer if isinstance(issuer, str) else issuer["id"]
+    return identifier
+
+
+def _seconds(instant: str) -> int:
+    return int(datetime.fromisoformat(instant).timestamp())

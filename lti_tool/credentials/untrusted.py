@@ -1,0 +1,197 @@
+"""What strangers send and what their servers answer, read carefully: capped, counted, and in words where it is refused.
+
+Nothing in this file says whether something is true; only that it can be looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NoReturn, Protocol
+from urllib.parse import urlsplit
+
+from lti_tool.errors import ServiceError, ToolError
+
+LARGEST = 5 * 1024 * 1024
+DEEPEST = 50
+# Expansion compares each value of a property with all before it (pyld 3.3.0), and canonicalisation is factorial in
+# the worst case; both run before a signature is known to be good. A badge of four rows of four levels has 300 values.
+MOST_VALUES = 4_000
+
+DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+Json = dict[str, Any]
+
+
+class Refused(Exception):
+    """A check failed; the text is the sentence for people."""
+
+
+class Unknown(Exception):
+    """A check could not be made; the text is the sentence for people."""
+
+
+class Fetched(Protocol):
+    """What an address answered, after any redirects the caller allows."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+Fetch = Callable[[str], Fetched]
+
+
+def parsed(text: str) -> Json:
+    """Parse JSON of a stranger: an object, not too deep or large, no name twice, no number outside JSON."""
+    if len(text) > LARGEST:
+        raise Refused("No. It is larger than 5 MB.")
+
+    def members(pairs: list[tuple[str, Any]]) -> Json:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            # Readers differ about which of the two counts: one could be signed and the other shown.
+            raise Refused("No. It names the same part twice.")
+        return found
+
+    try:
+        value = json.loads(text, object_pairs_hook=members, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError:
+        raise Refused("No. It is nested deeper than any credential.") from None
+    except ValueError:
+        raise Refused("No. It begins like JSON but is not well formed.") from None
+    if not isinstance(value, dict):
+        raise Refused("No. It is JSON, but not a credential.")
+    if _count(value) > MOST_VALUES:
+        raise Refused("No. It has more parts than any credential.")
+    return value
+
+
+def _count(value: Any, depth: int = 0) -> int:
+    """Count the values within a value; refuses deep nesting."""
+    if not isinstance(value, dict | list):
+        return 1
+    if depth > DEEPEST:
+        raise Refused("No. It is nested deeper than any credential.")
+    return 1 + sum(_count(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value))
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"not a JSON number: {text}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"number too large: {text}")
+    return value
+
+
+# -- reading a stranger's values --------------------------------------------------------------------------------
+
+
+def as_object(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def objects(value: Any) -> list[Json]:
+    """Return the objects of a JSON value that may be one or a list."""
+    return [item for item in as_list(value) if isinstance(item, dict)]
+
+
+def strings(value: Any) -> list[str]:
+    return [item for item in as_list(value) if isinstance(item, str)]
+
+
+def text_of(value: Any) -> str:
+    """Return a text for people: of a language map the first, of anything else nothing."""
+    if isinstance(value, dict):
+        value = next(iter(value.values()), "")
+    return value if isinstance(value, str) else ""
+
+
+def moment(value: Any) -> datetime | None:
+    """Read an XML Schema dateTime with a zone, or return None."""
+    if not isinstance(value, str) or not DATE_TIME.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def day_of(when: datetime) -> str:
+    return f"{when.day} {when:%B %Y}"
+
+
+def base64url_bytes(text: str) -> bytes:
+    """Decode base64url without padding, strictly: other alphabets and stray bits would be a second spelling."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", text):
+        raise ValueError("not base64url")
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error as error:
+        raise ValueError("not base64url") from error
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != text:
+        raise ValueError("not canonical base64url")
+    return raw
+
+
+def base58_bytes(text: str) -> bytes | None:
+    """Decode base58 (bitcoin's alphabet) of at most 400 characters, or return None."""
+    if len(text) > 400 or any(character not in BASE58 for character in text):
+        return None
+    number = 0
+    for character in text:
+        number = number * 58 + BASE58.index(character)
+    zeros = len(text) - len(text.lstrip("1"))
+    return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+# -- going out --------------------------------------------------------------------------------------------------
+
+
+def got(url: str, fetch: Fetch) -> bytes:
+    """Return what an address answers; raises Unknown, naming the host, for anything but a whole 200."""
+    host = host_of(url)
+    try:
+        answer = fetch(url)
+    except ServiceError as error:
+        if error.reason == "address_refused":
+            raise Unknown("It names an address that is not asked from here.") from error
+        raise Unknown(f"{host} did not answer. Try again later before you decide.") from error
+    except ToolError as error:
+        raise Unknown(f"{host} could not be asked. Try again later before you decide.") from error
+    if answer.status != 200:
+        raise Unknown(f"{host} answered with an error ({answer.status}). Try again later before you decide.")
+    if len(answer.body) > LARGEST:
+        raise Unknown(f"{host} answered with more than 5 MB.")
+    return answer.body
+
+
+def json_at(url: str, fetch: Fetch) -> Json:
+    """Return the JSON object at an address; raises Unknown."""
+    try:
+        return parsed(got(url, fetch).decode())
+    except (Refused, UnicodeDecodeError):
+        raise Unknown(f"{host_of(url)} answered with something that is no key list.") from None
+
+
+def host_of(url: str) -> str:
+    """Return host and port as they are compared and shown; empty for what is no address."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port not in (None, 443) else ""
+    except ValueError:
+        return ""
+    return f"{parts.hostname or ''}{port}"

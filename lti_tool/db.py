@@ -1,0 +1,127 @@
+"""Engine and transactions. A write on SQLite takes its lock at the start, so no transaction fails half way."""
+
+from __future__ import annotations
+
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import DateTime, Engine, LargeBinary, create_engine, event, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeDecorator
+
+from lti_tool.errors import Busy
+
+BUSY_TIMEOUT = 5  # seconds a writer waits for another one
+_open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time. SQLite keeps no zone, so it is stored without and read back with."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Compressed(TypeDecorator[bytes]):
+    """Bytes kept with zlib: a signed credential is 17 KB of repeating text, 3 KB when packed."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Any) -> bytes | None:
+        return None if value is None else zlib.compress(value, 1)
+
+    def process_result_value(self, value: bytes | None, dialect: Any) -> bytes | None:
+        return None if value is None else zlib.decompress(value)
+
+
+def random_id() -> str:
+    """Return 128 random bits as hex, for everything that stands in an address."""
+    return secrets.token_hex(16)
+
+
+class Database:
+    """An engine and its two kinds of transaction."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite and parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True}
+        # hide_parameters: an error's text goes to the log, and its values are people's names.
+        self.engine: Engine = create_engine(parsed, hide_parameters=True, **options)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _sqlite_connect)
+            event.listen(self.engine, "begin", _sqlite_begin)
+        self._writing = self.engine.execution_options(write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a transaction that writes nothing."""
+        with self._session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open a transaction that is committed at the end, or rolled back whole on any exception.
+
+        Raises Busy where another writer holds SQLite's lock for longer than BUSY_TIMEOUT (J08)."""
+        with self._session(self._writing) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def _session(self, engine: Engine) -> Iterator[Session]:
+        token = _open_transactions.set(_open_transactions.get() + 1)
+        try:
+            with Session(engine, expire_on_commit=False) as session:
+                yield session
+        except OperationalError as error:
+            if self.is_sqlite and ("locked" in str(error.orig) or "busy" in str(error.orig)):
+                raise Busy(str(error.orig)) from error
+            raise
+        finally:
+            _open_transactions.reset(token)
+
+
+def forbid_in_transaction() -> None:
+    """Raise where a transaction is open: a slow LMS must never hold a database lock (J15)."""
+    if _open_transactions.get():
+        raise RuntimeError("a network call inside a database transaction")
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins by itself, see _sqlite_begin
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Any) -> None:
+    # A deferred transaction that turns into a write may fail at once with "database is locked", whatever the timeout.
+    writing = connection.get_execution_options().get("write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

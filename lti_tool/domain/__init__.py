@@ -1,0 +1,1 @@
+"""The rules: scores → levels → a decision. Standard library only, no clock, no input or output."""

@@ -1,0 +1,256 @@
+"""What a badge is: sub-competencies with levels low → high, gates, and the rule that joins them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+from fractions import Fraction
+from typing import Any
+
+AWARD_MODES = ("automatic", "review")
+COLUMN_MODES = ("each", "total", "none")
+SCOPES = ("course", "person")
+SOURCES = ("rubric", "column", "canvas-rubric", "moodle-rubric", "csv")
+GATE_SOURCES = ("column", "csv", "canvas-course-grade", "moodle-course-grade")
+GATE_KINDS = ("letter", "points", "percent", "pass")
+EVIDENCE = ("none", "optional", "required")
+SHAPES = ("hexagon", "cushion", "shield", "scallop")
+
+SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+DURATION = re.compile(r"P(?=\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """A pointer into somebody else's framework."""
+
+    framework: str
+    name: str
+    url: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    name: str
+    points: Decimal
+    description: str = ""
+    alignment: tuple[Alignment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SubCompetency:
+    """One rubric row. `levels` are ordered low → high, points strictly rising."""
+
+    code: str
+    name: str
+    levels: tuple[Level, ...]
+    required_level: str
+    description: str = ""
+    source: str = "rubric"
+    evidence: str = "optional"
+    alignment: tuple[Alignment, ...] = ()
+
+    @property
+    def highest_points(self) -> Decimal:
+        return self.levels[-1].points
+
+    @property
+    def required_index(self) -> int:
+        return self.level_index(self.required_level)
+
+    def level_index(self, name: str) -> int:
+        """Return a level's place from the lowest, 0; raises KeyError for a name that is not a level."""
+        for index, level in enumerate(self.levels):
+            if level.name == name:
+                return index
+        raise KeyError(name)
+
+    @property
+    def tag(self) -> str:
+        return f"sub-competency:{self.code}"
+
+    @property
+    def reads_column(self) -> bool:
+        """Tell whether its level comes from a gradebook column of its own."""
+        return self.source in ("column", "rubric")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A further condition. `scale` (letters only) maps a letter to its least share of the maximum in per cent,
+    ordered low → high; `required` is a letter, a number of points, a per cent, or empty for `pass`."""
+
+    code: str
+    name: str
+    kind: str
+    required: str = ""
+    scale: tuple[tuple[str, Decimal], ...] = ()
+    source: str = "column"
+
+    @property
+    def tag(self) -> str:
+        return f"gate:{self.code}"
+
+    @property
+    def maximum(self) -> Decimal:
+        """The maximum, in points, of a column made for it."""
+        if self.kind == "pass":
+            return Decimal(1)
+        return max(Decimal(100), Decimal(self.required)) if self.kind == "points" else Decimal(100)
+
+    @property
+    def reads_column(self) -> bool:
+        return self.source == "column"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Either drawn (shape, icon, two colours) or a file; `alt` says what it shows."""
+
+    alt: str
+    shape: str = "hexagon"
+    icon: str = "star"
+    colours: tuple[str, str] = ("#0E5468", "#F2B35E")
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A badge made of badges. `within` is an ISO 8601 duration or empty."""
+
+    members: tuple[str, ...]
+    rule: str = "all"
+    ordered: bool = False
+    within: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A definition, as a file says it. Equal content has equal `digest()`, whatever file it came from."""
+
+    slug: str
+    name: str
+    description: str
+    criteria: str
+    sub_competencies: tuple[SubCompetency, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    level: str = ""
+    tags: tuple[str, ...] = ()
+    language: str = "en"
+    expires_after: str = ""
+    award: str = "automatic"
+    release: str = "immediate"
+    columns: str = "each"
+    once: str = "course"
+    rule: str = "all"
+    credits: Decimal | None = None
+    picture: Picture = Picture(alt="")
+    alignment: tuple[Alignment, ...] = ()
+    prerequisites: tuple[str, ...] = ()
+    stack: Stack | None = None
+
+    @property
+    def needed(self) -> int:
+        """How many sub-competencies must stand at their required level or above."""
+        return needed(self.rule, len(self.sub_competencies))
+
+    @property
+    def resource_id(self) -> str:
+        return f"badge:{self.slug}"
+
+    def sub_competency(self, code: str) -> SubCompetency:
+        return next(s for s in self.sub_competencies if s.code == code)
+
+    def content(self) -> dict[str, Any]:
+        """Return the definition as plain JSON values, the form that is stored and hashed."""
+        return plain(self)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the content, by which an equal version is found again."""
+        text = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def needed(rule: str, of: int) -> int:
+    """Return how many of `of` the rule asks for: `all`, or `any k`. Raises ValueError for another rule."""
+    if rule == "all":
+        return of
+    word, _, count = rule.partition(" ")
+    if word != "any" or not count.isdecimal():
+        raise ValueError(f'rule must be "all" or "any k", not {rule!r}')
+    return int(count)
+
+
+def months_and_days(duration: str) -> tuple[int, int]:
+    """Split an ISO 8601 duration of whole years, months, weeks and days; ValueError for anything else."""
+    match = DURATION.fullmatch(duration)
+    if not match:
+        raise ValueError(f"not a duration of years, months, weeks or days: {duration!r}")
+    years, months, weeks, days = (int(part or 0) for part in match.groups())
+    return years * 12 + months, weeks * 7 + days
+
+
+def plain(value: Any) -> Any:
+    """Turn a definition into JSON values: decimals as text in plain notation, tuples as lists, nothing for defaults."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: plain(v) for f in fields if (v := getattr(value, f.name)) not in (None, "", ())}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return number_text(value)
+    return value
+
+
+def badge_from_content(content: dict[str, Any]) -> Badge:
+    """Return the badge that `Badge.content()` was made of."""
+    values = dict(content)
+    values["sub_competencies"] = tuple(_sub_competency(s) for s in content.get("sub_competencies", ()))
+    values["gates"] = tuple(_gate(g) for g in content.get("gates", ()))
+    values["alignment"] = _alignments(content)
+    values["tags"] = tuple(content.get("tags", ()))
+    values["prerequisites"] = tuple(content.get("prerequisites", ()))
+    if "credits" in content:
+        values["credits"] = Decimal(content["credits"])
+    picture = dict(content.get("picture", {"alt": ""}))
+    picture.setdefault("alt", "")
+    if "colours" in picture:
+        picture["colours"] = tuple(picture["colours"])
+    values["picture"] = Picture(**picture)
+    if "stack" in content:
+        values["stack"] = Stack(**{**content["stack"], "members": tuple(content["stack"]["members"])})
+    return Badge(**values)
+
+
+def _alignments(content: dict[str, Any]) -> tuple[Alignment, ...]:
+    return tuple(Alignment(**a) for a in content.get("alignment", ()))
+
+
+def _sub_competency(content: dict[str, Any]) -> SubCompetency:
+    levels = tuple(
+        Level(**{**level, "points": Decimal(level["points"]), "alignment": _alignments(level)})
+        for level in content["levels"]
+    )
+    return SubCompetency(**{**content, "levels": levels, "alignment": _alignments(content)})
+
+
+def _gate(content: dict[str, Any]) -> Gate:
+    scale = tuple((letter, Decimal(least)) for letter, least in content.get("scale", ()))
+    return Gate(**{**content, "scale": scale})
+
+
+def number_text(value: Decimal | Fraction) -> str:
+    """Write a number for people and for JSON strings: 3, 2.5, 0.33333; never 3.0 or 1E+2.
+
+    A fraction that no decimal holds is cut, not rounded, after five places: 2.999… must not read as 3."""
+    if isinstance(value, Fraction):
+        quotient = Decimal(value.numerator) / Decimal(value.denominator)
+        exact = Fraction(quotient) == value
+        value = quotient if exact else quotient.quantize(Decimal("0.00001"), rounding=ROUND_FLOOR)
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,222 @@
+"""What a badge definition must fulfil beyond its form: each problem with the place it stands at."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from lti_tool.domain.badge import (
+    SHAPES,
+    SLUG,
+    Alignment,
+    Badge,
+    Gate,
+    SubCompetency,
+    months_and_days,
+    needed,
+)
+
+Place = tuple[str | int, ...]
+Problem = tuple[Place, str]
+
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+LANGUAGE = re.compile(r"[a-z]{2,4}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")  # the pattern of the OB 3.0 schema
+COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
+MOST_LEVELS = 10
+LONGEST_NAME = 200  # Moodle answers 502 to an overlong label of a column
+
+
+def problems(badge: Badge) -> list[Problem]:
+    """Return everything that keeps the definition from being used, in the order of the file."""
+    return [*_head(badge), *_rows(badge), *_gates(badge), *_stack(badge)]
+
+
+def _head(badge: Badge) -> Iterator[Problem]:
+    at = ("badge",)
+    if not SLUG.fullmatch(badge.slug) or len(badge.slug) > 80:
+        yield (*at, "slug"), 'write it in small letters, digits and hyphens, as "oral-communication"'
+    for field in ("name", "description", "criteria"):
+        if not getattr(badge, field).strip():
+            yield (*at, field), "say something here: it is what people read"
+    if len(badge.name) > LONGEST_NAME:
+        yield (*at, "name"), f"longer than {LONGEST_NAME} characters"
+    if not LANGUAGE.fullmatch(badge.language):
+        yield (*at, "language"), f'{badge.language!r} is not a language tag such as "en" or "pt-BR"'
+    if badge.expires_after:
+        yield from _duration((*at, "expires_after"), badge.expires_after)
+    yield from _release(badge.release)
+    if badge.credits is not None and not (badge.credits.is_finite() and badge.credits > 0):
+        yield (*at, "credits"), "credits are above zero, or left out"
+    yield from _picture(badge)
+    yield from _alignments(at, badge.alignment)
+    for index, slug in enumerate(badge.prerequisites):
+        if not SLUG.fullmatch(slug):
+            yield (*at, "prerequisites", index), f"{slug!r} is not the slug of a badge"
+        if slug == badge.slug:
+            yield (*at, "prerequisites", index), "a badge cannot be its own prerequisite"
+
+
+def _duration(place: Place, text: str) -> Iterator[Problem]:
+    try:
+        if months_and_days(text) == (0, 0):
+            yield place, "a duration above zero is needed"
+    except ValueError:
+        yield place, f'{text!r} is not a duration such as "P3Y", "P18M" or "P90D"'
+
+
+def _release(release: str) -> Iterator[Problem]:
+    if release in ("immediate", "held"):
+        return
+    try:
+        zone = datetime.fromisoformat(release).tzinfo
+    except ValueError:
+        yield ("badge", "release"), 'write "immediate", "held", or a time such as "2027-01-31T12:00:00Z"'
+        return
+    if zone is None:
+        yield ("badge", "release"), 'the time needs a zone, as in "2027-01-31T12:00:00Z"'
+
+
+def _picture(badge: Badge) -> Iterator[Problem]:
+    picture, at = badge.picture, ("badge", "picture")
+    if not picture.alt.strip():
+        yield at, "alt is missing: say in words what the picture shows"
+    if picture.file:
+        return
+    if picture.shape not in SHAPES:
+        yield at, f"shape must be one of {', '.join(SHAPES)}"
+    for colour in picture.colours:
+        if not COLOUR.fullmatch(colour):
+            yield at, f'{colour!r} is not a colour such as "#0E5468"'
+
+
+def _alignments(place: Place, alignments: tuple[Alignment, ...]) -> Iterator[Problem]:
+    for index, alignment in enumerate(alignments):
+        if not alignment.url.startswith(("https://", "http://")) or any(c.isspace() for c in alignment.url):
+            yield (*place, "alignment", index), f"{alignment.url!r} is not an address that begins with https://"
+        if not alignment.name.strip():
+            yield (*place, "alignment", index), "name what it is aligned to"
+
+
+def _rows(badge: Badge) -> Iterator[Problem]:
+    if badge.stack is None and not badge.sub_competencies:
+        yield ("badge",), "a badge needs at least one [[sub_competency]], or a [stack]"
+        return
+    if badge.stack is not None:
+        return
+    seen: set[str] = set()
+    for index, row in enumerate(badge.sub_competencies):
+        at: Place = ("sub_competency", index)
+        yield from _code((*at, "code"), row.code, seen)
+        yield from _row(at, row)
+    yield from _rule(badge)
+    if badge.columns == "total" and any(row.source != "rubric" for row in badge.sub_competencies):
+        yield ("badge", "columns"), 'with columns = "total" every sub-competency needs source = "rubric"'
+    if badge.columns == "none" and any(row.source == "column" for row in badge.sub_competencies):
+        yield ("badge", "columns"), 'with columns = "none" no sub-competency can have source = "column"'
+
+
+def _code(place: Place, code: str, seen: set[str]) -> Iterator[Problem]:
+    if not CODE.fullmatch(code):
+        yield place, f'{code!r} cannot be a code: use letters, digits, ".", "_" and "-", at most 60'
+    if code in seen:
+        yield place, f"the code {code!r} is used twice"
+    seen.add(code)
+
+
+def _row(at: Place, row: SubCompetency) -> Iterator[Problem]:
+    if not row.name.strip():
+        yield (*at, "name"), "give the sub-competency a name"
+    if len(row.name) > LONGEST_NAME:
+        yield (*at, "name"), f"longer than {LONGEST_NAME} characters"
+    if not 2 <= len(row.levels) <= MOST_LEVELS:
+        yield at, f"a sub-competency has 2 to {MOST_LEVELS} levels, this one has {len(row.levels)}"
+    names = [level.name for level in row.levels]
+    for index, level in enumerate(row.levels):
+        here = (*at, "level", index)
+        if not level.name.strip():
+            yield (*here, "name"), "give the level a name"
+        if names.index(level.name) != index:
+            yield (*here, "name"), f"the level {level.name!r} is there twice"
+        if not level.points.is_finite() or level.points < 0:
+            yield (*here, "points"), "points are zero or above"
+        elif index and level.points <= row.levels[index - 1].points:
+            yield (
+                (*here, "points"),
+                f"levels go from low to high: {level.name!r} must have more points than {names[index - 1]!r}",
+            )
+        yield from _alignments(here, level.alignment)
+    if row.required_level not in names:
+        known = ", ".join(repr(name) for name in names)
+        yield (*at, "required_level"), f"{row.required_level!r} is not one of its levels ({known})"
+    yield from _alignments(at, row.alignment)
+
+
+def _rule(badge: Badge) -> Iterator[Problem]:
+    count = len(badge.sub_competencies)
+    try:
+        wanted = needed(badge.rule, count)
+    except ValueError:
+        yield ("badge", "rule"), 'write "all" or "any 3"'
+        return
+    if not 1 <= wanted <= count:
+        yield ("badge", "rule"), f"asks for {wanted} of {count} sub-competencies"
+
+
+def _gates(badge: Badge) -> Iterator[Problem]:
+    seen = {row.code for row in badge.sub_competencies}
+    for index, gate in enumerate(badge.gates):
+        at: Place = ("gate", index)
+        yield from _code((*at, "code"), gate.code, seen)
+        if not gate.name.strip():
+            yield (*at, "name"), "give the gate a name"
+        yield from _gate(at, gate)
+
+
+def _gate(at: Place, gate: Gate) -> Iterator[Problem]:
+    if gate.kind == "letter":
+        letters = [letter for letter, _ in gate.scale]
+        leasts = [least for _, least in gate.scale]
+        if len(letters) < 2:
+            yield (*at, "scale"), "a letter grade needs its scale, as { F = 0, D = 60, C = 70, B = 80, A = 90 }"
+        elif any(high <= low for low, high in itertools.pairwise(leasts)):
+            yield (*at, "scale"), "the scale goes from low to high, each letter with more per cent than the one before"
+        elif not all(0 <= least <= 100 for least in leasts):
+            yield (*at, "scale"), "each letter has a least per cent between 0 and 100"
+        if gate.required not in letters:
+            yield (*at, "required"), f"{gate.required!r} is not a letter of the scale"
+    elif gate.kind in ("percent", "points"):
+        try:
+            value = Decimal(gate.required)
+        except InvalidOperation:
+            yield (*at, "required"), f"{gate.required!r} is not a number"
+            return
+        if not value.is_finite() or value < 0:
+            yield (*at, "required"), "a number of zero or above is needed"
+        elif gate.kind == "percent" and value > 100:
+            yield (*at, "required"), "more than 100 % can never be reached"
+    elif gate.required:
+        yield (*at, "required"), "a pass gate is passed or not: leave required out"
+
+
+def _stack(badge: Badge) -> Iterator[Problem]:
+    if badge.stack is None:
+        return
+    if badge.sub_competencies:
+        yield ("stack",), "a badge has sub-competencies or is a stack of badges, not both"
+    for index, slug in enumerate(badge.stack.members):
+        if not SLUG.fullmatch(slug):
+            yield ("stack", "members", index), f"{slug!r} is not the slug of a badge"
+        if slug == badge.slug:
+            yield ("stack", "members", index), "a stack cannot hold itself"
+    if len(set(badge.stack.members)) != len(badge.stack.members):
+        yield ("stack", "members"), "a badge is there twice"
+    word, _, number = badge.stack.rule.partition(" ")
+    if badge.stack.rule != "all" and not (word in ("any", "credits") and number.isdecimal() and int(number) > 0):
+        yield ("stack", "rule"), 'write "all", "any 3" or "credits 12"'
+    elif word == "any" and int(number) > len(badge.stack.members):
+        yield ("stack", "rule"), f"asks for {number} of {len(badge.stack.members)} badges"
+    if badge.stack.within:
+        yield from _duration(("stack", "within"), badge.stack.within)

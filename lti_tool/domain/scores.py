@@ -1,0 +1,63 @@
+"""An LMS's result → an exact share of the maximum, or Ungraded, or Malformed. Every oddity is handled here.
+
+AGS 2.0, Result service: https://www.imsglobal.org/spec/lti-ags/v2p0#result-service"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Points given and points possible, as sent. `share` may be above 1: extra credit is allowed (AGS 3.4.7)."""
+
+    points: Fraction
+    maximum: Fraction
+
+    @property
+    def share(self) -> Fraction:
+        return self.points / self.maximum
+
+
+@dataclass(frozen=True, slots=True)
+class Ungraded:
+    """No result, or one without a score: cleared, excused, never marked. Never the same as zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A result that cannot be used; `why` is a sentence."""
+
+    why: str
+
+
+Reading = Score | Ungraded | Malformed
+
+
+def read_result(result: Mapping[str, Any] | None) -> Reading:
+    """Read one AGS result. Numbers must have been parsed as Decimal or int, so that 0.7 stays 7/10."""
+    if result is None or result.get("resultScore") is None:
+        return Ungraded()  # Canvas drops the member for excused and cleared grades, Moodle for erased ones
+    points = _number(result["resultScore"])
+    maximum = _number(result["resultMaximum"]) if result.get("resultMaximum") is not None else Fraction(1)
+    if points is None:
+        return Malformed("the score is not a number")
+    if maximum is None:
+        return Malformed("the maximum is not a number")
+    if maximum <= 0:
+        return Malformed("the column's maximum is not above zero")  # Canvas allows 0 points possible
+    return Score(points, maximum)
+
+
+def _number(value: Any) -> Fraction | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return Fraction(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return Fraction(value)
+    return None

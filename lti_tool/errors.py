@@ -1,0 +1,233 @@
+"""Every deliberate exception: its HTTP status, a sentence for people, and a detail for the log."""
+
+from __future__ import annotations
+
+
+class ToolError(Exception):
+    """Something went wrong that we foresaw.
+
+    `sentence` is shown to people as it stands, `reason` is one word for the log and for tests,
+    `detail` goes to the log only and never holds a token, a name or an e-mail address."""
+
+    status = 500
+    reason = "error"
+    sentence = "Something went wrong here. Try again in a minute."
+    what_to_do = ""
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        sentence: str | None = None,
+        what_to_do: str | None = None,
+        reason: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        if sentence is not None:
+            self.sentence = sentence
+        if what_to_do is not None:
+            self.what_to_do = what_to_do
+        if reason is not None:
+            self.reason = reason
+        if status is not None:
+            self.status = status
+        self.detail = detail
+        super().__init__(detail or self.sentence)
+
+
+# -- start-up ---------------------------------------------------------------------------------------------------
+
+
+class ConfigurationError(ToolError):
+    """The installation cannot start as it is; the sentence says what to write."""
+
+    reason = "configuration"
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, sentence=sentence)
+
+
+# -- launches (tables A to D of the certification and attack tests) ---------------------------------------------
+
+
+class LaunchRefused(ToolError):
+    """A launch that is malformed (400) or could not be verified (401)."""
+
+    status = 401
+    reason = "launch_refused"
+    sentence = "This launch could not be checked, so nothing was opened."
+    what_to_do = "Go back to your course and open Badges again. If it keeps happening, tell your LMS administrator."
+
+
+class LaunchMalformed(LaunchRefused):
+    status = 400
+    reason = "launch_malformed"
+    sentence = "Your LMS sent an incomplete launch, so nothing was opened."
+
+
+class NotPermitted(ToolError):
+    status = 403
+    reason = "not_permitted"
+    sentence = "Your role in this course does not open this page."
+    what_to_do = "If you think it should, ask the person who runs the course."
+
+
+class NotFound(ToolError):
+    """Not there, or not yours: the same answer, so that neither can be told from the other."""
+
+    status = 404
+    reason = "not_found"
+    sentence = "There is nothing at this address."
+    what_to_do = "It may have been withdrawn, or the address may be incomplete. Ask whoever sent it to you."
+
+
+class SessionEnded(ToolError):
+    status = 401
+    reason = "session_ended"
+    sentence = "This page has ended."
+    what_to_do = "Go back to your course and open Badges again. What was saved is kept."
+
+
+class FormExpired(ToolError):
+    """A POST without the right CSRF token."""
+
+    status = 400
+    reason = "csrf"
+    sentence = "This form does not belong to the page you have open, so nothing was changed."
+    what_to_do = "Open Badges again from your course, then try once more."
+
+
+class BadInput(ToolError):
+    status = 400
+    reason = "bad_input"
+    sentence = "Something in what was sent cannot be used."
+
+
+class Conflict(ToolError):
+    status = 409
+    reason = "conflict"
+    sentence = "Somebody else changed this in the meantime."
+    what_to_do = "Look at how it stands now, then try again."
+
+
+class TooMany(ToolError):
+    status = 429
+    reason = "rate_limited"
+    sentence = "Too many requests came from your network just now."
+    what_to_do = "Wait a minute, then try again."
+
+
+class Busy(ToolError):
+    status = 503
+    reason = "database_busy"
+    sentence = "The tool is busy at the moment; nothing was changed."
+    what_to_do = "Try again in a few seconds."
+
+
+# -- the LMS's services -----------------------------------------------------------------------------------------
+
+
+class ServiceError(ToolError):
+    """An LMS service did not do what was asked. `retry_after` is in seconds where the LMS named a time."""
+
+    status = 502
+    reason = "service_failed"
+    sentence = "Your LMS did not answer as it should."
+    what_to_do = "Nothing was lost. Try again in a few minutes."
+    retry_after: float | None = None
+
+
+class ServiceUnreachable(ServiceError):
+    reason = "service_unreachable"
+    sentence = "Your LMS could not be reached."
+
+
+class ServiceBusy(ServiceError):
+    reason = "service_busy"
+    sentence = "Your LMS asks for a pause before it answers again."
+
+
+class TokenRefused(ServiceError):
+    """The token endpoint itself refuses: a state of the registration."""
+
+    reason = "token_refused"
+    sentence = "Your LMS does not let the tool in any more."
+    what_to_do = "The LMS administrator has to look at the tool's registration: is the key still switched on?"
+
+
+class AccessRefused(ServiceError):
+    """A service answers 401 even to a new token: a state of the course, not of the registration."""
+
+    reason = "access_refused"
+    sentence = "Your LMS does not let the tool read this course."
+    what_to_do = "Is the tool still switched on in this course? The LMS administrator can see it in the registration."
+
+
+class ScopeMissing(ServiceError):
+    reason = "scope_missing"
+    sentence = "Your LMS has not given the tool a permission it needs."
+    what_to_do = "The LMS administrator can grant it in the tool's registration."
+
+
+class ColumnMissing(ServiceError):
+    """A line item answers 404: deleted in the LMS. Never made again silently."""
+
+    reason = "column_missing"
+    sentence = "A gradebook column of this badge is no longer there."
+
+
+class CourseConcluded(ServiceError):
+    reason = "course_concluded"
+    sentence = "This course has ended; the LMS no longer gives out its grades."
+    what_to_do = "What was awarded stays, and can be checked for ever."
+
+
+class ScoreRefused(ServiceError):
+    """The LMS refused one score for good (not a student, unpublished, earlier timestamp …)."""
+
+    reason = "score_refused"
+    sentence = "The gradebook did not take this score."
+
+
+class PagingLoop(ServiceError):
+    reason = "paging_loop"
+    sentence = "Your LMS sent the same page of results twice, so none of them were used."
+
+
+class AddressRefused(ServiceError):
+    """An address we do not go to: another host, plain http, a private network."""
+
+    reason = "address_refused"
+    sentence = "An address that was given cannot be used."
+
+
+# -- badges -----------------------------------------------------------------------------------------------------
+
+
+class DefinitionInvalid(ToolError):
+    """A badge definition that cannot be used; `problems` are (line or 0, reason) in the order of the file."""
+
+    status = 422
+    reason = "definition_invalid"
+    sentence = "This badge definition cannot be used."
+
+    def __init__(self, file: str, problems: list[tuple[int, str]]) -> None:
+        self.file = file
+        self.problems = problems
+        super().__init__("; ".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        return [f"{self.file}:{line}: {text}" if line else f"{self.file}: {text}" for line, text in self.problems]
+
+
+class CannotPublish(ToolError):
+    status = 409
+    reason = "cannot_publish"
+    sentence = "This badge cannot be published yet."
+
+
+class CredentialHeldBack(ToolError):
+    """A credential failed its own check before release."""
+
+    reason = "credential_held_back"
+    sentence = "A credential did not pass its own check and was held back."

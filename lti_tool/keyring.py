@@ -1,0 +1,174 @@
+"""The tool's private keys: RSA for LTI, Ed25519 and RSA for credentials. A key id is its RFC 7638 thumbprint.
+
+A key is a file `<kind>-<made>.pem` in `keys.dir`, mode 0600. The newest of a kind signs. Older ones are retired, and
+stay: LTI keys are published for seven more days, credential keys for ever (a credential of ten years ago must verify).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from lti_tool.errors import ConfigurationError
+
+KINDS = {"lti": "lti", "ed25519": "credentials-ed25519", "rsa": "credentials-rsa"}
+RETIRED_LTI_KEYS_STAY = timedelta(days=7)
+MADE = "%Y%m%dT%H%M%S%fZ"
+
+PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key pair. `retired` is when a newer key of its kind took over."""
+
+    kid: str
+    kind: str
+    private: Any  # PrivateKey; Any, so that a caller who knows the kind needs no cast
+    created: datetime
+    retired: datetime | None = None
+
+    @property
+    def public(self) -> Any:
+        return self.private.public_key()
+
+    def public_jwk(self) -> dict[str, str]:
+        """Return the bare public JWK (RFC 7517) with kid, use and alg."""
+        alg = "EdDSA" if self.kind == "ed25519" else "RS256"
+        return {**_jwk_members(self.public), "kid": self.kid, "use": "sig", "alg": alg}
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """All keys of an installation, each kind newest first."""
+
+    keys: tuple[Key, ...]
+
+    def of(self, kind: str) -> tuple[Key, ...]:
+        return tuple(key for key in self.keys if key.kind == kind)
+
+    @property
+    def lti(self) -> Key:
+        return self.of("lti")[0]
+
+    @property
+    def ed25519(self) -> Key:
+        return self.of("ed25519")[0]
+
+    @property
+    def rsa(self) -> Key:
+        return self.of("rsa")[0]
+
+    def published_lti(self, now: datetime) -> tuple[Key, ...]:
+        """Return the keys an LMS may still meet in a token of ours."""
+        return tuple(k for k in self.of("lti") if k.retired is None or now - k.retired < RETIRED_LTI_KEYS_STAY)
+
+    def credential_key(self, kid: str) -> Key | None:
+        return next((k for k in self.keys if k.kid == kid and k.kind != "lti"), None)
+
+
+def load_keyring(folder: Path, now: datetime) -> Keyring:
+    """Read the keys of a folder, making the first of each kind where there is none.
+
+    Raises ConfigurationError, with the command that mends it, for a file others can read, an empty file, or a key of
+    another kind than its name says."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for kind in KINDS:
+        if not _files(folder, kind):
+            make_key(folder, kind, now)
+    return Keyring(tuple(key for kind in KINDS for key in _load_kind(folder, kind)))
+
+
+def make_key(folder: Path, kind: str, now: datetime) -> Key:
+    """Make a key of a kind and write its file, readable by us alone. It takes over from the one before."""
+    private: PrivateKey = (
+        ed25519.Ed25519PrivateKey.generate()
+        if kind == "ed25519"
+        else rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    )
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / f"{KINDS[kind]}-{now.strftime(MADE)}.pem"
+    # Written under another name first, so that a process starting meanwhile never reads half a key.
+    part = path.with_suffix(f".{os.getpid()}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)
+    return Key(thumbprint(private.public_key()), kind, private, now)
+
+
+def thumbprint(public: PublicKey) -> str:
+    """Return the RFC 7638 thumbprint: SHA-256 of the required members in order, base64url without padding."""
+    text = json.dumps(_jwk_members(public), sort_keys=True, separators=(",", ":"))
+    return _base64url(hashlib.sha256(text.encode()).digest())
+
+
+def _files(folder: Path, kind: str) -> list[Path]:
+    return sorted(folder.glob(f"{KINDS[kind]}-*.pem"), reverse=True)
+
+
+def _load_kind(folder: Path, kind: str) -> list[Key]:
+    keys: list[Key] = []
+    for path in _files(folder, kind):
+        private = _read(path, kind)
+        try:
+            created = datetime.strptime(path.stem.removeprefix(f"{KINDS[kind]}-"), MADE).replace(tzinfo=UTC)
+        except ValueError:
+            raise ConfigurationError(
+                f"{path.name} does not say when it was made. Name it {KINDS[kind]}-20261122T090000000000Z.pem"
+            ) from None
+        retired = keys[-1].created if keys else None
+        keys.append(Key(thumbprint(private.public_key()), kind, private, created, retired))
+    return keys
+
+
+def _read(path: Path, kind: str) -> PrivateKey:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigurationError(f"The key {path} can be read by others (mode {mode:04o}). Run: chmod 600 {path}")
+    pem = path.read_bytes()
+    if not pem.strip():
+        raise ConfigurationError(f"The key {path} is empty. Put its backup back, or if there is none run: rm {path}")
+    try:
+        private = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        raise ConfigurationError(
+            f"The key {path} is not a private key in PEM form. Put its backup back, or run: rm {path}"
+        ) from None
+    wanted = ed25519.Ed25519PrivateKey if kind == "ed25519" else rsa.RSAPrivateKey
+    if not isinstance(private, wanted):
+        raise ConfigurationError(f"The key {path} is not of the kind its name says. Move it away: mv {path} {path}.bak")
+    if isinstance(private, rsa.RSAPrivateKey) and private.key_size < 2048:
+        raise ConfigurationError(f"The key {path} is shorter than 2048 bits. Move it away: mv {path} {path}.bak")
+    return private
+
+
+def _jwk_members(public: PublicKey) -> dict[str, str]:
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        return {"crv": "Ed25519", "kty": "OKP", "x": _base64url(raw)}
+    numbers = public.public_numbers()
+    return {"e": _base64url(_big_endian(numbers.e)), "kty": "RSA", "n": _base64url(_big_endian(numbers.n))}
+
+
+def _big_endian(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,323 @@
+"""A launch: the platform's answer to a login, checked from the outside in, and used up.
+
+Security Framework 1.0, 5.1.3: https://www.imsglobal.org/spec/security/v1p0/#authentication-response-validation"""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import jwt
+from pylti1p3.exception import LtiException, OIDCException
+from pylti1p3.message_launch import MessageLaunch
+
+from lti_tool.errors import LaunchRefused
+from lti_tool.lti import claims as c
+from lti_tool.lti.claims import Launch, check_claims, read_launch
+from lti_tool.lti.login import same_secret
+from lti_tool.lti.platform_keys import KeyCache
+from lti_tool.lti.refusals import REFUSALS, refusal
+from lti_tool.lti.registration import LoginRow, Registration, ToolConf, digest
+from lti_tool.lti.request import FormRequest, NoCookies, OneLogin
+from lti_tool.lti.roles import Role
+
+# https://www.imsglobal.org/spec/security/v1p0/#authentication-response-validation: "no more than a few minutes"
+LEEWAY = timedelta(seconds=30)
+# A launch answers a login, and a login lives ten minutes: an older token answers none of ours. Moodle's lasts 60 s,
+# Canvas' an hour, made when the link was clicked.
+OLDEST_TOKEN = timedelta(minutes=10)
+# A Canvas token with all its claims is about 6 kB.
+LARGEST_TOKEN = 128 * 1024
+
+# https://www.imsglobal.org/spec/security/v1p0/#id-token; `nonce` and `sub` have refusals of their own below.
+REQUIRED_CLAIMS = ["iss", "aud", "exp", "iat"]
+
+# Every option is written out, also where it is PyJWT's default, to state what is checked and where.
+JWT_OPTIONS: Any = {
+    "verify_signature": True,
+    "enforce_minimum_key_length": True,
+    "require": REQUIRED_CLAIMS,
+    "verify_iss": True,
+    "verify_aud": True,
+    "strict_aud": False,  # a list is allowed; `_check_audience` says what may be in it
+    # The clock is an argument here, and PyJWT would take its own: `_check_times` checks these three.
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+    "verify_sub": False,  # `claims.REQUIRED` asks for a text, with a friendlier sentence
+    "verify_jti": False,  # the login row is what is used up, not a jti
+}
+
+# What PyJWT found wrong, most particular first.
+JWT_ERRORS: tuple[tuple[type[Exception], str], ...] = (
+    (jwt.InvalidSignatureError, "signature"),
+    (jwt.InvalidAlgorithmError, "algorithm"),
+    (jwt.InvalidKeyError, "kid_unknown"),
+    (jwt.MissingRequiredClaimError, "claim_missing"),
+    (jwt.InvalidAudienceError, "audience"),
+    (jwt.InvalidIssuerError, "issuer"),
+)
+
+
+class StorageNeeded(LaunchRefused):
+    """The launch is good, but its browser sent no cookie; the platform may hold the browser's secret for us.
+
+    The page that is shown asks `lti.get_data` for `storage_key(state)` in the frame `target`, with `origin` as the
+    target origin, and posts the launch again with what came back as `browser_secret`. Nothing was used up."""
+
+    def __init__(self, target: str, origin: str) -> None:
+        status, sentence, what_to_do = REFUSALS["browser"]
+        super().__init__("no cookie", reason="browser", status=status, sentence=sentence, what_to_do=what_to_do)
+        self.target = target
+        self.origin = origin
+
+
+def verify_launch(
+    form: Mapping[str, str],
+    *,
+    find_login: Callable[[str], LoginRow | None],
+    consume_login: Callable[[str], bool],
+    find_registration: Callable[[int], Registration | None],
+    deployment_status: Callable[[Registration, str], str],
+    keys: KeyCache,
+    browser_secret: str | None,
+    now: datetime,
+) -> Launch:
+    """Check a launch and use its login up; of any number of equal posts exactly one returns.
+
+    `find_login` and `consume_login` get the state's `digest`. `consume_login` marks an unused row as used in one
+    atomic statement and says whether this call did it. `find_registration` returns None for one that is gone or
+    switched off. `deployment_status` is asked last and returns "approved", or a word for the log.
+    `browser_secret` is what the cookie `login_cookie(state)` held, or what platform storage gave back.
+    Between finding and consuming, the platform's keys may be fetched: each callable keeps its transaction to itself.
+
+    Raises StorageNeeded, LaunchRefused (401; 403 for somebody else's submission) or LaunchMalformed (400)."""
+    if form.get("error"):
+        raise _platform_error(form["error"])
+    row, registration = _find_login(form, find_login, find_registration, now)
+    check = _Check(form, row, registration, consume_login, deployment_status, keys, browser_secret, now)
+    check.validate()
+    return check.launch
+
+
+def _find_login(
+    form: Mapping[str, str],
+    find_login: Callable[[str], LoginRow | None],
+    find_registration: Callable[[int], Registration | None],
+    now: datetime,
+) -> tuple[LoginRow, Registration]:
+    """Find the login this answers. Only who was sent a state gets further; nobody else makes us fetch or compute."""
+    state = form.get("state")
+    if not state:
+        raise refusal("state_missing")
+    row = find_login(digest(state))
+    if row is None:
+        raise refusal("state_unknown")
+    if row.consumed_at is not None:
+        raise refusal("state_used")
+    if now >= row.expires_at:
+        raise refusal("state_expired")
+    registration = find_registration(row.registration_id)
+    if registration is None:
+        raise refusal("registration_disabled", f"registration {row.registration_id}")
+    return row, registration
+
+
+class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
+    """pylti1p3's chain of checks, with what it leaves open closed.
+
+    The registration is the one the login row names: nothing of an unverified token is used to find it, so a token of
+    platform A, or with the issuer of B, meets the wrong key or the wrong issuer (B09, B10)."""
+
+    def __init__(
+        self,
+        form: Mapping[str, str],
+        row: LoginRow,
+        registration: Registration,
+        consume_login: Callable[[str], bool],
+        deployment_status: Callable[[Registration, str], str],
+        keys: KeyCache,
+        browser_secret: str | None,
+        now: datetime,
+    ) -> None:
+        request = FormRequest(form)
+        no_requests = cast(Any, object())  # instead of a requests session: nothing here goes out except through http.py
+        super().__init__(request, ToolConf(registration), OneLogin(request), NoCookies(), requests_session=no_requests)
+        self.set_auto_validation(False)
+        self._row = row
+        self._found = registration
+        self._consume_login = consume_login
+        self._deployment_status = deployment_status
+        self._keys = keys
+        self._browser_secret = browser_secret
+        self._now = now
+        self._header: dict[str, str] = {}
+        self.launch: Launch
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self._jwt["body"])
+
+    def validate(self) -> MessageLaunch[Any, Any, Any, Any]:
+        """The token first, so that a bad one uses nothing up; then the one use; then what the message says."""
+        self.validate_jwt_format()
+        self.validate_registration()
+        self.validate_jwt_signature()
+        self.validate_nonce()
+        self.validate_state()
+        self.validate_message()
+        self.validate_deployment()
+        return self
+
+    def validate_jwt_format(self) -> MessageLaunch[Any, Any, Any, Any]:
+        """Read `alg` and `kid` of the header, and nothing else: jku, jwk, x5u and x5c are never looked at (B04–B06)."""
+        token = self._get_request_param("id_token")
+        if not token:
+            raise refusal("token_missing")
+        if len(token) > LARGEST_TOKEN:
+            raise refusal("token_too_large", f"{len(token)} characters")
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, TypeError, ValueError, RecursionError) as error:
+            raise refusal("token_malformed", type(error).__name__) from error
+        if header.get("alg") != "RS256":
+            raise refusal("algorithm", f"alg is {str(header.get('alg'))[:20]!r}")
+        if not header.get("kid"):
+            raise refusal("kid_missing")
+        self._header = {"kid": header["kid"]}
+        return self
+
+    def validate_registration(self) -> MessageLaunch[Any, Any, Any, Any]:
+        self._registration = self._tool_config.find_registration_by_params(self._found.issuer, self._found.client_id)
+        return self
+
+    def validate_jwt_signature(self) -> MessageLaunch[Any, Any, Any, Any]:
+        key = self._keys.find(self._found, self._header["kid"], self._now)
+        if key is None:
+            raise refusal("kid_unknown", f"no key {self._header['kid'][:80]!r} at the platform's key address")
+        try:
+            body = jwt.decode(
+                self._get_request_param("id_token"),
+                key,
+                algorithms=["RS256"],  # a literal: CVE-2022-29217 and CVE-2024-37568 came from taking it elsewhere
+                options=JWT_OPTIONS,
+                audience=self._found.client_id,
+                issuer=self._found.issuer,
+                subject=None,
+                leeway=0,  # for PyJWT's own time checks, which are off: see LEEWAY
+                detached_payload=None,
+            )
+        except (jwt.PyJWTError, TypeError, ValueError, RecursionError) as error:
+            reason = next((reason for kind, reason in JWT_ERRORS if isinstance(error, kind)), "token_malformed")
+            raise refusal(reason, f"{type(error).__name__}: {error}"[:200]) from error
+        _check_audience(body, self._found.client_id)
+        _check_times(body, self._now)
+        # Some platforms, and Moodle's own documentation, put Lti in front of the name (LTI Data Privacy 1.0 does not).
+        if body.get(c.MESSAGE_TYPE) == f"Lti{c.DATA_PRIVACY_REQUEST}":
+            body[c.MESSAGE_TYPE] = c.DATA_PRIVACY_REQUEST
+        self._jwt = cast(Any, {"header": self._header, "body": body})
+        return self
+
+    def validate_nonce(self) -> MessageLaunch[Any, Any, Any, Any]:
+        """The nonce and the target must be this login's: A's nonce with B's state is refused."""
+        nonce = self.claims.get("nonce")
+        if not isinstance(nonce, str) or not hmac.compare_digest(digest(nonce), digest(self._row.nonce)):
+            raise refusal("nonce", "no nonce" if nonce is None else "not the nonce of this login")
+        if self.claims.get(c.TARGET_LINK_URI) != self._row.target_link_uri:
+            raise refusal("target_link_uri", "not the target_link_uri of this login")
+        return self
+
+    def validate_state(self) -> MessageLaunch[Any, Any, Any, Any]:
+        """The browser must be the one that began, and this must be the first use. pylti1p3 keeps valid states valid."""
+        if not same_secret(self._browser_secret, self._row.browser_hash):
+            if self._browser_secret is None and self._row.storage_target is not None:
+                raise StorageNeeded(self._row.storage_target, self._found.storage_origin)
+            raise refusal("browser", "no cookie" if self._browser_secret is None else "another browser's cookie")
+        if not self._consume_login(self._row.state_hash):
+            raise refusal("state_used")
+        return self
+
+    def validate_message(self) -> MessageLaunch[Any, Any, Any, Any]:
+        check_claims(self.claims)
+        if self.claims[c.MESSAGE_TYPE] == c.SUBMISSION_REVIEW_REQUEST:
+            # pylti1p3 asks for `lineitem`; Moodle leaves it out where a link has more than one column (seen in 4.5.6).
+            self.claims[c.AGS] = {"lineitem": "", **self.claims[c.AGS]}
+        try:
+            super().validate_message()
+            self.launch = read_launch(self.claims, self._found)
+        except (LtiException, OIDCException) as error:
+            raise refusal("claim_malformed", f"pylti1p3: {error}"[:200]) from error
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+            raise refusal("claim_malformed", type(error).__name__) from error
+        _check_for_user(self.launch)
+        return self
+
+    def validate_deployment(self) -> MessageLaunch[Any, Any, Any, Any]:
+        status = self._deployment_status(self._found, self.claims[c.DEPLOYMENT_ID])
+        if status != "approved":
+            raise refusal("deployment", f"the deployment is {status}")
+        return self
+
+    def get_client_id(self) -> str:
+        return self._found.client_id
+
+    def _get_request_param(self, key: str) -> str:
+        return self._request.get_param(key)
+
+
+def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
+    """Check aud and azp beyond PyJWT's "our client_id is in it" (5.1.3, steps 3 to 5).
+
+    A token for others too is taken only where `azp` says that it was made for us."""
+    audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    azp = claims.get("azp")
+    if azp is not None and azp != client_id:
+        raise refusal("azp", "azp is another client")
+    if set(audience) != {client_id} and azp is None:
+        raise refusal("audience", "aud names others too and there is no azp")
+
+
+def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
+    """Check exp, iat and nbf (5.1.3, steps 7 and 8), with LEEWAY for clocks that differ."""
+    moment, leeway = now.timestamp(), LEEWAY.total_seconds()
+    expires, issued = _seconds(claims, "exp"), _seconds(claims, "iat")
+    if expires is None or issued is None:
+        raise refusal("claim_missing", "exp or iat is no number")
+    if moment >= expires + leeway:
+        raise refusal("expired", f"{moment - expires:.0f} s ago")
+    if issued > moment + leeway:
+        raise refusal("iat_future", f"{issued - moment:.0f} s ahead")
+    if moment - issued > OLDEST_TOKEN.total_seconds() + leeway:
+        raise refusal("too_old", f"{moment - issued:.0f} s old")
+    if "nbf" in claims:
+        not_before = _seconds(claims, "nbf")
+        if not_before is None or not_before > moment + leeway:
+            raise refusal("not_yet_valid")
+
+
+def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _check_for_user(launch: Launch) -> None:
+    """Refuse a look at somebody else's submission to all but instructors.
+
+    Moodle 4.5.6 signs such a launch for a student who writes another's id into the address (seen)."""
+    if launch.message_type != c.SUBMISSION_REVIEW_REQUEST or launch.for_user is None:
+        return
+    may_look = Role.INSTRUCTOR in launch.course_roles or Role.TEACHING_ASSISTANT in launch.course_roles
+    if not may_look and launch.for_user.user_id != launch.sub:
+        raise refusal("for_user_other")
+
+
+def _platform_error(error: str) -> LaunchRefused:
+    """Turn the platform's error answer (OpenID Connect Core, 3.1.2.6) into a refusal, without its description."""
+    known = error in ("login_required", "launch_no_longer_valid", "unauthorized_client", "access_denied")
+    word = "".join(character for character in error[:40] if character.isalnum() or character == "_")
+    return refusal(error if known else "platform_error", f"the platform answered with the error {word}")

@@ -1,0 +1,94 @@
+"""Names and Role Provisioning Services: who is in the course.
+
+NRPS 2.0: https://www.imsglobal.org/spec/lti-nrps/v2p0"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lti_tool.errors import ServiceError
+from lti_tool.lti.claims import CUSTOM, text
+from lti_tool.lti.platforms import is_unresolved
+from lti_tool.lti.roles import Role, course_roles, is_test_user
+from lti_tool.lti.service import Service, with_query
+
+MEMBERSHIPS_READ = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+MEMBERSHIPS_TYPE = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One person in the roster; names and address are None where the LMS keeps them back (F22).
+
+    `status` is Active, Inactive or Deleted. `custom` holds the tool's custom parameters filled in for this person,
+    where they were asked for with a resource link (Canvas: `canvas_user_id`)."""
+
+    user_id: str
+    status: str
+    roles: tuple[str, ...]
+    course_roles: tuple[Role, ...]
+    test_user: bool
+    name: str | None = field(repr=False)
+    given_name: str | None = field(repr=False)
+    family_name: str | None = field(repr=False)
+    email: str | None = field(repr=False)
+    custom: Mapping[str, str] = field(repr=False)
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == "Active"
+
+
+def memberships(
+    service: Service, memberships_url: str, *, role: str | None = None, resource_link_id: str | None = None
+) -> tuple[Member, ...]:
+    """Read the whole roster, or nothing of it. A person the LMS removed is just not there (Canvas and Moodle alike).
+
+    Moodle 4.5.6 lists a non-editing teacher as Learner, whose launch says Instructor. Raises as `Service.call`."""
+    url = with_query(
+        memberships_url, role=role, rlid=resource_link_id, limit=service.platform.page_limit("memberships")
+    )
+    scopes = frozenset({MEMBERSHIPS_READ})
+    members: list[Member] = []
+    for page in service.pages(url, scopes=scopes, accept=MEMBERSHIPS_TYPE, granted=scopes):
+        answer = page.json()
+        entries = answer.get("members") if isinstance(answer, dict) else None
+        if not isinstance(entries, list):
+            raise ServiceError("the roster has no list of members", reason="malformed")
+        members += [_member(entry) for entry in entries]
+    return tuple(members)
+
+
+def _member(entry: Any) -> Member:
+    user_id = entry.get("user_id") if isinstance(entry, dict) else None
+    if not isinstance(user_id, str) or not user_id:
+        raise ServiceError("a member has no user_id", reason="malformed")
+    sent = entry.get("roles")
+    roles = tuple(role for role in sent if isinstance(role, str)) if isinstance(sent, list) else ()
+    given_name, family_name = text(entry.get("given_name")), text(entry.get("family_name"))
+    status = entry.get("status")
+    return Member(
+        user_id=user_id,
+        # NRPS 2.0, 2.2: without a status, a member is Active.
+        status=status if isinstance(status, str) and status else "Active",
+        roles=roles,
+        course_roles=course_roles(roles),
+        test_user=is_test_user(roles),
+        name=text(entry.get("name")) or " ".join(part for part in (given_name, family_name) if part) or None,
+        given_name=given_name,
+        family_name=family_name,
+        email=text(entry.get("email")),
+        custom=_custom(entry.get("message")),
+    )
+
+
+def _custom(messages: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for message in messages if isinstance(messages, list) else ():
+        custom = message.get(CUSTOM) if isinstance(message, dict) else None
+        for name, value in custom.items() if isinstance(custom, dict) else ():
+            if isinstance(value, str | int) and not is_unresolved(str(value)):
+                found[name] = str(value)
+    return found

@@ -1,0 +1,57 @@
+"""Bring a database to this version's schema, or say that it is not there."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from lti_tool.db import Database
+from lti_tool.errors import ConfigurationError
+
+
+def upgrade(db: Database) -> str:
+    """Apply what is missing, in one transaction a step; returns the revision the schema then has.
+
+    Raises ConfigurationError for a database that a newer version has written (J12)."""
+    _refuse_newer(db)
+    config = _config()
+    with db.engine.execution_options(write=True).connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+    return current(db) or ""
+
+
+def check(db: Database) -> None:
+    """Raise ConfigurationError, with the command that mends it, unless the schema is this version's."""
+    _refuse_newer(db)
+    if current(db) != _scripts().get_current_head():
+        raise ConfigurationError("The database is not prepared for this version yet. Run: lti-tool db upgrade")
+
+
+def current(db: Database) -> str | None:
+    """Return the revision of the database, None for an empty one."""
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_newer(db: Database) -> None:
+    revision = current(db)
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        raise ConfigurationError(
+            f"The database was written by a newer version (schema {revision}). Install that version, "
+            "or restore the backup made before the upgrade"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "lti_tool:migrations")
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

@@ -1,0 +1,468 @@
+"""All tables. A UNIQUE constraint states a business rule; code only words it.
+
+Registration → Deployment → Course; Registration → Person; Person × Course → Enrolment.
+Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
+Result (raw, as received) → Mastery → Award → Edition (what is signed)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from lti_tool.db import Compressed, UtcDateTime, random_id
+
+LIVE_STATES = ("pending", "review", "held", "issued")
+AWARD_STATES = (*LIVE_STATES, "revoked", "superseded")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        str: String,
+    }
+
+
+def _one_of(column: str, values: tuple[str, ...], name: str) -> CheckConstraint:
+    allowed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({allowed})", name=name)
+
+
+# -- platforms and people ---------------------------------------------------------------------------------------
+
+
+class Registration(Base):
+    """The tool's registration on one platform: issuer and client id. All Canvas cloud customers share an issuer."""
+
+    __tablename__ = "registration"
+    __table_args__ = (
+        UniqueConstraint("issuer", "client_id"),
+        _one_of("status", ("active", "disabled"), "status"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    product: Mapped[str]
+    issuer: Mapped[str]
+    client_id: Mapped[str]
+    auth_login_url: Mapped[str]
+    auth_token_url: Mapped[str]
+    auth_audience: Mapped[str | None]
+    jwks_url: Mapped[str]
+    status: Mapped[str] = mapped_column(default="active")
+    # named: only deployments given by an administrator are let in; else each is approved as the settings say
+    deployments_named: Mapped[bool] = mapped_column(default=False)
+    origins: Mapped[list[Any]] = mapped_column(default=list)  # origins seen in verified launches, for frame-ancestors
+    jwks: Mapped[str | None] = mapped_column(Text)  # the platform's keys as last received
+    jwks_fetched_at: Mapped[datetime | None]
+    problem: Mapped[str | None]  # why the token endpoint refuses, in words
+    created_at: Mapped[datetime]
+    deployments: Mapped[list[Deployment]] = relationship(back_populates="registration")
+
+
+class Deployment(Base):
+    __tablename__ = "deployment"
+    __table_args__ = (
+        UniqueConstraint("registration_id", "deployment_id"),
+        _one_of("status", ("active", "pending", "disabled"), "status"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    registration_id: Mapped[int] = mapped_column(ForeignKey("registration.id"))
+    deployment_id: Mapped[str]
+    status: Mapped[str]
+    created_at: Mapped[datetime]
+    registration: Mapped[Registration] = relationship(back_populates="deployments")
+
+
+class Person(Base):
+    """Somebody as one registration knows her. `subject_id` is her pseudonym in credentials."""
+
+    __tablename__ = "person"
+    __table_args__ = (UniqueConstraint("registration_id", "sub"),)
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    registration_id: Mapped[int] = mapped_column(ForeignKey("registration.id"))
+    sub: Mapped[str]
+    name: Mapped[str] = mapped_column(default="")
+    email: Mapped[str] = mapped_column(default="")
+    subject_id: Mapped[str] = mapped_column(unique=True)
+    test_user: Mapped[bool] = mapped_column(default=False)
+    disabled: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+
+
+class Course(Base):
+    """A context of one deployment: the same context id under two deployments is two courses."""
+
+    __tablename__ = "course"
+    __table_args__ = (
+        UniqueConstraint("deployment_pk", "context_id"),
+        _one_of("state", ("ok", "attention", "concluded"), "state"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    registration_id: Mapped[int] = mapped_column(ForeignKey("registration.id"))
+    deployment_pk: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
+    context_id: Mapped[str]
+    title: Mapped[str] = mapped_column(default="")
+    label: Mapped[str] = mapped_column(default="")
+    line_items_url: Mapped[str | None]
+    memberships_url: Mapped[str | None]
+    scopes: Mapped[list[Any]] = mapped_column(default=list)
+    state: Mapped[str] = mapped_column(default="ok")
+    problem: Mapped[str | None]  # one word, the reason of errors.py
+    problem_sentence: Mapped[str | None]
+    synced_at: Mapped[datetime | None]
+    roster_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    registration: Mapped[Registration] = relationship()
+    deployment: Mapped[Deployment] = relationship()
+    badges: Mapped[list[CourseBadge]] = relationship(back_populates="course", order_by="CourseBadge.created_at")
+
+
+class Enrolment(Base):
+    """A person in a course. Two sources that can disagree: the roster and her own launches."""
+
+    __tablename__ = "enrolment"
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), primary_key=True, index=True)
+    roster_role: Mapped[str | None]  # a word of lti.roles, "" for none, None where no roster named her
+    launch_role: Mapped[str | None]
+    active: Mapped[bool] = mapped_column(default=True)
+    person: Mapped[Person] = relationship()
+
+    @property
+    def is_learner(self) -> bool:
+        """Tell whether she may be awarded here: any role but learner in either source excludes her.
+
+        Moodle's roster calls non-editing teachers learners; their launch says Instructor."""
+        roles = {self.roster_role, self.launch_role} - {None}
+        return roles == {"Learner"} and not self.person.test_user
+
+
+# -- launches ---------------------------------------------------------------------------------------------------
+
+
+class Login(Base):
+    """A login that was started: state, nonce, registration and target, bound together and used once."""
+
+    __tablename__ = "login"
+    state_hash: Mapped[str] = mapped_column(primary_key=True)
+    nonce: Mapped[str]
+    registration_id: Mapped[int] = mapped_column(ForeignKey("registration.id"))
+    target_link_uri: Mapped[str]
+    browser_hash: Mapped[str]
+    storage_target: Mapped[str | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    consumed_at: Mapped[datetime | None]
+
+
+class Browser(Base):
+    """A browser that has launched, known by the hash of the secret in its cookie."""
+
+    __tablename__ = "browser"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(unique=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"))
+    created_at: Mapped[datetime]
+
+
+class Launch(Base):
+    """What one verified launch opened: its id stands in every address of the pages it leads to."""
+
+    __tablename__ = "launch"
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    browser_id: Mapped[int] = mapped_column(ForeignKey("browser.id", ondelete="CASCADE"), index=True)
+    deployment_pk: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"))
+    course_id: Mapped[int | None] = mapped_column(ForeignKey("course.id"))
+    role: Mapped[str]  # a word of lti.roles
+    locale: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    deployment: Mapped[Deployment] = relationship()
+    person: Mapped[Person] = relationship()
+    course: Mapped[Course | None] = relationship()
+
+
+# -- badges -----------------------------------------------------------------------------------------------------
+
+
+class Issuer(Base):
+    """The institution. One row; `issuer.*` of the settings fills it at the first start."""
+
+    __tablename__ = "issuer"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(unique=True)
+    did: Mapped[str]
+    name: Mapped[str]
+    url: Mapped[str]
+    email: Mapped[str]
+    description: Mapped[str]
+    accent: Mapped[str]
+
+
+class Achievement(Base):
+    """What a badge stands for, under its public slug. The course that made it owns it."""
+
+    __tablename__ = "achievement"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(unique=True)
+    owner_course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    created_at: Mapped[datetime]
+    versions: Mapped[list[AchievementVersion]] = relationship(
+        back_populates="achievement", order_by="AchievementVersion.number"
+    )
+
+
+class AchievementVersion(Base):
+    """A published definition, never edited. `digest` finds equal content again."""
+
+    __tablename__ = "achievement_version"
+    __table_args__ = (UniqueConstraint("achievement_id", "number"), UniqueConstraint("achievement_id", "digest"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    achievement_id: Mapped[int] = mapped_column(ForeignKey("achievement.id"))
+    number: Mapped[int]
+    digest: Mapped[str] = mapped_column(index=True)
+    definition: Mapped[dict[str, Any]]  # domain.badge.Badge.content()
+    picture_svg: Mapped[str | None] = mapped_column(Text)
+    picture_png: Mapped[bytes] = mapped_column(LargeBinary)
+    published_at: Mapped[datetime]
+    achievement: Mapped[Achievement] = relationship(back_populates="versions")
+
+
+class CourseBadge(Base):
+    """A course's use of a badge. `draft` is what is being prepared; `version` is what counts."""
+
+    __tablename__ = "course_badge"
+    __table_args__ = (
+        UniqueConstraint("course_id", "slug"),
+        _one_of("status", ("draft", "publishing", "active", "retired"), "status"),
+    )
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    slug: Mapped[str]
+    status: Mapped[str] = mapped_column(default="draft")
+    draft: Mapped[dict[str, Any] | None]
+    draft_picture: Mapped[bytes | None] = mapped_column(LargeBinary)  # a picture file that came with the draft
+    version_id: Mapped[int | None] = mapped_column(ForeignKey("achievement_version.id"), index=True)
+    evaluated: Mapped[str | None]  # digest of what the last evaluation saw, so that an unchanged class costs nothing
+    created_at: Mapped[datetime]
+    published_at: Mapped[datetime | None]
+    course: Mapped[Course] = relationship(back_populates="badges")
+    version: Mapped[AchievementVersion | None] = relationship()
+    columns: Mapped[list[Column]] = relationship(back_populates="course_badge", order_by="Column.id")
+
+
+class Column(Base):
+    """A gradebook column of a course badge: the line item a tag was found at or made as."""
+
+    __tablename__ = "gradebook_column"
+    __table_args__ = (
+        UniqueConstraint("course_badge_id", "tag"),
+        UniqueConstraint("course_badge_id", "url"),
+        _one_of("state", ("bound", "missing"), "state"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"))
+    tag: Mapped[str]
+    label: Mapped[str]
+    url: Mapped[str]
+    score_maximum: Mapped[str]  # points, as decimal text
+    state: Mapped[str] = mapped_column(default="bound")
+    found: Mapped[bool]  # it was there already; False: we made it
+    created_at: Mapped[datetime]
+    course_badge: Mapped[CourseBadge] = relationship(back_populates="columns")
+
+
+# -- grades and awards ------------------------------------------------------------------------------------------
+
+
+class Result(Base):
+    """The latest answer for one column and user, kept as received, also for a user no roster names."""
+
+    __tablename__ = "result"
+    column_id: Mapped[int] = mapped_column(ForeignKey("gradebook_column.id"), primary_key=True)
+    user_sub: Mapped[str] = mapped_column(primary_key=True)
+    raw: Mapped[str | None] = mapped_column(Text)  # None: it was there once and is gone
+    received_at: Mapped[datetime]
+
+
+class Mastery(Base):
+    """Where a person stands in one sub-competency or gate, and why. `before` holds the earlier ones, newest first."""
+
+    __tablename__ = "mastery"
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), primary_key=True, index=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[int | None]  # index from the lowest, 0; None: no level reached
+    met: Mapped[bool]
+    record: Mapped[dict[str, Any]]  # domain.mastery.Standing.record()
+    before: Mapped[list[Any]] = mapped_column(default=list)
+    decided_at: Mapped[datetime]
+
+
+class Award(Base):
+    """That a person earned a badge. One live award per achievement, person and scope."""
+
+    __tablename__ = "award"
+    __table_args__ = (
+        Index(
+            "uq_award_live",
+            "achievement_id",
+            "person_id",
+            "scope",
+            unique=True,
+            sqlite_where=text("live"),
+            postgresql_where=text("live"),
+        ),
+        _one_of("status", AWARD_STATES, "status"),
+        CheckConstraint("NOT live OR status IN ('pending', 'review', 'held', 'issued')", name="live_state"),
+    )
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    achievement_id: Mapped[int] = mapped_column(ForeignKey("achievement.id"))
+    version_id: Mapped[int] = mapped_column(ForeignKey("achievement_version.id"))
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), index=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"), index=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
+    scope: Mapped[str]  # "course:<id>" or "installation"
+    status: Mapped[str] = mapped_column(index=True)
+    live: Mapped[bool] = mapped_column(default=True)  # False after revocation and expiry
+    decision: Mapped[dict[str, Any]]  # the decision record, frozen
+    earned_at: Mapped[datetime]
+    issued_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    claimed_at: Mapped[datetime | None]
+    page_public: Mapped[bool] = mapped_column(default=False)
+    revoked_at: Mapped[datetime | None]
+    revocation_reason: Mapped[str | None]
+    version: Mapped[AchievementVersion] = relationship()
+    achievement: Mapped[Achievement] = relationship()
+    course_badge: Mapped[CourseBadge] = relationship()
+    course: Mapped[Course] = relationship()
+    person: Mapped[Person] = relationship()
+    editions: Mapped[list[Edition]] = relationship(back_populates="award", order_by="Edition.number")
+
+
+class Edition(Base):
+    """What is signed: an award and the learner's choices. Its id is the credential's."""
+
+    __tablename__ = "edition"
+    __table_args__ = (
+        UniqueConstraint("award_id", "number"),
+        UniqueConstraint("status_list_id", "status_index"),
+    )
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    award_id: Mapped[str] = mapped_column(ForeignKey("award.id"))
+    number: Mapped[int] = mapped_column(default=1)
+    choices: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    salt: Mapped[str]
+    status_list_id: Mapped[int] = mapped_column(ForeignKey("status_list.id"))
+    status_index: Mapped[int]
+    valid_from: Mapped[datetime]
+    valid_until: Mapped[datetime | None]
+    signed_at: Mapped[datetime | None] = mapped_column(index=True)
+    document: Mapped[bytes | None] = mapped_column(Compressed)  # the signed JSON, byte for byte
+    jwt: Mapped[bytes | None] = mapped_column(Compressed)
+    withdrawn_at: Mapped[datetime | None]  # its status bit is set: revoked or superseded
+    award: Mapped[Award] = relationship(back_populates="editions")
+
+
+class StatusList(Base):
+    """A Bitstring status list. `revision` counts its changes, so that a signed copy is known to be current."""
+
+    __tablename__ = "status_list"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(default=0)
+    closed: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+
+
+class Review(Base):
+    """A grade that no longer carries its award. A person looks at it; nothing changes by itself."""
+
+    __tablename__ = "review"
+    __table_args__ = (
+        Index(
+            "uq_review_open",
+            "award_id",
+            unique=True,
+            sqlite_where=text("resolved_at IS NULL"),
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    award_id: Mapped[str] = mapped_column(ForeignKey("award.id"))
+    reason: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]
+    resolution: Mapped[str | None]
+
+
+# -- work and record --------------------------------------------------------------------------------------------
+
+
+class Job(Base):
+    """Work that is due. The queue only says "look now"; what is to be done stands here."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index(
+            "uq_job_open",
+            "kind",
+            "subject",
+            unique=True,
+            sqlite_where=text("state IN ('due', 'running')"),
+            postgresql_where=text("state IN ('due', 'running')"),
+        ),
+        _one_of("state", ("due", "running", "done", "failed"), "state"),
+        Index("ix_job_due", "state", "not_before"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    kind: Mapped[str]  # "sync" or "publish"
+    subject: Mapped[str]  # the course's or the course badge's id
+    state: Mapped[str] = mapped_column(default="due")
+    attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime]
+    lease_until: Mapped[datetime | None]  # after it a running job counts as abandoned by a dead worker (J04)
+    progress: Mapped[list[Any]] = mapped_column(default=list)  # sentences, in order
+    outcome: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    problem: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class AuditEvent(Base):
+    """Who did what to which thing, and when. Rows are only ever added."""
+
+    __tablename__ = "audit_event"
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str]  # "person:<id>", "operator" or "tool"
+    action: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -1,0 +1,164 @@
+"""Cookies, CSRF, response headers, client addresses: what every request passes."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any
+
+from flask import Response, current_app, g, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from lti_tool.errors import FormExpired, NotPermitted, TooMany
+from lti_tool.services import launches
+from lti_tool.services.tool import Tool
+
+COOKIE_LASTS = launches.SESSION_LASTS
+LOGIN_COOKIE_LASTS = timedelta(minutes=10)
+
+# Everything the pages use comes from here; no inline script or style anywhere, so injected markup does nothing.
+CONTENT = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'"
+
+
+def tool() -> Tool:
+    found: Tool = current_app.extensions["lti_tool"]
+    return found
+
+
+# -- cookies ----------------------------------------------------------------------------------------------------
+
+
+def cookie_name(name: str) -> str:
+    """Prefix a cookie's name over https: a `__Host-` cookie cannot be planted by a neighbouring host.
+
+    Chromium takes the prefix on http://localhost too, but only https makes every browser do so."""
+    return f"__Host-{name}" if tool().settings.https else name
+
+
+def set_cookie(response: BaseResponse, name: str, value: str, lasts: timedelta) -> None:
+    """Set a cookie that a browser sends back inside another site's frame, and only there (CHIPS)."""
+    response.set_cookie(
+        cookie_name(name),
+        value,
+        max_age=int(lasts.total_seconds()),
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="None",
+        partitioned=True,
+    )
+
+
+def drop_cookie(response: BaseResponse, name: str) -> None:
+    response.delete_cookie(cookie_name(name), path="/", secure=True, httponly=True, samesite="None", partitioned=True)
+
+
+def browser_secret() -> str | None:
+    return request.cookies.get(cookie_name("browser"))
+
+
+# -- who may do what --------------------------------------------------------------------------------------------
+
+
+def guarded(right: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Open a view only to the browser and launch its address names, and only with a right in that course.
+
+    A POST also needs the CSRF token of this launch. The session is at `g.session`."""
+
+    def wrap(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def guarded_view(launch: str, **values: Any) -> Any:
+            secret = browser_secret()
+            g.session = launches.find_session(tool(), launch, secret, datetime.now(UTC))
+            if request.method == "POST":
+                _check_csrf(secret or "", launch)
+            if right == launches.LEARN:
+                allowed = g.session.rights  # whoever has any right may look at the learner's pages
+            else:
+                allowed = g.session.rights & {right}
+            if not allowed or g.session.course_id is None:
+                raise NotPermitted(f"needs {right}")
+            return view(**values)
+
+        guarded_view.guard = right  # type: ignore[attr-defined]
+        return guarded_view
+
+    return wrap
+
+
+def public(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare a view open to everybody: a test walks all addresses and finds each guarded or public (L14)."""
+    view.guard = "public"  # type: ignore[attr-defined]
+    return view
+
+
+def csrf() -> str:
+    return launches.csrf_token(browser_secret() or "", g.session.launch_id)
+
+
+def _check_csrf(secret: str, launch: str) -> None:
+    sent = request.form.get("csrf") or request.headers.get("X-Csrf", "")
+    if not hmac.compare_digest(sent.encode(), launches.csrf_token(secret, launch).encode()):
+        raise FormExpired("no or another session's token")
+
+
+# -- headers ----------------------------------------------------------------------------------------------------
+
+
+def add_headers(response: Response) -> Response:
+    """Say on every answer what it may do. Pages of a session are framed by its platform's origins only.
+
+    Refusals and login pages hold no session and no action, and may be shown inside any LMS."""
+    headers = response.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+    if tool().settings.https:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if "Content-Security-Policy" in headers:
+        return response
+    session = g.get("session")
+    if session is not None:
+        ancestors = " ".join(["'self'", *launches.frame_origins(tool(), session.registration_id)])
+        headers.setdefault("Cache-Control", "no-store")
+    elif g.get("frame_anywhere"):
+        ancestors = "*"
+        headers.setdefault("Cache-Control", "no-store")
+    else:
+        ancestors = "'none'"
+        headers.setdefault("X-Frame-Options", "DENY")
+    form_action = "'self'" if not g.get("posts_to") else f"'self' {g.posts_to}"
+    headers["Content-Security-Policy"] = f"{CONTENT}; form-action {form_action}; frame-ancestors {ancestors}"
+    return response
+
+
+# -- rate limit -------------------------------------------------------------------------------------------------
+
+
+class RateLimit:
+    """At most so many a minute from one network address, counted in this process (a campus is one address)."""
+
+    def __init__(self, per_minute: int, remembered: int = 50_000) -> None:
+        self._per_second = per_minute / 60
+        self._most = float(per_minute)
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._remembered = remembered
+        self._lock = threading.Lock()
+
+    def count(self, address: str) -> None:
+        """Count one; raises TooMany when the address has used its share."""
+        now = time.monotonic()
+        with self._lock:
+            left, at = self._left.pop(address, (self._most, now))
+            left = min(self._most, left + (now - at) * self._per_second)
+            self._left[address] = (max(0.0, left - 1), now)
+            if len(self._left) > self._remembered:
+                self._left.popitem(last=False)
+        if left < 1:
+            raise TooMany(f"more than {self._most:.0f} a minute")

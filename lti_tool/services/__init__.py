@@ -1,0 +1,1 @@
+"""What the tool does. Each public function is one transaction or one step of a job."""

@@ -1,0 +1,39 @@
+"""The services of one course's LMS, as the tool may use them."""
+
+from __future__ import annotations
+
+from lti_tool.errors import ScopeMissing
+from lti_tool.lti.registration import Registration
+from lti_tool.lti.service import Service
+from lti_tool.models import Course
+from lti_tool.models import Registration as RegistrationRow
+from lti_tool.services.tool import Tool
+
+
+def registration_value(row: RegistrationRow) -> Registration:
+    """Return the row as the value the protocol room works with."""
+    return Registration(
+        id=row.id,
+        issuer=row.issuer,
+        client_id=row.client_id,
+        auth_login_url=row.auth_login_url,
+        auth_token_url=row.auth_token_url,
+        jwks_url=row.jwks_url,
+        auth_audience=row.auth_audience,
+        product=row.product,
+    )
+
+
+def course_service(tool: Tool, course_id: int) -> tuple[Service, str]:
+    """Return the authorised caller for a course and the address of its line items.
+
+    Raises ScopeMissing where no launch has named a gradebook."""
+    with tool.db.read() as session:
+        course = session.get_one(Course, course_id)
+        registration = registration_value(course.registration)
+        deployment_id, line_items_url = course.deployment.deployment_id, course.line_items_url
+        granted = frozenset(course.scopes)
+    if line_items_url is None:
+        raise ScopeMissing("the launch named no line items")
+    service = Service(registration, tool.http, tool.tokens, granted or None, deployment_id)
+    return service, line_items_url

@@ -1,0 +1,22 @@
+"""The audit log: who did what, and when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from lti_tool.models import AuditEvent
+
+OPERATOR = "operator"
+TOOL = "tool"
+
+
+def person(person_id: str) -> str:
+    return f"person:{person_id}"
+
+
+def record(session: Session, now: datetime, actor: str, action: str, subject: str, **detail: Any) -> None:
+    """Add a row in the caller's transaction, so that an act and its record stand or fall together."""
+    session.add(AuditEvent(at=now, actor=actor, action=action, subject=subject, detail=detail))

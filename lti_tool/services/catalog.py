@@ -1,0 +1,353 @@
+"""Badges of a course: put in from a definition, published, given out again as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from lti_tool.credentials import picture
+from lti_tool.domain.badge import Badge, badge_from_content, number_text
+from lti_tool.errors import CannotPublish, Conflict, DefinitionInvalid, NotFound
+from lti_tool.grades.columns import WantedColumn, find_column, wanted_columns
+from lti_tool.lti.ags import LINE_ITEM, create_line_item, list_line_items
+from lti_tool.models import (
+    Achievement,
+    AchievementVersion,
+    Award,
+    Column,
+    Course,
+    CourseBadge,
+    Deployment,
+    Issuer,
+)
+from lti_tool.services import audit
+from lti_tool.services.access import course_service
+from lti_tool.services.definition import read_definition, write_definition
+from lti_tool.services.tool import Tool
+from lti_tool.services.work import Say
+from lti_tool.settings import badge_library
+
+SIZE = 600  # pixels of a badge picture's side
+
+
+# -- putting in -------------------------------------------------------------------------------------------------
+
+
+def find_course(session: Session, registration_id: int, context_id: str, deployment: str | None = None) -> Course:
+    """Return a course that has been launched; raises NotFound, or Conflict where two deployments have it."""
+    query = select(Course).join(Deployment).where(Course.registration_id == registration_id)
+    query = query.where(Course.context_id == context_id)
+    if deployment is not None:
+        query = query.where(Deployment.deployment_id == deployment)
+    courses = list(session.scalars(query))
+    if not courses:
+        raise NotFound(
+            sentence=f"Platform {registration_id} has no course {context_id!r} here yet.",
+            what_to_do="Open the tool once inside that course: only a launch tells where its gradebook is.",
+        )
+    if len(courses) > 1:
+        names = ", ".join(course.deployment.deployment_id for course in courses)
+        raise Conflict(
+            sentence=f"Course {context_id!r} is there in several deployments: {names}.",
+            what_to_do="Say which one is meant with --deployment.",
+        )
+    return courses[0]
+
+
+def read_file(path: Path) -> tuple[Badge, bytes | None]:
+    """Read a definition file and the picture file it names; raises DefinitionInvalid with lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DefinitionInvalid(str(path), [(0, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise DefinitionInvalid(str(path), [(0, "is not UTF-8 text")]) from None
+    badge = read_definition(text, str(path))
+    if not badge.picture.file:
+        return badge, None
+    try:
+        return badge, picture.read_picture_file((path.parent / badge.picture.file).read_bytes())
+    except OSError as error:
+        problem = f"picture: {badge.picture.file} cannot be read: {error.strerror}"
+    except ValueError as error:
+        problem = f"picture: {badge.picture.file}: {error}"
+    raise DefinitionInvalid(str(path), [(0, problem)])
+
+
+def put_badge(
+    tool: Tool, course_id: int, badge: Badge, *, picture_png: bytes | None, actor: str, now: datetime
+) -> tuple[str, str]:
+    """Put a definition into a course; returns the course badge's id and "new", "changed" or "unchanged".
+
+    A draft is replaced. A published badge keeps its version; a different content waits beside it until published."""
+    if badge.picture.file and picture_png is None:
+        raise DefinitionInvalid(
+            badge.slug,
+            [(0, f"names the picture file {badge.picture.file}, which did not come with it. Use shape, icon, colours")],
+        )
+    with tool.db.write() as session:
+        course = session.get_one(Course, course_id)
+        found = session.scalar(
+            select(CourseBadge).where(CourseBadge.course_id == course.id, CourseBadge.slug == badge.slug)
+        )
+        if found is None:
+            found = CourseBadge(course_id=course.id, slug=badge.slug, created_at=now)
+            session.add(found)
+            what = "new"
+        elif found.version is not None and found.version.digest == badge.digest():
+            found.draft = None
+            return found.id, "unchanged"
+        else:
+            what = "unchanged" if found.draft == badge.content() else "changed"
+        found.draft = badge.content()
+        found.draft_picture = picture_png
+        session.flush()
+        audit.record(session, now, actor, "badge.put", f"badge:{found.id}", slug=badge.slug, what=what)
+        return found.id, what
+
+
+def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) -> None:
+    """Throw a draft away. A published badge is never removed: it has columns, and may have awards (H12)."""
+    with tool.db.write() as session:
+        found = get_badge(session, course_id, slug)
+        if found.version_id is not None or found.columns:
+            raise Conflict(
+                sentence="This badge has been published, so it stays.",
+                what_to_do="What was awarded with it must stay checkable.",
+            )
+        audit.record(session, now, actor, "badge.removed", f"badge:{found.id}", slug=slug)
+        session.delete(found)
+
+
+def get_badge(session: Session, course_id: int, slug: str) -> CourseBadge:
+    """Return a course's badge by its slug; raises NotFound (also for another course's)."""
+    found = session.scalar(select(CourseBadge).where(CourseBadge.course_id == course_id, CourseBadge.slug == slug))
+    if found is None:
+        raise NotFound(f"no badge {slug} in course {course_id}")
+    return found
+
+
+def definition_of(badge: CourseBadge) -> Badge:
+    """Return what counts now: the published version, else the draft."""
+    content = badge.version.definition if badge.version is not None else badge.draft
+    if content is None:
+        raise NotFound(f"badge {badge.id} has neither a version nor a draft")
+    return badge_from_content(content)
+
+
+def next_definition(badge: CourseBadge) -> Badge:
+    """Return what publishing would publish: the draft, else the published version."""
+    return badge_from_content(badge.draft) if badge.draft is not None else definition_of(badge)
+
+
+def export_badges(tool: Tool, course_id: int) -> dict[str, str]:
+    """Return the course's definitions as files: slug → TOML."""
+    with tool.db.read() as session:
+        badges = session.scalars(select(CourseBadge).where(CourseBadge.course_id == course_id))
+        return {badge.slug: write_definition(next_definition(badge)) for badge in badges}
+
+
+# -- library ----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def library() -> Mapping[str, Badge]:
+    """Return the example badges of config/badges, by slug."""
+    badges = (read_file(path)[0] for path in sorted(badge_library().glob("*.toml")))
+    return {badge.slug: badge for badge in badges}
+
+
+@lru_cache(maxsize=256)
+def drawing(badge: Badge) -> str:
+    """Return the drawn picture of a badge as SVG."""
+    return picture.draw(badge.picture, slug=badge.slug, ribbon=badge.level, pips=picture_pips(badge.level))
+
+
+def picture_of(tool: Tool, course_id: int, slug: str) -> tuple[str | None, bytes]:
+    """Return the picture of a course's badge: its drawing, or None and the PNG that came with it."""
+    with tool.db.read() as session:
+        badge = get_badge(session, course_id, slug)
+        if badge.version is not None:
+            return badge.version.picture_svg, badge.version.picture_png
+        definition = next_definition(badge)
+        return (None, badge.draft_picture) if badge.draft_picture else (drawing(definition), b"")
+
+
+def picture_pips(level: str) -> int:
+    """Return how many of the four pips a level word fills; none for a word of another scheme."""
+    known = ("foundational", "intermediate", "advanced", "mastery")
+    return known.index(level.lower()) + 1 if level.lower() in known else 0
+
+
+# -- publishing -------------------------------------------------------------------------------------------------
+
+
+def obstacles(session: Session, badge: CourseBadge) -> list[str]:
+    """Return why a badge cannot be published yet, each with what to do."""
+    definition = next_definition(badge)
+    found = []
+    issuer = session.scalars(select(Issuer)).first()
+    if issuer is None or not issuer.name or not issuer.url:
+        found.append(
+            "The institution that issues badges has no name or web address yet. "
+            "An administrator sets issuer.name and issuer.url."
+        )
+    if badge.course.line_items_url is None:
+        found.append(
+            "This course's gradebook is closed to the tool: the launch names no gradebook service. "
+            "The LMS administrator has to allow “Assignment and Grade Services” for it."
+        )
+    elif LINE_ITEM not in badge.course.scopes:
+        found.append(
+            "The tool may not make gradebook columns here. "
+            "The LMS administrator has to allow it to “create and manage line items”."
+        )
+    if badge.course.state == "concluded":
+        found.append("This course has ended, and its gradebook takes no new columns.")
+    if definition.stack is not None:
+        found.append("A badge made of badges cannot be published here yet.")
+    if definition.prerequisites:
+        found.append("Badges with prerequisites cannot be published here yet. Take the prerequisites out.")
+    if definition.columns != "each":
+        found.append('Only columns = "each" can be published here: the rubric is graded in the gradebook.')
+    sources = sorted({r.source for r in definition.sub_competencies if not r.reads_column})
+    sources += sorted({g.source for g in definition.gates if not g.reads_column})
+    found += [f"Its grades come from “{source}”, which is not connected here." for source in sources]
+    return found
+
+
+def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png: bytes, now: datetime) -> None:
+    """Give the badge the version with this content: one that is there, the owner's next, or a new achievement."""
+    digest = definition.digest()
+    version = session.scalar(select(AchievementVersion).where(AchievementVersion.digest == digest))
+    if version is None:
+        achievement = _achievement_for(session, badge, definition.slug, now)
+        newest = session.scalar(
+            select(func.max(AchievementVersion.number)).where(AchievementVersion.achievement_id == achievement.id)
+        )
+        version = AchievementVersion(
+            achievement_id=achievement.id,
+            number=(newest or 0) + 1,
+            digest=digest,
+            definition=definition.content(),
+            picture_svg=None if definition.picture.file else drawing(definition),
+            picture_png=png,
+            published_at=now,
+        )
+        session.add(version)
+        session.flush()
+    badge.version_id, badge.version = version.id, version
+    badge.draft = badge.draft_picture = badge.evaluated = None
+    badge.status, badge.published_at = "active", now
+
+
+def _achievement_for(session: Session, badge: CourseBadge, slug: str, now: datetime) -> Achievement:
+    known = badge.version.achievement if badge.version is not None else None
+    known = known or session.scalar(select(Achievement).where(Achievement.slug == slug))
+    if known is not None and known.owner_course_id == badge.course_id:
+        return known
+    taken = set(session.scalars(select(Achievement.slug).where(Achievement.slug.startswith(slug))))
+    public = next(s for s in (slug, *(f"{slug}-{n}" for n in range(2, 10_000))) if s not in taken)
+    achievement = Achievement(slug=public, owner_course_id=badge.course_id, created_at=now)
+    session.add(achievement)
+    session.flush()
+    return achievement
+
+
+def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
+    """Find or make each column, then freeze the version. Repeating it makes nothing twice.
+
+    Each column is kept as soon as the LMS has named it; one whose answer was lost is found again by its tag."""
+    with tool.db.write() as session:
+        badge = session.get_one(CourseBadge, course_badge_id)
+        hindrances = obstacles(session, badge)
+        if hindrances:
+            badge.status = "active" if badge.version_id else "draft"
+            session.commit()
+            raise CannotPublish(sentence=hindrances[0])
+        if badge.draft is None:
+            return {"columns": 0, "version": "unchanged"}
+        definition = next_definition(badge)
+        badge.status = "publishing"
+        uploaded, course_id = badge.draft_picture, badge.course_id
+        bound = {column.tag for column in badge.columns if column.state == "bound"}
+    try:
+        wanted = [column for column in wanted_columns(definition) if column.tag not in bound]
+        made = _bind_columns(tool, course_badge_id, course_id, definition.resource_id, wanted, say)
+        png = uploaded or picture.render_png(drawing(definition), SIZE)
+        now = datetime.now(UTC)
+        with tool.db.write() as session:
+            badge = session.get_one(CourseBadge, course_badge_id)
+            freeze_version(session, badge, definition, png, now)
+            number = badge.version.number if badge.version else 0
+            audit.record(session, now, audit.TOOL, "badge.published", f"badge:{badge.id}", version=number, made=made)
+    except Exception:
+        _back_to_draft(tool, course_badge_id)
+        raise
+    say("Published.")
+    return {"columns": len(wanted), "made": made, "version": number}
+
+
+def _bind_columns(
+    tool: Tool, course_badge_id: str, course_id: int, resource_id: str, wanted: list[WantedColumn], say: Say
+) -> int:
+    if not wanted:
+        return 0
+    service, line_items_url = course_service(tool, course_id)
+    items = list_line_items(service, line_items_url, resource_id=resource_id)
+    made = 0
+    for column in wanted:
+        item = find_column(items, resource_id, column.tag)
+        found = item is not None
+        if item is None:
+            item = create_line_item(
+                service,
+                line_items_url,
+                label=column.label,
+                maximum=Decimal(column.maximum),
+                resource_id=resource_id,
+                tag=column.tag,
+            )
+            made += 1
+        with tool.db.write() as session:
+            known = session.scalar(
+                select(Column).where(Column.course_badge_id == course_badge_id, Column.tag == column.tag)
+            )
+            if known is None:
+                known = Column(course_badge_id=course_badge_id, tag=column.tag, found=found)
+                known.created_at = datetime.now(UTC)
+                session.add(known)
+            known.url, known.label, known.state = item.url, item.label, "bound"
+            known.score_maximum = number_text(item.maximum)
+        say(f"“{item.label}”: {'was there, is used' if found else 'made'}.")
+    return made
+
+
+def _back_to_draft(tool: Tool, course_badge_id: str) -> None:
+    with tool.db.write() as session:
+        badge = session.get_one(CourseBadge, course_badge_id)
+        badge.status = "active" if badge.version_id else "draft"
+
+
+def start_publishing(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) -> str:
+    """Mark a badge as being published; raises CannotPublish with the first obstacle. Returns its id for the job."""
+    with tool.db.write() as session:
+        badge = get_badge(session, course_id, slug)
+        hindrances = obstacles(session, badge)
+        if hindrances:
+            raise CannotPublish(sentence=hindrances[0])
+        if badge.draft is not None:
+            badge.status = "publishing"
+        audit.record(session, now, actor, "badge.publish", f"badge:{badge.id}")
+        return badge.id
+
+
+def awards_of(session: Session, badge: CourseBadge) -> int:
+    return session.scalar(select(func.count()).select_from(Award).where(Award.course_badge_id == badge.id)) or 0

@@ -1,0 +1,293 @@
+"""The badge definition file: TOML ⇄ Badge, each problem with its line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lti_tool.credentials import picture
+from lti_tool.domain import badge as domain
+from lti_tool.domain.badge import Badge
+from lti_tool.domain.rules import problems
+from lti_tool.errors import DefinitionInvalid
+
+LARGEST = 500_000  # bytes; a definition with every text filled is below 50 KB
+
+_HEADER = re.compile(r"\s*(\[{1,2})\s*([A-Za-z0-9_.\"' -]+?)\s*\]{1,2}")
+_KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+
+Place = tuple[str | int, ...]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Alignment(_Table):
+    framework: str = ""
+    name: str
+    url: str
+    code: str = ""
+
+
+class _Level(_Table):
+    name: str
+    points: Decimal
+    description: str = ""
+    alignment: list[_Alignment] = []
+
+
+class _SubCompetency(_Table):
+    code: str
+    name: str
+    description: str = ""
+    required_level: str
+    source: Literal["rubric", "column", "canvas-rubric", "moodle-rubric", "csv"] = "rubric"
+    evidence: Literal["none", "optional", "required"] = "optional"
+    alignment: list[_Alignment] = []
+    level: list[_Level]
+
+
+class _Gate(_Table):
+    code: str
+    name: str
+    kind: Literal["letter", "points", "percent", "pass"]
+    scale: dict[str, Decimal] = {}
+    required: str | Decimal = ""
+    source: Literal["column", "csv", "canvas-course-grade", "moodle-course-grade"] = "column"
+
+
+class _Picture(_Table):
+    alt: str = ""
+    shape: str = "hexagon"
+    icon: str = "star"
+    colours: list[str] = Field(default=["#0E5468", "#F2B35E"], min_length=2, max_length=2)
+    file: str = ""
+
+
+class _Stack(_Table):
+    members: list[str] = Field(min_length=1)
+    rule: str = "all"
+    ordered: bool = False
+    within: str = ""
+
+
+class _Head(_Table):
+    slug: str
+    name: str
+    description: str
+    criteria: str
+    level: str = ""
+    tags: list[str] = []
+    language: str = "en"
+    expires_after: str = ""
+    award: Literal["automatic", "review"] = "automatic"
+    release: str = "immediate"
+    columns: Literal["each", "total", "none"] = "each"
+    once: Literal["course", "person"] = "course"
+    rule: str = "all"
+    credits: Decimal | None = None
+    picture: _Picture
+    alignment: list[_Alignment] = []
+    prerequisites: list[str] = []
+
+
+class _File(_Table):
+    badge: _Head
+    sub_competency: list[_SubCompetency] = []
+    gate: list[_Gate] = []
+    stack: _Stack | None = None
+
+
+def read_definition(text: str, file: str) -> Badge:
+    """Read a definition; raises DefinitionInvalid with every problem found, each with its line in `file`."""
+    if len(text.encode()) > LARGEST:
+        raise DefinitionInvalid(file, [(0, f"larger than {LARGEST // 1000} KB, so it is not a badge definition")])
+    try:
+        values = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        match = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        message = re.sub(r" \(at .*\)$", "", str(error))
+        raise DefinitionInvalid(file, [(int(match[1]) if match else 0, f"not TOML: {message}")]) from None
+    lines = _lines(text)
+    try:
+        parsed = _File.model_validate(_numbers(values))
+    except ValidationError as error:
+        found = [(_line(lines, e["loc"]), _sentence(dict(e))) for e in error.errors(include_url=False)]
+        raise DefinitionInvalid(file, sorted(found)) from None
+    badge = _badge(parsed)
+    found = [(_line(lines, place), _at(place) + sentence) for place, sentence in problems(badge)]
+    if not found and not badge.picture.file:
+        try:
+            picture.draw(badge.picture, slug=badge.slug, ribbon=badge.level, pips=0)
+        except ValueError as error:
+            found = [(_line(lines, ("badge", "picture")), f"picture: {error}")]
+    if found:
+        raise DefinitionInvalid(file, sorted(found))
+    return badge
+
+
+def write_definition(badge: Badge) -> str:
+    """Write the file that `read_definition` reads back to an equal badge."""
+    head: dict[str, Any] = badge.content()
+    rows = head.pop("sub_competencies", [])
+    gates = head.pop("gates", [])
+    stack = head.pop("stack", None)
+    if badge.credits is not None:
+        head["credits"] = badge.credits
+    document: dict[str, Any] = {"badge": head}
+    if rows:
+        document["sub_competency"] = [_row_table(row) for row in rows]
+    if gates:
+        document["gate"] = [
+            {**g, **({"scale": {name: Decimal(least) for name, least in g["scale"]}} if g.get("scale") else {})}
+            for g in gates
+        ]
+    if stack:
+        document["stack"] = stack
+    return tomli_w.dumps(_tidy(document), multiline_strings=False)
+
+
+def _row_table(row: dict[str, Any]) -> dict[str, Any]:
+    levels = [{**level, "points": Decimal(level["points"])} for level in row["levels"]]
+    return {**{key: value for key, value in row.items() if key != "levels"}, "level": levels}
+
+
+def _tidy(value: Any) -> Any:
+    """Write whole decimals as integers: points = 3."""
+    if isinstance(value, dict):
+        return {key: _tidy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """Make every number a Decimal, for which strict validation takes no integer, and every time a text."""
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, datetime):
+        return value.isoformat()  # release = 2027-01-31T12:00:00Z, TOML's own form, without quotes
+    return value
+
+
+def _badge(parsed: _File) -> Badge:
+    values = parsed.badge.model_dump()
+    values.update(
+        tags=tuple(parsed.badge.tags),
+        prerequisites=tuple(parsed.badge.prerequisites),
+        alignment=_alignments(parsed.badge.alignment),
+        picture=domain.Picture(**{**values["picture"], "colours": tuple(values["picture"]["colours"])}),
+        sub_competencies=tuple(_sub_competency(row) for row in parsed.sub_competency),
+        gates=tuple(_gate(gate) for gate in parsed.gate),
+        stack=domain.Stack(**{**parsed.stack.model_dump(), "members": tuple(parsed.stack.members)})
+        if parsed.stack
+        else None,
+    )
+    return Badge(**values)
+
+
+def _alignments(alignments: list[_Alignment]) -> tuple[domain.Alignment, ...]:
+    return tuple(domain.Alignment(**a.model_dump()) for a in alignments)
+
+
+def _sub_competency(row: _SubCompetency) -> domain.SubCompetency:
+    values = row.model_dump(exclude={"level", "alignment"})
+    levels = tuple(
+        domain.Level(level.name, level.points, level.description, _alignments(level.alignment)) for level in row.level
+    )
+    return domain.SubCompetency(**values, levels=levels, alignment=_alignments(row.alignment))
+
+
+def _gate(gate: _Gate) -> domain.Gate:
+    required = domain.number_text(gate.required) if isinstance(gate.required, Decimal) else gate.required
+    return domain.Gate(gate.code, gate.name, gate.kind, required, tuple(gate.scale.items()), gate.source)
+
+
+# -- lines ------------------------------------------------------------------------------------------------------
+
+
+def _lines(text: str) -> dict[Place, int]:
+    """Map each table and key of a TOML text to its line, tables of an array counted from 0."""
+    found: dict[Place, int] = {}
+    counts: dict[Place, int] = {}
+    table: Place = ()
+    closing = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if closing:
+            if closing in line:
+                closing = ""
+            continue
+        header = _HEADER.match(line)
+        if header:
+            table = _table(header[2], header[1] == "[[", counts)
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            found.setdefault((*table, key[1]), number)
+        for quote in ('"""', "'''"):
+            if line.count(quote) % 2:
+                closing = quote
+    return found
+
+
+def _table(name: str, is_array: bool, counts: dict[Place, int]) -> Place:
+    place: Place = ()
+    parts = [part.strip().strip("\"'") for part in name.split(".")]
+    for position, part in enumerate(parts):
+        place = (*place, part)
+        last = position == len(parts) - 1
+        if last and is_array:
+            counts[place] = counts.get(place, -1) + 1
+        if place in counts:
+            place = (*place, counts[place])
+    return place
+
+
+def _line(lines: dict[Place, int], place: Place) -> int:
+    """Return the line of the nearest place that has one: the key, else its table."""
+    for length in range(len(place), 0, -1):
+        if place[:length] in lines:
+            return lines[place[:length]]
+    return 1
+
+
+def _at(place: Place) -> str:
+    name = next((part for part in reversed(place) if isinstance(part, str)), "")
+    return f"{name}: " if name and name != place[0] else ""
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    names = [str(part) for part in error["loc"] if isinstance(part, str) and part not in ("decimal", "str")]
+    name = names[-1] if names else "file"
+    match error["type"]:
+        case "missing":
+            return f"{name} is missing"
+        case "extra_forbidden":
+            return f"{name} is not known here; is it misspelt?"
+        case "literal_error":
+            return f"{name} cannot be {error['input']!r}; write {error['ctx']['expected']}"
+        case "string_type":
+            return f'{name} must be text in quotes, as {name} = "…"'
+        case "bool_type":
+            return f"{name} must be true or false"
+        case "decimal_type" | "decimal_parsing" | "is_instance_of":
+            return f"{name} must be a number"
+        case "list_type":
+            return f"{name} must be a list: [ … ] or a repeated [[{name}]]"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return f"{name} must be a table of its own"
+        case "too_short" | "too_long":
+            return f"{name} has {error['ctx']['actual_length']} entries, which is not the number it needs"
+    return f"{name}: {error['msg']}"

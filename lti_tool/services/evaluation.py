@@ -1,0 +1,299 @@
+"""Stored results → standings → decisions, for every learner of a course badge, in one transaction."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from lti_tool.domain.award import Hold, Issue, Review, decide, is_released
+from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.domain.mastery import Standing, pass_gate, stand
+from lti_tool.domain.scores import Reading, read_result
+from lti_tool.models import Award, Column, CourseBadge, Enrolment, Mastery, Person, Result
+from lti_tool.models import Review as ReviewRow
+from lti_tool.services import awards
+
+KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
+EVALUATOR = 1  # raised when the rules of domain/ change, so that every badge is looked at again
+
+
+@dataclass(frozen=True)
+class Received:
+    """One stored answer: the result as values, and when it came."""
+
+    values: dict[str, Any] | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Learner:
+    person_id: str
+    sub: str
+
+
+def evaluate(session: Session, badge: CourseBadge, now: datetime) -> dict[str, int]:
+    """Bring standings and awards of one course badge up to its stored results; returns what it did, counted.
+
+    Costs one query where nothing has changed since the last time."""
+    definition = badge_from_content(badge.version.definition) if badge.version else None
+    if definition is None or badge.status != "active":
+        return {}
+    learners = _learners(session, badge.course_id)
+    rows = list(session.execute(_results_query(badge)))
+    seen = _digest(badge, definition, learners, rows, now)
+    if seen == badge.evaluated:
+        return {"unchanged": 1}
+    results: dict[tuple[str, str], Received] = {
+        (tag, sub): Received(_values(raw), received_at) for tag, sub, raw, received_at in rows
+    }
+    standings = {learner.person_id: _standings(definition, learner.sub, results) for learner in learners}
+    changed = _store_standings(session, badge, learners, standings, results, now)
+    counts = _store_decisions(session, badge, definition, learners, standings, now)
+    badge.evaluated = seen
+    return {"standings": changed, **counts}
+
+
+def _learners(session: Session, course_id: int) -> list[Learner]:
+    enrolments = session.scalars(
+        select(Enrolment).join(Person).where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled)
+    )
+    return [Learner(e.person_id, e.person.sub) for e in enrolments if e.is_learner]
+
+
+def _results_query(badge: CourseBadge) -> Any:
+    return (
+        select(Column.tag, Result.user_sub, Result.raw, Result.received_at)
+        .join(Column, Column.id == Result.column_id)
+        .where(Column.course_badge_id == badge.id)
+        .order_by(Result.column_id, Result.user_sub)
+    )
+
+
+def _values(raw: str | None) -> dict[str, Any] | None:
+    return None if raw is None else json.loads(raw, parse_float=Decimal)
+
+
+def _digest(
+    badge: CourseBadge, definition: Badge, learners: Sequence[Learner], rows: Iterable[Any], now: datetime
+) -> str:
+    """Return a digest of everything the evaluation depends on."""
+    digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {is_released(definition, now)}".encode())
+    digest.update(json.dumps([(c.tag, c.state) for c in badge.columns]).encode())
+    for learner in sorted(learners, key=lambda each: each.person_id):
+        digest.update(f"{learner.person_id}\n".encode())
+    for tag, sub, raw, _ in rows:
+        digest.update(f"{tag}\0{sub}\0{raw}\n".encode())
+    return digest.hexdigest()
+
+
+def _standings(definition: Badge, sub: str, results: dict[tuple[str, str], Received]) -> list[Standing]:
+    def reading(tag: str) -> Reading:
+        received = results.get((tag, sub))
+        return read_result(received.values if received else None)
+
+    rows = [stand(row, reading(row.tag)) for row in definition.sub_competencies]
+    return rows + [pass_gate(gate, reading(gate.tag)) for gate in definition.gates]
+
+
+# -- standings --------------------------------------------------------------------------------------------------
+
+
+def _store_standings(
+    session: Session,
+    badge: CourseBadge,
+    learners: Sequence[Learner],
+    standings: dict[str, list[Standing]],
+    results: dict[tuple[str, str], Received],
+    now: datetime,
+) -> int:
+    query = select(Mastery.person_id, Mastery.tag, Mastery.record, Mastery.before, Mastery.decided_at)
+    known = {
+        (person_id, tag): (record, before, at)
+        for person_id, tag, record, before, at in session.execute(query.where(Mastery.course_badge_id == badge.id))
+    }
+    labels = {column.tag: column.label for column in badge.columns}
+    version = badge.version.number if badge.version else 0
+    fresh: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    for learner in learners:
+        for standing in standings[learner.person_id]:
+            received = results.get((standing.tag, learner.sub))
+            record = _record(standing, received, labels.get(standing.tag, ""), version)
+            key = (learner.person_id, standing.tag)
+            row = {
+                "course_badge_id": badge.id,
+                "person_id": learner.person_id,
+                "tag": standing.tag,
+                "level": standing.level,
+                "met": standing.met,
+                "record": record,
+                "decided_at": now,
+            }
+            if key not in known:
+                fresh.append({**row, "before": []})
+            elif _substance(known[key][0]) != _substance(record):
+                old, before, at = known[key]
+                earlier = {**{k: old[k] for k in ("reached", "required", "state", "version")}, "until": at.isoformat()}
+                changed.append({**row, "before": [earlier, *before][:KEPT_BEFORE]})
+    if fresh:
+        session.execute(insert(Mastery), fresh)
+    if changed:
+        session.execute(update(Mastery), changed)
+    return len(fresh) + len(changed)
+
+
+def _record(standing: Standing, received: Received | None, column: str, version: int) -> dict[str, Any]:
+    """Return the decision record of one row: where the score came from, and what it came to."""
+    values = (received.values if received else None) or {}
+    graded_at = values.get("timestamp")  # Moodle tells it, Canvas does not
+    return {
+        **dataclasses.asdict(standing),
+        "column": column,
+        "graded_at": graded_at if isinstance(graded_at, str) else None,
+        "received_at": received.at.isoformat() if received else None,
+        "version": version,
+    }
+
+
+def _substance(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in ("received_at", "graded_at", "column")}
+
+
+# -- decisions --------------------------------------------------------------------------------------------------
+
+
+def _store_decisions(
+    session: Session,
+    badge: CourseBadge,
+    definition: Badge,
+    learners: Sequence[Learner],
+    standings: dict[str, list[Standing]],
+    now: datetime,
+) -> dict[str, int]:
+    if badge.version is None:
+        raise ValueError("only a published badge is evaluated")
+    # A column that is gone says nothing: nobody is awarded, and nobody's award is doubted, until it is back (F18).
+    if any(column.state != "bound" for column in badge.columns):
+        return {"awards": 0, "reviews": 0}
+    scope = awards.scope_of(definition, badge.course_id)
+    newest = _newest_awards(session, badge, scope, now)
+    records = _records(session, badge)
+    released = is_released(definition, now)
+    wanted: list[dict[str, Any]] = []
+    reviews = restored = 0
+    for learner in learners:
+        award = newest.get(learner.person_id)
+        rows = standings[learner.person_id]
+        judged_by = definition
+        if award is not None and award.version_id != badge.version_id:
+            # G15: an award is only doubted by the rules it was given under.
+            judged_by = badge_from_content(award.version.definition)
+            rows = _rejudge(judged_by, records.get(learner.person_id, {}))
+        decision = decide(judged_by, rows, awarded=award.status if award else None, released=released)
+        if isinstance(decision, Issue | Hold):
+            status = decision.status if isinstance(decision, Hold) else "pending"
+            rows_now = records.get(learner.person_id, {})
+            wanted.append(
+                {
+                    "achievement_id": badge.version.achievement_id,
+                    "version_id": badge.version_id,
+                    "course_badge_id": badge.id,
+                    "course_id": badge.course_id,
+                    "person_id": learner.person_id,
+                    "scope": scope,
+                    "status": status,
+                    "decision": awards.decision_record(definition, badge.version.number, rows_now, now),
+                    "earned_at": now,
+                }
+            )
+        elif isinstance(decision, Review) and award is not None and award.course_badge_id == badge.id:
+            reviews += _open_review(session, award, decision.sentence, now)
+        elif award is not None and award.course_badge_id == badge.id:
+            restored += _settle_review(session, award, now)
+    given = awards.give(session, wanted, now)
+    return {"awards": given, "reviews": reviews, "restored": restored}
+
+
+def _newest_awards(session: Session, badge: CourseBadge, scope: str, now: datetime) -> dict[str, Award]:
+    """Return each person's newest award that still speaks: live, or revoked by a person.
+
+    One that has expired makes room, but only where a grade has changed since: the old ones were spent on it."""
+    if badge.version is None:
+        return {}
+    query = (
+        select(Award)
+        .where(Award.achievement_id == badge.version.achievement_id, Award.scope == scope)
+        .where(Award.status != "superseded")
+        .order_by(Award.earned_at)
+    )
+    newest: dict[str, Award] = {}
+    for award in session.scalars(query):
+        newest[award.person_id] = award
+    expired = [a for a in newest.values() if a.status == "issued" and a.expires_at and a.expires_at <= now]
+    for award in expired:
+        regraded = session.scalar(
+            select(Mastery.tag)
+            .where(Mastery.course_badge_id == badge.id, Mastery.person_id == award.person_id)
+            .where(Mastery.decided_at > award.expires_at)
+            .limit(1)
+        )
+        award.live = False
+        if regraded:
+            del newest[award.person_id]
+    session.flush()
+    return newest
+
+
+def _records(session: Session, badge: CourseBadge) -> dict[str, dict[str, dict[str, Any]]]:
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id)
+    for person_id, tag, record in session.execute(query):
+        found.setdefault(person_id, {})[tag] = record
+    return found
+
+
+def _rejudge(definition: Badge, records: dict[str, dict[str, Any]]) -> list[Standing]:
+    """Judge the stored scores by another version's rows."""
+
+    def reading(tag: str) -> Reading:
+        record = records.get(tag)
+        if record is None or not record["score"]:
+            return read_result(None)
+        return read_result({"resultScore": Decimal(record["score"]), "resultMaximum": Decimal(record["maximum"])})
+
+    rows = [stand(row, reading(row.tag)) for row in definition.sub_competencies]
+    return rows + [pass_gate(gate, reading(gate.tag)) for gate in definition.gates]
+
+
+def _open_review(session: Session, award: Award, reason: str, now: datetime) -> int:
+    if session.scalar(select(ReviewRow.id).where(ReviewRow.award_id == award.id, ReviewRow.resolved_at.is_(None))):
+        return 0
+    kept = session.scalar(
+        select(ReviewRow.reason)
+        .where(ReviewRow.award_id == award.id, ReviewRow.resolution == "kept")
+        .order_by(ReviewRow.id.desc())
+        .limit(1)
+    )
+    if kept == reason:
+        return 0  # a person has already looked at exactly this
+    session.add(ReviewRow(award_id=award.id, reason=reason, opened_at=now))
+    return 1
+
+
+def _settle_review(session: Session, award: Award, now: datetime) -> int:
+    settled = session.execute(
+        update(ReviewRow)
+        .where(ReviewRow.award_id == award.id, ReviewRow.resolved_at.is_(None))
+        .values(resolved_at=now, resolution="restored")
+        .returning(ReviewRow.id)
+    )
+    return len(settled.all())

@@ -1,0 +1,573 @@
+"""What an instructor's pages show. Each function is one read."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.credentials.ob3 import credential_address
+from lti_tool.domain.badge import Badge
+from lti_tool.errors import NotFound
+from lti_tool.grades.columns import wanted_columns
+from lti_tool.lti.platforms import platform_of
+from lti_tool.models import (
+    Award,
+    Column,
+    Course,
+    CourseBadge,
+    Edition,
+    Enrolment,
+    Job,
+    Mastery,
+    Person,
+    Result,
+    Review,
+)
+from lti_tool.services import catalog
+from lti_tool.services.issuer import issuer_row
+from lti_tool.services.launches import MANAGE, LaunchSession
+from lti_tool.services.pages import (
+    AwardRow,
+    BadgeCard,
+    BadgePlan,
+    ColumnPlan,
+    CourseHome,
+    LearnerRow,
+    LibraryCard,
+    Matrix,
+    Need,
+    RecordView,
+    RowView,
+    SyncState,
+)
+from lti_tool.services.rows import row_views
+from lti_tool.services.tool import Tool
+from lti_tool.services.words import day, moment, words
+
+Records = dict[str, dict[str, dict[str, Any]]]  # person id → tag → record
+
+STATUS_WORDS = {
+    "pending": "Being signed",
+    "review": "Waits for you",
+    "held": "Earned, not released",
+    "issued": "Issued",
+    "revoked": "Withdrawn",
+    "superseded": "Replaced",
+}
+
+
+def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
+    with tool.db.read() as session:
+        course = session.get_one(Course, who.course_id)
+        learners = _learners(session, course.id)
+        cards = [_card(session, badge, learners) for badge in course.badges]
+        used = {badge.slug for badge in course.badges}
+        issuer = issuer_row(session)
+        can_publish = bool(issuer.name and issuer.url)
+        return CourseHome(
+            title=course.title,
+            label=course.label,
+            summary=_home_summary(cards, learners),
+            sync=sync_state(session, course),
+            badges=tuple(cards),
+            library=tuple(
+                LibraryCard(
+                    slug=badge.slug,
+                    name=badge.name,
+                    summary=" · ".join(row.name for row in badge.sub_competencies),
+                    in_use=badge.slug in used,
+                )
+                for badge in catalog.library().values()
+            ),
+            needs=tuple(_needs(course, cards, can_publish)),
+            may_manage=MANAGE in who.rights,
+            can_publish=can_publish,
+            learners=len(learners),
+        )
+
+
+def _home_summary(cards: Sequence[BadgeCard], learners: Sequence[Person]) -> str:
+    active = [card for card in cards if card.status in ("active", "attention")]
+    if not cards:
+        return ""
+    if not active:
+        return "Learners see a badge once it is published."
+    earned = sum(card.earned for card in active)
+    badges = "one badge" if len(active) == 1 else f"{len(active)} badges"
+    people = "one learner" if len(learners) == 1 else f"{len(learners)} learners"
+    given = {0: "none has been earned yet", 1: "one has been earned"}.get(earned, f"{earned} have been earned")
+    return f"{badges[0].upper()}{badges[1:]} for {people}; {given}."
+
+
+def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Iterable[Need]:
+    if not can_publish:
+        yield Need(
+            "warn",
+            "The institution has no name or web address here yet.",
+            "Until an administrator has set them, badges can be prepared but not published.",
+            "",
+            "",
+        )
+    if course.problem_sentence:
+        yield Need("warn", "Grades cannot be read at the moment.", course.problem_sentence, "", "")
+    if course.registration.problem:
+        yield Need("warn", "Your LMS does not let the tool in.", course.registration.problem, "", "")
+    for card in cards:
+        if card.problem:
+            yield Need("warn", f"{card.name} needs attention.", card.problem, "Look", f"badges/{card.slug}")
+        if card.waiting:
+            count = "One award waits" if card.waiting == 1 else f"{card.waiting} awards wait"
+            yield Need("acc", f"{count} for you", f"in {card.name}.", "Look and confirm", f"badges/{card.slug}/awards")
+
+
+def _card(session: Session, badge: CourseBadge, learners: Sequence[Person]) -> BadgeCard:
+    definition = catalog.next_definition(badge) if badge.version is None else catalog.definition_of(badge)
+    awards = _award_states(session, badge)
+    people = {person.id for person in learners}
+    earned = sum(1 for person_id, (status, _) in awards.items() if status in ("pending", "issued", "held"))
+    waiting = sum(1 for status, review in awards.values() if status == "review" or review)
+    started = set(
+        session.scalars(
+            select(Mastery.person_id).where(Mastery.course_badge_id == badge.id, Mastery.level.is_not(None)).distinct()
+        )
+    )
+    with_award = {person_id for person_id, (status, _) in awards.items() if status != "revoked"}
+    on_the_way = len((started & people) - with_award)
+    missing = [column.label for column in badge.columns if column.state != "bound"]
+    problem = ""
+    if missing:
+        names = ", ".join(f"“{label}”" for label in missing)
+        are = "are" if len(missing) > 1 else "is"
+        problem = (
+            f"{names} {are} no longer in the gradebook. What was counted is kept; nobody is awarded until it is back."
+        )
+    status = "attention" if missing and badge.status == "active" else badge.status
+    return BadgeCard(
+        slug=badge.slug,
+        name=definition.name,
+        level=definition.level,
+        status=status,
+        rows=len(definition.sub_competencies),
+        earned=earned,
+        on_the_way=on_the_way,
+        not_started=max(0, len(people - with_award) - on_the_way),
+        waiting=waiting,
+        columns_bound=sum(column.state == "bound" for column in badge.columns),
+        columns_wanted=len(wanted_columns(definition)),
+        problem=problem,
+    )
+
+
+def sync_state(session: Session, course: Course) -> SyncState:
+    """Return when grades were last read, whether it is being done, and why the last try failed."""
+    query = select(Job).where(Job.kind == "sync", Job.subject == str(course.id)).order_by(Job.id.desc()).limit(1)
+    job = session.scalar(query)
+    if job is None:
+        return SyncState(course.synced_at, running=False, failed="")
+    running = job.state == "running" or (job.state == "due" and job.attempts == 0)
+    failed = job.problem or "" if job.state in ("failed", "due") and not running else ""
+    what_to_do = job.outcome.get("what_to_do", "") if failed else ""
+    return SyncState(course.synced_at, running, failed, what_to_do, job.id)
+
+
+def _learners(session: Session, course_id: int) -> list[Person]:
+    query = (
+        select(Enrolment)
+        .where(Enrolment.course_id == course_id, Enrolment.active)
+        .options(joinedload(Enrolment.person))
+    )
+    people = [enrolment.person for enrolment in session.scalars(query) if enrolment.is_learner]
+    return sorted(people, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
+
+
+def _award_states(session: Session, badge: CourseBadge) -> dict[str, tuple[str, bool]]:
+    """Return each person's newest award of a badge: its status, and whether a review of it is open."""
+    under_review = set(
+        session.scalars(
+            select(Review.award_id).join(Award).where(Award.course_badge_id == badge.id, Review.resolved_at.is_(None))
+        )
+    )
+    query = select(Award.id, Award.person_id, Award.status).where(Award.course_badge_id == badge.id)
+    rows = session.execute(query.order_by(Award.earned_at))
+    return {person_id: (status, award_id in under_review) for award_id, person_id, status in rows}
+
+
+# -- before publishing ------------------------------------------------------------------------------------------
+
+
+def plan(tool: Tool, who: LaunchSession, slug: str) -> BadgePlan:
+    with tool.db.read() as session:
+        badge = catalog.get_badge(session, _course_id(who), slug)
+        definition = catalog.next_definition(badge)
+        job = session.scalar(
+            select(Job).where(Job.kind == "publish", Job.subject == badge.id).order_by(Job.id.desc()).limit(1)
+        )
+        open_job = job if job is not None and job.state in ("due", "running") else None
+        failed = job.problem if job is not None and job.state in ("failed", "due") and job.problem else ""
+        return BadgePlan(
+            slug=slug,
+            badge=definition,
+            status="changed" if badge.version is not None and badge.draft is not None else badge.status,
+            columns=column_plans(badge, definition),
+            obstacles=tuple(catalog.obstacles(session, badge)),
+            product=who.product,
+            learners=len(_learners(session, badge.course_id)),
+            job_id=open_job.id if open_job is not None else 0,
+            progress=tuple(job.progress) if job is not None and badge.status == "publishing" else (),
+            problem=failed,
+        )
+
+
+def column_plans(badge: CourseBadge, definition: Badge) -> tuple[ColumnPlan, ...]:
+    bound = {column.tag: column for column in badge.columns}
+    return tuple(
+        ColumnPlan(
+            tag=wanted.tag,
+            code=wanted.code,
+            label=bound[wanted.tag].label if wanted.tag in bound else wanted.label,
+            maximum=bound[wanted.tag].score_maximum if wanted.tag in bound else wanted.maximum,
+            exists=wanted.tag in bound,
+            what=_column_word(bound.get(wanted.tag)),
+        )
+        for wanted in wanted_columns(definition)
+    )
+
+
+def _column_word(column: Column | None) -> str:
+    if column is None:
+        return "will be made"
+    if column.state != "bound":
+        return "missing"
+    return "is there and is used" if column.found else "made"
+
+
+def keep_out_of_total(product: str) -> str:
+    return platform_of(product).keep_out_of_total()
+
+
+# -- the matrix -------------------------------------------------------------------------------------------------
+
+
+def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
+    with tool.db.read() as session:
+        badge = catalog.get_badge(session, _course_id(who), slug)
+        definition = catalog.definition_of(badge)
+        learners = _learners(session, badge.course_id)
+        records = _records(session, badge)
+        awards = _awards(session, badge)
+        under_review = _under_review(session, badge)
+        rows = tuple(
+            _learner_row(definition, person, records.get(person.id, {}), awards.get(person.id), under_review)
+            for person in learners
+        )
+        counts = Counter(row.state for row in rows)
+        return Matrix(
+            slug=slug,
+            badge=definition,
+            status=badge.status,
+            version=badge.version.number if badge.version else 0,
+            product=who.product,
+            summary=_summary(rows, counts),
+            most_missing=_most_missing(rows),
+            rows=rows,
+            heads=row_views(definition, {}),
+            counts={"all": len(rows), **{k: counts[k] for k in ("ready", "one", "review", "earned", "way", "none")}},
+            sync=sync_state(session, badge.course),
+            columns=column_plans(badge, definition),
+            aside=_aside(session, badge),
+            may_manage=MANAGE in who.rights,
+        )
+
+
+def _records(session: Session, badge: CourseBadge, person_id: str | None = None) -> Records:
+    query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id)
+    if person_id is not None:
+        query = query.where(Mastery.person_id == person_id)
+    found: Records = {}
+    for person, tag, record in session.execute(query):
+        found.setdefault(person, {})[tag] = record
+    return found
+
+
+def _awards(session: Session, badge: CourseBadge) -> dict[str, Award]:
+    """Return each person's newest award of the achievement in this course's scope, given here or elsewhere."""
+    if badge.version is None:
+        return {}
+    here = Award.course_badge_id == badge.id
+    anywhere = (Award.achievement_id == badge.version.achievement_id) & (Award.scope == "installation")
+    query = select(Award).where(here | anywhere).order_by(Award.earned_at)
+    return {award.person_id: award for award in session.scalars(query)}
+
+
+def _under_review(session: Session, badge: CourseBadge) -> dict[str, str]:
+    query = select(Review.award_id, Review.reason).join(Award)
+    query = query.where(Award.course_badge_id == badge.id, Review.resolved_at.is_(None))
+    return {award_id: reason for award_id, reason in session.execute(query)}  # noqa: C416 (rows)
+
+
+def _learner_row(
+    badge: Badge, person: Person, records: dict[str, dict[str, Any]], award: Award | None, reviews: dict[str, str]
+) -> LearnerRow:
+    cells = row_views(badge, records)
+    rows = [cell for cell in cells if cell.steps]
+    met, of = sum(cell.state == "met" for cell in rows), badge.needed
+    missing = (
+        [cell for cell in cells if cell.state != "met"]
+        if met < of
+        else [c for c in cells if not c.steps and c.state != "met"]
+    )
+    graded = any(cell.state != "ungraded" for cell in cells)
+    word = f"{min(met, of)} of {of}"
+    if award is not None and award.id in reviews:
+        state, word = "review", "Look again"
+    elif award is not None and award.status == "review":
+        state, word = "ready", "Ready"
+    elif award is not None and award.status in ("pending", "issued", "held"):
+        state, word = "earned", "Earned" if award.status != "held" else "Held"
+    elif award is not None and award.status == "revoked":
+        state, word = "revoked", "Withdrawn"
+    elif not graded:
+        state, word = "none", "Not started"
+    else:
+        short = of - met + sum(1 for c in cells if not c.steps and c.state != "met")
+        state = "one" if short == 1 else "way"
+    return LearnerRow(
+        person_id=person.id,
+        name=person.name or "Learner",
+        cells=cells,
+        met=met,
+        of=of,
+        state=state,
+        word=word,
+        award_id=award.id if award else "",
+        sentence=_learner_sentence(person.name or "This learner", met, of, missing),
+    )
+
+
+def _learner_sentence(name: str, met: int, of: int, missing: Sequence[RowView]) -> str:
+    if not missing:
+        return f"{name} has {min(met, of)} of {of}."
+    parts = [f"{cell.name} ({cell.reached or 'no result yet'}, needs {cell.required})" for cell in missing]
+    return f"{name} has {min(met, of)} of {of}. Missing: {', '.join(parts)}."
+
+
+def _summary(rows: Sequence[LearnerRow], counts: Counter[str]) -> str:
+    if not rows:
+        return "No learner is known here yet. They come with the first sync."
+    parts = [
+        f"{words(counts['earned'], capital=True)} of {len(rows)} have earned it"
+        if counts["earned"]
+        else "Nobody has earned it yet"
+    ]
+    waiting = counts["ready"] + counts["review"]
+    if waiting:
+        parts.append("one waits for you" if waiting == 1 else f"{words(waiting)} wait for you")
+    if counts["one"]:
+        parts.append("one is one short" if counts["one"] == 1 else f"{words(counts['one'])} are one short")
+    return ", ".join(parts) + "."
+
+
+def _most_missing(rows: Sequence[LearnerRow]) -> str:
+    """Return the row that most learners on the way still miss, empty where none stands out."""
+    short = Counter(
+        cell.name for row in rows if row.state in ("way", "one") for cell in row.cells if cell.state != "met"
+    )
+    top = short.most_common(2)
+    if not top or (len(top) > 1 and top[0][1] == top[1][1]):
+        return ""
+    return top[0][0]
+
+
+def _aside(session: Session, badge: CourseBadge) -> int:
+    """Count results of users whom neither roster nor launch names: they are kept, and nobody is awarded by them."""
+    course = badge.course
+    query = (
+        select(func.count(func.distinct(Result.user_sub)))
+        .join(Column, Column.id == Result.column_id)
+        .outerjoin(Person, (Person.sub == Result.user_sub) & (Person.registration_id == course.registration_id))
+        .outerjoin(Enrolment, (Enrolment.person_id == Person.id) & (Enrolment.course_id == course.id))
+        .where(Column.course_badge_id == badge.id, Result.raw.is_not(None), Enrolment.person_id.is_(None))
+    )
+    return session.scalar(query) or 0
+
+
+def matrix_csv(shown: Matrix) -> str:
+    """Return the matrix as CSV; a cell that a spreadsheet would run as a formula is led by an apostrophe (I19)."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["Learner", *(_plain(f"{head.code} {head.name}") for head in shown.heads), "Badge"])
+    for row in shown.rows:
+        cells = [
+            f"{cell.reached or '-'} ({cell.points} of {cell.highest})" if cell.points else "-" for cell in row.cells
+        ]
+        writer.writerow([_plain(row.name), *(_plain(cell) if cell != "-" else "" for cell in cells), row.word])
+    return out.getvalue()
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+# -- one cell ---------------------------------------------------------------------------------------------------
+
+
+def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) -> RecordView:
+    """Return the decision record behind one cell; raises NotFound for another course's learner."""
+    with tool.db.read() as session:
+        badge = catalog.get_badge(session, _course_id(who), slug)
+        definition = catalog.definition_of(badge)
+        enrolment = session.get(Enrolment, (badge.course_id, person_id))
+        if enrolment is None:
+            raise NotFound(f"person {person_id} is not in course {badge.course_id}")
+        mastery = session.get(Mastery, (badge.id, person_id, tag))
+        records = _records(session, badge, person_id).get(person_id, {})
+        views = {view.tag: view for view in row_views(definition, records)}
+        if tag not in views:
+            raise NotFound(f"no row {tag}")
+        person = enrolment.person
+        row = _learner_row(
+            definition, person, records, _awards(session, badge).get(person_id), _under_review(session, badge)
+        )
+        column = next((column for column in badge.columns if column.tag == tag), None)
+        return RecordView(
+            person_id=person_id,
+            name=person.name or "Learner",
+            row=views[tag],
+            facts=tuple(_facts(mastery, column, badge)),
+            before=tuple(_before(mastery)),
+            verdict=_verdict(views[tag]),
+            award=row.sentence,
+        )
+
+
+def _verdict(row: RowView) -> str:
+    if row.state == "met":
+        return f"Met: {row.reached}, needs {row.required}."
+    if row.state == "ungraded":
+        return f"No result yet. Needs {row.required}."
+    if row.state == "malformed":
+        return row.sentence
+    return f"Not yet: {row.reached or 'below the lowest level'}, needs {row.required}."
+
+
+def _facts(mastery: Mastery | None, column: Column | None, badge: CourseBadge) -> Iterable[tuple[str, str]]:
+    if column is not None:
+        gone = " (no longer in the gradebook)" if column.state != "bound" else ""
+        yield "Column", column.label + gone
+    if mastery is None:
+        return
+    kept = mastery.record
+    if kept["score"]:
+        yield "Score", f"{kept['score']} of {kept['maximum']}"
+    if kept.get("graded_at"):
+        yield "Graded", _when(kept["graded_at"])
+    if kept.get("received_at"):
+        yield "Received", f"{_when(kept['received_at'])}, by sync"
+    since = day(badge.published_at) if badge.published_at else ""
+    yield "Rule", f"version {kept['version']}, in force since {since}" if since else f"version {kept['version']}"
+
+
+def _when(text: str) -> str:
+    """Write a time an LMS or we have kept; one that cannot be read stays as it came."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return moment(when) if when.tzinfo else text
+
+
+def _before(mastery: Mastery | None) -> Iterable[str]:
+    if mastery is None:
+        return
+    for each in mastery.before:
+        level = each["reached"] or ("no result" if each["state"] == "ungraded" else "no level")
+        yield f"Until {day(datetime.fromisoformat(each['until']))}: {level}, under version {each['version']}"
+
+
+# -- awards -----------------------------------------------------------------------------------------------------
+
+
+def award_rows(tool: Tool, who: LaunchSession, slug: str) -> tuple[Badge, list[AwardRow]]:
+    with tool.db.read() as session:
+        badge = catalog.get_badge(session, _course_id(who), slug)
+        reviews = _under_review(session, badge)
+        query = (
+            select(Award)
+            .where(Award.course_badge_id == badge.id)
+            .options(joinedload(Award.person))
+            .order_by(Award.earned_at.desc(), Award.id)
+        )
+        awards = list(session.scalars(query))
+        editions = _newest_editions(session, [award.id for award in awards])
+        rows = [
+            AwardRow(
+                id=award.id,
+                name=award.person.name or "Learner",
+                person_id=award.person_id,
+                status=award.status,
+                word="Look again" if award.id in reviews else STATUS_WORDS[award.status],
+                earned_at=award.earned_at,
+                issued_at=award.issued_at,
+                credential_url=_credential_url(tool, editions.get(award.id)),
+                review=reviews.get(award.id, ""),
+                revocation_reason=award.revocation_reason or "",
+            )
+            for award in awards
+        ]
+        return catalog.definition_of(badge), rows
+
+
+def award_in_course(tool: Tool, who: LaunchSession, slug: str, award_id: str) -> AwardRow:
+    """Return an award of this course's badge; raises NotFound for another's (D08)."""
+    _, rows = award_rows(tool, who, slug)
+    found = next((row for row in rows if row.id == award_id), None)
+    if found is None:
+        raise NotFound(f"no award {award_id} of {slug}")
+    return found
+
+
+def _newest_editions(session: Session, award_ids: Sequence[str]) -> dict[str, str]:
+    query = select(Edition.award_id, Edition.id).where(Edition.signed_at.is_not(None)).order_by(Edition.number)
+    if len(award_ids) < 500:
+        query = query.where(Edition.award_id.in_(award_ids))
+    return {award_id: edition_id for award_id, edition_id in session.execute(query)}  # noqa: C416 (rows)
+
+
+def _credential_url(tool: Tool, edition_id: str | None) -> str:
+    return credential_address(tool.settings.base_url, edition_id) if edition_id else ""
+
+
+def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
+    """Return a job of this course for the page that watches it; raises NotFound for another course's."""
+    with tool.db.read() as session:
+        job = session.get(Job, job_id)
+        if job is None or not _of_course(session, job, _course_id(who)):
+            raise NotFound(f"no job {job_id}")
+        waits = job.state == "due" and job.attempts > 0
+        return {
+            "state": "waiting" if waits else job.state,
+            "progress": job.progress,
+            "problem": job.problem or "",
+            "what_to_do": job.outcome.get("what_to_do", ""),
+            "reload": job.state in ("done", "failed") or waits,
+        }
+
+
+def _of_course(session: Session, job: Job, course_id: int) -> bool:
+    if job.kind == "sync":
+        return job.subject == str(course_id)
+    badge = session.get(CourseBadge, job.subject)
+    return badge is not None and badge.course_id == course_id
+
+
+def _course_id(who: LaunchSession) -> int:
+    if who.course_id is None:
+        raise NotFound("not launched from a course")
+    return who.course_id

@@ -1,0 +1,350 @@
+"""What a verified launch opens: person, course, enrolment, and the session its pages live in."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.errors import NotPermitted, SessionEnded
+from lti_tool.lti.claims import Launch as VerifiedLaunch
+from lti_tool.lti.nrps import Member
+from lti_tool.lti.platforms import platform_of
+from lti_tool.lti.registration import LoginRow, digest, origin_of
+from lti_tool.lti.registration import Registration as RegistrationValue
+from lti_tool.models import Browser, Course, Deployment, Enrolment, Launch, Login, Person, Registration
+from lti_tool.services import audit
+from lti_tool.services.access import registration_value
+from lti_tool.services.tool import Tool, log
+
+SESSION_LASTS = timedelta(hours=12)
+MANAGE, LOOK, LEARN = "manage", "look", "learn"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that was opened. `secret` goes into the cookie; None: the browser's present one stays."""
+
+    launch_id: str
+    secret: str | None
+    rights: frozenset[str]
+    has_course: bool
+
+
+@dataclass(frozen=True)
+class LaunchSession:
+    """The session behind a request: who, where, and what she may do there."""
+
+    launch_id: str
+    person_id: str
+    person_name: str
+    course_id: int | None
+    course_title: str
+    course_label: str
+    product: str
+    rights: frozenset[str]
+    test_user: bool
+    locale: str
+    registration_id: int
+
+
+# -- what the protocol room asks for ----------------------------------------------------------------------------
+
+
+def find_registrations(tool: Tool, issuer: str, client_id: str | None) -> Sequence[RegistrationValue]:
+    query = select(Registration).where(Registration.issuer == issuer, Registration.status == "active")
+    if client_id is not None:
+        query = query.where(Registration.client_id == client_id)
+    with tool.db.read() as session:
+        return [registration_value(row) for row in session.scalars(query)]
+
+
+def find_registration(tool: Tool, registration_id: int) -> RegistrationValue | None:
+    with tool.db.read() as session:
+        row = session.get(Registration, registration_id)
+        return registration_value(row) if row is not None and row.status == "active" else None
+
+
+def store_login(tool: Tool, row: LoginRow) -> None:
+    with tool.db.write() as session:
+        session.execute(insert(Login).values(**asdict(row)))
+
+
+def find_login(tool: Tool, state_hash: str) -> LoginRow | None:
+    with tool.db.read() as session:
+        row = session.get(Login, state_hash)
+        if row is None:
+            return None
+        return LoginRow(**{name: getattr(row, name) for name in LoginRow.__dataclass_fields__})
+
+
+def consume_login(tool: Tool, state_hash: str, now: datetime) -> bool:
+    """Mark a login as used; of any number of equal launches one is told True."""
+    with tool.db.write() as session:
+        unused = (Login.state_hash == state_hash, Login.consumed_at.is_(None))
+        used = session.execute(update(Login).where(*unused).values(consumed_at=now).returning(Login.state_hash))
+        return used.one_or_none() is not None
+
+
+def deployment_status(tool: Tool, registration_id: int, deployment_id: str, now: datetime) -> str:
+    """Return "approved" for a deployment that may launch; an unknown one is approved or noted as the settings say."""
+    with tool.db.read() as session:
+        row = _deployment(session, registration_id, deployment_id)
+        named = session.get_one(Registration, registration_id).deployments_named
+    if row is None:
+        first_launch = not named and tool.settings.lti.approve_deployments == "first-launch"
+        row = _add_deployment(tool, registration_id, deployment_id, "active" if first_launch else "pending", now)
+    return "approved" if row.status == "active" else row.status
+
+
+def _deployment(session: Session, registration_id: int, deployment_id: str) -> Deployment | None:
+    return session.scalar(
+        select(Deployment).where(
+            Deployment.registration_id == registration_id, Deployment.deployment_id == deployment_id
+        )
+    )
+
+
+def _add_deployment(tool: Tool, registration_id: int, deployment_id: str, status: str, now: datetime) -> Deployment:
+    try:
+        with tool.db.write() as session:
+            row = Deployment(
+                registration_id=registration_id, deployment_id=deployment_id, status=status, created_at=now
+            )
+            session.add(row)
+            session.flush()
+            audit.record(session, now, audit.TOOL, "deployment.seen", f"deployment:{row.id}", status=status)
+            return row
+    except IntegrityError:  # another first launch was quicker (J10)
+        with tool.db.read() as session:
+            found = _deployment(session, registration_id, deployment_id)
+        if found is None:
+            raise
+        return found
+
+
+# -- opening ----------------------------------------------------------------------------------------------------
+
+
+def open_launch(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime) -> Opened:
+    """Write down who launched where, and open a session. First launches that collide are tried once more (J10)."""
+    try:
+        return _open(tool, launch, browser_secret, now)
+    except IntegrityError:
+        return _open(tool, launch, browser_secret, now)
+
+
+def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime) -> Opened:
+    with tool.db.write() as session:
+        deployment = _deployment(session, launch.registration_id, launch.deployment_id)
+        if deployment is None:
+            raise NotPermitted("the deployment is gone")
+        registration = deployment.registration
+        _learn_origin(registration, launch)
+        person = _person(session, launch, now)
+        if person.disabled:
+            raise NotPermitted("the person is disabled")
+        course = _course(session, registration, deployment, launch, now)
+        role = main_role(launch)
+        if course is not None:
+            _enrol(session, course, person, role)
+        secret, browser = _browser(session, person, browser_secret, now)
+        row = Launch(
+            browser_id=browser.id,
+            deployment_pk=deployment.id,
+            person_id=person.id,
+            course_id=course.id if course else None,
+            role=role,
+            locale=(launch.locale or "")[:20],
+            created_at=now,
+            expires_at=now + SESSION_LASTS,
+        )
+        session.add(row)
+        session.flush()
+        return Opened(row.id, secret, rights_of(role, tool.settings.lti.teaching_assistants), course is not None)
+
+
+def _learn_origin(registration: Registration, launch: VerifiedLaunch) -> None:
+    """Remember where this LMS's pages come from: only those may frame ours (frame-ancestors)."""
+    seen = [launch.return_url]
+    if domain := launch.custom.get("canvas_api_domain"):
+        seen.append(f"https://{domain}")
+    for address in seen:
+        parts = urlsplit(address or "")
+        if parts.scheme in ("https", "http") and parts.hostname and not (set(parts.netloc) & set(" ;,'\"")):
+            origin = origin_of(address or "")
+            if origin not in registration.origins and len(registration.origins) < 50:
+                registration.origins = [*registration.origins, origin]
+
+
+def _person(session: Session, launch: VerifiedLaunch, now: datetime) -> Person:
+    person = session.scalar(
+        select(Person).where(Person.registration_id == launch.registration_id, Person.sub == launch.sub)
+    )
+    if person is None:
+        person = Person(
+            registration_id=launch.registration_id,
+            sub=launch.sub,
+            subject_id=f"urn:uuid:{uuid.uuid4()}",
+            created_at=now,
+        )
+        session.add(person)
+    names = " ".join(part for part in (launch.given_name, launch.family_name) if part)
+    if name := (launch.name or names)[:255]:
+        person.name = name
+    if launch.email:
+        person.email = launch.email[:255]
+    person.test_user = person.test_user or launch.test_user
+    session.flush()
+    return person
+
+
+def _course(
+    session: Session, registration: Registration, deployment: Deployment, launch: VerifiedLaunch, now: datetime
+) -> Course | None:
+    if launch.context is None or not platform_of(registration.product).is_course(launch.context.type):
+        return None
+    course = session.scalar(
+        select(Course).where(Course.deployment_pk == deployment.id, Course.context_id == launch.context.id)
+    )
+    if course is None:
+        course = Course(
+            registration_id=registration.id,
+            deployment_pk=deployment.id,
+            context_id=launch.context.id,
+            scopes=[],
+            created_at=now,
+        )
+        session.add(course)
+    course.title = (launch.context.title or course.title or "")[:255]
+    course.label = (launch.context.label or course.label or "")[:255]
+    if launch.ags is not None and launch.ags.line_items:
+        if course.line_items_url != launch.ags.line_items:
+            _warn_of_shared_gradebook(session, course, launch.ags.line_items)
+        course.line_items_url = launch.ags.line_items
+        course.scopes = list(launch.ags.scopes)
+    if launch.memberships_url:
+        course.memberships_url = launch.memberships_url
+    session.flush()
+    return course
+
+
+def _warn_of_shared_gradebook(session: Session, course: Course, line_items_url: str) -> None:
+    others = session.scalars(
+        select(Course.id).where(
+            Course.registration_id == course.registration_id,
+            Course.line_items_url == line_items_url,
+            Course.deployment_pk != course.deployment_pk,
+        )
+    )
+    for other in others:
+        log.warning("courses %s and %s of two deployments name the same gradebook", course.id, other)
+
+
+def main_role(who: Member | VerifiedLaunch) -> str:
+    """Return the course role with most rights as a word, "" for somebody who has none here."""
+    return who.course_roles[0].value if who.course_roles else ""
+
+
+def _enrol(session: Session, course: Course, person: Person, role: str) -> None:
+    enrolment = session.get(Enrolment, (course.id, person.id))
+    if enrolment is None:
+        session.add(Enrolment(course_id=course.id, person_id=person.id, launch_role=role, active=True))
+    else:
+        enrolment.launch_role = role
+    session.flush()
+
+
+def _browser(session: Session, person: Person, secret: str | None, now: datetime) -> tuple[str | None, Browser]:
+    """Return the browser's row, and a new secret where it needs one.
+
+    Another person in the same browser gets a new secret, and the earlier person's pages end with the old one."""
+    if secret:
+        known = session.scalar(select(Browser).where(Browser.secret_hash == digest(secret)))
+        if known is not None and known.person_id == person.id:
+            return None, known
+        if known is not None:
+            session.execute(delete(Launch).where(Launch.browser_id == known.id))
+            session.delete(known)
+            session.flush()
+    fresh = secrets.token_urlsafe(32)
+    browser = Browser(secret_hash=digest(fresh), person_id=person.id, created_at=now)
+    session.add(browser)
+    session.flush()
+    return fresh, browser
+
+
+def rights_of(role: str, teaching_assistants: str) -> frozenset[str]:
+    """Return what a course role may do here: manage badges, look at the class, learn.
+
+    Only context roles count; a role of the institution or the system gives nothing (D01, D02)."""
+    if role in ("Instructor", "Administrator"):
+        return frozenset({MANAGE, LOOK})
+    if role == "TeachingAssistant":
+        return {"none": frozenset(), "review": frozenset({LOOK}), "manage": frozenset({MANAGE, LOOK})}[
+            teaching_assistants
+        ]
+    return frozenset({LEARN}) if role == "Learner" else frozenset()
+
+
+# -- the session behind a request -------------------------------------------------------------------------------
+
+
+def find_session(tool: Tool, launch_id: str, browser_secret: str | None, now: datetime) -> LaunchSession:
+    """Return the session of a request: the address names the launch, the cookie proves the browser, both are needed.
+
+    Registration, deployment and person are looked at again each time: what was switched off ends here (D13)."""
+    if not browser_secret:
+        raise SessionEnded("no cookie")
+    query = (
+        select(Launch)
+        .join(Browser)
+        .where(Launch.id == launch_id, Browser.secret_hash == digest(browser_secret))
+        .options(
+            joinedload(Launch.person),
+            joinedload(Launch.course),
+            joinedload(Launch.deployment).joinedload(Deployment.registration),
+        )
+    )
+    with tool.db.read() as session:
+        row = session.scalar(query)
+    if row is None or row.expires_at <= now:
+        raise SessionEnded("no such launch in this browser")
+    registration = row.deployment.registration
+    if registration.status != "active" or row.deployment.status != "active" or row.person.disabled:
+        raise SessionEnded("switched off", reason="disabled")
+    return LaunchSession(
+        launch_id=row.id,
+        person_id=row.person_id,
+        person_name=row.person.name,
+        course_id=row.course_id,
+        course_title=row.course.title if row.course else "",
+        course_label=row.course.label if row.course else "",
+        product=registration.product,
+        rights=rights_of(row.role, tool.settings.lti.teaching_assistants),
+        test_user=row.person.test_user,
+        locale=row.locale,
+        registration_id=registration.id,
+    )
+
+
+def csrf_token(browser_secret: str, launch_id: str) -> str:
+    """Return the token every form of a launch's pages carries: nothing but this browser and this launch makes it."""
+    return hashlib.sha256(f"csrf\0{browser_secret}\0{launch_id}".encode()).hexdigest()
+
+
+def frame_origins(tool: Tool, registration_id: int) -> list[str]:
+    """Return the origins that may frame this registration's pages: the one of its login address, and those learned."""
+    with tool.db.read() as session:
+        row = session.get(Registration, registration_id)
+        if row is None:
+            return []
+        return sorted({origin_of(row.auth_login_url), origin_of(row.issuer), *row.origins})

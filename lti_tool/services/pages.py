@@ -1,0 +1,335 @@
+"""What the pages show: plain values, ready to be rendered. Read only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lti_tool.domain.badge import Badge
+
+
+@dataclass(frozen=True)
+class LevelMark:
+    """One level on a scale of a row. `tone` is 1–4, the colour class lv1–lv4."""
+
+    name: str
+    points: str
+    description: str
+    tone: int
+    reached: bool
+    passed: bool  # below the reached one
+    required: bool
+
+
+@dataclass(frozen=True)
+class RowView:
+    """One sub-competency or gate as it stands for one learner."""
+
+    tag: str
+    code: str
+    name: str
+    description: str
+    state: str  # "met", "short", "ungraded", "malformed"; "hidden": not released to the learner
+    sentence: str
+    reached: str
+    required: str
+    tone: int  # 0 for no level, else 1–4
+    steps: int  # how many levels there are; 0 for a gate
+    level: int  # how many steps are filled
+    required_step: int  # 1-based; 0 for a gate
+    short_by: int  # levels still to go, 0 where met
+    points: str
+    highest: str
+    share: float  # of the way to the required level, 0 to 1, for the ring only
+    levels: tuple[LevelMark, ...] = ()
+    alignment: tuple[Any, ...] = ()
+    next_asks: str = ""  # what the required level asks, where it is not reached
+    beyond: str = ""  # what the next level above the reached one asks, where it is
+
+
+@dataclass(frozen=True)
+class LearnerRow:
+    """One line of the matrix."""
+
+    person_id: str
+    name: str
+    cells: tuple[RowView, ...]
+    met: int
+    of: int
+    state: str  # "earned", "ready", "review", "one", "way", "none", "revoked"
+    word: str  # "Earned", "Ready", "Review", "3 of 4", "Not started", "Withdrawn"
+    award_id: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class SyncState:
+    """When grades were last read, and whether it is being done now."""
+
+    at: datetime | None
+    running: bool
+    failed: str  # the sentence of the last failure, empty where the last one went well
+    what_to_do: str = ""
+    job_id: int = 0
+
+
+@dataclass(frozen=True)
+class BadgeCard:
+    slug: str
+    name: str
+    level: str
+    status: str  # "draft", "publishing", "active", "attention", "retired"
+    rows: int
+    earned: int
+    on_the_way: int
+    not_started: int
+    waiting: int
+    columns_bound: int
+    columns_wanted: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class LibraryCard:
+    slug: str
+    name: str
+    summary: str  # the sub-competencies, joined by " · "
+    in_use: bool
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that waits for the instructor. `href` is relative to the course home."""
+
+    kind: str  # "warn" or "acc"
+    title: str
+    text: str
+    action: str
+    href: str
+
+
+@dataclass(frozen=True)
+class CourseHome:
+    title: str
+    label: str
+    summary: str
+    sync: SyncState
+    badges: tuple[BadgeCard, ...]
+    library: tuple[LibraryCard, ...]
+    needs: tuple[Need, ...]
+    may_manage: bool
+    can_publish: bool  # False: the issuer has no name or address yet
+    learners: int
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """One gradebook column that publishing makes or uses."""
+
+    tag: str
+    code: str
+    label: str
+    maximum: str
+    exists: bool
+    what: str  # "will be made", "is there and will be used", "made", "missing"
+
+
+@dataclass(frozen=True)
+class BadgePlan:
+    """What publishing will do."""
+
+    slug: str
+    badge: Badge
+    status: str
+    columns: tuple[ColumnPlan, ...]
+    obstacles: tuple[str, ...]  # why it cannot be published yet, in words
+    product: str  # "canvas", "moodle", "other": which clicks keep the columns out of the course total
+    learners: int
+    job_id: int
+    progress: tuple[str, ...]
+    problem: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    slug: str
+    badge: Badge
+    status: str
+    version: int
+    product: str
+    summary: str
+    most_missing: str
+    rows: tuple[LearnerRow, ...]
+    heads: tuple[RowView, ...]  # one empty view a column: code, name, required
+    counts: dict[str, int]  # "all", "ready", "one", "review", "earned", "way", "none"
+    sync: SyncState
+    columns: tuple[ColumnPlan, ...]
+    aside: int  # results of users the roster does not name
+    may_manage: bool
+
+
+@dataclass(frozen=True)
+class RecordView:
+    """The decision record behind one cell."""
+
+    person_id: str
+    name: str
+    row: RowView
+    facts: tuple[tuple[str, str], ...]  # "Column", "Score", "Graded", "Received", "Rule" … in order
+    before: tuple[str, ...]
+    verdict: str
+    award: str  # what is said of the badge as a whole
+
+
+@dataclass(frozen=True)
+class AwardRow:
+    id: str
+    name: str
+    person_id: str
+    status: str
+    word: str
+    earned_at: datetime
+    issued_at: datetime | None
+    credential_url: str
+    review: str  # why it is under review, empty otherwise
+    revocation_reason: str
+
+
+@dataclass(frozen=True)
+class StudentCard:
+    """A badge as its learner sees it in the list."""
+
+    slug: str
+    name: str
+    level: str
+    state: str  # "earned", "way", "none", "waiting", "revoked"
+    met: int
+    of: int
+    sentence: str
+    rows: tuple[RowView, ...]
+    award_id: str
+    earned_at: datetime | None
+    claimed: bool
+    page_public: bool
+    next_step: str
+
+
+@dataclass(frozen=True)
+class StudentHome:
+    title: str
+    label: str
+    first_name: str
+    sync: SyncState
+    fresh: tuple[StudentCard, ...]  # earned, not claimed yet
+    on_the_way: tuple[StudentCard, ...]
+    earned: tuple[StudentCard, ...]
+    available: tuple[StudentCard, ...]
+    preview: bool  # a test student or an instructor looking
+
+
+@dataclass(frozen=True)
+class StudentBadge:
+    slug: str
+    badge: Badge
+    card: StudentCard
+    rows: tuple[RowView, ...]
+    history: tuple[str, ...]
+    sync: SyncState
+    issuer: str
+    credential_url: str
+    revoked: str  # the reason, empty where it was not
+    lasts: str  # "lasts three years", or empty
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    slug: str
+    badge: Badge
+    award_id: str
+    claimed: bool
+    page_public: bool
+    credential_url: str
+    rows: tuple[RowView, ...]
+    issuer: str
+    issued_at: datetime | None
+    downloads: tuple[tuple[str, str], ...]  # (word, address)
+
+
+@dataclass(frozen=True)
+class CheckView:
+    name: str
+    outcome: str  # "passed", "failed", "could not check"
+    question: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class CredentialPage:
+    credential_id: str
+    url: str
+    badge: Badge
+    version: int
+    achievement_url: str
+    picture_url: str
+    issuer: str
+    issuer_url: str
+    issued_at: datetime
+    expires_at: datetime | None
+    recipient: str  # empty: not shown
+    course: str
+    rows: tuple[RowView, ...]
+    needed: int
+    state: str  # "in force", "revoked", "expired", "superseded", "pending"
+    state_sentence: str
+    checks: tuple[CheckView, ...]
+    checked_at: datetime
+    downloads: tuple[tuple[str, str, str], ...] = field(default=())  # (word, small word, address)
+    qr_svg: str = ""
+
+
+@dataclass(frozen=True)
+class AchievementPage:
+    badge: Badge
+    version: int
+    url: str
+    picture_url: str
+    issuer: str
+    issuer_url: str
+    newest_url: str = ""  # of a newer version, where there is one
+    downloads: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class IssuedBadge:
+    name: str
+    level: str
+    description: str
+    url: str
+    picture_url: str
+
+
+@dataclass(frozen=True)
+class IssuerPage:
+    name: str
+    address: str  # of this page
+    url: str  # the institution's own
+    description: str
+    email: str
+    did: str
+    badges: tuple[IssuedBadge, ...]
+    downloads: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportPage:
+    """The answer of a check: verdict, every question, and what the credential says of levels (name, reached)."""
+
+    verdict: str
+    ok: bool
+    checks: tuple[CheckView, ...]
+    badge_name: str
+    issuer_name: str
+    source: str  # what was checked, in a word: "JSON", a file's name, an address
+    checked_at: datetime
+    levels: tuple[tuple[str, str], ...] = ()

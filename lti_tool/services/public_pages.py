@@ -1,0 +1,375 @@
+"""What anybody may see: credentials whose learner made them public, what badges stand for, who issues them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import segno
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.credentials import baking, ob3, status_list
+from lti_tool.credentials.issuer_keys import Own
+from lti_tool.credentials.verify import Report, verify
+from lti_tool.domain.badge import badge_from_content
+from lti_tool.errors import NotFound
+from lti_tool.http import Response
+from lti_tool.lti.registration import digest
+from lti_tool.models import Achievement, AchievementVersion, Award, Browser, Edition, Issuer, Launch, StatusList
+from lti_tool.services.awards import achievement_of
+from lti_tool.services.issuer import issuer_profile, issuer_row
+from lti_tool.services.launches import LOOK, rights_of
+from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, ReportPage
+from lti_tool.services.rows import row_views
+from lti_tool.services.tool import Tool
+from lti_tool.services.words import day
+
+FORMS = ("json", "jwt", "png")
+LARGEST_FETCH = 5 * 1024 * 1024
+PAGE_CHECKS = (("Signature", "unchanged"), ("Status", "withdrawn"), ("Expiry", "dates"), ("Issuer", "key"))
+
+
+# -- one credential ---------------------------------------------------------------------------------------------
+
+
+def find_edition(tool: Tool, credential_id: str, browser_secret: str | None, now: datetime) -> Edition:
+    """Return a signed edition this viewer may see; the same NotFound for one that is private and one that is not."""
+    query = (
+        select(Edition)
+        .where(Edition.id == credential_id, Edition.signed_at.is_not(None))
+        .options(
+            joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement),
+            joinedload(Edition.award).joinedload(Award.person),
+            joinedload(Edition.award).joinedload(Award.course),
+        )
+    )
+    with tool.db.read() as session:
+        edition = session.scalar(query)
+        if edition is None or not (edition.award.page_public or _may_look(tool, session, edition, browser_secret, now)):
+            raise NotFound("no such credential, or not public")
+        return edition
+
+
+def _may_look(tool: Tool, session: Session, edition: Edition, secret: str | None, now: datetime) -> bool:
+    """Tell whether this browser has a launch open of the learner herself or of a teacher of that course."""
+    if not secret:
+        return False
+    launches = session.scalars(
+        select(Launch).join(Browser).where(Browser.secret_hash == digest(secret), Launch.expires_at > now)
+    )
+    setting = tool.settings.lti.teaching_assistants
+    return any(
+        launch.person_id == edition.award.person_id
+        or (launch.course_id == edition.award.course_id and LOOK in rights_of(launch.role, setting))
+        for launch in launches
+    )
+
+
+def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPage:
+    """Return the page of a credential, checked as a stranger would check it."""
+    award, version = edition.award, edition.award.version
+    badge = badge_from_content(version.definition)
+    base = tool.settings.base_url
+    report = check(tool, edition.document or b"", now)
+    state, sentence = _state(edition, now)
+    achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
+    records = {row["tag"]: row for row in award.decision["rows"]}
+    with tool.db.read() as session:
+        issuer = issuer_row(session)
+    url = credential_url(tool, edition.id)
+    return CredentialPage(
+        credential_id=edition.id,
+        url=url,
+        badge=badge,
+        version=version.number,
+        achievement_url=achievement_url,
+        picture_url=f"{achievement_url}.png",
+        issuer=issuer.name,
+        issuer_url=f"{base}/issuers/{issuer.slug}",
+        issued_at=edition.valid_from,
+        expires_at=edition.valid_until,
+        recipient="",
+        course=award.course.title,
+        rows=row_views(badge, records),
+        needed=badge.needed,
+        state=state,
+        state_sentence=sentence,
+        checks=_page_checks(report),
+        checked_at=now,
+        downloads=downloads(tool, edition.id),
+        qr_svg=qr_code(url),
+    )
+
+
+def _page_checks(report: Report) -> tuple[CheckView, ...]:
+    by_name = {each.name: each for each in report.checks}
+    return tuple(
+        CheckView(title, by_name[name].outcome, by_name[name].question, by_name[name].sentence)
+        for title, name in PAGE_CHECKS
+        if name in by_name
+    )
+
+
+def _state(edition: Edition, now: datetime) -> tuple[str, str]:
+    award = edition.award
+    if award.status == "revoked":
+        when = award.revoked_at or now
+        return "revoked", f"The issuer took it back on {day(when)}: {award.revocation_reason}"
+    if edition.withdrawn_at is not None:
+        return "superseded", "It was replaced by a newer edition."
+    if edition.valid_until is not None and edition.valid_until <= now:
+        return "expired", f"It ended on {day(edition.valid_until)}."
+    return "in force", f"Until {day(edition.valid_until)}" if edition.valid_until else "Without an end date"
+
+
+def credential_url(tool: Tool, edition_id: str) -> str:
+    return ob3.credential_address(tool.settings.base_url, edition_id)
+
+
+def downloads(tool: Tool, edition_id: str) -> tuple[tuple[str, str, str], ...]:
+    """Return the machine forms of a credential: word, small word, address."""
+    url = credential_url(tool, edition_id)
+    return (
+        ("JSON", "signed", f"{url}.json"),
+        ("JWT", "", f"{url}.jwt"),
+        ("PNG", "with credential inside", f"{url}.png"),
+    )
+
+
+def form_of(edition: Edition, form: str) -> bytes:
+    """Return a credential as signed JSON, as a compact JWT, or baked into its picture; the same bytes every time."""
+    if edition.document is None or edition.jwt is None:
+        raise NotFound("not signed yet")
+    if form == "json":
+        return edition.document
+    if form == "jwt":
+        return edition.jwt
+    return baking.bake_png(edition.award.version.picture_png, edition.document.decode())
+
+
+@functools.lru_cache(maxsize=512)
+def qr_code(url: str) -> str:
+    """Return the address as an inline SVG without style, as the content policy asks."""
+    return str(segno.make(url, error="m").svg_inline(scale=4, border=0, omitsize=True, svgclass="qr", lineclass=None))
+
+
+# -- what it stands for, who issues it --------------------------------------------------------------------------
+
+
+def find_version(tool: Tool, slug: str, number: int) -> AchievementVersion:
+    query = (
+        select(AchievementVersion)
+        .join(Achievement)
+        .where(Achievement.slug == slug, AchievementVersion.number == number)
+        .options(joinedload(AchievementVersion.achievement))
+    )
+    with tool.db.read() as session:
+        version = session.scalar(query)
+    if version is None:
+        raise NotFound(f"no achievement {slug} v{number}")
+    return version
+
+
+def achievement_json(tool: Tool, version: AchievementVersion) -> dict[str, Any]:
+    with tool.db.read() as session:
+        profile = issuer_profile(session, tool)
+    return ob3.stand_alone(achievement_of(tool, version, profile))
+
+
+def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage:
+    base, slug = tool.settings.base_url, version.achievement.slug
+    with tool.db.read() as session:
+        issuer = issuer_row(session)
+        newest = session.scalar(
+            select(func.max(AchievementVersion.number)).where(
+                AchievementVersion.achievement_id == version.achievement_id
+            )
+        )
+    address = ob3.achievement_address(base, slug, version.number)
+    newer = newest is not None and newest > version.number
+    return AchievementPage(
+        badge=badge_from_content(version.definition),
+        version=version.number,
+        url=address,
+        picture_url=f"{address}.png",
+        issuer=issuer.name,
+        issuer_url=f"{base}/issuers/{issuer.slug}",
+        newest_url=ob3.achievement_address(base, slug, newest) if newer and newest else "",
+        downloads=(("JSON", "", f"{address}.json"), ("PNG", "", f"{address}.png")),
+    )
+
+
+def issuer_page(tool: Tool, slug: str) -> IssuerPage:
+    row = find_issuer(tool, slug)
+    base = tool.settings.base_url
+    newest = select(func.max(AchievementVersion.id)).group_by(AchievementVersion.achievement_id)
+    query = (
+        select(AchievementVersion)
+        .where(AchievementVersion.id.in_(newest))
+        .options(joinedload(AchievementVersion.achievement))
+        .order_by(AchievementVersion.id)
+    )
+    with tool.db.read() as session:
+        versions = list(session.scalars(query))
+    address = f"{base}/issuers/{row.slug}"
+    return IssuerPage(
+        name=row.name or "Issuer",
+        address=address,
+        url=row.url,
+        description=row.description,
+        email=row.email,
+        did=row.did,
+        badges=tuple(_issued_badge(base, version) for version in versions),
+        downloads=(("JSON", "Profile", f"{address}.json"), ("DID", "document", f"{base}/.well-known/did.json")),
+    )
+
+
+def _issued_badge(base: str, version: AchievementVersion) -> IssuedBadge:
+    address = ob3.achievement_address(base, version.achievement.slug, version.number)
+    told = version.definition
+    return IssuedBadge(told["name"], told.get("level", ""), told["description"], address, f"{address}.png")
+
+
+def find_issuer(tool: Tool, slug: str) -> Issuer:
+    with tool.db.read() as session:
+        row = session.scalar(select(Issuer).where(Issuer.slug == slug))
+    if row is None:
+        raise NotFound(f"no issuer {slug}")
+    return row
+
+
+def issuer_json(tool: Tool) -> dict[str, Any]:
+    with tool.db.read() as session:
+        return ob3.stand_alone(ob3.issuer_profile(issuer_profile(session, tool)))
+
+
+def did_document(tool: Tool) -> dict[str, Any]:
+    """Return the issuer's DID document with every credential key there ever was."""
+    keyring = tool.keyring
+    with tool.db.read() as session:
+        did = issuer_row(session).did
+    return ob3.did_document(did, keyring.of("ed25519"), keyring.of("rsa"), tool.settings.base_url)
+
+
+def status_list_json(tool: Tool, number: int, now: datetime) -> bytes:
+    """Return a signed status list, made anew where something was revoked since, and at least once a day."""
+    with tool.db.read() as session:
+        row = session.get(StatusList, number)
+        if row is None:
+            raise NotFound(f"no status list {number}")
+        revision = row.revision
+        key = ("status", number, revision, tool.keyring.ed25519.kid)
+        made_at, content = tool.status_lists.get(key, (None, b""))
+        if made_at is not None and now - made_at < timedelta(days=1):
+            return content
+        withdrawn = list(
+            session.scalars(
+                select(Edition.status_index).where(Edition.status_list_id == number, Edition.withdrawn_at.is_not(None))
+            )
+        )
+        profile = issuer_profile(session, tool)
+    content = status_list.status_list_credential(
+        number,
+        withdrawn,
+        issuer=profile,
+        base_url=tool.settings.base_url,
+        valid_from=now.replace(microsecond=0),
+        ed25519=tool.keyring.ed25519,
+    )
+    for old in [each for each in tool.status_lists if each[1] == number]:
+        tool.status_lists.pop(old, None)
+    tool.status_lists[key] = (now, content)
+    return content
+
+
+# -- checking ---------------------------------------------------------------------------------------------------
+
+
+def check(tool: Tool, data: bytes | str, now: datetime, *, everyone_sees: bool = False) -> Report:
+    """Check a credential of anybody's. Our own addresses are answered from here, others through the one door.
+
+    `everyone_sees` lets an operator check an award whose page is private, by its address."""
+    document = did_document(tool)
+    own = Own(frozenset({document["id"]}), document, tool.settings.base_url)
+
+    def fetch(url: str) -> Response:
+        if _is_ours(tool, url):
+            return _fetch_here(tool, url, now, everyone_sees)
+        headers = {"Accept": "application/json, */*;q=0.5"}
+        return tool.http.get(url, headers=headers, max_bytes=LARGEST_FETCH, allow=range(400, 600))
+
+    return verify(data, now=now, fetch=fetch, own=own)
+
+
+def _is_ours(tool: Tool, url: str) -> bool:
+    ours, theirs = urlsplit(tool.settings.base_url), urlsplit(url)
+    # did:web of a base address with a port is https by its definition, whatever the port serves.
+    return theirs.netloc == ours.netloc and theirs.scheme in (ours.scheme, "https")
+
+
+def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Response:
+    path = urlsplit(url).path
+    if path == "/.well-known/did.json":
+        return _answer(url, json.dumps(did_document(tool)).encode())
+    head, _, rest = path.strip("/").partition("/")
+    if head == "status" and rest.isdecimal():
+        return _answer(url, status_list_json(tool, int(rest), now))
+    if head == "keys" and (key := tool.keyring.credential_key(rest)) is not None:
+        return _answer(url, json.dumps(key.public_jwk()).encode())
+    if head == "credentials" and rest:
+        credential_id, _, form = rest.partition(".")
+        form = form or "json"
+        if form in FORMS:
+            edition = _edition_of_anybody(tool, credential_id) if everyone_sees else None
+            edition = edition or find_edition(tool, credential_id, None, now)
+            return _answer(url, form_of(edition, form))
+    raise NotFound("not an address of ours that holds a credential")
+
+
+def _answer(url: str, body: bytes) -> Response:
+    return Response(200, "OK", {}, body, url)
+
+
+def _edition_of_anybody(tool: Tool, credential_id: str) -> Edition | None:
+    with tool.db.read() as session:
+        edition = session.get(Edition, credential_id)
+        if edition is not None and edition.signed_at is not None:
+            _ = edition.award.version.achievement
+            return edition
+    return None
+
+
+CONTENT_TYPES = {"json": "application/vc+ld+json", "jwt": "text/plain; charset=utf-8", "png": "image/png"}
+
+
+def report_page(report: Report, source: str, now: datetime) -> ReportPage:
+    summary = report.summary
+    return ReportPage(
+        verdict=report.verdict,
+        ok=report.ok,
+        checks=tuple(CheckView(c.name, c.outcome, c.question, c.sentence) for c in report.checks),
+        badge_name=summary.name if summary else "",
+        issuer_name=summary.issuer_name if summary else "",
+        source=source,
+        checked_at=now,
+        levels=tuple((level.name, level.reached) for level in summary.levels) if summary else (),
+    )
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return a report as the command prints it."""
+    summary = report.summary
+    return {
+        "ok": report.ok,
+        "verdict": report.verdict,
+        "explanation": report.explanation,
+        "form": report.form,
+        "credential": summary.id if summary else None,
+        "badge": summary.name if summary else None,
+        "issuer": summary.issuer_id if summary else None,
+        "checks": [{"name": c.name, "outcome": c.outcome, "sentence": c.sentence} for c in report.checks],
+    }

@@ -1,0 +1,122 @@
+"""A standing as people see it: its level on the scale, the words beside it, what the next level asks."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from typing import Any
+
+from lti_tool.domain.badge import Badge, Gate, Level, SubCompetency, number_text
+from lti_tool.services.pages import LevelMark, RowView
+
+TONES = 4
+
+
+def row_views(badge: Badge, records: dict[str, dict[str, Any]]) -> tuple[RowView, ...]:
+    """Return every row and gate of a badge, with what is recorded for one learner (nothing: no result yet)."""
+    rows = [sub_competency_view(row, records.get(row.tag)) for row in badge.sub_competencies]
+    return tuple(rows + [gate_view(gate, records.get(gate.tag)) for gate in badge.gates])
+
+
+def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> RowView:
+    level = record["level"] if record else None
+    state = record["state"] if record else "ungraded"
+    required = row.required_index
+    filled = 0 if level is None else level + 1
+    points = Decimal(record["points"]) if record and record["points"] else Decimal(0)
+    beyond = (
+        row.levels[level + 1].description if state == "met" and level is not None and filled < len(row.levels) else ""
+    )
+    return RowView(
+        tag=row.tag,
+        code=row.code,
+        name=row.name,
+        description=row.description,
+        state=state,
+        sentence=record["sentence"] if record else f"No result yet; needs {row.required_level}.",
+        reached=record["reached"] if record else "",
+        required=row.required_level,
+        tone=tone(level, len(row.levels)),
+        steps=len(row.levels),
+        level=filled,
+        required_step=required + 1,
+        short_by=max(0, required + 1 - filled) if state != "met" else 0,
+        points=record["points"] if record else "",
+        highest=number_text(row.highest_points),
+        share=_share(points, row.levels[required].points, state),
+        levels=tuple(_mark(each, index, level, required, len(row.levels)) for index, each in enumerate(row.levels)),
+        alignment=row.alignment,
+        next_asks="" if state == "met" else row.levels[required].description,
+        beyond=beyond,
+    )
+
+
+def gate_view(gate: Gate, record: dict[str, Any] | None) -> RowView:
+    state = record["state"] if record else "ungraded"
+    required = record["required"] if record else gate_needs(gate)
+    return RowView(
+        tag=gate.tag,
+        code=gate.code,
+        name=gate.name,
+        description="",
+        state=state,
+        sentence=record["sentence"] if record else f"No result yet; needs {required}.",
+        reached=record["reached"] if record else "",
+        required=required,
+        tone=3 if state == "met" else 0 if state == "ungraded" else 1,
+        steps=0,
+        level=0,
+        required_step=0,
+        short_by=0 if state == "met" else 1,
+        points=record["score"] if record else "",
+        highest=record["maximum"] if record else number_text(gate.maximum),
+        share=1.0 if state == "met" else 0.0,
+    )
+
+
+def gate_needs(gate: Gate) -> str:
+    words = {"letter": f"{gate.required} or better", "percent": f"{gate.required} %", "pass": "passed"}
+    return words.get(gate.kind, f"{gate.required} points")
+
+
+def hide(view: RowView) -> RowView:
+    """Return the row without anything that hints at a grade: for a learner, before the badge's release."""
+    return dataclasses.replace(
+        view,
+        state="hidden",
+        sentence="Your teacher has not released this yet.",
+        reached="",
+        tone=0,
+        level=0,
+        short_by=0,
+        points="",
+        share=0.0,
+        levels=tuple(dataclasses.replace(mark, reached=False, passed=False) for mark in view.levels),
+        next_asks="",
+        beyond="",
+    )
+
+
+def tone(level: int | None, levels: int) -> int:
+    """Return the colour of a level, 1 to 4: the lowest is 1, the highest 4, the others spread between; 0 for none."""
+    if level is None:
+        return 0
+    return 1 + round(level * (TONES - 1) / (levels - 1)) if levels > 1 else TONES
+
+
+def _mark(level: Level, index: int, reached: int | None, required: int, count: int) -> LevelMark:
+    return LevelMark(
+        name=level.name,
+        points=number_text(level.points),
+        description=level.description,
+        tone=tone(index, count),
+        reached=index == reached,
+        passed=reached is not None and index < reached,
+        required=index == required,
+    )
+
+
+def _share(points: Decimal, needed: Decimal, state: str) -> float:
+    if state == "met":
+        return 1.0
+    return min(0.99, float(points / needed)) if needed else 0.0

@@ -1,0 +1,227 @@
+"""What a learner's pages show: her own standing only, and nothing her teacher has not released."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lti_tool.domain.award import is_released
+from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.errors import NotFound
+from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment
+from lti_tool.services import catalog
+from lti_tool.services.awards import standing_rows
+from lti_tool.services.instructor_pages import sync_state
+from lti_tool.services.issuer import issuer_row
+from lti_tool.services.launches import LEARN, LaunchSession
+from lti_tool.services.pages import ClaimView, RowView, StudentBadge, StudentCard, StudentHome
+from lti_tool.services.public_pages import credential_url, downloads
+from lti_tool.services.rows import hide, row_views
+from lti_tool.services.tool import Tool
+from lti_tool.services.words import day, lasts
+
+
+def home(tool: Tool, who: LaunchSession) -> StudentHome:
+    now = datetime.now(UTC)
+    with tool.db.read() as session:
+        course = session.get_one(Course, who.course_id)
+        published = [badge for badge in course.badges if badge.version is not None]
+        cards = [_card(session, badge, who.person_id, now) for badge in published]
+        live = [card for card in cards if card.state in ("earned", "revoked")]
+        return StudentHome(
+            title=course.title,
+            label=course.label,
+            first_name=who.person_name.split(" ")[0] if who.person_name else "",
+            sync=sync_state(session, course),
+            fresh=tuple(card for card in live if card.state == "earned" and not card.claimed),
+            earned=tuple(card for card in live if card.state == "revoked" or card.claimed),
+            on_the_way=tuple(card for card in cards if card.state in ("way", "waiting")),
+            available=tuple(card for card in cards if card.state == "none"),
+            preview=_only_looks(session, who),
+        )
+
+
+def _only_looks(session: Session, who: LaunchSession) -> bool:
+    if LEARN not in who.rights or who.test_user:
+        return True
+    enrolment = session.get(Enrolment, (who.course_id, who.person_id))
+    return enrolment is None or not enrolment.is_learner
+
+
+def badge(tool: Tool, who: LaunchSession, slug: str) -> StudentBadge:
+    now = datetime.now(UTC)
+    with tool.db.read() as session:
+        found = _published(session, who, slug)
+        definition = catalog.definition_of(found)
+        rows, history = _rows(session, found, definition, who.person_id, now)
+        award = _award(session, found, who.person_id)
+        return StudentBadge(
+            slug=slug,
+            badge=definition,
+            card=_card(session, found, who.person_id, now),
+            rows=rows,
+            history=tuple(history),
+            sync=sync_state(session, found.course),
+            issuer=issuer_row(session).name,
+            credential_url=_own_url(tool, session, award),
+            revoked=(award.revocation_reason or "") if award is not None and award.status == "revoked" else "",
+            lasts=lasts(definition.expires_after),
+        )
+
+
+def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
+    """Return what the claim page shows; raises NotFound where there is nothing of hers to claim."""
+    with tool.db.read() as session:
+        found = _published(session, who, slug)
+        award = _award(session, found, who.person_id)
+        if award is None or award.status != "issued":
+            raise NotFound(f"nothing to claim in {slug}")
+        definition = badge_from_content(award.version.definition)
+        records = {row["tag"]: row for row in award.decision["rows"]}
+        edition = _edition(session, award)
+        return ClaimView(
+            slug=slug,
+            badge=definition,
+            award_id=award.id,
+            claimed=award.claimed_at is not None,
+            page_public=award.page_public,
+            credential_url=_own_url(tool, session, award),
+            rows=row_views(definition, records),
+            issuer=issuer_row(session).name,
+            issued_at=award.issued_at,
+            downloads=tuple((word, url) for word, _, url in downloads(tool, edition.id))
+            if edition and award.page_public
+            else (),
+        )
+
+
+def _published(session: Session, who: LaunchSession, slug: str) -> CourseBadge:
+    if who.course_id is None:
+        raise NotFound("not launched from a course")
+    found = catalog.get_badge(session, who.course_id, slug)
+    if found.version is None:
+        raise NotFound(f"badge {slug} is not published")
+    return found
+
+
+def _award(session: Session, badge: CourseBadge, person_id: str) -> Award | None:
+    if badge.version is None:
+        return None
+    return session.scalar(
+        select(Award)
+        .where(Award.person_id == person_id, Award.achievement_id == badge.version.achievement_id)
+        .where((Award.course_badge_id == badge.id) | (Award.scope == "installation"))
+        .order_by(Award.earned_at.desc())
+        .limit(1)
+    )
+
+
+def _edition(session: Session, award: Award) -> Edition | None:
+    return session.scalar(
+        select(Edition)
+        .where(Edition.award_id == award.id, Edition.signed_at.is_not(None))
+        .order_by(Edition.number.desc())
+    )
+
+
+def _own_url(tool: Tool, session: Session, award: Award | None) -> str:
+    edition = _edition(session, award) if award is not None else None
+    return credential_url(tool, edition.id) if edition is not None else ""
+
+
+def _rows(
+    session: Session, badge: CourseBadge, definition: Badge, person_id: str, now: datetime
+) -> tuple[tuple[RowView, ...], list[str]]:
+    """Return the rows and their history, with nothing in them while the badge's release keeps it back."""
+    stored = standing_rows(session, badge.id, person_id)
+    rows = row_views(definition, {tag: row.record for tag, row in stored.items()})
+    if not visible(session, badge, definition, person_id, now):
+        return tuple(hide(row) for row in rows), []
+    history = []
+    for row in rows:
+        mastery = stored.get(row.tag)
+        for each in mastery.before if mastery else []:
+            level = each["reached"] or ("no result" if each["state"] == "ungraded" else "no level")
+            history.append((each["until"], f"{row.name}: {level}"))
+    told = [f"Until {day(datetime.fromisoformat(until))}: {what}" for until, what in sorted(history, reverse=True)]
+    return rows, told
+
+
+def visible(session: Session, badge: CourseBadge, definition: Badge, person_id: str, now: datetime) -> bool:
+    """Tell whether a learner may see her levels: exactly when the award behind them may be seen."""
+    if is_released(definition, now):
+        return True
+    award = _award(session, badge, person_id)
+    return award is not None and award.issued_at is not None
+
+
+def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> StudentCard:
+    definition = catalog.definition_of(badge)
+    rows, _ = _rows(session, badge, definition, person_id, now)
+    award = _award(session, badge, person_id)
+    if award is not None and award.status == "held" and not visible(session, badge, definition, person_id, now):
+        award = None  # held back with the grades: not even hinted at
+    steps = [row for row in rows if row.steps]
+    met = sum(row.state == "met" for row in steps)
+    state = _state(rows, award)
+    return StudentCard(
+        slug=badge.slug,
+        name=definition.name,
+        level=definition.level,
+        state=state,
+        met=min(met, definition.needed),
+        of=definition.needed,
+        sentence=_sentence(state, rows, met, definition, award),
+        rows=rows,
+        award_id=award.id if award else "",
+        earned_at=award.earned_at if award else None,
+        claimed=award is not None and award.claimed_at is not None,
+        page_public=award is not None and award.page_public,
+        next_step=_next_step(rows) if state == "way" else "",
+    )
+
+
+def _state(rows: tuple[RowView, ...], award: Award | None) -> str:
+    if award is not None:
+        words = {"issued": "earned", "revoked": "revoked"}
+        return words.get(award.status, "waiting")
+    return "way" if any(row.state not in ("ungraded", "hidden") for row in rows) else "none"
+
+
+def _sentence(state: str, rows: tuple[RowView, ...], met: int, badge: Badge, award: Award | None) -> str:
+    of = badge.needed
+    if state == "earned":
+        return "You have it."
+    if state == "revoked" and award is not None:
+        return f"It was taken back: {award.revocation_reason}"
+    if state == "waiting":
+        return f"You have {of} of {of}. Your teacher looks at it before it is issued."
+    if any(row.state == "hidden" for row in rows):
+        return "Your teacher has not released the results yet."
+    gates = [row for row in rows if not row.steps and row.state != "met"]
+    missing = gates if met >= of else [row for row in rows if row.steps and row.state != "met"] + gates
+    parts = ", ".join(f"{row.name} ({row.reached or 'no result yet'}, needs {row.required})" for row in missing)
+    if all(row.state == "ungraded" for row in rows):
+        return f"Nothing is marked yet. It takes {_count(of)}."
+    return f"You have {min(met, of)} of {of}. Missing: {parts}."
+
+
+def _count(number: int) -> str:
+    return "one sub-competency" if number == 1 else f"{number} sub-competencies"
+
+
+def _next_step(rows: tuple[RowView, ...]) -> str:
+    """Say what the nearest missing row asks: the one with the fewest levels to go."""
+    short = [row for row in rows if row.state == "short" and row.next_asks]
+    if not short:
+        return ""
+    nearest = min(short, key=lambda row: row.short_by)
+    return f"{nearest.required} in “{nearest.name}” asks: {nearest.next_asks}"
+
+
+def badge_is_open(tool: Tool, who: LaunchSession, slug: str) -> None:
+    """Raise NotFound unless learners may know of this badge: a draft does not exist for them."""
+    with tool.db.read() as session:
+        _published(session, who, slug)

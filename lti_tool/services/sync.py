@@ -1,0 +1,267 @@
+"""One course's grades: the roster and every column read to the end, stored as received, evaluated, awarded, signed.
+
+Nothing is evaluated from half a class: the LMS is read whole, outside any transaction, before a row is written."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from lti_tool.errors import AccessRefused, ColumnMissing, CourseConcluded, ScopeMissing, ServiceError, TokenRefused
+from lti_tool.lti.ags import RawResult, results
+from lti_tool.lti.nrps import Member, memberships
+from lti_tool.models import Column, Course, CourseBadge, Enrolment, Launch, Login, Person, Registration, Result
+from lti_tool.services import awards, evaluation, work
+from lti_tool.services.access import course_service
+from lti_tool.services.launches import main_role
+from lti_tool.services.tool import Tool
+from lti_tool.services.work import Say
+
+LASTING = (AccessRefused, ScopeMissing, CourseConcluded)  # a state of the course, told to its instructor
+
+
+@dataclass
+class _Read:
+    """What one reading of the LMS brought. `members` is None where the LMS gives no roster."""
+
+    at: datetime
+    members: Sequence[Member] | None = None
+    results: dict[int, Sequence[RawResult]] = field(default_factory=dict)  # by column id
+    missing: list[int] = field(default_factory=list)
+
+
+def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
+    """Bring one course up to date. Safe to repeat; a failure leaves what was known, and is told on the pages."""
+    course = int(course_id)
+    try:
+        read = _read_lms(tool, course, say)
+    except ServiceError as error:
+        _note_problem(tool, course, error)
+        raise
+    say("Working out levels …")
+    counts = _store(tool, course, read)
+    counts["released"] = awards.release_due(tool, datetime.now(UTC), course)
+    counts["signed"] = awards.sign_pending(tool, course)
+    return counts
+
+
+# -- reading ----------------------------------------------------------------------------------------------------
+
+
+def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
+    with tool.db.read() as session:
+        course = session.get_one(Course, course_id)
+        memberships_url = course.memberships_url
+        columns = list(
+            session.scalars(
+                select(Column)
+                .join(CourseBadge)
+                .where(CourseBadge.course_id == course_id, CourseBadge.status == "active")
+                .order_by(Column.id)
+            )
+        )
+    service, _ = course_service(tool, course_id)
+    read = _Read(datetime.now(UTC))
+    if memberships_url is not None:
+        say("Reading the list of learners …")
+        read.members = memberships(service, memberships_url)
+    for number, column in enumerate(columns, start=1):
+        say(f"Reading column {number} of {len(columns)} …")
+        try:
+            read.results[column.id] = results(service, column.url)
+        except ColumnMissing:
+            read.missing.append(column.id)
+    return read
+
+
+def _note_problem(tool: Tool, course_id: int, error: ServiceError) -> None:
+    with tool.db.write() as session:
+        course = session.get_one(Course, course_id)
+        if isinstance(error, TokenRefused):
+            course.registration.problem = error.sentence
+        if isinstance(error, LASTING):
+            course.state = "concluded" if isinstance(error, CourseConcluded) else "attention"
+            course.problem, course.problem_sentence = error.reason, f"{error.sentence} {error.what_to_do}".strip()
+
+
+# -- storing ----------------------------------------------------------------------------------------------------
+
+
+def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
+    counts: dict[str, Any] = {}
+    with tool.db.write() as session:
+        course = session.get_one(Course, course_id)
+        if read.members is not None:
+            counts["members"] = _store_roster(session, course, read.members, read.at)
+        counts["results"] = _store_results(session, read)
+        counts["aside"] = _aside(session, course)
+        for column_id in read.missing:
+            session.execute(update(Column).where(Column.id == column_id).values(state="missing"))
+        for column_id in read.results:
+            session.execute(update(Column).where(Column.id == column_id, Column.state != "bound").values(state="bound"))
+        course.synced_at = read.at
+        course.state, course.problem, course.problem_sentence = "ok", None, None
+        session.execute(
+            update(Registration)
+            .where(Registration.id == course.registration_id, Registration.problem.is_not(None))
+            .values(problem=None)
+        )
+    with tool.db.write() as session:
+        badges = session.scalars(select(CourseBadge).where(CourseBadge.course_id == course_id))
+        for badge in badges:
+            for name, count in evaluation.evaluate(session, badge, read.at).items():
+                counts[name] = counts.get(name, 0) + count
+    counts["missing_columns"] = len(read.missing)
+    return counts
+
+
+def _store_roster(session: Session, course: Course, members: Sequence[Member], now: datetime) -> int:
+    """Bring people and enrolments up to the roster; somebody no longer on it is not evaluated, and keeps her awards."""
+    by_sub = {member.user_id: member for member in members}
+    people = {
+        person.sub: person
+        for person in session.scalars(select(Person).where(Person.registration_id == course.registration_id))
+        if person.sub in by_sub
+    }
+    fresh = [
+        {
+            "registration_id": course.registration_id,
+            "sub": sub,
+            "name": (member.name or "")[:255],
+            "email": (member.email or "")[:255],
+            "subject_id": f"urn:uuid:{uuid.uuid4()}",
+            "test_user": member.test_user,
+            "created_at": now,
+        }
+        for sub, member in by_sub.items()
+        if sub not in people
+    ]
+    if fresh:
+        session.execute(insert(Person), fresh)
+        people = {
+            person.sub: person
+            for person in session.scalars(select(Person).where(Person.registration_id == course.registration_id))
+            if person.sub in by_sub
+        }
+    for sub, person in people.items():
+        member = by_sub[sub]
+        person.name = (member.name or person.name)[:255]
+        person.email = (member.email or person.email)[:255]
+        if member.test_user and not person.test_user:
+            person.test_user = True
+    _store_enrolments(session, course, {people[sub].id: member for sub, member in by_sub.items()})
+    course.roster_at = now
+    return len(by_sub)
+
+
+def _store_enrolments(session: Session, course: Course, members: dict[str, Member]) -> None:
+    known = {e.person_id: e for e in session.scalars(select(Enrolment).where(Enrolment.course_id == course.id))}
+    fresh = []
+    for person_id, member in members.items():
+        role, active = main_role(member), member.is_active
+        if person_id not in known:
+            fresh.append({"course_id": course.id, "person_id": person_id, "roster_role": role, "active": active})
+        elif (known[person_id].roster_role, known[person_id].active) != (role, active):
+            known[person_id].roster_role, known[person_id].active = role, active
+    if fresh:
+        session.execute(insert(Enrolment), fresh)
+    for person_id, enrolment in known.items():
+        if person_id not in members and enrolment.active:
+            enrolment.active = False
+
+
+def _store_results(session: Session, read: _Read) -> int:
+    """Keep each answer exactly as received; one that is gone stays as an empty row, so that its going is seen."""
+    fresh: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    for column_id, found in read.results.items():
+        stored = select(Result.user_sub, Result.raw).where(Result.column_id == column_id)
+        known: dict[str, str | None] = {sub: raw for sub, raw in session.execute(stored)}  # noqa: C416 (rows)
+        answers = {result.user_id: result.raw for result in found}
+        for sub, raw in answers.items():
+            row = {"column_id": column_id, "user_sub": sub, "raw": raw, "received_at": read.at}
+            if sub not in known:
+                fresh.append(row)
+            elif known[sub] != raw:
+                changed.append(row)
+        changed += [
+            {"column_id": column_id, "user_sub": sub, "raw": None, "received_at": read.at}
+            for sub, raw in known.items()
+            if sub not in answers and raw is not None
+        ]
+    if fresh:
+        session.execute(insert(Result), fresh)
+    if changed:
+        session.execute(update(Result), changed)
+    return len(fresh) + len(changed)
+
+
+def _aside(session: Session, course: Course) -> int:
+    """Count the users with a result whom neither roster nor launch names: kept, never awarded (F23)."""
+    query = (
+        select(Result.user_sub)
+        .join(Column, Column.id == Result.column_id)
+        .join(CourseBadge)
+        .outerjoin(Person, (Person.sub == Result.user_sub) & (Person.registration_id == course.registration_id))
+        .outerjoin(Enrolment, (Enrolment.person_id == Person.id) & (Enrolment.course_id == course.id))
+        .where(CourseBadge.course_id == course.id, Result.raw.is_not(None), Enrolment.person_id.is_(None))
+        .distinct()
+    )
+    return len(list(session.scalars(query)))
+
+
+# -- what is due ------------------------------------------------------------------------------------------------
+
+
+def courses_to_sync(
+    tool: Tool, *, platform: int | None = None, context: str | None = None, older_than: datetime | None = None
+) -> list[int]:
+    """Return the courses that have a published badge, of one platform or context where given, oldest sync first."""
+    query = (
+        select(Course.id)
+        .join(CourseBadge)
+        .join(Registration, Registration.id == Course.registration_id)
+        .where(CourseBadge.status == "active", Registration.status == "active", Course.state != "concluded")
+        .order_by(Course.synced_at)
+        .distinct()
+    )
+    if platform is not None:
+        query = query.where(Course.registration_id == platform)
+    if context is not None:
+        query = query.where(Course.context_id == context)
+    if older_than is not None:
+        query = query.where((Course.synced_at.is_(None)) | (Course.synced_at < older_than))
+    with tool.db.read() as session:
+        return list(session.scalars(query))
+
+
+def sync_if_old(tool: Tool, launch_id: str, now: datetime) -> None:
+    """Start a sync of a launch's course where the last one is older than the settings say."""
+    with tool.db.read() as session:
+        course = session.get_one(Launch, launch_id).course
+        active = course is not None and any(badge.status == "active" for badge in course.badges)
+    if course is None or not active:
+        return
+    oldest = now - timedelta(seconds=tool.settings.queue.sync_on_launch_after)
+    if course.synced_at is None or course.synced_at < oldest:
+        work.start(tool, "sync", str(course.id))
+
+
+def forget_expired(tool: Tool, now: datetime) -> None:
+    """Remove logins and launches whose time is over."""
+    with tool.db.write() as session:
+        session.execute(delete(Login).where(Login.expires_at < now))
+        session.execute(delete(Launch).where(Launch.expires_at < now))
+
+
+def course_name(tool: Tool, course_id: int) -> str:
+    """Return a course as commands name it."""
+    with tool.db.read() as session:
+        course = session.get_one(Course, course_id)
+        return course.label or course.title or course.context_id

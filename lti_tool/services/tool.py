@@ -1,0 +1,77 @@
+"""What every service needs: settings, database, keys, and the one door to the outside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lti_tool import __version__
+from lti_tool.db import Database, forbid_in_transaction
+from lti_tool.http import Http
+from lti_tool.keyring import Keyring, load_keyring
+from lti_tool.lti.platform_keys import KeyCache, StoredJwks
+from lti_tool.lti.token import TokenCache
+from lti_tool.models import Registration
+from lti_tool.settings import Settings
+
+log = logging.getLogger("lti_tool")
+
+
+def _do_not_wake(_job_id: int) -> None:
+    return None
+
+
+@dataclass
+class Tool:
+    """One process's view of the installation. `wake` tells the queue that a job is due; the job row says what."""
+
+    settings: Settings
+    db: Database
+    http: Http
+    tokens: TokenCache
+    keys: KeyCache
+    wake: Callable[[int], None] = _do_not_wake
+    templates: dict[Any, Any] = field(default_factory=dict)  # compiled credential templates, see services.awards
+    status_lists: dict[Any, Any] = field(default_factory=dict)  # signed lists, see services.public_pages
+    _keyring: Keyring | None = None
+    _keyring_seen: float = 0.0
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys as the folder holds them now: a rotation by command reaches running processes."""
+        folder = Path(self.settings.keys.dir)
+        seen = folder.stat().st_mtime if folder.exists() else 0.0
+        if self._keyring is None or seen != self._keyring_seen:
+            self._keyring = load_keyring(folder, datetime.now(UTC))
+            self._keyring_seen = folder.stat().st_mtime
+            self.templates.clear()
+        return self._keyring
+
+
+def open_tool(settings: Settings) -> Tool:
+    """Open the installation that the settings describe. Raises ConfigurationError for keys that cannot be used."""
+    http = Http(
+        allow_private=settings.network.allow_private,
+        user_agent=f"lti-tool/{__version__} (+{settings.base_url})",
+        before_request=forbid_in_transaction,
+    )
+    db = Database(settings.database.url)
+
+    def load(registration_id: int) -> StoredJwks | None:
+        with db.read() as session:
+            row = session.get(Registration, registration_id)
+            return StoredJwks(row.jwks, row.jwks_fetched_at) if row and row.jwks and row.jwks_fetched_at else None
+
+    def save(registration_id: int, stored: StoredJwks) -> None:
+        with db.write() as session:
+            if (row := session.get(Registration, registration_id)) is not None:
+                row.jwks, row.jwks_fetched_at = stored.text, stored.fetched_at
+
+    tokens = TokenCache(http, signing_key=lambda: tool.keyring.lti, clock=lambda: datetime.now(UTC))
+    tool = Tool(settings, db, http, tokens, KeyCache(http, load=load, save=save))
+    _ = tool.keyring  # a key that cannot be used stops the start, not the first launch
+    return tool

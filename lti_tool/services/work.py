@@ -1,0 +1,168 @@
+"""Jobs: the database says what is due, the queue only says "look now". Each step can be repeated."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from lti_tool.db import random_id
+from lti_tool.errors import NotFound, ServiceError, ToolError
+from lti_tool.models import Job
+from lti_tool.services.tool import Tool, log
+
+LEASE = timedelta(minutes=5)  # renewed with every progress line; a dead worker loses its job after it
+MOST_ATTEMPTS = 5
+FIRST_PAUSE = 10.0  # seconds; doubled with every attempt, with jitter
+
+Say = Callable[[str], None]
+Runner = Callable[[Tool, str, Say], dict[str, Any]]
+
+
+def request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
+    """Make a job due, or return the one that is due or running already. The caller wakes the queue."""
+    with tool.db.write() as session:
+        open_job = _open_job(session, kind, subject)
+        if open_job is None:
+            open_job = Job(kind=kind, subject=subject, not_before=now, created_at=now)
+            session.add(open_job)
+            session.flush()
+        elif open_job.state == "due":
+            open_job.not_before = min(open_job.not_before, now)
+        return open_job.id
+
+
+def start(tool: Tool, kind: str, subject: str) -> int:
+    """Make a job due and tell the queue; returns the job's id."""
+    job_id = request(tool, kind, subject, datetime.now(UTC))
+    tool.wake(job_id)
+    return job_id
+
+
+def _open_job(session: Session, kind: str, subject: str) -> Job | None:
+    where = (Job.kind == kind, Job.subject == subject, Job.state.in_(("due", "running")))
+    return session.scalar(select(Job).where(*where))
+
+
+def due(tool: Tool, now: datetime, limit: int = 100) -> list[int]:
+    """Return the jobs to look at: due ones whose time has come, and running ones whose worker is gone."""
+    abandoned = (Job.state == "running") & (Job.lease_until < now)
+    ready = (Job.state == "due") & (Job.not_before <= now)
+    with tool.db.read() as session:
+        return list(session.scalars(select(Job.id).where(or_(ready, abandoned)).order_by(Job.not_before).limit(limit)))
+
+
+def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
+    """Run a job unless another worker has it; return whether it was run here.
+
+    A failure is kept with the job: tried again with growing pauses, parked as failed after MOST_ATTEMPTS or where
+    trying again cannot help."""
+    claimed = _claim(tool, job_id)
+    if claimed is None:
+        return False
+    kind, subject, attempt = claimed
+    started = time.monotonic()
+    try:
+        outcome = runners[kind](tool, subject, lambda line: _say(tool, job_id, line))
+    except ToolError as error:
+        log.warning("job=%s kind=%s attempt=%s reason=%s detail=%s", job_id, kind, attempt, error.reason, error.detail)
+        _fail(tool, job_id, attempt, error)
+    except Exception:
+        log.exception("job=%s kind=%s attempt=%s crashed", job_id, kind, attempt)
+        _fail(tool, job_id, attempt, ToolError())
+    else:
+        seconds = round(time.monotonic() - started, 3)
+        log.info("job=%s kind=%s done in %s s %s", job_id, kind, seconds, outcome)
+        with tool.db.write() as session:
+            job = session.get_one(Job, job_id)
+            job.state, job.finished_at, job.outcome, job.problem = "done", datetime.now(UTC), outcome, None
+    return True
+
+
+def _claim(tool: Tool, job_id: int) -> tuple[str, str, int] | None:
+    now = datetime.now(UTC)
+    abandoned = (Job.state == "running") & (Job.lease_until < now)
+    with tool.db.write() as session:
+        claimed = session.execute(
+            update(Job)
+            .where(Job.id == job_id, or_(Job.state == "due", abandoned))
+            .values(state="running", lease_until=now + LEASE, attempts=Job.attempts + 1, progress=[])
+            .returning(Job.kind, Job.subject, Job.attempts)
+        ).one_or_none()
+    return (claimed.kind, claimed.subject, claimed.attempts) if claimed else None
+
+
+def _say(tool: Tool, job_id: int, line: str) -> None:
+    with tool.db.write() as session:
+        job = session.get_one(Job, job_id)
+        job.progress = [*job.progress, line]
+        job.lease_until = datetime.now(UTC) + LEASE
+
+
+def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError) -> None:
+    now = datetime.now(UTC)
+    can_help = isinstance(error, ServiceError) or type(error) is ToolError
+    with tool.db.write() as session:
+        job = session.get_one(Job, job_id)
+        job.problem = error.sentence
+        job.outcome = {"reason": error.reason, "what_to_do": error.what_to_do, "error_id": random_id()[:8]}
+        job.lease_until = None
+        if can_help and attempt < MOST_ATTEMPTS:
+            pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311 (jitter, not a secret)
+            pause = max(pause, getattr(error, "retry_after", None) or 0.0)
+            job.state, job.not_before = "due", now + timedelta(seconds=pause)
+        else:
+            job.state, job.finished_at = "failed", now
+
+
+def listing(tool: Tool, *, all_states: bool = False) -> list[dict[str, Any]]:
+    """Return jobs for `jobs list`, newest first: what failed or waits for another attempt, or everything."""
+    query = select(Job).order_by(Job.id.desc()).limit(500)
+    if not all_states:
+        query = query.where(or_(Job.state == "failed", (Job.state == "due") & (Job.attempts > 0)))
+    with tool.db.read() as session:
+        return [
+            {
+                "id": job.id,
+                "kind": job.kind,
+                "subject": job.subject,
+                "state": job.state,
+                "attempts": job.attempts,
+                "problem": job.problem,
+                "reason": job.outcome.get("reason"),
+                "created_at": job.created_at.isoformat(),
+                "next": job.not_before.isoformat() if job.state == "due" else None,
+            }
+            for job in session.scalars(query)
+        ]
+
+
+def retry(tool: Tool, job_id: int, now: datetime) -> int:
+    """Make a failed job due again, with its attempts counted from the start; raises NotFound."""
+    with tool.db.write() as session:
+        job = session.get(Job, job_id)
+        if job is None:
+            raise NotFound(sentence=f"There is no job {job_id}.")
+        if job.state in ("failed", "due"):
+            other = _open_job(session, job.kind, job.subject)
+            if other is not None and other.id != job.id:
+                return other.id
+            job.state, job.attempts, job.not_before, job.finished_at = "due", 0, now, None
+        return job.id
+
+
+def wait(tool: Tool, job_id: int, runners: dict[str, Runner], seconds: float = 600.0) -> Job:
+    """Run a job here, or wait until the worker that has it is done; returns the job as it ended."""
+    until = time.monotonic() + seconds
+    while True:
+        run(tool, job_id, runners)
+        with tool.db.read() as session:
+            job = session.get_one(Job, job_id)
+        if job.state != "running" or time.monotonic() > until:
+            return job
+        time.sleep(0.2)

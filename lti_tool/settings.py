@@ -1,0 +1,223 @@
+"""Typed settings: config/default.toml, then the file in LTI_TOOL_CONFIG, then the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lti_tool.errors import ConfigurationError
+
+PREFIX = "LTI_TOOL_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Section):
+    base_url: str
+    trusted_proxies: int = Field(ge=0, le=5)
+    logins_per_minute: int = Field(ge=1)
+    max_upload: int = Field(ge=100_000)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_path(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError('write the whole address, as "https://badges.example.edu"')
+        if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+            raise ValueError('write it without a path, as "https://badges.example.edu": did:web needs the bare host')
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+class Database(_Section):
+    url: str
+
+
+class Queue(_Section):
+    url: str
+    sync_every: int = Field(ge=10)
+    sync_on_launch_after: int = Field(ge=0)
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "redis://", "rediss://")):
+            raise ValueError('write "sqlite:///path" or "redis://host:6379/0"')
+        return value
+
+
+class Keys(_Section):
+    dir: Path
+
+
+class Issuer(_Section):
+    slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    name: str
+    url: str
+    email: str
+    description: str
+    accent: str = Field(pattern=r"^#[0-9A-Fa-f]{6}$")
+
+
+class Mail(_Section):
+    url: str
+    sender: str
+
+
+class Privacy(_Section):
+    claim: Literal["required", "automatic"]
+
+
+class Lti(_Section):
+    approve_deployments: Literal["first-launch", "ask"]
+    teaching_assistants: Literal["none", "review", "manage"]
+
+
+class Network(_Section):
+    allow_private: bool
+
+
+class Settings(_Section):
+    """All settings. `production` is not a setting: it follows from the base address."""
+
+    server: Server
+    database: Database
+    queue: Queue
+    keys: Keys
+    issuer: Issuer
+    mail: Mail
+    privacy: Privacy
+    lti: Lti
+    network: Network
+
+    @property
+    def base_url(self) -> str:
+        return self.server.base_url
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def https(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def production(self) -> bool:
+        return self.https and not _loopback(self.host)
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str
+    values: dict[str, Any]
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; raises ConfigurationError naming the key, where it stands, and what to write."""
+    environ = os.environ if environ is None else environ
+    sources = [_Source("config/default.toml", _read_toml(default_file()))]
+    if path := environ.get("LTI_TOOL_CONFIG"):
+        sources.append(_Source(path, _read_toml(Path(path))))
+    sources.append(_Source("the environment", _from_environment(environ)))
+
+    merged: dict[str, Any] = {}
+    told_by: dict[tuple[str, str], str] = {}
+    for source in sources:
+        for section, values in source.values.items():
+            if not isinstance(values, dict):
+                raise ConfigurationError(f"{source.name}: {section!r} must be a section, written as [{section}]")
+            for key, value in values.items():
+                merged.setdefault(section, {})[key] = value
+                told_by[section, key] = source.name
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigurationError(_first_problem(error, told_by)) from None
+    _check_production(settings)
+    return settings
+
+
+def default_file() -> Path:
+    """Return config/default.toml: beside the code in a checkout, in the working directory of an installation."""
+    beside = Path(__file__).resolve().parent.parent / "config" / "default.toml"
+    return beside if beside.exists() else Path("config/default.toml")
+
+
+def badge_library() -> Path:
+    """Return the folder of the example badge definitions."""
+    return default_file().parent / "badges"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"The configuration file {path} is not there.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in environ.items():
+        if name.startswith(PREFIX) and "__" in name:
+            section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+            values.setdefault(section, {})[key] = value
+    return values
+
+
+def _first_problem(error: ValidationError, told_by: dict[tuple[str, str], str]) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = [str(part) for part in problem["loc"]]
+    name = ".".join(where)
+    source = told_by.get((where[0], where[1]), "") if len(where) > 1 else ""
+    prefix = f"{source}: " if source else ""
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(_known_keys(where))
+        return f"{prefix}{name} is not a setting. Known here: {known}"
+    if problem["type"] == "missing":
+        return f"{name} is missing. config/default.toml has it with its default"
+    message = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
+    return f"{prefix}{name} cannot be {problem['input']!r}: {message}"
+
+
+def _known_keys(where: list[str]) -> list[str]:
+    field = Settings.model_fields.get(where[0])
+    if field is None or len(where) == 1:
+        return list(Settings.model_fields)
+    return list(getattr(field.annotation, "model_fields", {}))
+
+
+def _check_production(settings: Settings) -> None:
+    if not settings.https and not _loopback(settings.host) and not settings.network.allow_private:
+        raise ConfigurationError(
+            f"server.base_url is {settings.base_url}: without https no browser keeps the tool's cookie inside an LMS. "
+            'Write "https://…"'
+        )
+    if not settings.production:
+        return
+    if settings.network.allow_private:
+        raise ConfigurationError(
+            "network.allow_private = true is not allowed with a public https address: anybody who registers a platform "
+            "could make the tool call your internal network. Remove it"
+        )
+    if ":demo@" in settings.database.url or ":change-me@" in settings.database.url:
+        raise ConfigurationError(
+            "database.url still holds the example password. Give the database one of its own and write it there"
+        )
+
+
+def _loopback(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")

@@ -1,0 +1,297 @@
+/* What the pages do on top of working without this file: the record opens beside the matrix, filters act at once,
+   running work is followed, addresses are copied, files are dropped, the frame is told its height. */
+(() => {
+  "use strict";
+
+  const root = document.documentElement;
+  const main = () => document.getElementById("main");
+  const one = (selector, from = document) => from.querySelector(selector);
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const voice = one("#say");
+  const say = (words) => { if (voice && words) voice.textContent = words; };
+  const told = (key) => (voice ? voice.dataset[key] || "" : "");
+  root.classList.add("js");
+
+  /* -- the frame: the page grows, the LMS scrolls ------------------------------------------------------------ */
+
+  if (window.parent !== window && document.body.classList.contains("in-course")) {
+    let last = 0;
+    const tell = () => {
+      const height = Math.ceil(document.body.getBoundingClientRect().height) + 2;
+      if (Math.abs(height - last) < 3) return;
+      last = height;
+      window.parent.postMessage({ subject: "lti.frameResize", height }, "*");
+    };
+    new ResizeObserver(tell).observe(document.body);
+    window.addEventListener("load", tell);
+    tell();
+  }
+
+  /* -- the decision record ----------------------------------------------------------------------------------- */
+
+  let opener = null;
+
+  function mark(cell, open) {
+    cell.setAttribute("aria-expanded", String(open));
+    cell.closest("tr").classList.toggle("on", open);
+  }
+
+  function closeRecord(back = true) {
+    const record = one("#board #record");
+    if (!record) return;
+    const inside = record.contains(document.activeElement);
+    record.remove();
+    one("#board").classList.remove("open");
+    if (opener) {
+      mark(opener, false);
+      if (back && (inside || document.activeElement === document.body)) opener.focus();
+    }
+    opener = null;
+  }
+
+  /* In a frame as tall as its page nothing is sticky: the record is put level with its row. */
+  function besideItsRow(cell, record, board) {
+    const room = board.firstElementChild.offsetHeight - record.offsetHeight;
+    const wanted = cell.getBoundingClientRect().top - board.getBoundingClientRect().top - 120;
+    record.style.marginTop = `${Math.max(0, Math.min(wanted, room))}px`;
+  }
+
+  async function openRecord(cell, move = true) {
+    const address = cell.formAction;
+    cell.setAttribute("aria-busy", "true");
+    let record = null;
+    try {
+      const answer = await fetch(address, { headers: { "X-Fragment": "record" } });
+      if (answer.ok) record = one(".record", new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch { /* the page itself says what is wrong */ }
+    cell.removeAttribute("aria-busy");
+    if (!record) { window.location.assign(address); return; }
+    if (!cell.isConnected) return;
+    closeRecord(false);
+    const board = one("#board");
+    board.append(document.adoptNode(record));
+    board.classList.add("open");
+    opener = cell;
+    mark(cell, true);
+    const beside = window.matchMedia("(min-width: 980px)").matches;
+    if (beside && root.scrollHeight <= window.innerHeight + 4) besideItsRow(cell, one("#record"), board);
+    if (move) one("#record").focus({ preventScroll: beside });
+  }
+
+  function prepareCells() {
+    for (const cell of all(".cell[form=open-record]")) {
+      cell.setAttribute("aria-expanded", "false");
+      cell.setAttribute("aria-controls", "record");
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    const cell = event.target.closest(".cell[form=open-record]");
+    if (cell) {
+      event.preventDefault();
+      if (cell === opener) closeRecord(); else openRecord(cell);
+      return;
+    }
+    if (event.target.closest("#board [data-close]")) { event.preventDefault(); closeRecord(); }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && one("#board #record")) { event.preventDefault(); closeRecord(); }
+  });
+
+  /* -- filter, search, sort ---------------------------------------------------------------------------------- */
+
+  let speaking = 0;
+
+  function arrange(aloud = true) {
+    const form = one("#filters");
+    const body = one(".matrix tbody");
+    if (!form || !body) return;
+    const { show, q, sort } = Object.fromEntries(new FormData(form));
+    const wanted = q.trim().toLowerCase();
+    const rows = all("tr", body);
+    const byName = (a, b) => Number(a.dataset.place) - Number(b.dataset.place);
+    const near = (a, b) => Number(b.dataset.met) - Number(a.dataset.met) || byName(a, b);
+    const ordered = [...rows].sort(sort === "near" ? near : byName);
+    if (ordered.some((row, place) => row !== rows[place])) body.append(...ordered);
+    let shown = 0;
+    for (const row of rows) {
+      row.hidden = !((show === "all" || row.dataset.state === show) && row.dataset.name.includes(wanted));
+      if (!row.hidden) shown += 1;
+    }
+    one("#nobody").hidden = shown > 0;
+    if (opener && opener.closest("tr").hidden) closeRecord(false);
+    if (!aloud) return;
+    const here = new URL(window.location.href);
+    here.searchParams.delete("q"); // a learner's name does not belong in an address
+    here.searchParams.set("show", show);
+    here.searchParams.set("sort", sort);
+    window.history.replaceState(null, "", here);
+    clearTimeout(speaking);
+    speaking = setTimeout(() => say(told("shown").replace("{n}", shown).replace("{all}", rows.length)), 500);
+  }
+
+  document.addEventListener("input", (event) => { if (event.target.closest("#filters")) arrange(); });
+  document.addEventListener("submit", (event) => {
+    if (event.target.id === "filters") { event.preventDefault(); arrange(); }
+  });
+
+  /* -- following what runs, and taking in what changed --------------------------------------------------------- */
+
+  const ENDED = ["done", "failed", "cancelled", "error"];
+  let following = 0;
+
+  function takeIn(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    const next = one("#main", fresh);
+    if (!next) { window.location.reload(); return; }
+    const focus = document.activeElement;
+    const wasInside = main().contains(focus) || focus === document.body;
+    const key = focus && (focus.id ? `#${CSS.escape(focus.id)}` : focus.dataset.cell ? `[data-cell="${CSS.escape(focus.dataset.cell)}"]` : "");
+    const form = one("#filters");
+    const chosen = form ? Object.fromEntries(new FormData(form)) : null;
+    const open = opener ? opener.dataset.cell : "";
+    opener = null;
+    main().replaceWith(document.adoptNode(next));
+    for (const part of [".bar .tabs", ".bar > .push"]) {
+      const [old, now] = [one(part), one(part, fresh)];
+      if (old && now) old.replaceWith(document.adoptNode(now));
+    }
+    if (fresh.title) document.title = fresh.title;
+    const again = one("#filters");
+    if (again && chosen) {
+      for (const field of again.elements) {
+        if (field.type === "radio") field.checked = field.value === chosen.show;
+        else if (field.name in chosen) field.value = chosen[field.name];
+      }
+    }
+    arrive();
+    if (open) {
+      const cell = one(`[data-cell="${CSS.escape(open)}"]`);
+      if (cell) openRecord(cell, false);
+    }
+    const target = key && one(key);
+    if (target) target.focus({ preventScroll: true });
+    else if (wasInside && focus !== document.body) {
+      const heading = one("h1", main());
+      if (heading) { heading.tabIndex = -1; heading.focus({ preventScroll: true }); }
+    }
+  }
+
+  async function refresh() {
+    const answer = await fetch(window.location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok) { window.location.reload(); return; }
+    takeIn(await answer.text());
+  }
+
+  function follow(place) {
+    const ticket = (following += 1);
+    let lost = 0;
+    let wait = 800;
+    const line = one("[data-line]", place);
+    const list = one("[data-lines]", place);
+    const look = async () => {
+      if (ticket !== following) return;
+      try {
+        if (!place.dataset.job) {
+          await refresh();
+          if (!one("[data-again]")) say(told("end"));
+          return;
+        }
+        const answer = await fetch(place.dataset.job, { headers: { Accept: "application/json" } });
+        if (!answer.ok) throw new Error(answer.status);
+        const job = await answer.json();
+        lost = 0;
+        if (ticket !== following) return;
+        const steps = job.progress || [];
+        if (line && steps.length) line.textContent = steps[steps.length - 1];
+        if (list && steps.length) list.replaceChildren(...steps.map((words) => Object.assign(document.createElement("li"), { textContent: words })));
+        if (job.reload || ENDED.includes(job.state)) {
+          await refresh();
+          say(job.problem || told("end"));
+          return;
+        }
+      } catch {
+        lost += 1;
+        if (lost > 4) { say(told("lost")); if (line) line.textContent = told("lost"); return; }
+      }
+      wait = Math.min(wait * 1.15, 4000);
+      setTimeout(look, wait);
+    };
+    setTimeout(look, place.dataset.job ? wait : 4000);
+  }
+
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (!form.matches("form[data-swap]")) return;
+    event.preventDefault();
+    const button = event.submitter || one("button", form);
+    if (button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-disabled", "true");
+    button.classList.add("busy");
+    if (one("#sync-now") === button) say(told("start"));
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      const there = new URL(answer.url);
+      if (answer.ok && answer.redirected && there.pathname !== window.location.pathname) window.location.assign(answer.url);
+      else takeIn(await answer.text());
+    } catch {
+      button.removeAttribute("aria-disabled");
+      button.classList.remove("busy");
+      say(told("lost"));
+    }
+  });
+
+  /* -- small things -------------------------------------------------------------------------------------------- */
+
+  async function copy(text) {
+    try { await navigator.clipboard.writeText(text); return true; } catch { /* a frame may not have the permission */ }
+    const field = Object.assign(document.createElement("textarea"), { value: text, className: "visually-hidden" });
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
+  }
+
+  document.addEventListener("click", async (event) => {
+    if (event.target.closest("[data-print]")) { window.print(); return; }
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    if (!(await copy(button.dataset.copy))) return;
+    button.focus();
+    const word = one("[data-word]", button);
+    const before = word.textContent;
+    if (before !== told("copiedWord")) {
+      word.textContent = told("copiedWord");
+      setTimeout(() => { word.textContent = before; }, 4000);
+    }
+    say(told("copied"));
+  });
+
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      const place = event.target.closest && event.target.closest("[data-drop]");
+      all("[data-drop].over").forEach((each) => { if (each !== place || kind !== "dragover") each.classList.remove("over"); });
+      if (!place) return;
+      event.preventDefault();
+      if (kind === "dragover") place.classList.add("over");
+      if (kind === "drop" && event.dataTransfer.files.length) {
+        const field = one("input[type=file]", place);
+        field.files = event.dataTransfer.files;
+        field.focus();
+      }
+    });
+  }
+
+  /* -- on arrival, and after every swap -------------------------------------------------------------------------- */
+
+  function arrive() {
+    prepareCells();
+    arrange(false);
+    const running = one("[data-job]") || one("[data-again]");
+    following += 1;
+    if (running) follow(running);
+  }
+
+  arrive();
+})();

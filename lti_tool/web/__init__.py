@@ -1,0 +1,133 @@
+"""Pages and addresses: parse, ask for permission, call one service, render. No rules here."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+import nh3
+from flask import Flask, Response, g, jsonify, render_template, request
+from flask_babel import Babel
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from lti_tool import security
+from lti_tool.db import random_id
+from lti_tool.errors import Busy, ToolError
+from lti_tool.services import words
+from lti_tool.services.issuer import issuer_row
+from lti_tool.web import instructor, lti, public, student
+
+log = logging.getLogger("lti_tool")
+
+_markdown = MarkdownIt("commonmark", {"html": False})
+MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
+
+HTTP_SENTENCES = {
+    404: "There is nothing at this address.",
+    405: "This address is not opened this way.",
+    413: "That is larger than this tool takes.",
+    415: "This kind of content cannot be used here.",
+}
+
+
+def add_to(app: Flask) -> None:
+    """Put every page, filter and error page into the application."""
+    Babel(app)
+    for blueprint in (lti.pages, instructor.pages, student.pages, public.pages):
+        app.register_blueprint(blueprint)
+    app.jinja_env.filters.update(
+        ago=lambda when: words.ago(when, datetime.now(UTC)),
+        day=words.day,
+        moment=words.moment,
+        words=lambda number, capital=False: words.words(number, capital=capital),
+        markdown=markdown,
+    )
+    app.context_processor(common_values)
+    app.register_error_handler(ToolError, tool_error)
+    app.register_error_handler(OperationalError, database_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, unforeseen)
+
+
+def markdown(text: str) -> Markup:
+    """Render Markdown that people wrote; HTML in it is shown as text, and links carry nothing along."""
+    return Markup(nh3.clean(_markdown.render(text), link_rel="noopener nofollow"))  # noqa: S704 (cleaned by nh3)
+
+
+def common_values() -> dict[str, Any]:
+    """Give each template what every page shows. Error pages get no more than the time: a database may be down."""
+    values: dict[str, Any] = {"now": datetime.now(UTC), "lang": "en"}
+    if g.get("failed"):
+        return values
+    with security.tool().db.read() as session:
+        values["issuer"] = issuer_row(session)
+    if (who := g.get("session")) is not None:
+        values.update(
+            launch=who.launch_id,
+            course_label=who.course_label or who.course_title,
+            course_title=who.course_title,
+            csrf=security.csrf(),
+        )
+    return values
+
+
+# -- what went wrong --------------------------------------------------------------------------------------------
+
+
+def tool_error(error: ToolError) -> tuple[Response, int] | Response:
+    return _error_page(error, error.status)
+
+
+def database_error(error: OperationalError) -> tuple[Response, int] | Response:
+    busy = isinstance(error.orig, sqlite3.OperationalError) and "locked" in str(error.orig)
+    return tool_error(Busy(str(error.orig))) if busy else unforeseen(error)
+
+
+def http_error(error: HTTPException) -> tuple[Response, int] | Response | HTTPException:
+    code = error.code or 500
+    if code < 400:
+        return error
+    page = _error_page(ToolError(reason=f"http_{code}", sentence=HTTP_SENTENCES.get(code, error.name + ".")), code)
+    response = page[0] if isinstance(page, tuple) else page
+    if code == 405:
+        response.headers.extend({"Allow": ", ".join(getattr(error, "valid_methods", None) or ())})
+    return page
+
+
+def unforeseen(error: Exception) -> tuple[Response, int] | Response:
+    log.exception("unforeseen error at %s", request.endpoint)
+    return _error_page(ToolError(reason=type(error).__name__), 500)
+
+
+def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Response:
+    """Answer with one sentence and what to do; the log gets one line with the reason, and never what was sent."""
+    error_id = random_id()[:8].upper()
+    level = logging.ERROR if status >= 500 else logging.INFO
+    log.log(
+        level,
+        "refused error_id=%s status=%s reason=%s endpoint=%s detail=%s",
+        *(error_id, status, error.reason, request.endpoint, error.detail.replace("\n", " ")[:300]),
+    )
+    g.failed = True
+    if g.get("session") is None and request.path.startswith(("/lti/", "/course/", "/me/")):
+        g.frame_anywhere = True
+    if request.path.endswith(MACHINE_FORMS) or request.path.startswith(("/status/", "/keys/", "/.well-known/")):
+        return jsonify(error=error.sentence, reason=error.reason, error_id=error_id), status
+    sentence, what_to_do = error.sentence, error.what_to_do
+    page = render_template(
+        "error.html", sentence=sentence, what_to_do=what_to_do, error_id=error_id, status=status, lines=_lines(error)
+    )
+    response = Response(page, status=status)
+    if status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def _lines(error: ToolError) -> list[str]:
+    lines = getattr(error, "lines", None)
+    return list(lines()) if callable(lines) else []

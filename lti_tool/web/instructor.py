@@ -1,0 +1,261 @@
+"""The instructor's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from lti_tool.errors import BadInput, DefinitionInvalid, NotFound, ToolError
+from lti_tool.security import guarded, tool
+from lti_tool.services import audit, awards, catalog, work
+from lti_tool.services import instructor_pages as shown
+from lti_tool.services.definition import LARGEST, read_definition
+from lti_tool.services.launches import LOOK, MANAGE
+from lti_tool.services.pages import AwardRow
+
+pages = Blueprint("instructor", __name__, url_prefix="/course/<launch>")
+
+SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+Page = str | BaseResponse | tuple[str, int]
+
+
+def _actor() -> str:
+    return audit.person(g.session.person_id)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _to(endpoint: str, **values: Any) -> BaseResponse:
+    return redirect(url_for(endpoint, launch=g.session.launch_id, **values), 303)
+
+
+# -- course home ------------------------------------------------------------------------------------------------
+
+
+@pages.get("/")
+@guarded(LOOK)
+def home() -> Page:
+    return render_template("instructor/home.html", page=shown.course_home(tool(), g.session), **_notice())
+
+
+def _notice() -> dict[str, str]:
+    notice = request.args.get("done", "")
+    sentences = {
+        "put": "It is a draft now. Look at what publishing will do, then publish it.",
+        "removed": "The draft is gone.",
+    }
+    return {"notice": sentences[notice]} if notice in sentences else {}
+
+
+@pages.post("/library/<slug>")
+@guarded(MANAGE)
+def use_library(slug: str) -> Page:
+    badge = catalog.library().get(slug)
+    if badge is None:
+        raise NotFound(f"no {slug} in the library")
+    catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=_actor(), now=_now())
+    return _to("instructor.plan", slug=slug)
+
+
+@pages.post("/import")
+@guarded(MANAGE)
+def import_file() -> Page:
+    """Take a definition file; what is wrong with it is told line by line, on the page it came from."""
+    sent = request.files.get("file")
+    name = (sent.filename if sent else "") or "the file"
+    try:
+        if sent is None or not sent.filename:
+            raise BadInput(sentence="Choose a file first.")
+        content = sent.stream.read(LARGEST + 1)
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise DefinitionInvalid(name, [(0, "is not UTF-8 text, so it is not a badge definition")]) from None
+        badge = read_definition(text, name)
+        catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=_actor(), now=_now())
+    except (DefinitionInvalid, BadInput) as error:
+        lines: Sequence[str] = error.lines() if isinstance(error, DefinitionInvalid) else [error.sentence]
+        page = shown.course_home(tool(), g.session)
+        return render_template("instructor/home.html", page=page, import_problem=tuple(lines)), error.status
+    return _to("instructor.plan", slug=badge.slug)
+
+
+@pages.get("/library/<slug>/picture.svg")
+@guarded(LOOK)
+def library_picture(slug: str) -> Page:
+    badge = catalog.library().get(slug)
+    if badge is None:
+        raise NotFound(f"no {slug} in the library")
+    return svg(catalog.drawing(badge))
+
+
+def svg(text: str) -> Response:
+    """Answer a drawn picture; it is not a page, and nothing in it runs."""
+    response = Response(text, mimetype="image/svg+xml")
+    response.headers["Content-Security-Policy"] = SVG_POLICY
+    response.headers["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+# -- one badge --------------------------------------------------------------------------------------------------
+
+
+@pages.get("/badges/<slug>")
+@guarded(LOOK)
+def badge(slug: str) -> Page:
+    page = shown.matrix(tool(), g.session, slug)
+    if page.version == 0:
+        return _to("instructor.plan", slug=slug)
+    wanted = {name: request.args.get(name, "")[:200] for name in ("show", "q", "sort")}
+    waiting = page.counts["ready"] + page.counts["review"]
+    return render_template(
+        "instructor/badge.html", page=page, waiting=waiting, **{name: value for name, value in wanted.items() if value}
+    )
+
+
+@pages.get("/badges/<slug>/plan")
+@guarded(LOOK)
+def plan(slug: str) -> Page:
+    page = shown.plan(tool(), g.session, slug)
+    return render_template("instructor/plan.html", page=page, may_manage=MANAGE in g.session.rights)
+
+
+@pages.post("/badges/<slug>/publish")
+@guarded(MANAGE)
+def publish(slug: str) -> Page:
+    badge_id = catalog.start_publishing(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
+    work.start(tool(), "publish", badge_id)
+    return _to("instructor.plan", slug=slug)
+
+
+@pages.post("/badges/<slug>/remove")
+@guarded(MANAGE)
+def remove_draft(slug: str) -> Page:
+    catalog.remove_draft(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
+    return _to("instructor.home", done="removed")
+
+
+@pages.get("/badges/<slug>/badge.toml")
+@guarded(LOOK)
+def export(slug: str) -> Page:
+    files = catalog.export_badges(tool(), g.session.course_id)
+    if slug not in files:
+        raise NotFound(f"no badge {slug}")
+    response = Response(files[slug], mimetype="application/toml")
+    response.headers["Content-Disposition"] = f'attachment; filename="{slug}.toml"'
+    return response
+
+
+@pages.get("/badges/<slug>/picture.svg")
+@guarded(LOOK)
+def picture(slug: str) -> Page:
+    return badge_picture(slug)
+
+
+def badge_picture(slug: str) -> Response:
+    """Answer the picture of a course's badge: drawn as SVG, or the file that came with it as PNG."""
+    drawn, png = catalog.picture_of(tool(), g.session.course_id, slug)
+    if drawn is not None:
+        return svg(drawn)
+    response = Response(png, mimetype="image/png")
+    response.headers["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+@pages.get("/badges/<slug>/record/<person_id>/<tag>")
+@guarded(LOOK)
+def record(slug: str, person_id: str, tag: str) -> Page:
+    """Show the decision record behind a cell: alone for the page's script, as a page of its own without it."""
+    found = shown.record(tool(), g.session, slug, person_id, tag)
+    template = "record_aside" if request.headers.get("X-Fragment") == "record" else "record"
+    with tool().db.read() as session:
+        definition = catalog.definition_of(catalog.get_badge(session, g.session.course_id, slug))
+    return render_template(f"instructor/{template}.html", page=found, slug=slug, badge=definition)
+
+
+@pages.get("/badges/<slug>/progress.csv")
+@guarded(LOOK)
+def csv(slug: str) -> Page:
+    text = shown.matrix_csv(shown.matrix(tool(), g.session, slug))
+    # The mark at the start makes spreadsheets read the names as UTF-8.
+    response = Response("\ufeff" + text, mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{slug}.csv"'
+    return response
+
+
+# -- sync -------------------------------------------------------------------------------------------------------
+
+
+@pages.post("/sync")
+@guarded(LOOK)
+def sync() -> Page:
+    work.start(tool(), "sync", str(g.session.course_id))
+    slug = request.form.get("slug", "")
+    return _to("instructor.badge", slug=slug) if slug else _to("instructor.home")
+
+
+@pages.get("/jobs/<int:job_id>")
+@guarded(LOOK)
+def job(job_id: int) -> Response:
+    return jsonify(shown.job_view(tool(), g.session, job_id))
+
+
+# -- awards -----------------------------------------------------------------------------------------------------
+
+
+@pages.get("/badges/<slug>/awards", endpoint="awards")
+@guarded(LOOK)
+def award_list(slug: str) -> Page:
+    definition, rows = shown.award_rows(tool(), g.session, slug)
+    waiting = sum(1 for row in rows if row.status == "review" or row.review)
+    return render_template(
+        "instructor/awards.html",
+        page=rows,
+        slug=slug,
+        badge=definition,
+        waiting=waiting,
+        may_manage=MANAGE in g.session.rights,
+    )
+
+
+@pages.post("/badges/<slug>/awards/<award_id>/confirm")
+@guarded(MANAGE)
+def confirm(slug: str, award_id: str) -> Page:
+    shown.award_in_course(tool(), g.session, slug, award_id)
+    awards.confirm(tool(), award_id, actor=_actor(), now=_now())
+    awards.sign_pending(tool(), g.session.course_id)
+    return _to("instructor.awards", slug=slug)
+
+
+@pages.post("/badges/<slug>/awards/<award_id>/review")
+@guarded(MANAGE)
+def resolve_review(slug: str, award_id: str) -> Page:
+    shown.award_in_course(tool(), g.session, slug, award_id)
+    awards.keep(tool(), award_id, actor=_actor(), now=_now())
+    return _to("instructor.awards", slug=slug)
+
+
+@pages.route("/badges/<slug>/awards/<award_id>/revoke", methods=["GET", "POST"])
+@guarded(MANAGE)
+def revoke(slug: str, award_id: str) -> Page:
+    """Say what will happen, ask for the reason, and take the award back."""
+    award: AwardRow = shown.award_in_course(tool(), g.session, slug, award_id)
+    problem, reason = "", request.form.get("reason", "")
+    if request.method == "POST":
+        try:
+            awards.revoke(tool(), award_id, reason, actor=_actor(), now=_now())
+        except ToolError as error:
+            problem = error.sentence
+        else:
+            return _to("instructor.awards", slug=slug)
+    definition, _ = shown.award_rows(tool(), g.session, slug)
+    page = render_template(
+        "instructor/revoke.html", page=award, slug=slug, badge=definition, reason=reason, reason_problem=problem
+    )
+    return (page, 409) if problem else page

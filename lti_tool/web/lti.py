@@ -1,0 +1,123 @@
+"""What an LMS calls: login, launch, the tool's keys, its icon."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+
+from flask import Blueprint, Response, current_app, g, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from lti_tool import security
+from lti_tool.errors import LaunchMalformed
+from lti_tool.lti import claims
+from lti_tool.lti.jwks import public_jwks
+from lti_tool.lti.launch import verify_launch
+from lti_tool.lti.login import login_cookie, start_login
+from lti_tool.lti.registration import Registration
+from lti_tool.security import public
+from lti_tool.services import launches, sync
+from lti_tool.services.launches import LEARN, LOOK
+
+pages = Blueprint("lti", __name__)
+log = logging.getLogger("lti_tool")
+
+
+@pages.record_once
+def _limit(state: Any) -> None:
+    limit = security.RateLimit(state.app.extensions["lti_tool"].settings.server.logins_per_minute)
+    state.app.extensions["login_limit"] = limit
+
+
+@pages.route("/lti/login", methods=["GET", "POST"])
+@public
+def login() -> BaseResponse:
+    """Answer a third-party login, by GET and by POST, with the redirect to the platform."""
+    g.frame_anywhere = True
+    current_app.extensions["login_limit"].count(request.remote_addr or "")
+    tool, now = security.tool(), datetime.now(UTC)
+    started = start_login(
+        request.values.to_dict(),
+        find_registrations=lambda issuer, client_id: launches.find_registrations(tool, issuer, client_id),
+        our_redirect_uri=f"{tool.settings.base_url}/lti/launch",
+        now=now,
+    )
+    launches.store_login(tool, started.row)
+    response = redirect(started.redirect_url)
+    security.set_cookie(response, login_cookie(started.state), started.browser_secret, security.LOGIN_COOKIE_LASTS)
+    return response
+
+
+@pages.route("/lti/launch", methods=["POST"])
+@public
+def launch() -> BaseResponse:
+    """Verify a launch and open the page that fits its role; the session is made here and nowhere else."""
+    g.frame_anywhere = True
+    tool, now = security.tool(), datetime.now(UTC)
+    form = request.form.to_dict()
+    cookie = login_cookie(form.get("state", ""))
+
+    def status(registration: Registration, deployment_id: str) -> str:
+        return launches.deployment_status(tool, registration.id, deployment_id, now)
+
+    verified = verify_launch(
+        form,
+        find_login=lambda state: launches.find_login(tool, state),
+        consume_login=lambda state: launches.consume_login(tool, state, now),
+        find_registration=lambda registration_id: launches.find_registration(tool, registration_id),
+        deployment_status=status,
+        keys=tool.keys,
+        browser_secret=request.cookies.get(security.cookie_name(cookie)),
+        now=now,
+    )
+    if verified.message_type not in (claims.RESOURCE_LINK_REQUEST, claims.SUBMISSION_REVIEW_REQUEST):
+        raise LaunchMalformed(
+            verified.message_type,
+            reason="message_not_offered",
+            sentence="Your LMS asked for something this tool does not offer.",
+            what_to_do="Open Badges from the course itself.",
+        )
+    opened = launches.open_launch(tool, verified, security.browser_secret(), now)
+    if opened.has_course and opened.rights:
+        sync.sync_if_old(tool, opened.launch_id, now)
+    response = _first_page(opened)
+    security.drop_cookie(response, cookie)
+    if opened.secret is not None:
+        security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
+    log.info("launch registration=%s rights=%s", verified.registration_id, ",".join(sorted(opened.rights)))
+    return response
+
+
+def _first_page(opened: launches.Opened) -> BaseResponse:
+    if not opened.has_course:
+        return Response(render_template("no_course.html"))
+    if LOOK in opened.rights:
+        return redirect(url_for("instructor.home", launch=opened.launch_id), 303)
+    if LEARN in opened.rights:
+        return redirect(url_for("student.home", launch=opened.launch_id), 303)
+    return Response(render_template("no_role.html"))
+
+
+@pages.get("/.well-known/jwks.json")
+@public
+def jwks() -> Response:
+    response = jsonify(public_jwks(security.tool().keyring.published_lti(datetime.now(UTC))))
+    response.headers["Cache-Control"] = "public, max-age=300"  # a new key signs at once, so this is kept short
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+@pages.get("/lti/icon.<form>")
+@public
+def icon(form: str) -> Response:
+    """Answer the tool's icon, as SVG or PNG."""
+    if form not in ("svg", "png"):
+        return Response(status=404)
+    content = resources.files("lti_tool").joinpath("static", f"icon.{form}").read_bytes()
+    response = Response(content, mimetype="image/svg+xml" if form == "svg" else "image/png")
+    response.headers["Cache-Control"] = "public, max-age=86400"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return response

@@ -1,0 +1,62 @@
+"""The learner's pages: her own badges and nobody else's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from lti_tool.errors import NotFound
+from lti_tool.security import guarded, tool
+from lti_tool.services import audit, awards, work
+from lti_tool.services import student_pages as shown
+from lti_tool.services.launches import LEARN
+from lti_tool.web.instructor import badge_picture
+
+pages = Blueprint("student", __name__, url_prefix="/me/<launch>")
+
+
+@pages.get("/")
+@guarded(LEARN)
+def home() -> str:
+    return render_template("student/home.html", page=shown.home(tool(), g.session))
+
+
+@pages.get("/badges/<slug>")
+@guarded(LEARN)
+def badge(slug: str) -> str:
+    return render_template("student/badge.html", page=shown.badge(tool(), g.session, slug))
+
+
+@pages.route("/badges/<slug>/claim", methods=["GET", "POST"])
+@guarded(LEARN)
+def claim(slug: str) -> str | BaseResponse:
+    """Show what becomes public, and take the choice; it can be changed here later."""
+    page = shown.claim_view(tool(), g.session, slug)
+    if request.method == "POST":
+        awards.claim(
+            tool(),
+            page.award_id,
+            public="public" in request.form,
+            actor=audit.person(g.session.person_id),
+            now=datetime.now(UTC),
+        )
+        return redirect(url_for("student.claim", launch=g.session.launch_id, slug=slug), 303)
+    return render_template("student/claim.html", page=page)
+
+
+@pages.get("/badges/<slug>/picture.svg")
+@guarded(LEARN)
+def picture(slug: str) -> Response:
+    shown.badge_is_open(tool(), g.session, slug)
+    return badge_picture(slug)
+
+
+@pages.post("/sync")
+@guarded(LEARN)
+def sync() -> BaseResponse:
+    if g.session.course_id is None:
+        raise NotFound("not launched from a course")
+    work.start(tool(), "sync", str(g.session.course_id))
+    return redirect(url_for("student.home", launch=g.session.launch_id), 303)

@@ -1,0 +1,28 @@
+"""The scene of most tests: a demo LMS and the tool, both real, both over HTTP, on a database of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scene import Scene, make_database
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> Iterator[str]:
+    """Give a test an empty database: SQLite, or PostgreSQL where TEST_DATABASE names a server."""
+    with make_database(os.environ.get("TEST_DATABASE", ""), tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def scene(tmp_path: Path, database_url: str) -> Iterator[Scene]:
+    """Start both sides, registered with each other, with nobody launched yet."""
+    made = Scene(tmp_path, database_url)
+    try:
+        yield made
+    finally:
+        made.stop()

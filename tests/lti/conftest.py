@@ -1,0 +1,1 @@
+from tests.lti.fixtures import *  # noqa: F403

@@ -1,0 +1,246 @@
+"""Both sides of the wire in one process: the demo LMS in a thread, the tool in another, real HTTP between them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any
+
+import requests
+from flask import Flask
+from requests.adapters import HTTPAdapter
+from requests.cookies import extract_cookies_to_jar, get_cookie_header
+from sqlalchemy import create_engine, make_url, text
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from lti_tool import create_app, demo
+from lti_tool.db import Database
+from lti_tool.jobs import RUNNERS
+from lti_tool.migrations import schema
+from lti_tool.services import platforms, work
+from lti_tool.services.tool import Tool
+from lti_tool.settings import Settings, load_settings
+
+LIBRARY = Path(__file__).parent.parent / "config" / "badges"
+ORAL = "oral-communication"
+COURSE = "EMP101"
+
+
+@contextmanager
+def make_database(server: str, folder: Path) -> Iterator[str]:
+    """Give the address of an empty database: a SQLite file, or a database of its own on a PostgreSQL server."""
+    if not server:
+        yield f"sqlite:///{folder / 'tool.db'}"
+        return
+    name = f"test_{secrets.token_hex(6)}"
+    engine = create_engine(make_url(server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+        engine.dispose()
+
+
+def settings_for(folder: Path, database_url: str, base_url: str, **more: str) -> Settings:
+    told = {
+        "LTI_TOOL_SERVER__BASE_URL": base_url,
+        "LTI_TOOL_DATABASE__URL": database_url,
+        "LTI_TOOL_QUEUE__URL": f"sqlite:///{folder / 'queue.db'}",
+        "LTI_TOOL_KEYS__DIR": str(folder / "keys"),
+        "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",
+        "LTI_TOOL_ISSUER__NAME": "Hallwood University",
+        "LTI_TOOL_ISSUER__URL": "https://hallwood.example",
+        "LTI_TOOL_ISSUER__SLUG": "hallwood",
+        **more,
+    }
+    return load_settings(told)
+
+
+@dataclass
+class Visitor:
+    """A browser as far as HTTP goes: cookies, the launch it is in, and the form tokens of its pages."""
+
+    scene: Scene
+    http: requests.Session = field(default_factory=lambda: browser_session())
+    home: str = ""
+    page: requests.Response | None = None
+
+    @property
+    def launch(self) -> str:
+        return self.home.rstrip("/").rpartition("/")[2]
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """Open a page below the launch's home, or any address of the tool that begins with a slash."""
+        url = f"{self.scene.url}{path}" if path.startswith("/") else f"{self.home}{path}"
+        return self.http.get(url, timeout=20, **options)
+
+    def post(self, path: str, data: dict[str, str] | None = None, **options: Any) -> requests.Response:
+        """Send a form with the CSRF token of the home page."""
+        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("").text)
+        url = f"{self.scene.url}{path}" if path.startswith("/") else f"{self.home}{path}"
+        sent = {"csrf": found[1] if found else "", **(data or {})}
+        return self.http.post(url, data=sent, timeout=20, **options)
+
+
+class Scene:
+    """`lms` is the demo LMS in one mood, `tool` the installation behind the pages at `url`."""
+
+    def __init__(self, folder: Path, database_url: str, *, mood: str = "moodle", **settings: str) -> None:
+        self.folder = folder
+        self.site = demo.start(port=0)
+        self.server, self.url = _listen()
+        self.settings = settings_for(folder, database_url, self.url, **settings)
+        schema.upgrade(Database(self.settings.database.url))
+        self.app: Flask = create_app(self.settings)
+        self.tool: Tool = self.app.extensions["lti_tool"]
+        self.tool.wake = self._wake
+        self.server.app = self.app
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.platform: dict[str, int] = {}
+        self.lti_tool: dict[str, demo.Tool] = {}
+        for name in ("canvas", "moodle"):
+            self.register(name)
+        self.mood = mood
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.site.stop()
+        self.tool.db.engine.dispose()
+
+    def _wake(self, job_id: int) -> None:
+        """Look at once: the queue itself has tests of its own."""
+        work.run(self.tool, job_id, RUNNERS)
+
+    @property
+    def lms(self) -> demo.Lms:
+        return getattr(self.site, self.mood)
+
+    @property
+    def context(self) -> str:
+        return str(self.lms.course(COURSE).id)
+
+    def register(self, mood: str, *, deployments: int = 1, named: Sequence[str] = ()) -> int:
+        """Register the tool with a mood of the LMS and the LMS with the tool; returns the platform's id."""
+        lms = getattr(self.site, mood)
+        tool = lms.register_tool(
+            f"{self.url}/lti/login",
+            f"{self.url}/lti/launch",
+            f"{self.url}/.well-known/jwks.json",
+            deployments=deployments,
+        )
+        self.lti_tool[mood] = tool
+        self.platform[mood] = platforms.add_platform(
+            self.tool,
+            name=f"{mood} {tool.client_id}",
+            issuer=lms.issuer,
+            client_id=tool.client_id,
+            auth_login_url=lms.auth_url,
+            auth_token_url=lms.token_url,
+            jwks_url=lms.jwks_url,
+            auth_audience=None,
+            deployment_ids=named,
+            product=mood,
+            now=now(),
+        )
+        return self.platform[mood]
+
+    def launch(self, user: str, course: str | None = COURSE, *, tool: demo.Tool | None = None, **options: Any) -> Visitor:
+        """Launch as somebody, the way a browser does it; the answer is at `page`."""
+        visitor = Visitor(self)
+        return self.launch_again(visitor, user, course, tool=tool, **options)
+
+    def launch_again(
+        self,
+        visitor: Visitor,
+        user: str,
+        course: str | None = COURSE,
+        *,
+        tool: demo.Tool | None = None,
+        auth: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Visitor:
+        asked = self.lms.login_request(tool or self.lti_tool[self.mood], user, course, **options)
+        started = visitor.http.post(f"{self.url}/lti/login", data=asked, allow_redirects=False, timeout=20)
+        if started.status_code != 302:
+            visitor.page = started
+            return visitor
+        form = self.lms.finish_auth(started.headers["Location"], **(auth or {}))
+        visitor.page = visitor.http.post(form["target"], data=form["fields"], timeout=20)
+        visitor.home = visitor.page.url if "/course/" in visitor.page.url or "/me/" in visitor.page.url else ""
+        return visitor
+
+    def publish(self, slug: str = ORAL, *, user: str = "teacher1") -> Visitor:
+        """Launch as an instructor and publish a badge of the library; returns her browser."""
+        teacher = self.launch(user)
+        done = teacher.post(f"library/{slug}")
+        assert done.status_code == 200, done.text
+        done = teacher.post(f"badges/{slug}/publish")
+        assert done.status_code == 200, done.text
+        return teacher
+
+    def grade(self, user: str, *points: float | None, slug: str = ORAL, course: str = COURSE) -> None:
+        """Enter points in the badge's columns, in their order, as a teacher does in the gradebook."""
+        columns = [c for c in self.lms.columns(course) if c.resource_id == f"badge:{slug}"]
+        for column, score in zip(columns, points, strict=False):
+            self.lms.grade(course, column.tag, user, score)
+
+    def sync(self) -> dict[str, Any]:
+        """Sync every course now; returns the counts of the last one."""
+        from lti_tool.services import sync
+
+        outcome: dict[str, Any] = {}
+        for course_id in sync.courses_to_sync(self.tool):
+            job = work.wait(self.tool, work.request(self.tool, "sync", str(course_id), now()), RUNNERS)
+            outcome = {"state": job.state, "problem": job.problem, **job.outcome}
+        return outcome
+
+    def awards(self) -> list[dict[str, Any]]:
+        from lti_tool.services import awards
+
+        return awards.listing(self.tool)
+
+    def award_of(self, user: str) -> dict[str, Any]:
+        """Return the newest award of somebody, by the demo LMS's user name."""
+        sub = self.lms.user(user).id
+        return [row for row in self.awards() if row["user"] == sub][-1]
+
+
+class Cookies(HTTPAdapter):
+    """Keeps cookies as browsers do: Secure ones go to http://localhost too, which requests' own jar refuses."""
+
+    def __init__(self) -> None:
+        self.jar = CookieJar(DefaultCookiePolicy(secure_protocols=("http", "https")))
+        super().__init__()
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        request.headers.pop("Cookie", None)
+        if header := get_cookie_header(self.jar, request):
+            request.headers["Cookie"] = header
+        response = super().send(request, **options)
+        extract_cookies_to_jar(self.jar, request, response.raw)
+        return response
+
+
+def browser_session() -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", Cookies())
+    return session
+
+
+def _listen() -> tuple[BaseWSGIServer, str]:
+    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
+    return server, f"http://localhost:{server.server_port}"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,602 @@
+"""Every page in every state, filled with invented people. `python tests/web/sample_pages.py PORT` shows them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import segno
+from flask import Flask, Response, abort, redirect, render_template, request, url_for
+from flask_babel import Babel
+from jinja2 import StrictUndefined
+from markupsafe import Markup, escape
+
+from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, SubCompetency
+from lti_tool.services.pages import (
+    AwardRow,
+    BadgeCard,
+    BadgePlan,
+    CheckView,
+    ClaimView,
+    ColumnPlan,
+    CourseHome,
+    CredentialPage,
+    LearnerRow,
+    LevelMark,
+    LibraryCard,
+    Matrix,
+    Need,
+    RecordView,
+    RowView,
+    StudentBadge,
+    StudentCard,
+    StudentHome,
+    SyncState,
+)
+
+NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
+ROOT = Path(__file__).parents[2] / "lti_tool"
+LAUNCH = "L7fq2"
+BASE = "https://badges.hallwood.example"
+
+# -- pages that have no object in pages.py yet: the shape their templates ask for ---------------------------------
+
+
+@dataclass(frozen=True)
+class AchievementPage:
+    badge: Badge
+    version: int
+    url: str
+    picture_url: str
+    issuer: str
+    issuer_url: str
+    newest_url: str = ""  # of a newer version, where there is one
+    downloads: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class IssuedBadge:
+    name: str
+    level: str
+    description: str
+    url: str
+    picture_url: str
+
+
+@dataclass(frozen=True)
+class IssuerPage:
+    name: str
+    address: str  # of this page
+    url: str  # the institution's own
+    description: str
+    email: str
+    did: str
+    badges: tuple[IssuedBadge, ...]
+    downloads: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    verdict: str
+    ok: bool
+    checks: tuple[CheckView, ...]
+    badge_name: str
+    issuer_name: str
+    source: str
+    checked_at: datetime
+    levels: tuple[tuple[str, str], ...] = ()
+
+
+# -- a badge -----------------------------------------------------------------------------------------------------
+
+LEVELS = ("Beginning", "Developing", "Proficient", "Advanced")
+
+
+def _sub(code: str, name: str, required: str, *words: str) -> SubCompetency:
+    levels = tuple(Level(n, Decimal(i), w) for i, (n, w) in enumerate(zip(LEVELS, words, strict=True), 1))
+    framework = Alignment("NACE Career Readiness", "Communication", "https://www.naceweb.org/", "COM")
+    return SubCompetency(code, name, levels, required, alignment=(framework,))
+
+
+SUBS = (
+    _sub("OC-1", "Adapts the message to the audience", "Proficient", "Says the same to everyone.",
+         "Changes single words for the listeners.", "Chooses examples and length for these listeners.",
+         "Changes course while speaking when listeners need it."),
+    _sub("OC-2", "Builds a clear line of thought", "Proficient", "Points stand side by side.",
+         "The order can be followed with effort.", "A line that listeners can repeat.",
+         "A line that survives interruption."),
+    _sub("OC-3", "Listens actively", "Proficient", "Waits for a turn to speak.", "Answers what was asked.",
+         "Checks the meaning before answering: says back what was asked, and waits for a yes.",
+         "Brings out what was left unsaid."),
+    _sub("OC-4", "Answers questions on the spot", "Developing", "Goes silent or around the question.",
+         "Answers when the question is expected.", "Answers plainly, or says what is not known.",
+         "Uses the question to take the talk further."),
+)  # fmt: skip
+BADGE = Badge(
+    slug="oral-communication",
+    name="Oral Communication",
+    description="Speaks to be understood, and listens to understand.",
+    criteria="A learner gives a **five-minute talk** and answers questions.\n\n- judged by a teacher\n- with a rubric",
+    sub_competencies=SUBS,
+    level="Foundational",
+    tags=("21st-century skills",),
+    award="review",
+    picture=Picture(alt="Oral Communication badge: a speech bubble with a sound wave, ribbon Foundational"),
+    alignment=(Alignment("ESCO", "communicate verbally", "https://data.europa.eu/esco/", "S1.4"),),
+)
+GATED = replace(
+    BADGE,
+    slug="critical-thinking",
+    name="Critical Thinking",
+    rule="any 3",
+    gates=(Gate("course-grade", "Course grade B or better", "letter", "B", (("C", Decimal(70)), ("B", Decimal(80)))),),
+)
+LONG = replace(BADGE, name="Donaudampfschifffahrtsgesellschaftskapitänsprüfungsvorbereitung")
+
+
+def row(sub: SubCompetency, level: int | None, *, state: str = "", points: str = "") -> RowView:
+    """A row at `level` (1-based); None: no result."""
+    need = sub.required_index + 1
+    reached = sub.levels[level - 1].name if level else ""
+    state = state or ("ungraded" if level is None else "met" if level >= need else "short")
+    seen = level if state in ("met", "short") else None
+    marks = tuple(
+        LevelMark(each.name, str(each.points), each.description, i, i == seen, bool(seen and i < seen), i == need)
+        for i, each in enumerate(sub.levels, 1)
+    )
+    sentence = f"No result yet; needs {sub.required_level}."
+    if state == "short":
+        sentence = (f"Score {level} of 4: {reached}. {sub.required_level} begins at {need} points, "
+                    f"so {need - (level or 0)} more are needed.")  # fmt: skip
+    elif state == "met":
+        sentence = f"Score {level} of 4: {reached}, needs {sub.required_level}."
+    elif state == "malformed":
+        sentence = "Not counted: the score is above the maximum of its column."
+    return RowView(
+        tag=sub.tag, code=sub.code, name=sub.name, description=sub.description, state=state, sentence=sentence,
+        reached=reached if seen else "", required=sub.required_level, tone=seen or 0, steps=len(sub.levels),
+        level=seen or 0, required_step=need, short_by=max(0, need - (seen or 0)), points=points or str(level or ""),
+        highest="4", share=min(1.0, (seen or 0) / need), levels=marks, alignment=sub.alignment,
+        next_asks=sub.levels[need - 1].description if state != "met" else "",
+        beyond=sub.levels[seen].description if seen and seen < len(sub.levels) else "",
+    )  # fmt: skip
+
+
+def gate_row(state: str = "short") -> RowView:
+    reached = {"met": "A", "short": "C"}.get(state, "")
+    return RowView(
+        tag="gate:course-grade", code="course-grade", name="Course grade B or better", description="", state=state,
+        sentence=f"Score 72 of 100: {reached}, needs B or better." if reached else "No result yet; needs B or better.",
+        reached=reached, required="B or better", tone=0, steps=0, level=0, required_step=0, short_by=0,
+        points="72" if reached else "", highest="100", share=0.0,
+    )  # fmt: skip
+
+
+def rows(*levels: int | None) -> tuple[RowView, ...]:
+    return tuple(row(sub, level) for sub, level in zip(SUBS, levels, strict=True))
+
+
+# -- the instructor's pages --------------------------------------------------------------------------------------
+
+SYNCED = SyncState(NOW - timedelta(minutes=3), False, "")
+RUNNING = SyncState(NOW - timedelta(minutes=3), True, "", job_id=4)
+FAILED = SyncState(NOW - timedelta(hours=5), False, "Your LMS could not be reached.",
+                   "Nothing was lost. Try again in a few minutes.", 3)  # fmt: skip
+NEVER = SyncState(None, False, "")
+
+LIBRARY = (
+    ("self-directed-learning", "Self-Directed Learning", "Sets a goal · plans the time · finds help · looks back"),
+    ("empathy", "Empathy", "Notices · asks before judging · takes another view · acts on it"),
+    ("oral-communication", "Oral Communication", "Adapts to the audience · clear line of thought · listens · answers"),
+    ("critical-thinking", "Critical Thinking", "Frames the question · weighs evidence · spots assumptions · concludes"),
+    ("resilience", "Resilience", "Names the setback · steadies · tries another way · learns from it"),
+    ("intercultural-fluency", "Intercultural Fluency", "Knows own habits · asks with respect · adapts · bridges"),
+    ("collaboration", "Collaboration", "Shares the work · keeps word · gives feedback · settles conflict"),
+    ("creative-problem-solving", "Creative Problem-Solving", "Reframes · makes many ideas · tests small · improves"),
+    ("initiative", "Initiative", "Sees what is needed · starts · takes others along · finishes"),
+)
+USED = ("oral-communication", "critical-thinking", "resilience")
+HOME = CourseHome(
+    title="Employability Skills",
+    label="EMP101",
+    summary="Five of 14 learners hold at least one. Four are one short of Oral Communication.",
+    sync=SYNCED,
+    badges=(
+        BadgeCard("oral-communication", "Oral Communication", "Foundational", "active", 4, 4, 9, 1, 2, 4, 4, ""),
+        BadgeCard("critical-thinking", "Critical Thinking", "Intermediate", "attention", 4, 2, 9, 3, 0, 3, 4, ""),
+        BadgeCard("resilience", "Resilience", "Foundational", "draft", 4, 0, 0, 0, 0, 0, 4, ""),
+    ),
+    library=tuple(LibraryCard(*each, in_use=each[0] in USED) for each in LIBRARY),
+    needs=(
+        Need("warn", "Critical Thinking cannot read one column.",
+             "“CT-3 Spots assumptions” was deleted from the gradebook on 12 November. Scores already counted are kept.",
+             "Look at the column", "critical-thinking/plan"),
+        Need("acc", "Two awards wait for you in Oral Communication.",
+             "Grace L. and Marta V. stand at the required level in all four.", "Look and confirm",
+             "oral-communication/awards"),
+    ),
+    may_manage=True,
+    can_publish=True,
+    learners=14,
+)  # fmt: skip
+NAMES = ("Ana R.", "Ben O.", "Chloe T.", "Daniel K.", "Elif S.", "Farid M.", "Grace L.", "Hugo B.", "Imani W.",
+         "Jonas P.", "Keiko H.", "Liam D.", "Marta V.", "Noor A.")  # fmt: skip
+GRADES: tuple[tuple[int | None, ...], ...] = (
+    (4, 3, 1, 3), (3, 3, 3, 2), (4, 4, 3, 3), (3, 2, 3, 2), (3, 3, 4, 4), (2, 2, 1, None), (3, 4, 3, 2), (3, 3, 2, 3),
+    (4, 3, 3, 4), (None,) * 4, (3, 3, 2, 2), (1, 2, None, None), (3, 3, 3, 3), (4, 2, 3, 1),
+)  # fmt: skip
+STATES = {"Ben O.": "earned", "Chloe T.": "earned", "Elif S.": "earned", "Grace L.": "ready", "Marta V.": "ready",
+          "Imani W.": "review", "Noor A.": "revoked"}  # fmt: skip
+WORDS = {"earned": "Earned", "ready": "Ready", "review": "Review", "none": "Not started", "revoked": "Withdrawn"}
+
+
+def learners(badge: Badge = BADGE) -> Iterator[LearnerRow]:
+    for number, (name, grades) in enumerate(zip(NAMES, GRADES, strict=True), 1):
+        cells = rows(*grades)
+        if name == "Liam D.":
+            cells = (replace(row(SUBS[0], 4, state="malformed")), *cells[1:])
+        if badge.gates:
+            cells = (*cells, gate_row(("met", "short", "ungraded")[number % 3]))
+        met = sum(each.state == "met" and bool(each.steps) for each in cells)
+        state = STATES.get(name) or ("none" if not any(grades) else "one" if met == 3 else "way")
+        yield LearnerRow(f"p{number}", name, cells, met, 4, state, WORDS.get(state, f"{met} of 4"), "", "")
+
+
+def columns(what: str, *, last: str = "") -> tuple[ColumnPlan, ...]:
+    return tuple(
+        ColumnPlan(s.tag, s.code, f"{s.code} {s.name}", "4", (w := (last or what) if s is SUBS[-1] else what) in
+                   ("made", "is there and will be used"), w)
+        for s in SUBS
+    )  # fmt: skip
+
+
+LEARNERS = tuple(learners())
+COUNTS = {key: sum(one.state == key for one in LEARNERS) for key in ("ready", "one", "review", "earned", "way", "none")}
+MATRIX = Matrix(
+    slug=BADGE.slug, badge=BADGE, status="active", version=3, product="canvas",
+    summary="Four of 14 have earned it, two wait for you, four are one short.", most_missing="Listens actively",
+    rows=LEARNERS, heads=rows(None, None, None, None), counts={"all": 14, **COUNTS},
+    sync=SYNCED, columns=columns("made"), aside=2, may_manage=True,
+)  # fmt: skip
+WIDE = replace(
+    MATRIX,
+    badge=GATED,
+    rows=tuple(replace(one, cells=one.cells * 2) for one in learners(GATED)),
+    heads=(*rows(None, None, None, None), gate_row("ungraded")) * 2,
+)
+GATE_MATRIX = replace(MATRIX, badge=GATED, rows=tuple(learners(GATED)),
+                      heads=(*MATRIX.heads, gate_row("ungraded")), sync=FAILED,
+                      columns=columns("made", last="missing"))  # fmt: skip
+PLAN = BadgePlan(BADGE.slug, BADGE, "draft", columns("will be made"), (), "canvas", 14, 0, (), "")
+RECORD = RecordView(
+    "p1", "Ana R.", row(SUBS[2], 1),
+    (("Column", "OC-3 Listens actively"), ("Score", "1 of 4"), ("Graded", "16 Nov 2026, 10:18"),
+     ("Received", "16 Nov 2026, 10:21, by sync"), ("Rule", "version 3, in force since 2 Nov")),
+    ("9 Nov: no result", "2 Nov: rule 3 asked for Proficient (was Developing)"),
+    "Not yet: Beginning, needs Proficient.", "3 of 4. Missing: Listens actively (Beginning, needs Proficient).",
+)  # fmt: skip
+RECORD_MET = replace(RECORD, row=row(SUBS[0], 4), verdict="Reached: Advanced, needs Proficient.", before=())
+RECORD_GATE = replace(RECORD, row=gate_row(), verdict="Not yet: C, needs B or better.", award="")
+
+
+def award(number: int, name: str, status: str, word: str, **more: Any) -> AwardRow:
+    earned = NOW - timedelta(days=30 - number)
+    values: dict[str, Any] = {
+        "issued_at": earned if status in ("issued", "revoked", "superseded") else None,
+        "credential_url": f"{BASE}/credentials/c{number}" if status in ("issued", "revoked") else "",
+        "review": "", "revocation_reason": "",
+    }  # fmt: skip
+    return AwardRow(f"a{number}", name, f"p{number}", status, word, earned, **{**values, **more})
+
+
+AWARDS = (
+    award(1, "Grace L.", "review", "Waits for you"),
+    award(2, "Marta V.", "review", "Waits for you"),
+    award(3, "Imani W.", "issued", "Issued", review="Listens actively was lowered from 3 to 2 on 19 November."),
+    award(4, "Ben O.", "issued", "Issued"),
+    award(5, "Chloe T.", "held", "Held until its release"),
+    award(6, "Elif S.", "pending", "Being signed"),
+    award(7, "Noor A.", "revoked", "Withdrawn", revocation_reason="The talk was given by somebody else."),
+    award(8, "Hugo B.", "superseded", "Replaced"),
+)
+
+# -- the learner's pages -----------------------------------------------------------------------------------------
+
+
+def card(slug: str, name: str, state: str, *levels: int | None, **more: Any) -> StudentCard:
+    views = rows(*levels)
+    met = sum(each.state == "met" for each in views)
+    missing = [f"{r.name} ({r.reached or 'no result yet'}, needs {r.required})" for r in views if r.state != "met"]
+    sentence = f"You have {met} of 4." + (f" Missing: {', '.join(missing[:2])}." if missing else "")
+    values: dict[str, Any] = {
+        "sentence": sentence, "award_id": "", "earned_at": None, "claimed": False, "page_public": False,
+        "next_step": "", "level": "Foundational",
+    }  # fmt: skip
+    return StudentCard(slug=slug, name=name, state=state, met=met, of=4, rows=views, **{**values, **more})
+
+
+FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW,
+             sentence="All four sub-competencies stand at the required level or above.")  # fmt: skip
+WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
+           next_step="Checks the meaning before answering: says back what was asked, and waits for a yes.")  # fmt: skip
+WAITING = card("empathy", "Empathy", "waiting", 3, 3, 3, 2,
+               sentence="You have 4 of 4.", next_step="A teacher confirms the badge; it then comes by itself.")  # fmt: skip
+KEPT = card("self-directed-learning", "Self-Directed Learning", "earned", 3, 3, 3, 3, claimed=True, page_public=True,
+            earned_at=NOW - timedelta(days=170), sentence="All four are reached.")  # fmt: skip
+PRIVATE = replace(KEPT, slug="empathy", name="Empathy", page_public=False)
+REVOKED = replace(KEPT, slug="initiative", name="Initiative", state="revoked",
+                  sentence="Withdrawn: the work was somebody else's.")  # fmt: skip
+AVAILABLE = card("resilience", "Resilience", "none", None, None, None, None,
+                 sentence="Four sub-competencies, no result yet.")  # fmt: skip
+ME = StudentHome("Employability Skills", "EMP101", "Ana", SYNCED, (FRESH,),
+                 (WAY, card("critical-thinking", "Critical Thinking", "way", 3, 2, None, None), WAITING),
+                 (KEPT, PRIVATE, REVOKED), (AVAILABLE,), False)  # fmt: skip
+MINE = StudentBadge(BADGE.slug, BADGE, WAY, WAY.rows, ("9 Nov: Listens actively, Beginning",
+                    "2 Nov: Adapts the message, Advanced"), SYNCED, "Hallwood University", "", "",
+                    "lasts three years")  # fmt: skip
+URL = f"{BASE}/credentials/7fq2c81km4xw09vd3hb6ptz5ra"
+FILES = (("PNG", f"{URL}.png"), ("SVG", f"{URL}.svg"), ("JSON", f"{URL}.json"), ("JWT", f"{URL}.jwt"))
+CLAIM = ClaimView("collaboration", replace(BADGE, slug="collaboration", name="Collaboration"), "a1", False, True, "",
+                  FRESH.rows, "Hallwood University", None, ())  # fmt: skip
+
+# -- the public pages --------------------------------------------------------------------------------------------
+
+CHECKS = (
+    CheckView("Signature", "passed", "Was it changed after signing?", "Unchanged since it was signed"),
+    CheckView("Status", "passed", "Has the issuer withdrawn it?", "In force, not withdrawn"),
+    CheckView("Expiry", "passed", "Is it still in force by date?", "Until 14 October 2029"),
+    CheckView("Issuer", "passed", "Does the key belong to the issuer?", "hallwood.example holds this key"),
+)
+MACHINE = (("JSON", "signed", f"{URL}.json"), ("JWT", "", f"{URL}.jwt"), ("PNG", "with credential inside", f"{URL}.png"),
+           ("SVG", "", f"{URL}.svg"), ("Open Badges 2.0", "", f"{BASE}/ob2/assertions/7fq2"))  # fmt: skip
+CREDENTIAL = CredentialPage(
+    credential_id="7fq2c81km4xw09vd3hb6ptz5ra", url=URL, badge=BADGE, version=3,
+    achievement_url=f"{BASE}/achievements/oral-communication/v3", picture_url="/sample/oral-communication.svg",
+    issuer="Hallwood University", issuer_url=f"{BASE}/issuers/hallwood", issued_at=NOW - timedelta(days=38),
+    expires_at=NOW + timedelta(days=1057), recipient="", course="EMP101 Employability Skills, Autumn 2026",
+    rows=rows(3, 3, 4, 2), needed=4, state="in force", state_sentence="In force.", checks=CHECKS, checked_at=NOW,
+    downloads=MACHINE, qr_svg=segno.make(URL).svg_inline(omitsize=True),
+)  # fmt: skip
+UNSURE = (*CHECKS[:1], replace(CHECKS[1], outcome="could not check", sentence="The list of withdrawn ones was silent"),
+          replace(CHECKS[2], outcome="failed", sentence="It ended on 30 September 2026"), CHECKS[3])  # fmt: skip
+ACHIEVEMENT = AchievementPage(BADGE, 3, CREDENTIAL.achievement_url, CREDENTIAL.picture_url, "Hallwood University",
+                              CREDENTIAL.issuer_url, downloads=(("JSON", "Open Badges 3.0", "#"),))  # fmt: skip
+ISSUER = IssuerPage(
+    "Hallwood University", CREDENTIAL.issuer_url, "https://hallwood.example/", "A university by the sea.",
+    "badges@hallwood.example", "did:web:badges.hallwood.example",
+    (IssuedBadge(BADGE.name, BADGE.level, BADGE.description, CREDENTIAL.achievement_url, CREDENTIAL.picture_url),),
+    (("JSON", "profile", "#"),),
+)  # fmt: skip
+REPORT = Report(
+    "Do not rely on this one. One check failed, and one could not be made.", False, UNSURE, "Critical Thinking",
+    "Northbridge College", "critical-thinking-jonas.png", NOW, (("Weighs evidence", "Proficient"),),
+)  # fmt: skip
+GOOD = replace(REPORT, verdict="All checks passed.", ok=True, checks=CHECKS)
+
+PUBLISHING = replace(PLAN, status="publishing", job_id=7, columns=columns("made", last="will be made"),
+                     progress=("Making OC-1 … done", "Making OC-2 … done", "Making OC-3 …"))  # fmt: skip
+of_badge = {"slug": BADGE.slug, "badge": BADGE}
+
+# name → (template, what it is given)
+PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "home": ("instructor/home.html", {"page": HOME}),
+    "home-empty": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), sync=NEVER, can_publish=False,
+                   library=tuple(replace(c, in_use=False) for c in HOME.library),
+                   summary="No badge has been set up here yet.")}),
+    "home-watcher": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), may_manage=False)}),
+    "home-running": ("instructor/home.html", {"page": replace(HOME, sync=RUNNING), "notice": "Resilience is a draft."}),
+    "home-failed": ("instructor/home.html", {"page": replace(HOME, sync=FAILED),
+                    "import_problem": ("badge.toml:4: level has no name", "badge.toml:9: points do not rise")}),
+    "plan": ("instructor/plan.html", {"page": PLAN}),
+    "plan-moodle": ("instructor/plan.html", {"page": replace(PLAN, product="moodle",
+                    columns=columns("is there and will be used", last="will be made"))}),
+    "plan-obstacles": ("instructor/plan.html", {"page": replace(PLAN, product="other", badge=GATED, obstacles=(
+                       "The issuer has no address yet.", "Your LMS does not let the tool make columns."))}),
+    "plan-publishing": ("instructor/plan.html", {"page": PUBLISHING}),
+    "plan-stopped": ("instructor/plan.html", {"page": replace(PUBLISHING, problem="Your LMS could not be reached.")}),
+    "plan-published": ("instructor/plan.html", {"page": replace(PLAN, status="active", columns=columns("made")),
+                       "waiting": 2}),
+    "plan-missing": ("instructor/plan.html", {"page": replace(PLAN, status="attention",
+                     columns=columns("made", last="missing"))}),
+    "plan-no-columns": ("instructor/plan.html", {"page": replace(PLAN, columns=(), learners=0)}),
+    "badge": ("instructor/badge.html", {"page": MATRIX, "waiting": 2}),
+    "badge-filtered": ("instructor/badge.html", {"page": MATRIX, "show": "one", "q": "a", "sort": "near"}),
+    "badge-gate": ("instructor/badge.html", {"page": GATE_MATRIX}),
+    "badge-wide": ("instructor/badge.html", {"page": WIDE}),
+    "badge-running": ("instructor/badge.html", {"page": replace(MATRIX, sync=RUNNING)}),
+    "badge-empty": ("instructor/badge.html", {"page": replace(MATRIX, rows=(), counts={"all": 0}, sync=NEVER,
+                    most_missing="", badge=LONG)}),
+    "record": ("instructor/record.html", {"page": RECORD, **of_badge}),
+    "record-met": ("instructor/record.html", {"page": RECORD_MET, **of_badge}),
+    "record-gate": ("instructor/record.html", {"page": RECORD_GATE, **of_badge}),
+    "record-ungraded": ("instructor/record.html", {"page": replace(RECORD, row=row(SUBS[1], None)), **of_badge}),
+    "awards": ("instructor/awards.html", {"page": AWARDS, "waiting": 2, **of_badge}),
+    "awards-empty": ("instructor/awards.html", {"page": (), **of_badge}),
+    "awards-watcher": ("instructor/awards.html", {"page": AWARDS, "may_manage": False, **of_badge}),
+    "revoke": ("instructor/revoke.html", {"page": AWARDS[3], **of_badge}),
+    "revoke-held": ("instructor/revoke.html", {"page": AWARDS[4], "reason_problem": "Write a reason.", **of_badge}),
+    "me": ("student/home.html", {"page": ME}),
+    "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), available=(),
+                 sync=NEVER, preview=True, first_name="")}),
+    "me-running": ("student/home.html", {"page": replace(ME, sync=RUNNING, fresh=(FRESH, replace(FRESH, slug="empathy", name="Empathy")))}),
+    "my-badge": ("student/badge.html", {"page": MINE}),
+    "my-badge-earned": ("student/badge.html", {"page": replace(MINE, card=KEPT, rows=rows(4, 3, 3, 2),
+                        credential_url=URL)}),
+    "my-badge-fresh": ("student/badge.html", {"page": replace(MINE, card=FRESH, rows=FRESH.rows, history=())}),
+    "my-badge-waiting": ("student/badge.html", {"page": replace(MINE, card=WAITING, rows=WAITING.rows, sync=RUNNING)}),
+    "my-badge-revoked": ("student/badge.html", {"page": replace(MINE, card=REVOKED, revoked="Given by mistake.")}),
+    "my-badge-hidden": ("student/badge.html", {"page": replace(MINE, badge=GATED, sync=FAILED, rows=(
+                        row(SUBS[0], 3, state="hidden"), row(SUBS[1], None), row(SUBS[2], 4, state="malformed"),
+                        row(SUBS[3], 4), gate_row(), gate_row("met")))}),
+    "claim": ("student/claim.html", {"page": CLAIM}),
+    "claim-done": ("student/claim.html", {"page": replace(CLAIM, claimed=True, credential_url=URL, issued_at=NOW,
+                   downloads=FILES)}),
+    "claim-private": ("student/claim.html", {"page": replace(CLAIM, claimed=True, page_public=False, issued_at=NOW,
+                      credential_url=URL, downloads=FILES, rows=(*FRESH.rows, gate_row("met")))}),
+    "credential": ("public/credential.html", {"page": CREDENTIAL}),
+    "credential-named": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ben O.", expires_at=None,
+                         rows=(*CREDENTIAL.rows, gate_row("met")))}),
+    "credential-revoked": ("public/credential.html", {"page": replace(CREDENTIAL, state="revoked", checks=UNSURE,
+                           state_sentence="The issuer took it back on 20 November 2026.")}),
+    "credential-expired": ("public/credential.html", {"page": replace(CREDENTIAL, state="expired", checks=UNSURE,
+                           state_sentence="It ended on 30 September 2026.")}),
+    "credential-superseded": ("public/credential.html", {"page": replace(CREDENTIAL, state="superseded",
+                              state_sentence="A newer edition stands in its place.")}),
+    "credential-pending": ("public/credential.html", {"page": replace(CREDENTIAL, state="pending", checks=(),
+                           downloads=(), qr_svg="", state_sentence="Look again in a minute.")}),
+    "achievement": ("public/achievement.html", {"page": ACHIEVEMENT}),
+    "achievement-old": ("public/achievement.html", {"page": replace(ACHIEVEMENT, badge=GATED, newest_url="#")}),
+    "issuer": ("public/issuer.html", {"page": ISSUER}),
+    "issuer-empty": ("public/issuer.html", {"page": replace(ISSUER, badges=(), description="", email="", downloads=())}),
+    "verify": ("public/verify.html", {}),
+    "verify-bad": ("public/verify.html", {"report": REPORT}),
+    "verify-good": ("public/verify.html", {"report": GOOD}),
+    "verify-problem": ("public/verify.html", {"problem": "There is no credential in this text.", "text": "hello"}),
+    "error": ("error.html", {"sentence": "The link was already used.", "status": 401, "error_id": "R7K2-M9",
+              "what_to_do": "Go back to your course and open Badges again."}),
+    "error-bare": ("error.html", {"sentence": "There is nothing at this address.", "status": 404, "error_id": "",
+                   "what_to_do": ""}),
+    "no-role": ("no_role.html", {}),
+    "no-course": ("no_course.html", {}),
+}  # fmt: skip
+IN_COURSE = {
+    "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
+    "course_title": "Employability Skills", "csrf": "c5rf", "now": NOW,
+}  # fmt: skip
+OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
+STANDALONE = {"error.html", "no_role.html", "no_course.html"}
+
+# -- a program to render them ------------------------------------------------------------------------------------
+
+ADDRESSES = {
+    "instructor.home": "/course/<launch>/",
+    "instructor.use_library": "/course/<launch>/library/<slug>",
+    "instructor.import_file": "/course/<launch>/import",
+    "instructor.badge": "/course/<launch>/<slug>",
+    "instructor.plan": "/course/<launch>/<slug>/plan",
+    "instructor.publish": "/course/<launch>/<slug>/publish",
+    "instructor.remove_draft": "/course/<launch>/<slug>/remove",
+    "instructor.sync": "/course/<launch>/sync",
+    "instructor.record": "/course/<launch>/<slug>/record/<person_id>/<tag>",
+    "instructor.awards": "/course/<launch>/<slug>/awards",
+    "instructor.confirm": "/course/<launch>/<slug>/awards/<award_id>/confirm",
+    "instructor.revoke": "/course/<launch>/<slug>/awards/<award_id>/revoke",
+    "instructor.resolve_review": "/course/<launch>/<slug>/awards/<award_id>/review",
+    "instructor.csv": "/course/<launch>/<slug>/progress.csv",
+    "instructor.export": "/course/<launch>/<slug>/badge.toml",
+    "instructor.picture": "/course/<launch>/<slug>/picture.svg",
+    "instructor.library_picture": "/course/<launch>/library/<slug>/picture.svg",
+    "instructor.job": "/course/<launch>/jobs/<job_id>",
+    "student.home": "/me/<launch>/",
+    "student.badge": "/me/<launch>/<slug>",
+    "student.claim": "/me/<launch>/<slug>/claim",
+    "student.picture": "/me/<launch>/<slug>/picture.svg",
+    "student.sync": "/me/<launch>/sync",
+    "public.credential": "/credentials/<id>",
+    "public.achievement": "/achievements/<slug>/v<version>",
+    "public.issuer": "/issuers/<slug>",
+    "public.verify": "/verify",
+    "public.picture": "/pictures/<slug>.svg",
+    "public.static_icon": "/lti/icon.svg",
+    "public.theme": "/theme.css",
+}
+BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
+
+
+def _ago(when: datetime) -> str:
+    minutes = int((NOW - when).total_seconds() // 60)
+    return f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"
+
+
+def _words(number: int, capital: bool = False) -> str:
+    small = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    word = small[number] if number < 10 else str(number)
+    return word.capitalize() if capital else word
+
+
+def _markdown(text: str) -> Markup:
+    return Markup("<p>%s</p>") % Markup("</p><p>").join(escape(part) for part in text.split("\n\n"))
+
+
+def create_samples() -> Flask:
+    """Make a program that has the real templates and styles, and nothing behind them."""
+    app = Flask("samples", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
+    app.jinja_env.undefined = StrictUndefined
+    Babel(app)
+    app.jinja_env.filters.update(
+        ago=_ago,
+        day=lambda when: f"{when.day} {when:%b %Y}",
+        moment=lambda when: f"{when.day} {when:%b %Y, %H:%M} UTC",
+        words=_words,
+        markdown=_markdown,
+    )
+    art = Path(os.environ.get("SAMPLE_ART", "/tmp/page-art"))
+
+    def picture(slug: str) -> Response:
+        drawn = art / f"{slug}.svg"
+        return Response(drawn.read_text() if drawn.exists() else BLANK_PICTURE, mimetype="image/svg+xml")
+
+    def stub(name: str) -> Any:
+        def view(**values: str) -> Any:
+            if name.endswith("picture") or name == "public.static_icon":
+                return picture(values.get("slug", ""))
+            if name == "public.theme":
+                return Response(os.environ.get("SAMPLE_THEME", ""), mimetype="text/css")
+            if name == "instructor.record":
+                template = "record_aside" if request.headers.get("X-Fragment") else "record"
+                one = next(r for r in LEARNERS if r.person_id == values["person_id"])
+                cell = next(c for c in one.cells if c.tag == values["tag"])
+                verdict = "Reached." if cell.state == "met" else f"Not yet: needs {cell.required}."
+                view = replace(RECORD, name=one.name, row=cell, verdict=verdict)
+                return render_template(f"instructor/{template}.html", page=view, **of_badge, **IN_COURSE)
+            if name == "instructor.job":
+                app.config["LOOKS"] = looks = app.config.get("LOOKS", 0) + 1
+                return {"state": "running" if looks % 4 else "done", "problem": "", "reload": not looks % 4,
+                        "progress": [f"Reading OC-{n} …" for n in range(1, looks % 4 + 2)]}  # fmt: skip
+            if name == "instructor.badge":
+                return redirect(url_for("sample", name="badge", **request.args))
+            return redirect(url_for("sample", name="home"))
+
+        return view
+
+    for name, address in ADDRESSES.items():
+        app.add_url_rule(address, name, stub(name), methods=["GET", "POST"])
+    app.add_url_rule("/sample/<slug>.svg", "art", picture)
+
+    @app.route("/")
+    def index() -> str:
+        return "".join(f'<p><a href="/page/{name}">{name}</a></p>' for name in PAGES)
+
+    @app.route("/page/<name>", methods=["GET", "POST"])
+    def sample(name: str) -> Response:
+        if name not in PAGES:
+            abort(404)
+        response = Response(render(name))
+        # styles: the policy of the real program
+        response.headers["Content-Security-Policy"] = "default-src 'none'; script-src 'self'; style-src 'self'; " \
+            "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'"  # fmt: skip
+        return response
+
+    return app
+
+
+def render(name: str) -> str:
+    """Render one sample; needs a request of `create_samples()`."""
+    template, values = PAGES[name]
+    common: dict[str, Any] = IN_COURSE
+    if template.startswith("public/"):
+        common = OUTSIDE
+    elif template in STANDALONE:
+        common = {}
+    return render_template(template, **{**common, **values})
+
+
+if __name__ == "__main__":
+    create_samples().run(port=int(sys.argv[1]) if len(sys.argv) > 1 else 5055, threaded=True)
