@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from lti_tool.settings import Settings
 
 __version__ = "0.1.0"
+
+LOG_LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -25,6 +28,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     from lti_tool.settings import load_settings
 
     settings = settings or load_settings()
+    if not logging.getLogger().handlers:
+        logging.basicConfig(format=LOG_LINE)
+    logging.getLogger("lti_tool").setLevel(settings.server.log_level)
     tool = open_tool(settings)
     schema.check(tool.db)
     ensure_issuer(tool)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lti_tool import __version__
+from lti_tool import LOG_LINE, __version__
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
 from lti_tool.services import awards, catalog, doctor, platforms, public_pages, sync, work
 from lti_tool.services.issuer import ensure_issuer
@@ -27,9 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0 done, 1 refused or failed, 2 wrong usage."""
     options = parser().parse_args(arguments)
     try:
-        logging.basicConfig(
-            level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-        )
+        logging.basicConfig(level=logging.WARNING, format=LOG_LINE, stream=sys.stderr)
         done = options.run(options)
     except DefinitionInvalid as error:
         print("\n".join(error.lines()), file=sys.stderr)

@@ -128,13 +128,16 @@ class Busy(ToolError):
 
 
 class ServiceError(ToolError):
-    """An LMS service did not do what was asked. `retry_after` is in seconds where the LMS named a time."""
+    """An LMS service did not do what was asked. `retry_after` is in seconds where the LMS named a time.
+
+    `lasting`: asking again will not help until a person has changed something."""
 
     status = 502
     reason = "service_failed"
     sentence = "Your LMS did not answer as it should."
     what_to_do = "Nothing was lost. Try again in a few minutes."
     retry_after: float | None = None
+    lasting = False
 
 
 class ServiceUnreachable(ServiceError):
@@ -151,6 +154,7 @@ class TokenRefused(ServiceError):
     """The token endpoint itself refuses: a state of the registration."""
 
     reason = "token_refused"
+    lasting = True
     sentence = "Your LMS does not let the tool in any more."
     what_to_do = "The LMS administrator has to look at the tool's registration: is the key still switched on?"
 
@@ -159,12 +163,14 @@ class AccessRefused(ServiceError):
     """A service answers 401 even to a new token: a state of the course, not of the registration."""
 
     reason = "access_refused"
+    lasting = True
     sentence = "Your LMS does not let the tool read this course."
     what_to_do = "Is the tool still switched on in this course? The LMS administrator can see it in the registration."
 
 
 class ScopeMissing(ServiceError):
     reason = "scope_missing"
+    lasting = True
     sentence = "Your LMS has not given the tool a permission it needs."
     what_to_do = "The LMS administrator can grant it in the tool's registration."
 
@@ -173,11 +179,13 @@ class ColumnMissing(ServiceError):
     """A line item answers 404: deleted in the LMS. Never made again silently."""
 
     reason = "column_missing"
+    lasting = True
     sentence = "A gradebook column of this badge is no longer there."
 
 
 class CourseConcluded(ServiceError):
     reason = "course_concluded"
+    lasting = True
     sentence = "This course has ended; the LMS no longer gives out its grades."
     what_to_do = "What was awarded stays, and can be checked for ever."
 
@@ -186,6 +194,7 @@ class ScoreRefused(ServiceError):
     """The LMS refused one score for good (not a student, unpublished, earlier timestamp …)."""
 
     reason = "score_refused"
+    lasting = True
     sentence = "The gradebook did not take this score."
 
 
@@ -198,6 +207,7 @@ class AddressRefused(ServiceError):
     """An address we do not go to: another host, plain http, a private network."""
 
     reason = "address_refused"
+    lasting = True
     sentence = "An address that was given cannot be used."
 
 

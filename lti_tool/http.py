@@ -91,7 +91,7 @@ class Http:
         self.total_timeout = total_timeout
         self.max_bytes = max_bytes
         self.before_request = before_request
-        # Moodle sites behind a filter answer 403 to a request without a User-Agent.
+        # There are Moodle sites that answer 403 to a request without a User-Agent (hypothesis/lms, services/jwt.py).
         # identity: a few kilobytes more, and no answer that unpacks to a thousand times its size.
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self._sleep = sleep

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from huey import Huey, RedisHuey, SqliteHuey, crontab
@@ -44,8 +44,7 @@ def sweep(tool: Tool) -> None:
     """Find what is due and wake a worker for it: old syncs, jobs whose message was lost, held awards, unsigned ones."""
     now = datetime.now(UTC)
     sync.forget_expired(tool, now)
-    old = now - timedelta(seconds=tool.settings.queue.sync_every)
-    for course_id in sync.courses_to_sync(tool, older_than=old):
+    for course_id in sync.courses_due(tool, now):
         work.request(tool, "sync", str(course_id), now)
     for job_id in work.due(tool, now):
         tool.wake(job_id)

@@ -37,8 +37,8 @@ SALT_BYTES = 16
 SHORTEST_SALT = 22  # characters: 16 bytes in base64url without padding; ours are 32 hexadecimal digits
 
 # Left out of every text. Canonical N-Quads escape controls and U+FFFE differently from one implementation to the next
-# (rdf-canonize before 4 and PyLD 3.3.0 leave U+0001 as it is, pyoxigraph 0.5 writes \u0001), and then the same
-# credential has two signatures.
+# (U+0001: rdf-canonize 3.4.0 and PyLD 3.3.0 write it as it is, pyoxigraph 0.5 as \u0001), and then the same credential
+# has two signatures.
 UNSIGNABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 Json = dict[str, Any]
@@ -197,7 +197,7 @@ def instant(when: datetime) -> str:
 def signable(text: str) -> str:
     """Return a text as it can be signed: line ends as \\n, tabs as spaces, no other control characters.
 
-    Tabs go because rdf-canonize before 4, which wallets still carry, does not escape them."""
+    Tabs go because rdf-canonize 3.4.0, which wallets still carry, does not escape them."""
     plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
     return UNSIGNABLE.sub("", plain)
 

@@ -193,7 +193,7 @@ def _column_may_be_gone() -> Iterator[None]:
 
 
 def zoned(moment: datetime) -> str:
-    """Write a time as AGS 2.0, 3.4.8.1 asks: with a zone and parts of a second."""
+    """Write a time as AGS 2.0 asks of a score's: with a zone and parts of a second."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

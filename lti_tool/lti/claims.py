@@ -76,7 +76,9 @@ class ForUser:
 
 @dataclass(frozen=True)
 class DeepLinking:
-    """Deep Linking 2.0, 4.4.1. `data` goes back as it came; None where there was none."""
+    """What the platform takes back (https://www.imsglobal.org/spec/lti-dl/v2p0/#deep-linking-settings).
+
+    `data` goes back as it came; None where there was none."""
 
     return_url: str
     accept_types: tuple[str, ...]
@@ -333,8 +335,7 @@ def _deep_linking(value: object) -> DeepLinking | None:
         return_url=return_url,
         accept_types=_texts(claim.get("accept_types")),
         accept_targets=_texts(claim.get("accept_presentation_document_targets")),
-        # 4.4.1: where accept_multiple is left out, platforms take several; accept_lineitem must be said.
-        accept_multiple=_true(claim.get("accept_multiple", True)),
+        accept_multiple=_true(claim.get("accept_multiple")),  # left out: one item is right on every platform
         accept_line_item=_true(claim.get("accept_lineitem")),
         auto_create=_true(claim.get("auto_create")),
         title=text(claim.get("title")),

@@ -1,6 +1,6 @@
 """Third-party login initiation: the LMS says "somebody wants in", the tool sends the browser to ask for a launch.
 
-Security Framework 1.0, 5.1.1.1: https://www.imsglobal.org/spec/security/v1p0/#step-1-third-party-initiated-login"""
+Security Framework 1.0, 5.1: https://www.imsglobal.org/spec/security/v1p0/#step-1-third-party-initiated-login"""
 
 from __future__ import annotations
 

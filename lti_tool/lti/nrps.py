@@ -71,7 +71,7 @@ def _member(entry: Any) -> Member:
     status = entry.get("status")
     return Member(
         user_id=user_id,
-        # NRPS 2.0, 2.2: without a status, a member is Active.
+        # NRPS 2.0: without a status, a member is Active.
         status=status if isinstance(status, str) and status else "Active",
         roles=roles,
         course_roles=course_roles(roles),

@@ -1,6 +1,6 @@
 """The public keys of platforms, kept: fetched once, again when a key id is not known, never lost to a bad answer.
 
-Security Framework 1.0, 6.3 and 6.4: https://www.imsglobal.org/spec/security/v1p0/#h_key-set-url"""
+Security Framework 1.0, 6.4: https://www.imsglobal.org/spec/security/v1p0/"""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Platform:
     name = "your LMS"
 
     def page_limit(self, listing: Listing) -> int | None:
-        """Return the `limit` to ask for, or None to send none: the platform may ignore it (AGS 2.0, 3.2.9)."""
+        """Return the `limit` to ask for, or None to send none: the platform may ignore it."""
         return None
 
     def next_page(self, link_header: str) -> str | None:
@@ -47,7 +47,7 @@ class Platform:
         return True
 
     def score_time(self, now: datetime, last: datetime | None) -> datetime:
-        """Return a score's timestamp: now, but later than the last one (AGS 2.0, 3.4.8.1)."""
+        """Return a score's timestamp: now, but later than the last one, as AGS 2.0 asks."""
         return now if last is None else max(now, last + timedelta(milliseconds=1))
 
     def score_members(self) -> dict[str, Any]:

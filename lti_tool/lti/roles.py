@@ -2,7 +2,7 @@
 
 Only context roles (`membership`) say anything about a course. Whoever teaches somewhere in the institution, or
 administers the LMS, has no rights in this course by that (D01, D02).
-LTI Core 1.3, A.2: https://www.imsglobal.org/spec/lti/v1p3/#role-vocabularies"""
+LTI Core 1.3: https://www.imsglobal.org/spec/lti/v1p3/#role-vocabularies"""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ASSISTS = re.compile(r"TeachingAssistant\w*|Grader")
 def course_roles(uris: Iterable[str]) -> tuple[Role, ...]:
     """Return the roles held in the course, the one with most rights first; none for a visitor.
 
-    A short name ("Instructor") counts as a context role: it may stand for one (LTI Core 1.3, A.2.3), and Moodle 4.5
+    A short name ("Instructor") counts as a context role: LTI Core allows it to stand for one, and Moodle 4.5
     writes its roster so. The role of a sub-role URI is the part before `#`: `membership/Learner#Instructor` is a
     learner. Canvas sends a teaching assistant as `membership/Instructor#TeachingAssistant` together with
     `membership#Instructor`; the narrower one counts."""

@@ -66,7 +66,7 @@ class Service:
         for _ in range(2):
             token = self.tokens.get(self.registration, asked, self.deployment_id)
             if not token.scopes & set(scopes):
-                self.tokens.drop(self.registration, asked, token, self.deployment_id)
+                # Kept all the same: it serves other calls, and asking again would give the same.
                 raise ScopeMissing(f"the token has none of {_short(scopes)}")
             response = self.http.request(
                 method,

@@ -1,6 +1,6 @@
 """Access tokens for a platform's services: asked for with a signed assertion, kept until shortly before they end.
 
-Security Framework 1.0, 4.1: https://www.imsglobal.org/spec/security/v1p0/#using-json-web-tokens-with-oauth-2-0-client-credentials-grant"""
+Security Framework 1.0: https://www.imsglobal.org/spec/security/v1p0/#using-json-web-tokens-with-oauth-2-0-client-credentials-grant"""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def client_assertion(registration: Registration, key: Key, deployment_id: str | 
         "jti": secrets.token_urlsafe(24),
     }
     if deployment_id is not None:
-        claims[DEPLOYMENT_ID] = deployment_id  # LTI Core 1.3, 3.1.3: token requests should carry it
+        claims[DEPLOYMENT_ID] = deployment_id  # LTI Core 1.3: token requests should carry it
     return jwt.encode(claims, key.private, algorithm="RS256", headers={"kid": key.kid})
 
 

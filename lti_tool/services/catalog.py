@@ -160,8 +160,10 @@ def export_badges(tool: Tool, course_id: int) -> dict[str, str]:
 @lru_cache(maxsize=1)
 def library() -> Mapping[str, Badge]:
     """Return the example badges of config/badges, by slug."""
-    badges = (read_file(path)[0] for path in sorted(badge_library().glob("*.toml")))
-    return {badge.slug: badge for badge in badges}
+    files = {path: read_file(path)[0] for path in badge_library().glob("*.toml")}
+    # The skills first, then the examples of other kinds; each by name.
+    ordered = sorted(files, key=lambda path: (path.stem.endswith("-example"), files[path].name))
+    return {files[path].slug: files[path] for path in ordered}
 
 
 @lru_cache(maxsize=256)
@@ -215,6 +217,8 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found.append("A badge made of badges cannot be published here yet.")
     if definition.prerequisites:
         found.append("Badges with prerequisites cannot be published here yet. Take the prerequisites out.")
+    if any(row.evidence == "required" for row in definition.sub_competencies):
+        found.append("Evidence cannot be collected here yet, so none can be required. Write evidence = “optional”.")
     if definition.columns != "each":
         found.append('Only columns = "each" can be published here: the rubric is graded in the gradebook.')
     sources = sorted({r.source for r in definition.sub_competencies if not r.reads_column})

@@ -31,6 +31,7 @@ from lti_tool.services.words import day
 FORMS = ("json", "jwt", "png")
 LARGEST_FETCH = 5 * 1024 * 1024
 PAGE_CHECKS = (("Signature", "unchanged"), ("Status", "withdrawn"), ("Expiry", "dates"), ("Issuer", "key"))
+PASSED = {"unchanged": "Unchanged since it was signed", "withdrawn": "In force, not withdrawn"}
 
 
 # -- one credential ---------------------------------------------------------------------------------------------
@@ -98,18 +99,28 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         needed=badge.needed,
         state=state,
         state_sentence=sentence,
-        checks=_page_checks(report),
+        checks=_page_checks(report, edition, urlsplit(base).netloc),
         checked_at=now,
         downloads=downloads(tool, edition.id),
         qr_svg=qr_code(url),
     )
 
 
-def _page_checks(report: Report) -> tuple[CheckView, ...]:
+def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView, ...]:
+    """Return the four checks a reader asks for first, and any other that did not pass."""
+    until = f"Until {day(edition.valid_until)}" if edition.valid_until else "Without an end date"
+    passed = {**PASSED, "dates": until, "key": f"{host} holds this key"}
+    titles = {name: title for title, name in PAGE_CHECKS}
     by_name = {each.name: each for each in report.checks}
+    others = [each.name for each in report.checks if each.name not in titles and each.outcome != "passed"]
     return tuple(
-        CheckView(title, by_name[name].outcome, by_name[name].question, by_name[name].sentence)
-        for title, name in PAGE_CHECKS
+        CheckView(
+            titles.get(name, by_name[name].question),
+            by_name[name].outcome,
+            by_name[name].question,
+            passed[name] if by_name[name].outcome == "passed" else by_name[name].sentence,
+        )
+        for name in [*titles, *others]
         if name in by_name
     )
 

@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, String, cast, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import AccessRefused, ColumnMissing, CourseConcluded, ScopeMissing, ServiceError, TokenRefused
 from lti_tool.lti.ags import RawResult, results
 from lti_tool.lti.nrps import Member, memberships
-from lti_tool.models import Column, Course, CourseBadge, Enrolment, Launch, Login, Person, Registration, Result
+from lti_tool.models import Column, Course, CourseBadge, Enrolment, Job, Launch, Login, Person, Registration, Result
 from lti_tool.services import awards, evaluation, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool
 from lti_tool.services.work import Say
 
-LASTING = (AccessRefused, ScopeMissing, CourseConcluded)  # a state of the course, told to its instructor
+OF_THE_COURSE = (AccessRefused, ScopeMissing, CourseConcluded)  # kept as its state, told to its instructor
 
 
 @dataclass
@@ -85,7 +85,7 @@ def _note_problem(tool: Tool, course_id: int, error: ServiceError) -> None:
         course = session.get_one(Course, course_id)
         if isinstance(error, TokenRefused):
             course.registration.problem = error.sentence
-        if isinstance(error, LASTING):
+        if isinstance(error, OF_THE_COURSE):
             course.state = "concluded" if isinstance(error, CourseConcluded) else "attention"
             course.problem, course.problem_sentence = error.reason, f"{error.sentence} {error.what_to_do}".strip()
 
@@ -219,26 +219,38 @@ def _aside(session: Session, course: Course) -> int:
 # -- what is due ------------------------------------------------------------------------------------------------
 
 
-def courses_to_sync(
-    tool: Tool, *, platform: int | None = None, context: str | None = None, older_than: datetime | None = None
-) -> list[int]:
+def courses_to_sync(tool: Tool, *, platform: int | None = None, context: str | None = None) -> list[int]:
     """Return the courses that have a published badge, of one platform or context where given, oldest sync first."""
-    query = (
-        select(Course.id)
-        .join(CourseBadge)
-        .join(Registration, Registration.id == Course.registration_id)
-        .where(CourseBadge.status == "active", Registration.status == "active", Course.state != "concluded")
-        .order_by(Course.synced_at)
-        .distinct()
-    )
+    query = _courses_with_badges()
     if platform is not None:
         query = query.where(Course.registration_id == platform)
     if context is not None:
         query = query.where(Course.context_id == context)
-    if older_than is not None:
-        query = query.where((Course.synced_at.is_(None)) | (Course.synced_at < older_than))
     with tool.db.read() as session:
         return list(session.scalars(query))
+
+
+def courses_due(tool: Tool, now: datetime) -> list[int]:
+    """Return the courses whose last sync, or last failure to, is older than the settings say."""
+    old = now - timedelta(seconds=tool.settings.queue.sync_every)
+    tried = select(Job.subject).where(Job.kind == "sync", Job.finished_at > old)
+    query = _courses_with_badges().where(
+        (Course.synced_at.is_(None)) | (Course.synced_at < old),
+        cast(Course.id, String).not_in(tried),
+        Course.state != "concluded",
+    )
+    with tool.db.read() as session:
+        return list(session.scalars(query))
+
+
+def _courses_with_badges() -> Select[int]:
+    return (
+        select(Course.id)
+        .join(Registration, Registration.id == Course.registration_id)
+        .where(Registration.status == "active")
+        .where(Course.id.in_(select(CourseBadge.course_id).where(CourseBadge.status == "active")))
+        .order_by(Course.synced_at)
+    )
 
 
 def sync_if_old(tool: Tool, launch_id: str, now: datetime) -> None:

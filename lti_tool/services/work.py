@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id
@@ -25,14 +26,23 @@ Runner = Callable[[Tool, str, Say], dict[str, Any]]
 
 
 def request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
-    """Make a job due, or return the one that is due or running already. The caller wakes the queue."""
+    """Make a job due, or return the one that is due or running already. The caller wakes the queue.
+
+    One that waits after a failure is due at once, unless the LMS itself named the time (F04)."""
+    try:
+        return _request(tool, kind, subject, now)
+    except IntegrityError:  # somebody else has just made the same job due
+        return _request(tool, kind, subject, now)
+
+
+def _request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
     with tool.db.write() as session:
         open_job = _open_job(session, kind, subject)
         if open_job is None:
             open_job = Job(kind=kind, subject=subject, not_before=now, created_at=now)
             session.add(open_job)
             session.flush()
-        elif open_job.state == "due":
+        elif open_job.state == "due" and not open_job.outcome.get("must_wait"):
             open_job.not_before = min(open_job.not_before, now)
         return open_job.id
 
@@ -90,7 +100,7 @@ def _claim(tool: Tool, job_id: int) -> tuple[str, str, int] | None:
     with tool.db.write() as session:
         claimed = session.execute(
             update(Job)
-            .where(Job.id == job_id, or_(Job.state == "due", abandoned))
+            .where(Job.id == job_id, or_((Job.state == "due") & (Job.not_before <= now), abandoned))
             .values(state="running", lease_until=now + LEASE, attempts=Job.attempts + 1, progress=[])
             .returning(Job.kind, Job.subject, Job.attempts)
         ).one_or_none()
@@ -106,7 +116,7 @@ def _say(tool: Tool, job_id: int, line: str) -> None:
 
 def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError) -> None:
     now = datetime.now(UTC)
-    can_help = isinstance(error, ServiceError) or type(error) is ToolError
+    can_help = not error.lasting if isinstance(error, ServiceError) else type(error) is ToolError
     with tool.db.write() as session:
         job = session.get_one(Job, job_id)
         job.problem = error.sentence
@@ -114,7 +124,9 @@ def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError) -> None:
         job.lease_until = None
         if can_help and attempt < MOST_ATTEMPTS:
             pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311 (jitter, not a secret)
-            pause = max(pause, getattr(error, "retry_after", None) or 0.0)
+            named = getattr(error, "retry_after", None) or 0.0
+            pause = max(pause, named)
+            job.outcome = {**job.outcome, "must_wait": named > 0}
             job.state, job.not_before = "due", now + timedelta(seconds=pause)
         else:
             job.state, job.finished_at = "failed", now

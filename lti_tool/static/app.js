@@ -66,7 +66,11 @@
     } catch { /* the page itself says what is wrong */ }
     cell.removeAttribute("aria-busy");
     if (!record) { window.location.assign(address); return; }
-    if (!cell.isConnected) return;
+    if (!cell.isConnected) { // the page was brought up to date meanwhile: the same cell is there again
+      const same = one(`[data-cell="${CSS.escape(cell.dataset.cell)}"]`);
+      if (same) openRecord(same, move);
+      return;
+    }
     closeRecord(false);
     const board = one("#board");
     board.append(document.adoptNode(record));

@@ -1,13 +1,12 @@
-"""How many credentials a second one core signs: `python -m tests.bench.credentials [seconds per row]`.
+"""How many credentials a second one core signs: `python -m tests.bench.credentials [rounds [seconds]]`.
 
 A full rubric (4 sub-competencies × 4 levels, each with description and alignment, 4 gates), everything the learner
 can choose, another learner each time. All rows build the credential and sign it with Ed25519; they differ in how the
-canonical form is found. Same process, same minute: compare the ratios, not the numbers."""
+canonical form is found. Same process, in turn, round after round: compare the ratios, not the numbers."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +15,10 @@ from dataclasses import replace
 from lti_tool.credentials import ob3, signing
 from lti_tool.credentials.canonical import EditionTemplate, canonical_by_pyld, check_template, sha256_of
 from lti_tool.credentials.contexts import canonical_of_nquads
+from tests.bench.table import Figure, table
 from tests.credentials import examples
+
+ROUNDS, SECONDS = 5, 1.0
 
 ED25519, RSA = examples.ed25519_key(), examples.rsa_key()
 TEMPLATE = EditionTemplate(examples.achievement(), examples.issuer(), needed=4)
@@ -60,27 +62,31 @@ def rate(work: Callable[[ob3.EditionFacts], None], seconds: float) -> float:
     raise AssertionError
 
 
-def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 4.0
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+WAYS: tuple[tuple[str, Callable[[ob3.EditionFacts], None]], ...] = (
+    ("plain PyLD, Data Integrity", plain_pyld),
+    ("N-Quads template and pyoxigraph, Data Integrity", pyoxigraph),
+    ("canonical template, Data Integrity", template),
+    ("canonical template, Data Integrity and VC-JWT", template_and_jwt),
+)
+
+
+def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
     check_template(TEMPLATE, examples.badge())
     size = len(TEMPLATE.sign(another(0), ed25519=ED25519, rsa=RSA, created=examples.CREATED).document)
-    rows = [
-        ("plain PyLD, Data Integrity", plain_pyld),
-        ("N-Quads template + pyoxigraph, Data Integrity", pyoxigraph),
-        ("canonical template, Data Integrity", template),
-        ("canonical template, Data Integrity and VC-JWT", template_and_jwt),
-    ]
-    print(f"Signing credentials of {size:,} bytes on one core; every signature checked before it leaves\n")
-    print("| way | credentials/s | × plain PyLD |")
-    print("|---|---:|---:|")
-    base = 0.0
-    for name, work in rows:
-        found = rate(work, seconds)
-        base = base or found
-        print(f"| {name} | {found:,.0f} | {found / base:.1f} |", flush=True)
+    runs: dict[str, list[float]] = {name: [] for name, _ in WAYS}
+    for _ in range(rounds):
+        for name, work in WAYS:
+            runs[name].append(rate(work, seconds))
+    figures = {name: Figure(found) for name, found in runs.items()}
+    plain = figures[WAYS[0][0]]
+    rows = [(name, f"{figure:,.0f}", f"{figure.ratio(plain):.1f}") for name, figure in figures.items()]
+    return (
+        f"A credential of {size:,} bytes, one thread, each signature checked with the public key before it leaves; "
+        f"{rounds} rounds of {seconds:g} s in turn, ratios round by round.\n\n"
+        + table(("way", "credentials/s, median (min–max)", "× plain PyLD"), rows)
+    )
 
 
 if __name__ == "__main__":
-    main()
+    given = [float(word) for word in sys.argv[1:]]
+    print(measure(rounds=int(given[0]) if given else ROUNDS, seconds=given[1] if len(given) > 1 else SECONDS))

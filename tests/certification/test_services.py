@@ -9,40 +9,40 @@ from datetime import UTC, datetime
 from lti_tool.lti import ags, nrps
 
 
-def test_a39_the_roster_is_asked_at_the_address_as_given(scene):
-    nrps.memberships(scene.service(), scene.memberships_url)
-    (request,) = scene.asked("memberships")
+def test_a39_the_roster_is_asked_at_the_address_as_given(room):
+    nrps.memberships(room.service(), room.memberships_url)
+    (request,) = room.asked("memberships")
     assert request.method == "GET"
-    assert scene.memberships_url.endswith(request.path)
+    assert room.memberships_url.endswith(request.path)
     assert request.query in ("", "limit=50")
 
 
-def test_a40_the_roster_is_asked_with_its_media_type(scene):
-    nrps.memberships(scene.service(), scene.memberships_url)
-    (request,) = scene.asked("memberships")
+def test_a40_the_roster_is_asked_with_its_media_type(room):
+    nrps.memberships(room.service(), room.memberships_url)
+    (request,) = room.asked("memberships")
     assert request.accept == "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
 
 
-def test_a41_a42_a_fresh_token_with_the_roster_scope_and_no_other_is_used(scene):
-    nrps.memberships(scene.service(), scene.memberships_url)
-    assert len(scene.asked("token")) == 1
-    (request,) = scene.asked("memberships")
+def test_a41_a42_a_fresh_token_with_the_roster_scope_and_no_other_is_used(room):
+    nrps.memberships(room.service(), room.memberships_url)
+    assert len(room.asked("token")) == 1
+    (request,) = room.asked("memberships")
     token = request.authorization.removeprefix("Bearer ")
-    assert scene.lms.access[token].scopes == [nrps.MEMBERSHIPS_READ]
+    assert room.lms.access[token].scopes == [nrps.MEMBERSHIPS_READ]
 
 
-def test_a43_a_column_is_made_a_score_posted_and_its_result_read_back(scene):
-    service = scene.service()
+def test_a43_a_column_is_made_a_score_posted_and_its_result_read_back(room):
+    service = room.service()
     column = ags.create_line_item(
-        service, scene.line_items_url, label="Listens", maximum=4, resource_id="badge:oral", tag="sub-competency:OC-1"
+        service, room.line_items_url, label="Listens", maximum=4, resource_id="badge:oral", tag="sub-competency:OC-1"
     )
     assert column.label == "Listens" and column.maximum == 4
-    student = scene.students[0]
+    student = room.students[0]
     ags.post_score(service, column.url, user_id=student.id, points=3, maximum=4, timestamp=datetime.now(UTC))
 
-    made = json.loads(next(r for r in scene.asked("lineitems") if r.method == "POST").body)
+    made = json.loads(next(r for r in room.asked("lineitems") if r.method == "POST").body)
     assert made["label"] == "Listens" and made["scoreMaximum"] > 0
-    score = json.loads(scene.asked("scores")[0].body)
+    score = json.loads(room.asked("scores")[0].body)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", score["timestamp"])
     assert (score["activityProgress"], score["gradingProgress"]) == ("Completed", "FullyGraded")
     (result,) = ags.results(service, column.url)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from lti_tool.credentials import ob3, signing
 from lti_tool.credentials.canonical import canonical_by_pyld
+from lti_tool.credentials.contexts import canonical_nquads
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.keyring import Key, thumbprint
 from tests.credentials import examples
@@ -135,6 +136,16 @@ def test_i05_a_proof_of_another_sort_is_not_a_proof(change: Json) -> None:
     document = json.loads(sign(unsigned()).document)
     document["proof"] |= change
     assert not signing.verify_proof(document, examples.ed25519_key().public)
+
+
+def test_a_good_signature_for_another_purpose_is_not_an_assertion() -> None:
+    credential = unsigned()
+    options = signing.proof_options(f"{examples.issuer().did}#k", examples.CREATED) | {"proofPurpose": "authentication"}
+    config = canonical_nquads({"@context": credential["@context"], **options}).encode()
+    document = canonical_nquads(credential).encode()
+    signature = examples.ed25519_key().private.sign(hashlib.sha256(config).digest() + hashlib.sha256(document).digest())
+    proof = {**options, "proofValue": signing.base58_multibase(signature)}
+    assert not signing.verify_proof({**credential, "proof": proof}, examples.ed25519_key().public)
 
 
 def test_two_proofs_or_none_are_not_one() -> None:

@@ -71,6 +71,8 @@ def test_the_list_is_signed_as_a_credential_is() -> None:
 
 def test_i04_the_same_list_is_the_same_bytes_in_any_order_of_indexes() -> None:
     assert signed({5, 9_000}) == signed({9_000, 5})
+    packed_list = base64.urlsafe_b64decode(encode_list({5})[1:] + "==")
+    assert packed_list[4:8] == bytes(4)  # gzip's field for the time of packing
     assert signed({5}) != signed({5}, created=examples.CREATED + timedelta(minutes=1))
 
 

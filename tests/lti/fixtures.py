@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from tests.lti.scene import Clock, Scene, make_key
 
 from lti_tool import demo
 from lti_tool.demo.server import serve
 from lti_tool.keyring import Key
 from lti_tool.lti.jwks import public_jwks
+from tests.lti.room import Clock, Room, make_key
 
 
 @pytest.fixture(scope="session")
@@ -46,20 +46,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def canvas(site: Any, tmp_path: Path, tool_key: Key, tool_jwks_url: str, clock: Clock, lms_clock: Clock) -> Scene:
+def canvas(site: Any, tmp_path: Path, tool_key: Key, tool_jwks_url: str, clock: Clock, lms_clock: Clock) -> Room:
     lms_clock.ahead = 0
-    return Scene(site.canvas, tmp_path, tool_key, tool_jwks_url, clock)
+    return Room(site.canvas, tmp_path, tool_key, tool_jwks_url, clock)
 
 
 @pytest.fixture
-def moodle(site: Any, tmp_path: Path, tool_key: Key, tool_jwks_url: str, clock: Clock, lms_clock: Clock) -> Scene:
+def moodle(site: Any, tmp_path: Path, tool_key: Key, tool_jwks_url: str, clock: Clock, lms_clock: Clock) -> Room:
     lms_clock.ahead = 0
-    return Scene(site.moodle, tmp_path, tool_key, tool_jwks_url, clock)
+    return Room(site.moodle, tmp_path, tool_key, tool_jwks_url, clock)
 
 
 @pytest.fixture(params=["canvas", "moodle"])
-def scene(
+def room(
     request: Any, site: Any, tmp_path: Path, tool_key: Key, tool_jwks_url: str, clock: Clock, lms_clock: Clock
-) -> Scene:
+) -> Room:
     lms_clock.ahead = 0
-    return Scene(site.lmses[request.param], tmp_path, tool_key, tool_jwks_url, clock)
+    return Room(site.lmses[request.param], tmp_path, tool_key, tool_jwks_url, clock)

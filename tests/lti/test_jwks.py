@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tests.lti.scene import make_key
-
 from lti_tool.keyring import Keyring
 from lti_tool.lti.jwks import public_jwks
+from tests.lti.room import make_key
 
 
 def test_l04_a_rotated_key_stays_published_for_seven_days_and_the_new_one_stands_first():

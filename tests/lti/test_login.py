@@ -7,15 +7,15 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.lti.scene import OUR_LAUNCH
 
 from lti_tool.errors import LaunchMalformed, LaunchRefused
 from lti_tool.lti.login import login_cookie, same_secret, storage_key
+from tests.lti.room import OUR_LAUNCH
 
 
-def asked(scene, **changes):
+def asked(room, **changes):
     """The parameters of a login, some of them changed (None: left out)."""
-    honest = scene.lms.login_request(scene.tool, scene.teacher, scene.course)
+    honest = room.lms.login_request(room.tool, room.teacher, room.course)
     return {name: value for name, value in {**honest, **changes}.items() if value is not None}
 
 
@@ -25,52 +25,52 @@ def query(url):
 
 @pytest.mark.parametrize("missing", ["iss", "login_hint", "target_link_uri"])
 @pytest.mark.parametrize("value", [None, ""])
-def test_c01_a_login_without_a_required_parameter_is_malformed(scene, missing, value):
+def test_c01_a_login_without_a_required_parameter_is_malformed(room, missing, value):
     with pytest.raises(LaunchMalformed) as refusal:
-        scene.start(asked(scene, **{missing: value}))
+        room.start(asked(room, **{missing: value}))
     assert (refusal.value.status, refusal.value.reason) == (400, "login_parameter")
 
 
 @pytest.mark.parametrize("iss", ["https://stranger.example", "{iss}/", "{ISS}"])
-def test_c02_an_issuer_that_is_not_registered_is_refused(scene, iss):
-    iss = iss.format(iss=scene.lms.issuer, ISS=scene.lms.issuer.upper())
+def test_c02_an_issuer_that_is_not_registered_is_refused(room, iss):
+    iss = iss.format(iss=room.lms.issuer, ISS=room.lms.issuer.upper())
     with pytest.raises(LaunchRefused) as refusal:
-        scene.start(asked(scene, iss=iss))
+        room.start(asked(room, iss=iss))
     assert (refusal.value.status, refusal.value.reason) == (401, "registration_unknown")
     assert iss not in refusal.value.sentence
 
 
-def test_c02_a_client_id_that_is_not_registered_is_refused(scene):
+def test_c02_a_client_id_that_is_not_registered_is_refused(room):
     with pytest.raises(LaunchRefused) as refusal:
-        scene.start(asked(scene, client_id="stranger"))
+        room.start(asked(room, client_id="stranger"))
     assert refusal.value.reason == "registration_unknown"
 
 
-def test_c03_an_issuer_with_two_client_ids_needs_one_named(scene):
-    scene.registrations.append(replace(scene.registration, id=9999, client_id="second"))
+def test_c03_an_issuer_with_two_client_ids_needs_one_named(room):
+    room.registrations.append(replace(room.registration, id=9999, client_id="second"))
     with pytest.raises(LaunchMalformed) as refusal:
-        scene.start(asked(scene, client_id=None))
+        room.start(asked(room, client_id=None))
     assert (refusal.value.status, refusal.value.reason) == (400, "client_id_needed")
     assert "client_id" in refusal.value.what_to_do
-    assert scene.start(asked(scene, client_id="second")).row.registration_id == 9999
-    assert scene.start(asked(scene)).row.registration_id == scene.registration.id
+    assert room.start(asked(room, client_id="second")).row.registration_id == 9999
+    assert room.start(asked(room)).row.registration_id == room.registration.id
 
 
-def test_c03_an_issuer_with_one_client_id_needs_none_named(scene):
-    assert scene.start(asked(scene, client_id=None)).row.registration_id == scene.registration.id
+def test_c03_an_issuer_with_one_client_id_needs_none_named(room):
+    assert room.start(asked(room, client_id=None)).row.registration_id == room.registration.id
 
 
-def test_c04_the_redirect_asks_for_all_that_canvas_requires(scene):
-    request = asked(scene)
-    started = scene.start(request)
-    assert started.redirect_url.startswith(scene.lms.auth_url + "?")
+def test_c04_the_redirect_asks_for_all_that_canvas_requires(room):
+    request = asked(room)
+    started = room.start(request)
+    assert started.redirect_url.startswith(room.lms.auth_url + "?")
     sent = query(started.redirect_url)
     assert sent == {
         "scope": "openid",
         "response_type": "id_token",
         "response_mode": "form_post",
         "prompt": "none",
-        "client_id": scene.tool.client_id,
+        "client_id": room.tool.client_id,
         "redirect_uri": OUR_LAUNCH,
         "login_hint": request["login_hint"],
         "lti_message_hint": request["lti_message_hint"],
@@ -80,18 +80,18 @@ def test_c04_the_redirect_asks_for_all_that_canvas_requires(scene):
 
 
 @pytest.mark.parametrize("hint", ['{"cmid":3,"launchid":"ltilaunch1_1"}', "eyJ.a-b_c.d", "a b+c%20&x=1#é", "\t\n"])
-def test_c04_the_message_hint_goes_back_unaltered(scene, hint):
-    assert query(scene.start(asked(scene, lti_message_hint=hint)).redirect_url)["lti_message_hint"] == hint
+def test_c04_the_message_hint_goes_back_unaltered(room, hint):
+    assert query(room.start(asked(room, lti_message_hint=hint)).redirect_url)["lti_message_hint"] == hint
 
 
-def test_c04_without_a_message_hint_none_is_sent(scene):
-    assert "lti_message_hint" not in query(scene.start(asked(scene, lti_message_hint=None)).redirect_url)
+def test_c04_without_a_message_hint_none_is_sent(room):
+    assert "lti_message_hint" not in query(room.start(asked(room, lti_message_hint=None)).redirect_url)
 
 
-def test_c04_a_login_address_with_a_query_of_its_own_keeps_it(scene):
-    address = scene.registration.auth_login_url + "?tenant=1"
-    scene.registrations[0] = replace(scene.registration, auth_login_url=address)
-    sent = query(scene.start(asked(scene)).redirect_url)
+def test_c04_a_login_address_with_a_query_of_its_own_keeps_it(room):
+    address = room.registration.auth_login_url + "?tenant=1"
+    room.registrations[0] = replace(room.registration, auth_login_url=address)
+    sent = query(room.start(asked(room)).redirect_url)
     assert sent["tenant"] == "1" and sent["scope"] == "openid"
 
 
@@ -117,25 +117,25 @@ def test_c04_a_login_address_with_a_query_of_its_own_keeps_it(scene):
         "x",
     ],
 )
-def test_c06_a_target_on_another_host_is_refused(scene, target):
+def test_c06_a_target_on_another_host_is_refused(room, target):
     with pytest.raises(LaunchMalformed) as refusal:
-        scene.start(asked(scene, target_link_uri=target))
+        room.start(asked(room, target_link_uri=target))
     assert (refusal.value.status, refusal.value.reason) == (400, "target_link_uri_elsewhere")
 
 
-def test_c06_a_page_of_ours_as_target_does_not_change_the_redirect_uri(scene):
-    started = scene.start(asked(scene, target_link_uri="http://tool.localhost:8000/lti/launch?badge=1"))
+def test_c06_a_page_of_ours_as_target_does_not_change_the_redirect_uri(room):
+    started = room.start(asked(room, target_link_uri="http://tool.localhost:8000/lti/launch?badge=1"))
     assert query(started.redirect_url)["redirect_uri"] == OUR_LAUNCH
     assert started.row.target_link_uri.endswith("?badge=1")
 
 
-def test_c09_a_login_lasts_ten_minutes(scene):
-    row = scene.login().row
+def test_c09_a_login_lasts_ten_minutes(room):
+    row = room.login().row
     assert row.expires_at - row.created_at == timedelta(minutes=10)
 
 
-def test_c10_each_login_has_random_values_of_256_bits_and_a_cookie_of_its_own(scene):
-    started = [scene.login() for _ in range(5)]
+def test_c10_each_login_has_random_values_of_256_bits_and_a_cookie_of_its_own(room):
+    started = [room.login() for _ in range(5)]
     for values in ([s.state for s in started], [s.row.nonce for s in started], [s.browser_secret for s in started]):
         assert len(set(values)) == 5
         assert all(len(value) >= 43 for value in values)
@@ -144,24 +144,24 @@ def test_c10_each_login_has_random_values_of_256_bits_and_a_cookie_of_its_own(sc
     assert all(s.state in storage_key(s.state) for s in started)
 
 
-def test_c14_the_frame_for_platform_storage_is_kept_where_it_can_be_a_frame_name(scene):
+def test_c14_the_frame_for_platform_storage_is_kept_where_it_can_be_a_frame_name(room):
     for target, kept in (("_parent", "_parent"), ("", None), ("x" * 256, None), ("é", None), ("a\nb", None)):
-        assert scene.start(asked(scene, lti_storage_target=target)).row.storage_target == kept
+        assert room.start(asked(room, lti_storage_target=target)).row.storage_target == kept
 
 
-def test_c17_the_origin_for_platform_storage_is_that_of_the_login_address(scene):
-    origin = scene.login().registration.storage_origin
-    assert scene.lms.auth_url.startswith(origin + "/") and origin.count("/") == 2
+def test_c17_the_origin_for_platform_storage_is_that_of_the_login_address(room):
+    origin = room.login().registration.storage_origin
+    assert room.lms.auth_url.startswith(origin + "/") and origin.count("/") == 2
 
 
 @pytest.mark.parametrize("changes", [{"login_hint": "x" * 9000}, {"lti_message_hint": "a\0b"}])
-def test_a_parameter_that_no_lms_sends_is_malformed(scene, changes):
+def test_a_parameter_that_no_lms_sends_is_malformed(room, changes):
     with pytest.raises(LaunchMalformed):
-        scene.start(asked(scene, **changes))
+        room.start(asked(room, **changes))
 
 
-def test_a_secret_fits_only_its_own_hash(scene):
-    started = scene.login()
+def test_a_secret_fits_only_its_own_hash(room):
+    started = room.login()
     assert same_secret(started.browser_secret, started.row.browser_hash)
     for wrong in (None, "", started.state, started.row.browser_hash):
         assert not same_secret(wrong, started.row.browser_hash)

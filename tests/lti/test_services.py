@@ -35,15 +35,15 @@ from lti_tool.lti.service import with_path, with_query
 from lti_tool.lti.token import client_assertion
 
 
-def column_with_grades(scene, count=3):
+def column_with_grades(room, count=3):
     """A column of the tool's, and `count` students graded 1, 2, 3 … of 100 by their teacher."""
     item = create_line_item(
-        scene.service(), scene.line_items_url, label="Listens", maximum=100, resource_id="badge:oral", tag="sc:OC-1"
+        room.service(), room.line_items_url, label="Listens", maximum=100, resource_id="badge:oral", tag="sc:OC-1"
     )
-    column = next(column for column in scene.lms.columns(scene.course) if scene.lms.lineitem_url(column) == item.url)
-    students = [*scene.students, *(scene.lms.add_user(scene.course, "student") for _ in range(count - 3))][:count]
+    column = next(column for column in room.lms.columns(room.course) if room.lms.lineitem_url(column) == item.url)
+    students = [*room.students, *(room.lms.add_user(room.course, "student") for _ in range(count - 3))][:count]
     for points, student in enumerate(students, start=1):
-        scene.lms.grade(scene.course, column, student, points)
+        room.lms.grade(room.course, column, student, points)
     return item, column, students
 
 
@@ -58,17 +58,17 @@ def paged(canvas, count=45, size=10):
 # Columns
 
 
-def test_a_column_is_made_with_its_keys_and_found_by_them(scene):
-    service = scene.service()
-    made = create_line_item(service, scene.line_items_url, label="Listens", maximum=4, resource_id="badge:a", tag="t:1")
-    create_line_item(service, scene.line_items_url, label="Speaks", maximum=4, resource_id="badge:a", tag="t:2")
+def test_a_column_is_made_with_its_keys_and_found_by_them(room):
+    service = room.service()
+    made = create_line_item(service, room.line_items_url, label="Listens", maximum=4, resource_id="badge:a", tag="t:1")
+    create_line_item(service, room.line_items_url, label="Speaks", maximum=4, resource_id="badge:a", tag="t:2")
     assert (made.label, made.maximum, made.resource_id, made.tag) == ("Listens", 4, "badge:a", "t:1")
-    assert [item.tag for item in list_line_items(service, scene.line_items_url, resource_id="badge:a")] == [
+    assert [item.tag for item in list_line_items(service, room.line_items_url, resource_id="badge:a")] == [
         "t:1",
         "t:2",
     ]
-    assert [item.url for item in list_line_items(service, scene.line_items_url, tag="t:1")] == [made.url]
-    assert list_line_items(service, scene.line_items_url, tag="none") == ()
+    assert [item.url for item in list_line_items(service, room.line_items_url, tag="t:1")] == [made.url]
+    assert list_line_items(service, room.line_items_url, tag="none") == ()
 
 
 def test_all_columns_are_listed_over_pages(canvas):
@@ -95,9 +95,9 @@ def test_a_label_is_no_longer_than_moodle_can_keep(moodle):
 # Results
 
 
-def test_results_keep_the_text_as_received_and_numbers_as_decimals(scene):
-    item, _, students = column_with_grades(scene)
-    found = results(scene.service(), item.url)
+def test_results_keep_the_text_as_received_and_numbers_as_decimals(room):
+    item, _, students = column_with_grades(room)
+    found = results(room.service(), item.url)
     assert [result.user_id for result in found] == [student.id for student in students]
     for points, result in enumerate(found, start=1):
         assert json.loads(result.raw) == {
@@ -109,14 +109,14 @@ def test_results_keep_the_text_as_received_and_numbers_as_decimals(scene):
         )
 
 
-def test_somebody_never_graded_has_no_result(scene):
-    item, _, students = column_with_grades(scene, count=2)
-    assert {result.user_id for result in results(scene.service(), item.url)} == {student.id for student in students}
+def test_somebody_never_graded_has_no_result(room):
+    item, _, students = column_with_grades(room, count=2)
+    assert {result.user_id for result in results(room.service(), item.url)} == {student.id for student in students}
 
 
-def test_one_persons_result_can_be_asked_for(scene):
-    item, _, students = column_with_grades(scene)
-    (result,) = results(scene.service(), item.url, user_id=students[1].id)
+def test_one_persons_result_can_be_asked_for(room):
+    item, _, students = column_with_grades(room)
+    (result,) = results(room.service(), item.url, user_id=students[1].id)
     assert result.user_id == students[1].id
 
 
@@ -141,10 +141,10 @@ def test_f17_results_and_scores_go_before_the_query(moodle):
 
 def test_limit_is_sent_to_canvas_and_never_to_moodle(canvas, moodle):
     """Moodle 4.5.6 answers `limit` on results with 404."""
-    for scene, expected in ((canvas, True), (moodle, False)):
-        item, _, _ = column_with_grades(scene)
-        results(scene.service(), item.url)
-        assert ("limit=100" in scene.asked("results")[-1].query) is expected
+    for room, expected in ((canvas, True), (moodle, False)):
+        item, _, _ = column_with_grades(room)
+        results(room.service(), item.url)
+        assert ("limit=100" in room.asked("results")[-1].query) is expected
 
 
 class FakeService:
@@ -230,22 +230,22 @@ def test_a_score_is_posted_in_full_and_as_canvas_needs_it(canvas):
     assert canvas.lms.score_of(canvas.course, column, students[0]) == pytest.approx(17.5)
 
 
-def test_a_score_after_a_score_takes_the_time_the_platform_needs(scene):
-    item, _, students = column_with_grades(scene)
-    service, last = scene.service(), None
-    scene.clock.ahead = 5
+def test_a_score_after_a_score_takes_the_time_the_platform_needs(room):
+    item, _, students = column_with_grades(room)
+    service, last = room.service(), None
+    room.clock.ahead = 5
     for points in (1, 2, 3):
-        last = service.platform.score_time(scene.clock(), last)
+        last = service.platform.score_time(room.clock(), last)
         post_score(service, item.url, user_id=students[0].id, points=points, maximum=4, timestamp=last)
     (result,) = results(service, item.url, user_id=students[0].id)
     assert result.values["resultScore"] / result.values["resultMaximum"] == Decimal("0.75")
 
 
-def test_a_score_earlier_than_the_teachers_grade_is_refused_for_good(scene):
-    item, _, students = column_with_grades(scene)
+def test_a_score_earlier_than_the_teachers_grade_is_refused_for_good(room):
+    item, _, students = column_with_grades(room)
     with pytest.raises(ScoreRefused) as refusal:
         post_score(
-            scene.service(),
+            room.service(),
             item.url,
             user_id=students[0].id,
             points=1,
@@ -253,16 +253,16 @@ def test_a_score_earlier_than_the_teachers_grade_is_refused_for_good(scene):
             timestamp=datetime.now(UTC) - timedelta(hours=1),
         )
     assert refusal.value.reason == "earlier_timestamp"
-    assert len(scene.asked("scores")) == 1
+    assert len(room.asked("scores")) == 1
 
 
-def test_f24_a_score_for_somebody_who_is_no_student_is_refused_for_good_with_the_reason(scene):
-    item, _, _ = column_with_grades(scene)
+def test_f24_a_score_for_somebody_who_is_no_student_is_refused_for_good_with_the_reason(room):
+    item, _, _ = column_with_grades(room)
     with pytest.raises(ScoreRefused) as refusal:
-        post_score(scene.service(), item.url, user_id=scene.teacher.id, points=1, maximum=4, timestamp=scene.clock())
+        post_score(room.service(), item.url, user_id=room.teacher.id, points=1, maximum=4, timestamp=room.clock())
     assert refusal.value.reason == "not_a_student"
-    assert len(scene.asked("scores")) == 1
-    for private in (scene.teacher.id, scene.teacher.name, "userId"):
+    assert len(room.asked("scores")) == 1
+    for private in (room.teacher.id, room.teacher.name, "userId"):
         assert private not in f"{refusal.value.detail} {refusal.value.sentence}"
 
 
@@ -307,10 +307,10 @@ def test_a_score_is_never_sent_twice_by_itself(canvas, status):
 # Roster
 
 
-def test_the_roster_names_people_with_their_roles(scene):
-    people = {member.user_id: member for member in memberships(scene.service(), scene.memberships_url)}
-    assert people[scene.teacher.id].course_roles == (Role.INSTRUCTOR,)
-    for student in scene.students:
+def test_the_roster_names_people_with_their_roles(room):
+    people = {member.user_id: member for member in memberships(room.service(), room.memberships_url)}
+    assert people[room.teacher.id].course_roles == (Role.INSTRUCTOR,)
+    for student in room.students:
         member = people[student.id]
         assert member.course_roles == (Role.LEARNER,) and member.is_active and not member.test_user
         assert (member.name, member.email) == (student.name, student.email)
@@ -339,9 +339,9 @@ def test_f21_an_inactive_member_is_told_from_an_active_one():
     assert [(m.user_id, m.is_active) for m in read] == [("1", False), ("2", True), ("3", False)]
 
 
-def test_f22_a_roster_without_names_and_addresses_works(scene):
-    scene.tool.privacy = "anonymous"
-    people = memberships(scene.service(), scene.memberships_url)
+def test_f22_a_roster_without_names_and_addresses_works(room):
+    room.tool.privacy = "anonymous"
+    people = memberships(room.service(), room.memberships_url)
     assert len(people) == 4
     assert {(m.name, m.email) for m in people} == {(None, None)}
 
@@ -357,26 +357,26 @@ def test_an_answer_that_is_no_roster_is_an_error(body):
 # Tokens
 
 
-def test_a_token_serves_many_calls_and_both_services_have_their_own(scene):
-    item, _, _ = column_with_grades(scene)
+def test_a_token_serves_many_calls_and_both_services_have_their_own(room):
+    item, _, _ = column_with_grades(room)
     for _ in range(3):
-        results(scene.service(), item.url)
-        memberships(scene.service(), scene.memberships_url)
-    assert len(scene.asked("token")) == 2
+        results(room.service(), item.url)
+        memberships(room.service(), room.memberships_url)
+    assert len(room.asked("token")) == 2
 
 
-def test_a_token_is_renewed_a_minute_before_its_end(scene):
-    scene.tokens.get(scene.registration, [ags.RESULT_READ])
-    scene.clock.ahead = 3600 - 61
-    scene.tokens.get(scene.registration, [ags.RESULT_READ])
-    assert len(scene.asked("token")) == 1
+def test_a_token_is_renewed_a_minute_before_its_end(room):
+    room.tokens.get(room.registration, [ags.RESULT_READ])
+    room.clock.ahead = 3600 - 61
+    room.tokens.get(room.registration, [ags.RESULT_READ])
+    assert len(room.asked("token")) == 1
 
 
-def test_a_token_about_to_end_is_replaced(scene, lms_clock):
-    scene.tokens.get(scene.registration, [ags.RESULT_READ])
-    scene.clock.ahead = lms_clock.ahead = 3600 - 59
-    scene.tokens.get(scene.registration, [ags.RESULT_READ])
-    assert len(scene.asked("token")) == 2
+def test_a_token_about_to_end_is_replaced(room, lms_clock):
+    room.tokens.get(room.registration, [ags.RESULT_READ])
+    room.clock.ahead = lms_clock.ahead = 3600 - 59
+    room.tokens.get(room.registration, [ags.RESULT_READ])
+    assert len(room.asked("token")) == 2
 
 
 def test_a_token_is_never_that_of_another_client_of_the_same_issuer(canvas, tool_jwks_url):
@@ -388,77 +388,77 @@ def test_a_token_is_never_that_of_another_client_of_the_same_issuer(canvas, tool
     assert canvas.lms.access[two.value].client_id == other_tool.client_id
 
 
-def test_20_threads_ask_for_one_token(scene):
+def test_20_threads_ask_for_one_token(room):
     with ThreadPoolExecutor(20) as threads:
-        tokens = list(threads.map(lambda _: scene.tokens.get(scene.registration, [ags.RESULT_READ]), range(20)))
+        tokens = list(threads.map(lambda _: room.tokens.get(room.registration, [ags.RESULT_READ]), range(20)))
     assert len({token.value for token in tokens}) == 1
-    assert len(scene.asked("token")) == 1
+    assert len(room.asked("token")) == 1
 
 
-def test_the_assertion_says_all_that_canvas_checks(scene):
+def test_the_assertion_says_all_that_canvas_checks(room):
     now = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
-    token = client_assertion(scene.registration, scene.key, "dep-1", now)
-    assert jwt.get_unverified_header(token)["kid"] == scene.key.kid
+    token = client_assertion(room.registration, room.key, "dep-1", now)
+    assert jwt.get_unverified_header(token)["kid"] == room.key.kid
     claims = jwt.decode(token, options={"verify_signature": False})
     assert len(claims.pop("jti")) >= 22
     assert claims == {
-        "iss": scene.tool.client_id,
-        "sub": scene.tool.client_id,
-        "aud": scene.lms.token_url,
+        "iss": room.tool.client_id,
+        "sub": room.tool.client_id,
+        "aud": room.lms.token_url,
         "iat": int(now.timestamp()),
         "exp": int(now.timestamp()) + 300,
         "https://purl.imsglobal.org/spec/lti/claim/deployment_id": "dep-1",
     }
-    audience = replace(scene.registration, auth_audience="https://lms.example/aud")
-    assert jwt.decode(client_assertion(audience, scene.key, None, now), options={"verify_signature": False})["aud"] == (
+    audience = replace(room.registration, auth_audience="https://lms.example/aud")
+    assert jwt.decode(client_assertion(audience, room.key, None, now), options={"verify_signature": False})["aud"] == (
         "https://lms.example/aud"
     )
 
 
-def test_f09_a_token_answer_in_html_is_an_error_of_the_service(scene):
-    scene.lms.faults.on("token", "html")
+def test_f09_a_token_answer_in_html_is_an_error_of_the_service(room):
+    room.lms.faults.on("token", "html")
     with pytest.raises(ServiceError) as error:
-        memberships(scene.service(), scene.memberships_url)
+        memberships(room.service(), room.memberships_url)
     assert error.value.reason == "not_json" and not isinstance(error.value, TokenRefused)
 
 
-def test_f09_a_token_without_expires_in_lasts_an_hour(scene):
-    scene.lms.faults.on("token", "no_expires_in")
-    token = scene.tokens.get(scene.registration, [ags.RESULT_READ])
-    assert timedelta(minutes=59) < token.ends_at - scene.clock() <= timedelta(hours=1)
+def test_f09_a_token_without_expires_in_lasts_an_hour(room):
+    room.lms.faults.on("token", "no_expires_in")
+    token = room.tokens.get(room.registration, [ags.RESULT_READ])
+    assert timedelta(minutes=59) < token.ends_at - room.clock() <= timedelta(hours=1)
 
 
-def test_f09_a_scope_that_was_not_granted_is_missing_before_the_call(scene):
-    item, _, students = column_with_grades(scene)
-    scene.tokens = scene.new_token_cache()
-    scene.lms.faults.on("token", "scope_subset")
-    scene.lms.requests.clear()
+def test_f09_a_scope_that_was_not_granted_is_missing_before_the_call(room):
+    item, _, students = column_with_grades(room)
+    room.tokens = room.new_token_cache()
+    room.lms.faults.on("token", "scope_subset")
+    room.lms.requests.clear()
     with pytest.raises(ScopeMissing):
-        post_score(scene.service(), item.url, user_id=students[0].id, points=1, maximum=4, timestamp=scene.clock())
-    assert scene.asked("scores") == []
-    assert results(scene.service(), item.url)
+        post_score(room.service(), item.url, user_id=students[0].id, points=1, maximum=4, timestamp=room.clock())
+    assert room.asked("scores") == []
+    assert results(room.service(), item.url)
 
 
-def test_f09_a_scope_the_launch_does_not_grant_is_not_even_asked_for(scene):
-    item, _, _ = column_with_grades(scene)
-    scene.lms.requests.clear()
+def test_f09_a_scope_the_launch_does_not_grant_is_not_even_asked_for(room):
+    item, _, _ = column_with_grades(room)
+    room.lms.requests.clear()
     with pytest.raises(ScopeMissing):
-        results(scene.service(granted=frozenset({ags.SCORE})), item.url)
-    assert list(scene.lms.requests) == []
+        results(room.service(granted=frozenset({ags.SCORE})), item.url)
+    assert list(room.lms.requests) == []
 
 
-def test_a_scope_the_registration_has_lost_is_missing_not_a_refusal(scene):
-    scene.tool.scopes = [ags.SCORE]
+def test_a_scope_the_registration_has_lost_is_missing_not_a_refusal(room):
+    room.tool.scopes = [ags.SCORE]
     with pytest.raises(ScopeMissing):
-        scene.tokens.get(scene.registration, [ags.RESULT_READ])
+        room.tokens.get(room.registration, [ags.RESULT_READ])
 
 
 @pytest.mark.parametrize("status", [400, 401])
-def test_f08_the_token_endpoints_refusal_is_a_state_of_the_registration(scene, status):
-    scene.lms.faults.on("token", "status", status=status, body='{"error": "invalid_client"}')
+def test_f08_the_token_endpoints_refusal_is_a_state_of_the_registration(room, status):
+    room.lms.faults.on("token", "status", status=status, body='{"error": "invalid_client"}')
     with pytest.raises(TokenRefused):
-        memberships(scene.service(), scene.memberships_url)
-    assert len(scene.asked("token")) == 1
+        memberships(room.service(), room.memberships_url)
+    assert len(room.asked("token")) == 1
 
 
 def test_f08_the_broken_json_of_moodles_refusal_is_read(moodle):
@@ -470,48 +470,48 @@ def test_f08_the_broken_json_of_moodles_refusal_is_read(moodle):
     assert "kid" in refusal.value.detail
 
 
-def test_f03_the_token_endpoint_may_fail_twice(scene):
-    scene.lms.faults.on("token", "status", status=503, count=2)
-    assert scene.tokens.get(scene.registration, [ags.RESULT_READ]).value
+def test_f03_the_token_endpoint_may_fail_twice(room):
+    room.lms.faults.on("token", "status", status=503, count=2)
+    assert room.tokens.get(room.registration, [ags.RESULT_READ]).value
 
 
 # Services failing
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_f03_two_failures_then_an_answer_succeeds(scene, status):
-    item, _, _ = column_with_grades(scene)
-    scene.lms.faults.on("results", "status", status=status, count=2)
-    assert len(results(scene.service(), item.url)) == 3
-    assert len(scene.pauses) == 2 and 0 < scene.pauses[0] < scene.pauses[1] <= 5
+def test_f03_two_failures_then_an_answer_succeeds(room, status):
+    item, _, _ = column_with_grades(room)
+    room.lms.faults.on("results", "status", status=status, count=2)
+    assert len(results(room.service(), item.url)) == 3
+    assert len(room.pauses) == 2 and 0 < room.pauses[0] < room.pauses[1] <= 5
 
 
-def test_f03_a_third_failure_is_an_error(scene):
-    item, _, _ = column_with_grades(scene)
-    scene.lms.requests.clear()
-    scene.lms.faults.on("results", "status", status=502)
+def test_f03_a_third_failure_is_an_error(room):
+    item, _, _ = column_with_grades(room)
+    room.lms.requests.clear()
+    room.lms.faults.on("results", "status", status=502)
     with pytest.raises(ServiceError) as error:
-        results(scene.service(), item.url)
+        results(room.service(), item.url)
     assert error.value.reason == "status_502"
-    assert len(scene.asked("results")) == 3
+    assert len(room.asked("results")) == 3
 
 
-def test_f07_a_401_drops_the_token_and_one_new_one_is_tried(scene):
-    item, _, _ = column_with_grades(scene)
-    results(scene.service(), item.url)
-    scene.lms.faults.expire_tokens()
-    scene.lms.requests.clear()
-    assert len(results(scene.service(), item.url)) == 3
-    assert (len(scene.asked("token")), len(scene.asked("results"))) == (1, 2)
+def test_f07_a_401_drops_the_token_and_one_new_one_is_tried(room):
+    item, _, _ = column_with_grades(room)
+    results(room.service(), item.url)
+    room.lms.faults.expire_tokens()
+    room.lms.requests.clear()
+    assert len(results(room.service(), item.url)) == 3
+    assert (len(room.asked("token")), len(room.asked("results"))) == (1, 2)
 
 
-def test_f08_a_second_401_is_a_state_of_the_course(scene):
-    item, _, _ = column_with_grades(scene)
-    scene.lms.requests.clear()
-    scene.lms.faults.on("results", "status", status=401)
+def test_f08_a_second_401_is_a_state_of_the_course(room):
+    item, _, _ = column_with_grades(room)
+    room.lms.requests.clear()
+    room.lms.faults.on("results", "status", status=401)
     with pytest.raises(AccessRefused):
-        results(scene.service(), item.url)
-    assert (len(scene.asked("token")), len(scene.asked("results"))) == (1, 2)
+        results(room.service(), item.url)
+    assert (len(room.asked("token")), len(room.asked("results"))) == (1, 2)
 
 
 def test_f08_one_course_the_tool_was_taken_out_of_leaves_the_other_working(canvas):
@@ -533,13 +533,13 @@ def test_f10_a_token_that_ends_mid_paging_is_replaced_and_the_page_repeated(canv
 
 @pytest.mark.parametrize("mood", ["canvas", "moodle"])
 def test_f11_a_next_link_to_the_same_page_stops(request, mood):
-    scene = request.getfixturevalue(mood)
-    item, _, _ = column_with_grades(scene)
-    scene.lms.requests.clear()
-    scene.lms.faults.on("results", "next_same")
+    room = request.getfixturevalue(mood)
+    item, _, _ = column_with_grades(room)
+    room.lms.requests.clear()
+    room.lms.faults.on("results", "next_same")
     with pytest.raises(PagingLoop):
-        results(scene.service(), item.url)
-    assert len(scene.asked("results")) <= 2
+        results(room.service(), item.url)
+    assert len(room.asked("results")) <= 2
 
 
 @pytest.mark.parametrize("kind", ["next_host", "next_http"])
@@ -582,19 +582,19 @@ def test_f16_where_page_three_of_five_fails_nothing_is_read(canvas, fault):
         results(canvas.service(), item.url)
 
 
-def test_f18_a_deleted_column_is_missing(scene):
-    item, column, students = column_with_grades(scene)
-    scene.lms.delete_column(scene.course, column)
+def test_f18_a_deleted_column_is_missing(room):
+    item, column, students = column_with_grades(room)
+    room.lms.delete_column(room.course, column)
     with pytest.raises(ColumnMissing):
-        results(scene.service(), item.url)
+        results(room.service(), item.url)
     with pytest.raises(ColumnMissing):
-        post_score(scene.service(), item.url, user_id=students[0].id, points=1, maximum=4, timestamp=scene.clock())
+        post_score(room.service(), item.url, user_id=students[0].id, points=1, maximum=4, timestamp=room.clock())
 
 
-def test_a_404_for_the_roster_is_no_missing_column(scene):
-    scene.lms.faults.on("memberships", "status", status=404)
+def test_a_404_for_the_roster_is_no_missing_column(room):
+    room.lms.faults.on("memberships", "status", status=404)
     with pytest.raises(ServiceError) as error:
-        memberships(scene.service(), scene.memberships_url)
+        memberships(room.service(), room.memberships_url)
     assert error.value.reason == "status_404" and not isinstance(error.value, ColumnMissing)
 
 
@@ -607,10 +607,10 @@ def test_f05_canvas_throttle_is_a_pause_not_a_refusal(canvas, status):
     assert busy.value.retry_after == 60
 
 
-def test_f01_an_lms_that_is_not_there_is_unreachable(scene):
-    gone = replace(scene.registration, auth_token_url="http://localhost:1/token")
+def test_f01_an_lms_that_is_not_there_is_unreachable(room):
+    gone = replace(room.registration, auth_token_url="http://localhost:1/token")
     with pytest.raises(ServiceUnreachable):
-        memberships(scene.service(registration=gone), scene.memberships_url)
+        memberships(room.service(registration=gone), room.memberships_url)
 
 
 # Addresses and links
@@ -679,5 +679,5 @@ def test_every_platform_says_where_to_click(product):
     assert platform.where_to_grade().endswith(".") and platform.keep_out_of_total().endswith(".")
 
 
-def test_the_roster_scope_is_not_among_the_gradebooks(scene):
-    assert nrps.MEMBERSHIPS_READ not in scene.service().granted
+def test_the_roster_scope_is_not_among_the_gradebooks(room):
+    assert nrps.MEMBERSHIPS_READ not in room.service().granted

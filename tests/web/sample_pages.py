@@ -1,4 +1,6 @@
-"""Every page in every state, filled with invented people. `python tests/web/sample_pages.py PORT` shows them."""
+"""Every page in every state, filled with invented people. `python tests/web/sample_pages.py PORT` shows them.
+
+SAMPLE_ART names a folder of <slug>.svg badge pictures; without it a disc stands in."""
 
 from __future__ import annotations
 
@@ -325,9 +327,9 @@ def card(slug: str, name: str, state: str, *levels: int | None, **more: Any) -> 
 FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW,
              sentence="All four sub-competencies stand at the required level or above.")  # fmt: skip
 WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
-           next_step="Checks the meaning before answering: says back what was asked, and waits for a yes.")  # fmt: skip
+           next_step=SUBS[2].levels[2].description)  # fmt: skip
 WAITING = card("empathy", "Empathy", "waiting", 3, 3, 3, 2,
-               sentence="You have 4 of 4.", next_step="A teacher confirms the badge; it then comes by itself.")  # fmt: skip
+               sentence="You have 4 of 4.", next_step="A teacher confirms the badge.")  # fmt: skip
 KEPT = card("self-directed-learning", "Self-Directed Learning", "earned", 3, 3, 3, 3, claimed=True, page_public=True,
             earned_at=NOW - timedelta(days=170), sentence="All four are reached.")  # fmt: skip
 PRIVATE = replace(KEPT, slug="empathy", name="Empathy", page_public=False)
@@ -354,8 +356,9 @@ CHECKS = (
     CheckView("Expiry", "passed", "Is it still in force by date?", "Until 14 October 2029"),
     CheckView("Issuer", "passed", "Does the key belong to the issuer?", "hallwood.example holds this key"),
 )
-MACHINE = (("JSON", "signed", f"{URL}.json"), ("JWT", "", f"{URL}.jwt"), ("PNG", "with credential inside", f"{URL}.png"),
-           ("SVG", "", f"{URL}.svg"), ("Open Badges 2.0", "", f"{BASE}/ob2/assertions/7fq2"))  # fmt: skip
+MACHINE = (("JSON", "signed", f"{URL}.json"), ("JWT", "", f"{URL}.jwt"),
+           ("PNG", "with credential inside", f"{URL}.png"), ("SVG", "", f"{URL}.svg"),
+           ("Open Badges 2.0", "", f"{BASE}/ob2/assertions/7fq2"))  # fmt: skip
 CREDENTIAL = CredentialPage(
     credential_id="7fq2c81km4xw09vd3hb6ptz5ra", url=URL, badge=BADGE, version=3,
     achievement_url=f"{BASE}/achievements/oral-communication/v3", picture_url="/sample/oral-communication.svg",
@@ -425,7 +428,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "me": ("student/home.html", {"page": ME}),
     "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), available=(),
                  sync=NEVER, preview=True, first_name="")}),
-    "me-running": ("student/home.html", {"page": replace(ME, sync=RUNNING, fresh=(FRESH, replace(FRESH, slug="empathy", name="Empathy")))}),
+    "me-running": ("student/home.html", {"page": replace(ME, sync=RUNNING, fresh=(FRESH,
+                   replace(FRESH, slug="empathy", name="Empathy")))}),
     "my-badge": ("student/badge.html", {"page": MINE}),
     "my-badge-earned": ("student/badge.html", {"page": replace(MINE, card=KEPT, rows=rows(4, 3, 3, 2),
                         credential_url=URL)}),
@@ -454,7 +458,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "achievement": ("public/achievement.html", {"page": ACHIEVEMENT}),
     "achievement-old": ("public/achievement.html", {"page": replace(ACHIEVEMENT, badge=GATED, newest_url="#")}),
     "issuer": ("public/issuer.html", {"page": ISSUER}),
-    "issuer-empty": ("public/issuer.html", {"page": replace(ISSUER, badges=(), description="", email="", downloads=())}),
+    "issuer-empty": ("public/issuer.html", {"page": replace(ISSUER, badges=(), description="", email="",
+                     downloads=())}),
     "verify": ("public/verify.html", {}),
     "verify-bad": ("public/verify.html", {"report": REPORT}),
     "verify-good": ("public/verify.html", {"report": GOOD}),
@@ -537,7 +542,7 @@ def create_samples() -> Flask:
         words=_words,
         markdown=_markdown,
     )
-    art = Path(os.environ.get("SAMPLE_ART", "/tmp/page-art"))
+    art = Path(os.environ.get("SAMPLE_ART", "."))
 
     def picture(slug: str) -> Response:
         drawn = art / f"{slug}.svg"

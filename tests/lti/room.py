@@ -88,7 +88,7 @@ def make_key() -> Key:
     return Key(thumbprint(private.public_key()), "lti", private, datetime.now(UTC))
 
 
-class Scene:
+class Room:
     """One registration at one demo LMS, with a course of an instructor and students."""
 
     def __init__(self, lms: Any, folder: Path, key: Key, jwks_url: str, clock: Clock) -> None:

@@ -1,0 +1,69 @@
+# `make setup` and everything it needs; the other targets call it. See README.md, "Development".
+PYTHON ?= python3
+PORT ?= 8000
+LMS_PORT ?= 9000
+BIN := .venv/bin
+RUNTIME := .venv/.installed
+TOOLS := .venv/.tools
+NODE := tests/interop/node_modules/.package-lock.json
+SCHEMAS := tests/interop/.cache/.checked
+
+.PHONY: setup demo test lint format bench lock clean
+
+setup: $(RUNTIME)
+
+demo: $(RUNTIME)
+	$(BIN)/lti-tool demo --port $(PORT) --lms-port $(LMS_PORT)
+
+test: debian lint $(NODE) $(SCHEMAS)
+	$(BIN)/python -m tests.servers $(BIN)/python -m pytest -q -p tests.servers -n 2 --ignore=tests/browser
+	$(BIN)/python -m pytest -n 2
+
+lint: $(TOOLS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(TOOLS)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: debian $(TOOLS)
+	$(BIN)/python -m tests.servers $(BIN)/python -m tests.bench
+
+.PHONY: debian
+debian:
+	@sh .ci/debian
+
+# The project itself is installed from its own folder, so a change of the code needs no new set-up.
+$(RUNTIME): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(TOOLS): $(RUNTIME) requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	touch $@
+
+$(NODE): tests/interop/package.json tests/interop/package-lock.json
+	npm ci --prefix tests/interop --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(SCHEMAS): $(TOOLS) tests/interop/schemas.py
+	$(BIN)/python tests/interop/schemas.py
+	touch $@
+
+# Asks the package index anew: run it after a change of the dependencies in pyproject.toml.
+lock: $(RUNTIME)
+	$(PYTHON) -m venv .venv/lock && .venv/lock/bin/python -m pip install --quiet uv
+	.venv/lock/bin/uv $(LOCK) pyproject.toml - -o requirements.lock <<< 'setuptools>=80'
+	.venv/lock/bin/uv $(LOCK) --extra dev pyproject.toml - -c requirements.lock -o requirements-dev.lock <<< 'setuptools>=80'
+lock: LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+lock: SHELL := /bin/bash
+
+clean:
+	rm -rf .venv build *.egg-info tests/interop/node_modules tests/interop/.cache
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,115 @@
+"""The demo as its command starts it, and a Chromium that blocks third-party cookies."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import BrowserContext, Playwright, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+START = 90  # seconds the demo may take on a loaded machine
+# What Chromium writes when a person chooses "Block third-party cookies" in its settings.
+BLOCKED = {"profile": {"cookie_controls_mode": 1, "block_third_party_cookies": True}}
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@dataclass
+class Demo:
+    """A running `lti-tool demo`: its two addresses, and the environment its commands need."""
+
+    tool: str
+    lms: str
+    port: int
+    folder: Path
+    environ: dict[str, str]
+
+    def command(self, *arguments: str) -> str:
+        """Run a command of the tool against the running installation."""
+        done = subprocess.run(
+            [sys.executable, "-m", "lti_tool.cli", *arguments], env=self.environ, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    port, lms_port = _free_port(), _free_port()
+    log = (folder / "log").open("wb")
+    command = ["-m", "lti_tool.cli", "demo", "--port", str(port), "--lms-port", str(lms_port), "--data", str(folder)]
+    process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=subprocess.STDOUT)
+    told = {
+        "LTI_TOOL_SERVER__BASE_URL": f"http://localhost:{port}",
+        "LTI_TOOL_DATABASE__URL": f"sqlite:///{folder / 'tool.db'}",
+        "LTI_TOOL_QUEUE__URL": f"sqlite:///{folder / 'queue.db'}",
+        "LTI_TOOL_KEYS__DIR": str(folder / "keys"),
+        "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",
+    }
+    try:
+        _wait_for_address(process, folder / "log")
+        yield Demo(
+            f"http://localhost:{port}", f"http://lms.localhost:{lms_port}", lms_port, folder, {**os.environ, **told}
+        )
+    finally:
+        process.terminate()
+        process.wait(15)
+        log.close()
+
+
+def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + START
+    while "Open this address" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture
+def blocking(playwright: Playwright, tmp_path: Path) -> Iterator[BrowserContext]:
+    """Open a browser in which a frame of another site gets no cookie but a partitioned one."""
+    profile = tmp_path / "profile" / "Default"
+    profile.mkdir(parents=True)
+    (profile / "Preferences").write_text(json.dumps(BLOCKED))
+    context = playwright.chromium.launch_persistent_context(
+        str(profile.parent), executable_path=CHROMIUM, args=QUIET, viewport={"width": 1100, "height": 900}
+    )
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def stranger(playwright: Playwright) -> Iterator[BrowserContext]:
+    """Open a browser that knows nothing: no cookie, no launch."""
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    context = browser.new_context(viewport={"width": 1100, "height": 900})
+    context.set_default_timeout(20_000)
+    yield context
+    browser.close()
+
+
+def status_of(url: str) -> int:
+    return requests.get(url, timeout=10).status_code

@@ -1,0 +1,145 @@
+"""A definition as values: its content, its digest, numbers as people write them, durations."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lti_tool.domain.badge import (
+    Alignment,
+    Badge,
+    Gate,
+    Level,
+    Picture,
+    Stack,
+    SubCompetency,
+    badge_from_content,
+    months_and_days,
+    needed,
+    number_text,
+)
+from lti_tool.services.catalog import library
+from tests.classroom import badge, replace, row
+
+words = st.text(max_size=12)
+numbers = st.decimals(min_value=0, max_value=10**6, places=3) | st.integers(0, 10**6).map(Decimal)
+alignments = st.lists(st.builds(Alignment, words, words, words, words), max_size=2).map(tuple)
+level = st.builds(Level, words, numbers, words, alignments)
+sub_competency = st.builds(
+    SubCompetency, code=words, name=words, levels=st.lists(level, min_size=1, max_size=4).map(tuple),
+    required_level=words, description=words, source=words, evidence=words, alignment=alignments,
+)  # fmt: skip
+gates = st.builds(Gate, words, words, words, words, st.lists(st.tuples(words, numbers), max_size=3).map(tuple), words)
+any_badge = st.builds(
+    Badge, slug=words, name=words, description=words, criteria=words,
+    sub_competencies=st.lists(sub_competency, max_size=3).map(tuple), gates=st.lists(gates, max_size=2).map(tuple),
+    level=words, tags=st.lists(words, max_size=3).map(tuple), language=st.just("en"), expires_after=words,
+    release=words.filter(bool), rule=words.filter(bool), credits=st.none() | numbers,
+    picture=st.builds(Picture, alt=words, shape=words.filter(bool), icon=words.filter(bool), file=words),
+    alignment=alignments, prerequisites=st.lists(words, max_size=2).map(tuple),
+    stack=st.none() | st.builds(Stack, st.lists(words, min_size=1, max_size=3).map(tuple), words.filter(bool),
+                                st.booleans(), words),
+)  # fmt: skip
+
+
+@given(any_badge)
+def test_a_badge_comes_back_from_its_content_whole(one):
+    # gate and row sources, and the evidence word, are written only where they are not empty; an empty one is no value
+    stored = json.loads(json.dumps(one.content()))
+    back = badge_from_content(stored)
+    assert back.content() == one.content()
+    assert back.digest() == one.digest()
+
+
+@given(any_badge)
+def test_a_number_written_in_another_way_is_the_same_content(one):
+    def bent(value: Decimal) -> Decimal:
+        return Decimal(f"{value}0") if "." in str(value) else Decimal(f"{value}.00")
+
+    rows = tuple(
+        replace(r, levels=tuple(replace(each, points=bent(each.points)) for each in r.levels))
+        for r in one.sub_competencies
+    )
+    other = replace(one, sub_competencies=rows, credits=None if one.credits is None else bent(one.credits))
+    assert other.digest() == one.digest()
+
+
+@pytest.mark.parametrize("one", list(library().values()), ids=lambda one: one.slug)
+def test_an_example_badge_comes_back_equal(one):
+    assert badge_from_content(json.loads(json.dumps(one.content()))) == one
+
+
+def test_the_digest_does_not_change_between_versions_of_this_program():
+    """Stored digests find versions again: a change here makes a second version of every badge at the next import."""
+    assert badge("stable", rows=2).digest() == "DIGEST"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "Careful work"}, {"criteria": "Careful *each* time. "}, {"release": "held"}, {"rule": "any 1"},
+     {"tags": ("a",)}, {"picture": Picture(alt="A star")}, {"sub_competencies": (row("B"), row("A"))},
+     {"sub_competencies": (row("A", points=(1, 2, 3, 5)), row("B"))}, {"credits": Decimal("0.5")}],
+)  # fmt: skip
+def test_every_change_changes_the_digest(change):
+    one = badge("changed")
+    assert replace(one, **change).digest() != one.digest()
+
+
+def test_a_row_knows_its_tag_its_levels_and_where_its_level_comes_from():
+    one = row("OC-1", source="csv")
+    assert (one.tag, one.highest_points, one.required_index, one.reads_column) == ("sub-competency:OC-1", 4, 2, False)
+    with pytest.raises(KeyError):
+        one.level_index("Superb")
+
+
+@pytest.mark.parametrize(
+    ("kind", "required", "maximum"),
+    [("points", "60", 100), ("points", "150", 150), ("percent", "60", 100), ("letter", "B", 100), ("pass", "", 1)],
+)
+def test_a_gate_column_has_a_maximum_its_condition_can_be_reached_on(kind, required, maximum):
+    assert Gate("g", "G", kind, required).maximum == maximum
+
+
+@pytest.mark.parametrize(("rule", "of", "count"), [("all", 4, 4), ("any 3", 4, 3), ("any 0", 4, 0)])
+def test_a_rule_asks_for_so_many(rule, of, count):
+    assert needed(rule, of) == count
+
+
+@pytest.mark.parametrize("rule", ["", "any", "any -1", "any 1.5", "most", "any  2", "any x"])
+def test_a_rule_that_is_none_is_refused(rule):
+    with pytest.raises(ValueError, match="rule must be"):
+        needed(rule, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "months", "days"),
+    [("P3Y", 36, 0), ("P18M", 18, 0), ("P90D", 0, 90), ("P2W", 0, 14), ("P1Y2M3W4D", 14, 25)],
+)
+def test_a_duration_is_read_as_months_and_days(text, months, days):
+    assert months_and_days(text) == (months, days)
+
+
+@pytest.mark.parametrize("text", ["", "P", "3Y", "PT1H", "P1Y1", "P-1Y", "P1.5Y", "P1D1Y", "p1y"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="not a duration"):
+        months_and_days(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(Decimal("3.0"), "3"), (Decimal("1E+2"), "100"), (Decimal("2.50"), "2.5"), (Fraction(7, 10), "0.7"),
+     (Fraction(1, 3), "0.33333"), (Fraction(2_999_999_999, 1_000_000_000), "2.999999999"), (Fraction(8, 3), "2.66666"),
+     (Fraction(0), "0"), (Fraction(10**30, 3), "3" * 30 + ".33333"), (Fraction(-1, 3), "-0.33334")],
+)  # fmt: skip
+def test_a_number_is_written_as_people_do_and_never_rounded_up(value, text):
+    assert number_text(value) == text
+
+
+@given(st.fractions(min_value=0, max_value=10**40))
+def test_a_number_as_written_is_never_more_than_it_is(value):
+    assert 0 <= value - Fraction(number_text(value)) < Fraction(1, 10**5)

@@ -1,0 +1,137 @@
+"""PostgreSQL and Redis for the tests: started by hand on a free port, in a folder that goes when they end.
+
+    python -m tests.servers COMMAND …     runs a command beside both, their addresses in TEST_DATABASE and TEST_REDIS
+
+As a plugin (`pytest -p tests.servers`) it leaves only the tests that have a database, so that exactly those run once
+more on PostgreSQL and none of them has to be named anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 30  # seconds until a server must answer
+# What protects data in a power cut is left out: nothing here outlives the tests.
+POSTGRES = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "listen_addresses": "127.0.0.1",
+}
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """Start a PostgreSQL server and give its address. It refuses to run as root, so root hands it to `postgres`."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    assert programs, "PostgreSQL is not installed: apt-get install postgresql"
+    port, owner = free_port(), "postgres" if os.geteuid() == 0 else None
+    with _folder(owner) as folder:
+        data = folder / "data"
+        made = [programs[-1] / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run([*made, "--locale=C.UTF-8"], user=owner, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        options = {**POSTGRES, "port": str(port), "unix_socket_directories": str(folder)}
+        command = [programs[-1] / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
+        with _running(command, folder, owner):
+            _wait_for(port, folder)
+            ready = [programs[-1] / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", str(PATIENCE)]
+            _repeat(lambda: subprocess.run(ready, check=False).returncode == 0, folder)
+            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Start a Redis server that keeps nothing, and give its address."""
+    port = free_port()
+    assert shutil.which("redis-server"), "Redis is not installed: apt-get install redis-server"
+    with _folder(None) as folder:
+        options = {"port": str(port), "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": str(folder)}
+        command = ["redis-server", *(part for name, value in options.items() for part in (f"--{name}", value))]
+        with _running(command, folder, None):
+            _wait_for(port, folder)
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _folder(owner: str | None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="lti-tool-tests-"))
+    try:
+        if owner is not None:
+            entry = pwd.getpwnam(owner)
+            os.chown(folder, entry.pw_uid, entry.pw_gid)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running(command: Sequence[str | Path], folder: Path, owner: str | None) -> Iterator[None]:
+    """Run a server while the block runs. SIGINT is PostgreSQL's fast shutdown, and Redis' orderly one."""
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, user=owner, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(2)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_for(port: int, folder: Path) -> None:
+    def answers() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        return False
+
+    _repeat(answers, folder)
+
+
+def _repeat(done: Callable[[], bool], folder: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < until, f"the server did not start:\n{(folder / 'log').read_text(errors='replace')}"
+        time.sleep(0.05)
+
+
+# -- as a plugin of pytest, and as a command --------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept = [item for item in items if "database_url" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def main(command: Sequence[str]) -> int:
+    with postgresql() as database, redis() as queue:
+        environment = {**os.environ, "TEST_DATABASE": database, "TEST_REDIS": queue}
+        return subprocess.run(command, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
