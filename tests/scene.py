@@ -154,7 +154,9 @@ class Scene:
         )
         return self.platform[mood]
 
-    def launch(self, user: str, course: str | None = COURSE, *, tool: demo.Tool | None = None, **options: Any) -> Visitor:
+    def launch(
+        self, user: str, course: str | None = COURSE, *, tool: demo.Tool | None = None, **options: Any
+    ) -> Visitor:
         """Launch as somebody, the way a browser does it; the answer is at `page`."""
         visitor = Visitor(self)
         return self.launch_again(visitor, user, course, tool=tool, **options)

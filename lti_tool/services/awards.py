@@ -189,7 +189,7 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
 
 
 def template_for(tool: Tool, session: Session, version: AchievementVersion) -> EditionTemplate:
-    """Return the compiled credential of a version, made once a process and checked whole when it is made."""
+    """Return the compiled credential of a version, made once a process; each new shape of edition is checked whole."""
     profile = issuer_profile(session, tool)
     key = (version.id, profile)
     if key not in tool.templates:

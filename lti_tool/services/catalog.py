@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from lti_tool.credentials import picture
+from lti_tool.credentials import ob3, picture
+from lti_tool.credentials.canonical import EditionTemplate, check_template
 from lti_tool.domain.badge import Badge, badge_from_content, number_text
-from lti_tool.errors import CannotPublish, Conflict, DefinitionInvalid, NotFound
+from lti_tool.errors import CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, NotFound
 from lti_tool.grades.columns import WantedColumn, find_column, wanted_columns
 from lti_tool.lti.ags import LINE_ITEM, create_line_item, list_line_items
 from lti_tool.models import (
@@ -30,6 +31,7 @@ from lti_tool.models import (
 from lti_tool.services import audit
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
+from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool
 from lti_tool.services.work import Say
 from lti_tool.settings import badge_library
@@ -114,9 +116,13 @@ def put_badge(
 
 
 def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) -> None:
-    """Throw a draft away. A published badge is never removed: it has columns, and may have awards (H12)."""
+    """Throw a draft away, of a published badge only the change that waits: the badge itself is never removed (H12)."""
     with tool.db.write() as session:
         found = get_badge(session, course_id, slug)
+        if found.version_id is not None and found.draft is not None:
+            found.draft = found.draft_picture = None
+            audit.record(session, now, actor, "badge.change_discarded", f"badge:{found.id}", slug=slug)
+            return
         if found.version_id is not None or found.columns:
             raise Conflict(
                 sentence="This badge has been published, so it stays.",
@@ -276,15 +282,18 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
             badge.status = "active" if badge.version_id else "draft"
             session.commit()
             raise CannotPublish(sentence=hindrances[0])
-        if badge.draft is None:
-            return {"columns": 0, "version": "unchanged"}
         definition = next_definition(badge)
-        badge.status = "publishing"
+        changed = badge.draft is not None
+        if changed:
+            badge.status = "publishing"
         uploaded, course_id = badge.draft_picture, badge.course_id
         bound = {column.tag for column in badge.columns if column.state == "bound"}
     try:
         wanted = [column for column in wanted_columns(definition) if column.tag not in bound]
         made = _bind_columns(tool, course_badge_id, course_id, definition.resource_id, wanted, say)
+        if not changed:  # a column that had been deleted was asked for again, and nothing else
+            return {"columns": len(wanted), "made": made, "version": "unchanged"}
+        _check_credential(tool, definition)
         png = uploaded or picture.render_png(drawing(definition), SIZE)
         now = datetime.now(UTC)
         with tool.db.write() as session:
@@ -297,6 +306,31 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
         raise
     say("Published.")
     return {"columns": len(wanted), "made": made, "version": number}
+
+
+def _check_credential(tool: Tool, definition: Badge) -> None:
+    """Check what the badge's credentials will look like as strictly as any reader will, before anybody earns one.
+
+    Raises CannotPublish; a version that no credential can be signed for would be found out by its first learner."""
+    with tool.db.read() as session:
+        profile = issuer_profile(session, tool)
+    address = ob3.achievement_address(profile.base_url, definition.slug, 1)
+    described = ob3.achievement(
+        definition,
+        base_url=profile.base_url,
+        slug=definition.slug,
+        version=1,
+        issuer=profile,
+        picture_url=f"{address}.png",
+    )
+    try:
+        check_template(EditionTemplate(described, profile, needed=definition.needed), definition)
+    except CredentialHeldBack as error:
+        raise CannotPublish(
+            error.detail,
+            sentence="No credential can be signed for this badge as it is.",
+            what_to_do="Look for unusual characters in its addresses and texts.",
+        ) from error
 
 
 def _bind_columns(
@@ -325,9 +359,10 @@ def _bind_columns(
                 select(Column).where(Column.course_badge_id == course_badge_id, Column.tag == column.tag)
             )
             if known is None:
-                known = Column(course_badge_id=course_badge_id, tag=column.tag, found=found)
-                known.created_at = datetime.now(UTC)
+                known = Column(course_badge_id=course_badge_id, tag=column.tag)
                 session.add(known)
+            # Answers older than this came from another column: its being empty does not take them back.
+            known.created_at, known.found = datetime.now(UTC), found
             known.url, known.label, known.state = item.url, item.label, "bound"
             known.score_maximum = number_text(item.maximum)
         say(f"“{item.label}”: {'was there, is used' if found else 'made'}.")

@@ -77,7 +77,7 @@ def accent_css(accent: str) -> str:
     base: Colour = (int(accent[1:3], 16) / 255, int(accent[3:5], 16) / 255, int(accent[5:7], 16) / 255)
     light = _rules(base, "light", (0.0, 0.0, 0.0))
     dark = _rules(base, "dark", (1.0, 1.0, 1.0))
-    return f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+    return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 
 def _rules(base: Colour, ground: str, towards: Colour) -> str:

@@ -255,7 +255,7 @@ def find_issuer(tool: Tool, slug: str) -> Issuer:
 
 def issuer_json(tool: Tool) -> dict[str, Any]:
     with tool.db.read() as session:
-        return ob3.stand_alone(ob3.issuer_profile(issuer_profile(session, tool)))
+        return ob3.issuer_profile(issuer_profile(session, tool))
 
 
 def did_document(tool: Tool) -> dict[str, Any]:

@@ -181,8 +181,11 @@ def _store_results(session: Session, read: _Read) -> int:
     fresh: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     for column_id, found in read.results.items():
-        stored = select(Result.user_sub, Result.raw).where(Result.column_id == column_id)
-        known: dict[str, str | None] = {sub: raw for sub, raw in session.execute(stored)}  # noqa: C416 (rows)
+        bound_at = session.get_one(Column, column_id).created_at
+        stored = select(Result.user_sub, Result.raw, Result.received_at).where(Result.column_id == column_id)
+        rows = session.execute(stored).all()
+        known: dict[str, str | None] = {sub: raw for sub, raw, _ in rows}
+        from_before = {sub for sub, _, received_at in rows if received_at < bound_at}
         answers = {result.user_id: result.raw for result in found}
         for sub, raw in answers.items():
             row = {"column_id": column_id, "user_sub": sub, "raw": raw, "received_at": read.at}
@@ -193,7 +196,7 @@ def _store_results(session: Session, read: _Read) -> int:
         changed += [
             {"column_id": column_id, "user_sub": sub, "raw": None, "received_at": read.at}
             for sub, raw in known.items()
-            if sub not in answers and raw is not None
+            if sub not in answers and raw is not None and sub not in from_before
         ]
     if fresh:
         session.execute(insert(Result), fresh)

@@ -59,4 +59,6 @@ def sync() -> BaseResponse:
     if g.session.course_id is None:
         raise NotFound("not launched from a course")
     work.start(tool(), "sync", str(g.session.course_id))
+    if slug := request.form.get("slug", ""):
+        return redirect(url_for("student.badge", launch=g.session.launch_id, slug=slug), 303)
     return redirect(url_for("student.home", launch=g.session.launch_id), 303)
