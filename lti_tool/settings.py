@@ -69,6 +69,14 @@ class Issuer(_Section):
     description: str
     accent: str = Field(pattern=r"^#[0-9A-Fa-f]{6}$")
 
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        # It goes into every credential, where only a legal IRI can be signed.
+        if value and not re.fullmatch(r"https?://[^\s<>\"{}|^`\\]+", value):
+            raise ValueError('write the whole address, as "https://www.example.edu"')
+        return value
+
 
 class Mail(_Section):
     url: str

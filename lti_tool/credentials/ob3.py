@@ -394,7 +394,8 @@ def credential(achievement: Json, issuer: IssuerProfile, facts: EditionFacts) ->
 
 def issuer_node(issuer: IssuerProfile) -> Json:
     """Return the issuer as a credential carries it: an object of type Profile, which the 1EdTech validator demands."""
-    node: Json = {"id": issuer.did, "type": ["Profile"], "name": signable(issuer.name), "url": issuer.page}
+    url = issuer.url or issuer.page
+    node: Json = {"id": issuer.did, "type": ["Profile"], "name": signable(issuer.name), "url": url}
     if issuer.email:
         node["email"] = signable(issuer.email)
     if issuer.description:

@@ -29,7 +29,7 @@ def wanted_columns(badge: Badge) -> list[WantedColumn]:
         if row.reads_column
     ]
     gates = [
-        WantedColumn(gate.tag, gate.code, f"{gate.code} {gate.name}", number_text(gate.maximum))
+        WantedColumn(gate.tag, gate.code, gate.name, number_text(gate.maximum))
         for gate in badge.gates
         if gate.reads_column
     ]

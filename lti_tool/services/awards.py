@@ -182,10 +182,9 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
     if held_back:
         query = query.where(Edition.id.not_in(held_back))
     with tool.db.read() as session:
-        return [
-            _ToSign(e.id, e.award_id, edition_facts(e), template_for(tool, session, e.award.version))
-            for e in session.scalars(query)
-        ]
+        editions = list(session.scalars(query))
+        templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
+        return [_ToSign(e.id, e.award_id, edition_facts(e), templates[e.award.version]) for e in editions]
 
 
 def template_for(tool: Tool, session: Session, version: AchievementVersion) -> EditionTemplate:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, contains_eager
 
 from lti_tool.domain.award import Hold, Issue, Review, decide, is_released
 from lti_tool.domain.badge import Badge, badge_from_content
@@ -64,7 +64,10 @@ def evaluate(session: Session, badge: CourseBadge, now: datetime) -> dict[str, i
 
 def _learners(session: Session, course_id: int) -> list[Learner]:
     enrolments = session.scalars(
-        select(Enrolment).join(Person).where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled)
+        select(Enrolment)
+        .join(Enrolment.person)
+        .where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled)
+        .options(contains_eager(Enrolment.person))
     )
     return [Learner(e.person_id, e.person.sub) for e in enrolments if e.is_learner]
 

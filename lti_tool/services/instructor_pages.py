@@ -158,6 +158,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person]) -> B
         earned=earned,
         on_the_way=on_the_way,
         not_started=max(0, len(people - with_award) - on_the_way),
+        to_confirm=sum(status == "review" for status, _ in awards.values()),
         waiting=waiting,
         columns_bound=sum(column.state == "bound" for column in badge.columns),
         columns_wanted=len(wanted_columns(definition)),

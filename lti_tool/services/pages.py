@@ -84,7 +84,8 @@ class BadgeCard:
     earned: int
     on_the_way: int
     not_started: int
-    waiting: int
+    to_confirm: int
+    waiting: int  # those to confirm, and those whose grades no longer carry them
     columns_bound: int
     columns_wanted: int
     problem: str

@@ -167,9 +167,9 @@ HOME = CourseHome(
     summary="Five of 14 learners hold at least one. Four are one short of Oral Communication.",
     sync=SYNCED,
     badges=(
-        BadgeCard("oral-communication", "Oral Communication", "Foundational", "active", 4, 4, 9, 1, 2, 4, 4, ""),
-        BadgeCard("critical-thinking", "Critical Thinking", "Intermediate", "attention", 4, 2, 9, 3, 0, 3, 4, ""),
-        BadgeCard("resilience", "Resilience", "Foundational", "draft", 4, 0, 0, 0, 0, 0, 4, ""),
+        BadgeCard("oral-communication", "Oral Communication", "Foundational", "active", 4, 4, 9, 1, 2, 2, 4, 4, ""),
+        BadgeCard("critical-thinking", "Critical Thinking", "Intermediate", "attention", 4, 2, 9, 3, 0, 0, 3, 4, ""),
+        BadgeCard("resilience", "Resilience", "Foundational", "draft", 4, 0, 0, 0, 0, 0, 0, 4, ""),
     ),
     library=tuple(LibraryCard(*each, in_use=each[0] in USED) for each in LIBRARY),
     needs=(

@@ -1,0 +1,157 @@
+"""The story by commands alone: import, publish, sync, look, export, verify, rotate, revoke."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import requests
+
+from lti_tool.services import work
+from tests.cli.conftest import Run, Said
+from tests.scene import LIBRARY, ORAL, Scene, now
+
+FILE = LIBRARY / f"{ORAL}.toml"
+
+
+def put(run: Run, scene: Scene, *files: Path, publish: bool = True) -> Said:
+    where = ["--platform", str(scene.platform[scene.mood]), "--context", scene.context]
+    return run("badges", "import", *map(str, files), *where, *(["--publish"] if publish else []), "--json")
+
+
+@pytest.fixture(params=["canvas", "moodle"])
+def course(request: pytest.FixtureRequest, beside: Scene) -> Scene:
+    """A course somebody has opened once: its service addresses are known from the launch."""
+    beside.mood = request.param
+    beside.launch("teacher1")
+    return beside
+
+
+def test_grades_become_an_award_that_is_verified_and_revoked(course: Scene, run: Run, tmp_path: Path) -> None:
+    (row,) = put(run, course, FILE).json
+    assert (row["badge"], row["status"]) == (ORAL, "active")
+    assert len([c for c in course.lms.columns("EMP101") if c.resource_id == f"badge:{ORAL}"]) == 4
+
+    course.grade("student1", 4, 3, 3, 3)
+    course.grade("student2", 1, 1, 1, 1)
+    (synced,) = run("sync", "--json").json
+    assert (synced["state"], synced["awards"]) == ("done", 1)
+
+    (award,) = run("awards", "list", "--context", course.context, "--json").json
+    promised = {"id", "badge", "badge_version", "platform", "context", "user", "status", "issued_at", "claimed_at"}
+    assert award.keys() >= promised | {"credential_url", "achievement"}
+    assert (award["badge"], award["user"]) == (ORAL, course.lms.user("student1").id)
+    assert (award["status"], award["claimed_at"]) == ("issued", None)
+    assert len(run("awards", "show", award["id"], "--json").json["decision"]["rows"]) == 4
+    assert "Oral" in run("awards", "show", award["id"]).out or ORAL in run("awards", "show", award["id"]).out
+
+    course.launch("student1").post(f"badges/{ORAL}/claim", {"public": "on"})
+    file = tmp_path / "credential.json"
+    file.write_bytes(requests.get(f"{award['credential_url']}.json", timeout=20).content)
+    for what in (str(file), award["credential_url"]):
+        said = run("verify", what)
+        assert said.status == 0, said.out
+
+    # I07: a key that is retired keeps verifying what it signed
+    assert run("keys", "rotate", "credentials").status == 0
+    assert run("verify", str(file)).status == 0
+
+    assert run("awards", "revoke", award["id"], "--reason", "Given by mistake.").status == 0
+    assert run("verify", str(file)).status == 1
+    report = run("verify", award["credential_url"], "--json")
+    assert report.status == 1 and isinstance(report.json, dict)
+    (revoked,) = run("awards", "list", "--json").json
+    assert revoked["status"] == "revoked"
+
+
+def test_an_altered_file_does_not_verify(course: Scene, run: Run, tmp_path: Path) -> None:
+    put(run, course, FILE)
+    course.grade("student1", 4, 4, 4, 4)
+    run("sync")
+    course.launch("student1").post(f"badges/{ORAL}/claim", {"public": "on"})
+    (award,) = run("awards", "list", "--json").json
+    text = requests.get(f"{award['credential_url']}.json", timeout=20).text
+    assert "Oral Communication" in text
+    file = tmp_path / "altered.json"
+    file.write_text(text.replace("Oral Communication", "Moral Communication"))
+    assert run("verify", str(file)).status == 1
+
+
+def test_importing_the_same_file_again_makes_no_second_column(course: Scene, run: Run) -> None:
+    put(run, course, FILE)
+    again = put(run, course, FILE)
+    assert again.status == 0, again.err
+    assert len([c for c in course.lms.columns("EMP101") if c.resource_id == f"badge:{ORAL}"]) == 4
+
+
+def test_a_draft_has_no_columns(course: Scene, run: Run) -> None:
+    (row,) = put(run, course, FILE, publish=False).json
+    assert row["status"] == "draft"
+    assert not [c for c in course.lms.columns("EMP101") if c.resource_id == f"badge:{ORAL}"]
+
+
+def test_where_one_of_several_files_is_wrong_none_is_put_in(course: Scene, run: Run, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(FILE.read_text().replace('rule = "all"', 'rule = "most"'))
+    said = put(run, course, FILE, wrong)
+    assert said.status == 1 and str(wrong) in said.err and said.out == ""
+    where = ["--platform", str(course.platform[course.mood]), "--context", course.context]
+    assert run("badges", "export", *where, "--json").json == []
+
+
+def test_what_is_exported_is_what_was_imported(course: Scene, run: Run, tmp_path: Path) -> None:
+    put(run, course, FILE, LIBRARY / "empathy.toml")
+    where = ["--platform", str(course.platform[course.mood]), "--context", course.context]
+    exported = run("badges", "export", *where, "--to", str(tmp_path / "out"))
+    assert exported.status == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["empathy.toml", f"{ORAL}.toml"]
+    assert run("badges", "validate", *exported.out.split()).status == 0
+    again = put(run, course, tmp_path / "out" / f"{ORAL}.toml")
+    assert again.status == 0, again.err
+    run("sync")
+    course.grade("student1", 4, 4, 4, 4)
+    run("sync")
+    (award,) = run("awards", "list", "--json").json
+    assert award["badge_version"] == 1
+    shutil.rmtree(tmp_path / "out")
+
+
+def test_a_course_that_cannot_be_synced_is_told_with_exit_1(course: Scene, run: Run) -> None:
+    put(run, course, FILE)
+    course.lms.faults.on("token", "status", status=401, count=99)
+    course.tool.tokens = course.tool.tokens
+    said = run("sync", "--context", course.context)
+    assert said.status == 1 and said.err.startswith("lti-tool: ")
+
+
+def test_a_context_without_a_badge_is_refused(course: Scene, run: Run) -> None:
+    said = run("sync", "--context", "no-such-course")
+    assert said.status == 1 and "no-such-course" in said.err
+
+
+def test_a_failed_job_is_listed_and_done_when_tried_again(course: Scene, run: Run) -> None:
+    put(run, course, FILE)
+    job_id = work.request(course.tool, "sync", "999999", now())
+    work.wait(course.tool, job_id, {"sync": _fails})
+    (row,) = [row for row in run("jobs", "list", "--json").json if row["id"] == job_id]
+    assert row["state"] in ("due", "failed") and row["problem"]
+
+
+def _fails(*_: object) -> dict[str, object]:
+    raise RuntimeError("seen by the test")
+
+
+def test_a_platform_that_has_awards_is_never_removed(course: Scene, run: Run) -> None:
+    put(run, course, FILE)
+    course.grade("student1", 4, 4, 4, 4)
+    run("sync")
+    platform = str(course.platform[course.mood])
+    said = run("platforms", "remove", platform)
+    assert said.status == 1 and f"platforms disable {platform}" in said.err
+
+
+def test_doctor_finds_a_platform_in_use_well(course: Scene, run: Run) -> None:
+    put(run, course, FILE)
+    said = run("doctor", "--platform", str(course.platform[course.mood]), "--json")
+    assert said.status == 0, said.out
