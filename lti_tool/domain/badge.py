@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -250,7 +251,6 @@ def number_text(value: Decimal | Fraction) -> str:
     A fraction that no decimal holds is cut, not rounded, after five places: 2.999… must not read as 3."""
     if isinstance(value, Fraction):
         quotient = Decimal(value.numerator) / Decimal(value.denominator)
-        exact = Fraction(quotient) == value
-        value = quotient if exact else quotient.quantize(Decimal("0.00001"), rounding=ROUND_FLOOR)
+        value = quotient if Fraction(quotient) == value else Decimal(f"{math.floor(value * 100_000)}E-5")
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -37,6 +37,8 @@ class Malformed:
 
 Reading = Score | Ungraded | Malformed
 
+MOST_PLACES = 15  # before and behind the decimal point: 1e99999999 would be a hundred million digits as a fraction
+
 
 def read_result(result: Mapping[str, Any] | None) -> Reading:
     """Read one AGS result. Numbers must have been parsed as Decimal or int, so that 0.7 stays 7/10."""
@@ -54,10 +56,9 @@ def read_result(result: Mapping[str, Any] | None) -> Reading:
 
 
 def _number(value: Any) -> Fraction | None:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    if isinstance(value, int):
-        return Fraction(value)
-    if isinstance(value, Decimal) and value.is_finite():
-        return Fraction(value)
-    return None
+    number = Decimal(value)
+    if not number.is_finite() or (number and abs(number.adjusted()) > MOST_PLACES):
+        return None
+    return Fraction(number)

@@ -365,7 +365,7 @@ def _bind_columns(
             known.created_at, known.found = datetime.now(UTC), found
             known.url, known.label, known.state = item.url, item.label, "bound"
             known.score_maximum = number_text(item.maximum)
-        say(f"“{item.label}”: {'was there, is used' if found else 'made'}.")
+        say(f"“{item.label}” {'was there and is used' if found else 'made'}")
     return made
 
 

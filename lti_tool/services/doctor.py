@@ -9,6 +9,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
 
 from lti_tool.errors import ConfigurationError, ServiceError, ToolError
 from lti_tool.lti.ags import LINE_ITEM, RESULT_READ, SCORE, list_line_items
@@ -99,6 +100,7 @@ def _platform(tool: Tool, row: Registration) -> Iterator[Finding]:
     with tool.db.read() as session:
         course = session.scalar(
             select(Course)
+            .options(joinedload(Course.deployment))
             .where(Course.registration_id == row.id, Course.line_items_url.is_not(None))
             .order_by(Course.id.desc())
         )
@@ -116,7 +118,9 @@ def _platform(tool: Tool, row: Registration) -> Iterator[Finding]:
         yield Finding(f"{name}: token", False, f"{error.sentence} {error.what_to_do} ({error.reason})")
         return
     if course is None:
-        yield Finding(f"{name}: launch", False, "nobody has opened the tool from a course yet")
+        yield Finding(
+            f"{name}: launch", True, "none yet: open the tool once in a course, then its services can be checked"
+        )
         return
     missing = [each.rpartition("/")[2] for each in (LINE_ITEM, RESULT_READ, SCORE) if each not in course.scopes]
     yield Finding(
