@@ -273,6 +273,7 @@ class CourseBadge(Base):
     evaluated: Mapped[str | None]  # digest of what the last evaluation saw, so that an unchanged class costs nothing
     created_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
+    released_at: Mapped[datetime | None]  # an instructor has let learners see what the release policy held back
     course: Mapped[Course] = relationship(back_populates="badges")
     version: Mapped[AchievementVersion | None] = relationship()
     columns: Mapped[list[Column]] = relationship(back_populates="course_badge", order_by="Column.id")

@@ -229,7 +229,7 @@ def badge_from_content(content: dict[str, Any]) -> Badge:
 
 
 def _alignments(content: dict[str, Any]) -> tuple[Alignment, ...]:
-    return tuple(Alignment(**a) for a in content.get("alignment", ()))
+    return tuple(Alignment(**{"framework": "", **a}) for a in content.get("alignment", ()))
 
 
 def _sub_competency(content: dict[str, Any]) -> SubCompetency:

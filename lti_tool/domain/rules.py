@@ -26,6 +26,8 @@ CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LANGUAGE = re.compile(r"[a-z]{2,4}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")  # the pattern of the OB 3.0 schema
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 MOST_LEVELS = 10
+MOST = 1_000_000  # points or credits; and no more places behind the point than gradebooks keep
+FINEST = -5
 LONGEST_NAME = 200  # Moodle answers 502 to an overlong label of a column
 
 
@@ -48,7 +50,7 @@ def _head(badge: Badge) -> Iterator[Problem]:
     if badge.expires_after:
         yield from _duration((*at, "expires_after"), badge.expires_after)
     yield from _release(badge.release)
-    if badge.credits is not None and not (badge.credits.is_finite() and badge.credits > 0):
+    if badge.credits is not None and not (_is_usual(badge.credits) and badge.credits > 0):
         yield (*at, "credits"), "credits are above zero, or left out"
     yield from _picture(badge)
     yield from _alignments(at, badge.alignment)
@@ -57,6 +59,13 @@ def _head(badge: Badge) -> Iterator[Problem]:
             yield (*at, "prerequisites", index), f"{slug!r} is not the slug of a badge"
         if slug == badge.slug:
             yield (*at, "prerequisites", index), "a badge cannot be its own prerequisite"
+
+
+def _is_usual(number: Decimal) -> bool:
+    """Tell whether a number is one a gradebook can hold. 1e99999999 is none, and writing it out would take all memory."""
+    if not number.is_finite() or not (-30 < number.adjusted() < 30):
+        return False
+    return 0 <= number <= MOST and number == round(number, -FINEST)
 
 
 def _duration(place: Place, text: str) -> Iterator[Problem]:
@@ -140,8 +149,8 @@ def _row(at: Place, row: SubCompetency) -> Iterator[Problem]:
             yield (*here, "name"), "give the level a name"
         if names.index(level.name) != index:
             yield (*here, "name"), f"the level {level.name!r} is there twice"
-        if not level.points.is_finite() or level.points < 0:
-            yield (*here, "points"), "points are zero or above"
+        if not _is_usual(level.points):
+            yield (*here, "points"), f"points are between zero and {MOST:,}, with {-FINEST} decimals at most"
         elif index and level.points <= row.levels[index - 1].points:
             yield (
                 (*here, "points"),
@@ -193,8 +202,8 @@ def _gate(at: Place, gate: Gate) -> Iterator[Problem]:
         except InvalidOperation:
             yield (*at, "required"), f"{gate.required!r} is not a number"
             return
-        if not value.is_finite() or value < 0:
-            yield (*at, "required"), "a number of zero or above is needed"
+        if not _is_usual(value):
+            yield (*at, "required"), f"a number between zero and {MOST:,} is needed"
         elif gate.kind == "percent" and value > 100:
             yield (*at, "required"), "more than 100 % can never be reached"
     elif gate.required:

@@ -20,7 +20,7 @@ from lti_tool.db import random_id
 from lti_tool.domain.award import is_released
 from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
 from lti_tool.errors import Conflict, CredentialHeldBack, NotFound
-from lti_tool.models import AchievementVersion, Award, Course, Edition, Mastery, Person, Review, StatusList
+from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Person, Review, StatusList
 from lti_tool.services import audit
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
@@ -279,12 +279,25 @@ def confirm(tool: Tool, award_id: str, *, actor: str, now: datetime) -> str:
         if award.status not in ("review", "held"):
             raise Conflict(sentence="This award does not wait for anything any more.")
         badge = badge_from_content(award.version.definition)
-        if award.status == "review" and not is_released(badge, now):
+        open_now = award.course_badge.released_at is not None or is_released(badge, now)
+        if award.status == "review" and not open_now:
             award.status = "held"
         else:
             _issue(session, award, now)
         audit.record(session, now, actor, "award.confirmed", f"award:{award.id}", status=award.status)
         return award.status
+
+
+def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> int:
+    """Let every learner of a course badge see levels and awards that its policy holds back; returns what is issued."""
+    with tool.db.write() as session:
+        badge = session.get_one(CourseBadge, course_badge_id)
+        badge.released_at = badge.released_at or now
+        audit.record(session, now, actor, "badge.released", f"badge:{badge.id}")
+        held = list(session.scalars(select(Award).where(Award.course_badge_id == badge.id, Award.status == "held")))
+        for award in held:
+            _issue(session, award, now)
+        return len(held)
 
 
 def release_due(tool: Tool, now: datetime, course_id: int | None = None) -> int:

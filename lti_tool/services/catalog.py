@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.credentials import ob3, picture
 from lti_tool.credentials.canonical import EditionTemplate, check_template
+from lti_tool.domain.award import is_released
 from lti_tool.domain.badge import Badge, badge_from_content, number_text
 from lti_tool.errors import CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, NotFound
 from lti_tool.grades.columns import WantedColumn, find_column, wanted_columns
@@ -140,12 +141,29 @@ def get_badge(session: Session, course_id: int, slug: str) -> CourseBadge:
     return found
 
 
+def badge_id(tool: Tool, course_id: int, slug: str) -> str:
+    with tool.db.read() as session:
+        return get_badge(session, course_id, slug).id
+
+
+def is_held_back(tool: Tool, course_id: int, slug: str, now: datetime) -> bool:
+    """Tell whether learners see nothing of a published badge's levels yet."""
+    with tool.db.read() as session:
+        badge = get_badge(session, course_id, slug)
+        return badge.version is not None and not released(badge, now)
+
+
 def definition_of(badge: CourseBadge) -> Badge:
     """Return what counts now: the published version, else the draft."""
     content = badge.version.definition if badge.version is not None else badge.draft
     if content is None:
         raise NotFound(f"badge {badge.id} has neither a version nor a draft")
     return badge_from_content(content)
+
+
+def released(badge: CourseBadge, now: datetime) -> bool:
+    """Tell whether learners may see levels and awards: by the badge's policy, or because an instructor said so."""
+    return badge.released_at is not None or is_released(definition_of(badge), now)
 
 
 def next_definition(badge: CourseBadge) -> Badge:

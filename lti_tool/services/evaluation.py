@@ -89,7 +89,9 @@ def _digest(
     badge: CourseBadge, definition: Badge, learners: Sequence[Learner], rows: Iterable[Any], now: datetime
 ) -> str:
     """Return a digest of everything the evaluation depends on."""
-    digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {is_released(definition, now)}".encode())
+    digest = hashlib.sha256(
+        f"{EVALUATOR} {badge.version_id} {badge.released_at} {is_released(definition, now)}".encode()
+    )
     digest.update(json.dumps([(c.tag, c.state) for c in badge.columns]).encode())
     for learner in sorted(learners, key=lambda each: each.person_id):
         digest.update(f"{learner.person_id}\n".encode())
@@ -190,7 +192,7 @@ def _store_decisions(
     scope = awards.scope_of(definition, badge.course_id)
     newest = _newest_awards(session, badge, scope, now)
     records = _records(session, badge)
-    released = is_released(definition, now)
+    released = badge.released_at is not None or is_released(definition, now)
     wanted: list[dict[str, Any]] = []
     reviews = restored = 0
     for learner in learners:

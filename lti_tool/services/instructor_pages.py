@@ -516,7 +516,7 @@ def award_rows(tool: Tool, who: LaunchSession, slug: str) -> tuple[Badge, list[A
                 word="Look again" if award.id in reviews else STATUS_WORDS[award.status],
                 earned_at=award.earned_at,
                 issued_at=award.issued_at,
-                credential_url=_credential_url(tool, editions.get(award.id)),
+                credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",
                 review=reviews.get(award.id, ""),
                 revocation_reason=award.revocation_reason or "",
             )

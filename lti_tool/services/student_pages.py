@@ -151,7 +151,7 @@ def _rows(
 
 def visible(session: Session, badge: CourseBadge, definition: Badge, person_id: str, now: datetime) -> bool:
     """Tell whether a learner may see her levels: exactly when the award behind them may be seen."""
-    if is_released(definition, now):
+    if badge.released_at is not None or is_released(definition, now):
         return True
     award = _award(session, badge, person_id)
     return award is not None and award.issued_at is not None

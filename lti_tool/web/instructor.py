@@ -220,6 +220,7 @@ def award_list(slug: str) -> Page:
         slug=slug,
         badge=definition,
         waiting=waiting,
+        held_back=catalog.is_held_back(tool(), g.session.course_id, slug, _now()),
         may_manage=MANAGE in g.session.rights,
     )
 
@@ -229,6 +230,28 @@ def award_list(slug: str) -> Page:
 def confirm(slug: str, award_id: str) -> Page:
     shown.award_in_course(tool(), g.session, slug, award_id)
     awards.confirm(tool(), award_id, actor=_actor(), now=_now())
+    awards.sign_pending(tool(), g.session.course_id)
+    return _to("instructor.awards", slug=slug)
+
+
+@pages.post("/badges/<slug>/awards/confirm")
+@guarded(MANAGE)
+def confirm_all(slug: str) -> Page:
+    """Confirm every award of the badge that waits for it."""
+    _, rows = shown.award_rows(tool(), g.session, slug)
+    for row in rows:
+        if row.status == "review":
+            awards.confirm(tool(), row.id, actor=_actor(), now=_now())
+    awards.sign_pending(tool(), g.session.course_id)
+    return _to("instructor.awards", slug=slug)
+
+
+@pages.post("/badges/<slug>/release")
+@guarded(MANAGE)
+def release(slug: str) -> Page:
+    """Let learners see what the badge's release policy holds back."""
+    badge_id = catalog.badge_id(tool(), g.session.course_id, slug)
+    awards.release(tool(), badge_id, actor=_actor(), now=_now())
     awards.sign_pending(tool(), g.session.course_id)
     return _to("instructor.awards", slug=slug)
 

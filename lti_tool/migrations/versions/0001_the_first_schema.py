@@ -257,6 +257,7 @@ def upgrade() -> None:
         sa.Column("evaluated", sa.String(), nullable=True),
         sa.Column("created_at", lti_tool.db.UtcDateTime(timezone=True), nullable=False),
         sa.Column("published_at", lti_tool.db.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("released_at", lti_tool.db.UtcDateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "status IN ('draft', 'publishing', 'active', 'retired')", name=op.f("ck_course_badge_status")
         ),

@@ -1,0 +1,441 @@
+"""One course's grades, read whole or not at all, stored as received, and evaluated for its learners only."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, select
+
+from lti_tool import jobs
+from lti_tool.errors import AccessRefused
+from lti_tool.models import Course, Enrolment, Job, Mastery, Person, Registration, Result
+from lti_tool.services import sync, work
+from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
+from tests.scene import now
+
+
+@pytest.fixture
+def graded(room):  # noqa: F811
+    """A course with a published badge of two columns, its first student at the required level in both."""
+    room.publish(badge())
+    room.grade(room.students[0], 3, 3)
+    return room
+
+
+def results_of(room):  # noqa: F811
+    with room.tool.db.read() as session:
+        ids = [column.id for column in room.course_badge(session).columns]
+        return {(r.column_id, r.user_sub): r.raw for r in session.scalars(select(Result).where(Result.column_id.in_(ids)))}
+
+
+def course_row(room):  # noqa: F811
+    with room.tool.db.read() as session:
+        return session.get_one(Course, room.id)
+
+
+# -- half a class is no class
+
+
+@pytest.mark.parametrize("mood", ["moodle", "canvas"])
+def test_F16_where_a_page_fails_nothing_is_evaluated_from_half_a_class(make_room, mood):  # noqa: F811
+    room = make_room(mood=mood, students=5)  # noqa: F811
+    room.publish(badge(rows=1))
+    for student in room.students:
+        room.grade(student, 3)
+    room.lms.max_page_size = 1
+    service = "results" if mood == "canvas" else "memberships"
+    room.lms.faults.on(service, "status", status=500, page=3)
+    job = room.sync()
+    assert (job.state, room.awards(), results_of(room)) == ("due", [], {})
+    assert course_row(room).synced_at is None
+    room.lms.faults.clear()
+    with room.tool.db.write() as session:
+        session.get_one(Job, job.id).not_before = now()
+    assert room.sync().state == "done"
+    assert len(room.awards()) == 5
+
+
+def test_F16_what_was_known_before_a_failure_stays_on_the_pages(graded):
+    graded.sync()
+    before = course_row(graded).synced_at
+    graded.grade(graded.students[0], 1, 1)
+    graded.lms.faults.on("results", "html")
+    assert graded.sync().state == "due"
+    page = graded.page.get(f"badges/{graded.badge.slug}")
+    assert page.status_code == 200 and "Earned" in page.text
+    assert course_row(graded).synced_at == before
+    assert graded.award()["status"] == "issued"
+
+
+# -- columns
+
+
+def test_F18_a_column_that_was_deleted_awards_nobody_doubts_nobody_and_is_told(graded):
+    graded.sync()
+    other = graded.students[1]
+    graded.grade(other, 4, 4)
+    graded.lms.delete_column(graded.course, graded.column("B"))
+    job = graded.sync()
+    assert (job.state, job.outcome["missing_columns"], job.outcome["reviews"]) == ("done", 1, 0)
+    assert graded.award()["status"] == "issued" and graded.awards(other) == []
+    assert "no longer in the gradebook" in graded.page.get("").text
+    assert [c.tag for c in graded.columns] == ["sub-competency:A"]  # never made again silently
+
+
+def test_F18_a_column_that_comes_back_counts_again(graded):
+    column = graded.column("B")
+    graded.lms.delete_column(graded.course, column)
+    graded.sync()
+    assert graded.awards() == []
+    graded.lms.columns_by_number[column.number] = column
+    graded.sync()
+    assert graded.award()["status"] == "issued"
+
+
+def test_F18_a_column_of_a_row_the_badge_no_longer_has_may_go(graded):
+    """Version 2 asks for one row only; the teacher tidies the other's column away."""
+    graded.publish(badge(graded.badge.slug, rows=1))
+    graded.lms.delete_column(graded.course, graded.column("B"))
+    graded.sync()
+    assert graded.award()["status"] == "issued"
+    assert "no longer in the gradebook" not in graded.page.get("").text
+
+
+# -- the roster
+
+
+def test_F21_an_inactive_member_is_not_evaluated_and_keeps_her_award(graded):
+    graded.sync()
+    earned, other = graded.students
+    graded.lms.suspend(graded.course, earned)
+    graded.lms.suspend(graded.course, other)
+    graded.grade(earned, 1, 1)
+    graded.grade(other, 4, 4)
+    job = graded.sync()
+    assert job.outcome["reviews"] == 0
+    assert graded.award(earned)["status"] == "issued" and graded.awards(other) == []
+
+
+def test_H13_somebody_who_left_the_course_keeps_her_award_and_is_not_evaluated(graded):
+    graded.sync()
+    graded.lms.unenrol(graded.course, graded.students[0])
+    graded.grade(graded.students[0], 1, 1)
+    assert graded.sync().outcome["reviews"] == 0
+    assert graded.award()["status"] == "issued"
+
+
+def test_somebody_who_comes_back_is_evaluated_again(graded):
+    graded.lms.unenrol(graded.course, graded.students[0])
+    graded.sync()
+    assert graded.awards() == []
+    graded.lms.enrol(graded.course, graded.students[0])
+    graded.sync()
+    assert graded.award()["status"] == "issued"
+
+
+@pytest.mark.parametrize("mood", ["moodle", "canvas"])
+def test_F22_without_names_and_addresses_everything_works(make_room, shared, mood):  # noqa: F811
+    tool = shared.lti_tool[mood]
+    tool.privacy = "anonymous"
+    try:
+        room = make_room(mood=mood)  # noqa: F811
+        room.publish(badge())
+        room.grade(room.students[0], 4, 4)
+        assert room.sync().state == "done"
+        page = room.enter(room.teacher).get(f"badges/{room.badge.slug}")
+        assert "Learner" in page.text and room.students[0].family_name not in page.text
+        assert room.award()["status"] == "issued"
+        assert room.enter(room.students[0]).page.status_code == 200
+    finally:
+        tool.privacy = "public"
+
+
+def test_F23_a_result_of_somebody_no_roster_names_is_kept_aside_and_counted(graded):
+    stranger = graded.lms.add_user(graded.course, "student")
+    graded.grade(stranger, 4, 4)
+    graded.lms.unenrol(graded.course, stranger)
+    job = graded.sync()
+    assert job.outcome["aside"] == 1
+    assert graded.awards(stranger) == []
+    assert stranger.id in {sub for _, sub in results_of(graded)}
+    # she is awarded as soon as she is a learner of this course
+    graded.lms.enrol(graded.course, stranger)
+    assert graded.sync().outcome["aside"] == 0
+    assert graded.award(stranger)["status"] == "issued"
+
+
+def test_D06_a_test_student_may_look_and_is_never_awarded(make_room):  # noqa: F811
+    room = make_room(mood="canvas")  # noqa: F811
+    tester = room.lms.mood.add_test_student(room.course) or room.lms.people(room.course, "test")[0]
+    looking = room.enter(tester)
+    assert looking.page.status_code == 200 and "preview" in looking.page.text
+    room.publish(badge())
+    room.grade(tester, 4, 4)
+    room.grade(room.students[0], 4, 4)
+    room.sync()
+    assert room.awards(tester) == []
+    assert len(room.awards()) == 1
+
+
+def test_a_non_editing_teacher_whom_moodles_roster_calls_a_learner_is_never_awarded(graded):
+    """Moodle's roster says Learner; only her launch says Instructor (decisions.md)."""
+    assistant = graded.lms.add_user(graded.course, "ta")
+    graded.grade(assistant, 4, 4)
+    graded.enter(assistant)
+    graded.sync()
+    with graded.tool.db.read() as session:
+        enrolment = session.get_one(Enrolment, (graded.id, graded.person_id(assistant)))
+        assert (enrolment.roster_role, enrolment.launch_role) == ("Learner", "Instructor")
+    assert graded.awards(assistant) == []
+
+
+def test_a_disabled_person_is_not_evaluated(graded):
+    graded.sync()
+    other = graded.students[1]
+    with graded.tool.db.write() as session:
+        session.get_one(Person, graded.person_id(other)).disabled = True
+    graded.grade(other, 4, 4)
+    graded.sync()
+    assert graded.awards(other) == []
+
+
+# -- kept apart
+
+
+def test_K07_the_same_course_id_in_two_deployments_is_two_courses(shared, make_room):  # noqa: F811
+    room = make_room(mood="moodle")  # noqa: F811
+    tool = shared.lti_tool["moodle"]
+    other_deployment = room.lms.add_deployment(tool)
+    link = room.lms.add_link(room.course, tool, "Badges", deployment_id=other_deployment)
+    student = room.enter(room.students[0], link=link)
+    assert student.page.status_code == 200
+    with room.tool.db.read() as session:
+        courses = list(session.scalars(select(Course).where(Course.context_id == room.course.id).order_by(Course.id)))
+        people = list(session.scalars(select(Person).where(Person.sub == room.students[0].id)))
+    assert len(courses) == 2 and courses[0].deployment_pk != courses[1].deployment_pk
+    assert len(people) == 1  # a person is known by registration, a course by deployment
+
+
+def test_two_customers_of_one_issuer_and_the_same_sub_are_kept_apart(shared):  # noqa: F811
+    shared.mood = "canvas"
+    first = shared.lti_tool["canvas"], shared.platform["canvas"]
+    try:
+        shared.register("canvas")
+        second = shared.lti_tool["canvas"], shared.platform["canvas"]
+        course = shared.lms.add_course("SHARED")
+        teacher = shared.lms.add_user(course, "instructor")
+        student = shared.lms.add_user(course, "student")
+        for tool, _ in (first, second):
+            assert shared.launch(teacher.id, course.id, tool=tool).page.status_code == 200
+            assert shared.launch(student.id, course.id, tool=tool).page.status_code == 200
+        with shared.tool.db.read() as session:
+            people = list(session.scalars(select(Person).where(Person.sub == student.id)))
+            courses = list(session.scalars(select(Course).where(Course.context_id == course.id)))
+        assert {p.registration_id for p in people} == {first[1], second[1]} == {c.registration_id for c in courses}
+        assert len({p.subject_id for p in people}) == 2  # nor can their credentials be joined by the subject
+        keys = {key[:2] for key in shared.tool.tokens._tokens}
+        assert all(client == first[0].client_id for registration, client in keys if registration == first[1])
+    finally:
+        shared.lti_tool["canvas"], shared.platform["canvas"] = first
+
+
+# -- kept as received
+
+
+@pytest.mark.parametrize("mood", ["moodle", "canvas"])
+def test_a_raw_result_is_kept_exactly_as_received(make_room, mood):  # noqa: F811
+    room = make_room(mood=mood)  # noqa: F811
+    room.publish(badge(rows=1))
+    room.grade(room.students[0], 2.5)
+    room.lms.requests.clear()
+    room.sync()
+    (raw,) = results_of(room).values()
+    assert json.loads(raw)["userId"] == room.students[0].id
+    assert "2.5" in raw
+    with room.tool.db.read() as session:
+        mastery = session.scalars(
+            select(Mastery).where(Mastery.person_id == room.person_id(room.students[0]))
+        ).one()
+    assert (mastery.record["score"], mastery.record["maximum"], mastery.record["reached"]) == ("2.5", "4", "Developing")
+
+
+def test_H06_a_result_that_goes_is_kept_as_an_empty_row(graded):
+    graded.sync()
+    graded.grade(graded.students[0], None, 3)
+    graded.sync()
+    raws = [raw for (_, sub), raw in results_of(graded).items() if sub == graded.students[0].id]
+    assert len(raws) == 2
+    assert sum(raw is None or json.loads(raw).get("resultScore") is None for raw in raws) == 1
+
+
+def test_H01_a_second_sync_that_finds_nothing_new_writes_nothing_about_grades_or_awards(graded):
+    graded.sync()
+    written: list[str] = []
+
+    def watch(_connection, _cursor, statement, *_rest):
+        words = statement.split()
+        if words[0] in ("INSERT", "UPDATE", "DELETE"):
+            written.append(words[2 if words[0] != "UPDATE" else 1].strip('"'))
+
+    event.listen(graded.tool.db.engine, "before_cursor_execute", watch)
+    try:
+        job = graded.sync()
+    finally:
+        event.remove(graded.tool.db.engine, "before_cursor_execute", watch)
+    assert set(written) <= {"job", "course"}, written
+    assert job.outcome["unchanged"] == 1 and job.outcome["results"] == 0 and job.outcome["signed"] == 0
+
+
+# -- what an LMS refuses
+
+
+def test_K10_a_concluded_course_is_left_alone_and_its_awards_verify(make_room):  # noqa: F811
+    room = make_room(mood="canvas")  # noqa: F811
+    room.publish(badge())
+    room.grade(room.students[0], 4, 4)
+    room.sync()
+    room.lms.conclude_course(room.course)
+    job = room.sync()
+    assert (job.state, job.attempts) == ("failed", 1)
+    assert course_row(room).state == "concluded"
+    assert room.id not in sync.courses_to_sync(room.tool)
+    assert "This course has ended" in room.page.get("").text
+    assert room.award()["status"] == "issued"
+    room.lms.conclude_course(room.course, False)
+    assert room.sync().state == "done"
+    assert course_row(room).state == "ok"
+
+
+def test_F08_a_second_401_marks_the_course_and_not_the_registration_and_is_not_tried_again(graded):
+    graded.lms.withdraw_tool(graded.course, graded.scene.lti_tool["moodle"])
+    job = graded.sync()
+    assert (job.state, job.attempts, job.outcome["reason"]) == ("failed", 1, AccessRefused.reason)
+    row = course_row(graded)
+    assert (row.state, row.problem) == ("attention", "access_refused")
+    with graded.tool.db.read() as session:
+        assert session.get_one(Registration, row.registration_id).problem is None
+    assert "does not let the tool read this course" in graded.page.get("").text
+    graded.lms.course(graded.course).withdrawn.clear()
+    assert graded.sync().state == "done" and course_row(graded).state == "ok"
+
+
+def test_F08_a_refused_token_marks_the_registration_and_a_good_sync_unmarks_it(graded):
+    graded.tool.tokens._tokens.clear()
+    graded.lms.faults.on("token", "status", status=401, body={"error": "invalid_client"})
+    job = graded.sync()
+    assert (job.state, job.attempts) == ("failed", 1)
+    row = course_row(graded)
+    with graded.tool.db.read() as session:
+        assert "does not let the tool in" in session.get_one(Registration, row.registration_id).problem
+    assert row.state == "ok"
+    assert "does not let the tool in" in graded.page.get("").text
+    graded.lms.faults.clear()
+    graded.sync()
+    with graded.tool.db.read() as session:
+        assert session.get_one(Registration, row.registration_id).problem is None
+
+
+def test_F08_the_sweep_asks_a_course_that_refuses_no_more_often_than_one_that_answers(graded):
+    graded.sync()
+    graded.lms.withdraw_tool(graded.course, graded.scene.lti_tool["moodle"])
+    later = now() + timedelta(hours=1)
+    with graded.tool.db.write() as session:
+        session.get_one(Course, graded.id).synced_at = now() - timedelta(days=1)
+        for job in session.scalars(select(Job).where(Job.subject == str(graded.id))):
+            job.created_at = now() - timedelta(days=1)
+    old = timedelta(seconds=graded.tool.settings.queue.sync_every)
+    assert graded.id in sync.courses_to_sync(graded.tool, older_than=now() - old)
+    graded.sync()
+    assert graded.id not in sync.courses_to_sync(graded.tool, older_than=now() - old)
+    assert graded.id in sync.courses_to_sync(graded.tool, older_than=later)
+
+
+def test_the_sweep_of_the_worker_finds_a_published_course_and_syncs_it(graded):
+    with graded.tool.db.write() as session:
+        session.get_one(Course, graded.id).synced_at = now() - timedelta(days=1)
+    jobs.sweep(graded.tool)
+    assert graded.award()["status"] == "issued"
+
+
+def test_J15_a_request_to_an_lms_inside_a_transaction_is_an_error(graded):
+    for transaction in (graded.tool.db.read, graded.tool.db.write):
+        with transaction(), pytest.raises(RuntimeError, match="inside a database transaction"):
+            graded.tool.http.get(graded.lms.jwks_url)
+    assert graded.tool.http.get(graded.lms.jwks_url).status == 200
+
+
+def test_a_disabled_platform_is_not_asked(graded, shared):  # noqa: F811
+    with graded.tool.db.write() as session:
+        session.get_one(Registration, course_row(graded).registration_id).status = "disabled"
+    try:
+        assert graded.id not in sync.courses_to_sync(graded.tool)
+    finally:
+        with graded.tool.db.write() as session:
+            session.get_one(Registration, course_row(graded).registration_id).status = "active"
+
+
+def test_a_launch_starts_a_sync_where_the_last_one_is_old_and_none_where_it_is_fresh(graded):
+    graded.sync()
+    count = lambda: len([j for j in work.listing(graded.tool, all_states=True) if j["subject"] == str(graded.id)])  # noqa: E731
+    before = count()
+    graded.enter(graded.students[0])
+    assert count() == before
+    with graded.tool.db.write() as session:
+        session.get_one(Course, graded.id).synced_at = now() - timedelta(hours=1)
+    graded.enter(graded.students[0])
+    assert count() == before + 1
+
+
+# -- versions
+
+
+def test_G15_old_awards_keep_their_version_and_new_learners_are_judged_by_the_new_one(graded):
+    first, second = graded.students
+    graded.sync()
+    harder = badge(graded.badge.slug, rows=3)
+    assert graded.publish(harder).state == "done"
+    graded.grade(second, 3, 3, 2)
+    job = graded.sync()
+    assert job.outcome["reviews"] == 0  # the first has no grade in the new row, and needs none
+    assert graded.award(first)["badge_version"] == 1
+    assert graded.awards(second) == []
+    graded.grade(second, 3, 3, 3)
+    graded.sync()
+    assert graded.award(second)["badge_version"] == 2
+    graded.grade(first, 1, 3)
+    assert graded.sync().outcome["reviews"] == 1  # by the rules of version 1 too
+
+
+def test_G11_a_badge_without_its_columns_awards_nobody(graded):
+    for column in list(graded.columns):
+        graded.lms.delete_column(graded.course, column)
+    graded.sync()
+    assert graded.awards() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [({"resultScore": None}, "ungraded"), ({"resultScore": 0}, "short"), ({"resultMaximum": 0}, "malformed"),
+     ({"resultMaximum": -4}, "malformed"), ({"resultScore": 99}, "met"), ({"resultScore": "3"}, "malformed")],
+)  # fmt: skip
+def test_G01_to_G05_an_odd_result_is_stored_and_told(graded, changes, state):
+    graded.lms.faults.on("results", "rows", set=changes)
+    job = graded.sync()
+    assert job.state == "done"
+    with graded.tool.db.read() as session:
+        found = session.scalars(
+            select(Mastery).where(Mastery.person_id == graded.person_id(graded.students[0]))
+        ).all()
+    assert {m.record["state"] for m in found} == {state}
+    assert len(graded.awards()) == (state == "met")
+    page = graded.page.get(f"badges/{graded.badge.slug}")
+    assert page.status_code == 200
+
+
+def test_G04_a_number_that_would_take_all_memory_does_no_harm(graded):
+    graded.lms.faults.on("results", "status", status=200, content_type="application/vnd.ims.lis.v2.resultcontainer+json",
+                         body=f'[{{"userId": "{graded.students[0].id}", "resultScore": 1e99999999, "resultMaximum": 4}}]')
+    assert graded.sync().state == "done"
+    assert graded.awards() == []
