@@ -26,11 +26,11 @@ lint: $(TOOLS)
 	$(BIN)/lint-imports
 
 format: $(TOOLS)
-	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 bench: debian $(TOOLS)
-	$(BIN)/python -m tests.servers $(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench
 
 .PHONY: debian
 debian:

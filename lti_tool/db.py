@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import DateTime, Engine, LargeBinary, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
 from lti_tool.errors import Busy
 
 BUSY_TIMEOUT = 5  # seconds a writer waits for another one
+DEADLOCK_OR_SERIALIZATION = ("40P01", "40001")  # PostgreSQL's codes
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
 
@@ -74,6 +75,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _sqlite_connect)
             event.listen(self.engine, "begin", _sqlite_begin)
+        else:
+            event.listen(self.engine, "handle_error", _tell_no_values)
         self._writing = self.engine.execution_options(write=True)
 
     @contextmanager
@@ -109,6 +112,18 @@ def forbid_in_transaction() -> None:
     """Raise where a transaction is open: a slow LMS must never hold a database lock (J15)."""
     if _open_transactions.get():
         raise RuntimeError("a network call inside a database transaction")
+
+
+def collided(error: DBAPIError) -> bool:
+    """Tell whether another transaction was in the way, so that doing the whole again may succeed."""
+    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", "") in DEADLOCK_OR_SERIALIZATION
+
+
+def _tell_no_values(context: Any) -> None:
+    """Keep the first line of PostgreSQL's errors: `DETAIL: Key (sub)=(…) …` would put people in the log."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args and isinstance(error.args[0], str):
+            error.args = (error.args[0].partition("\n")[0], *error.args[1:])
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:

@@ -38,18 +38,24 @@ ON_A_DATABASE = {"database_url", "shared"}  # the fixtures that make one, in con
 @contextmanager
 def postgresql() -> Iterator[str]:
     """Start a PostgreSQL server and give its address. It refuses to run as root, so root hands it to `postgres`."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    assert programs, "PostgreSQL is not installed: apt-get install postgresql"
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    assert found, "PostgreSQL is not installed: apt-get install postgresql"
+    programs = found[-1]
     port, owner = free_port(), "postgres" if os.geteuid() == 0 else None
     with _folder(owner) as folder:
         data = folder / "data"
-        made = [programs[-1] / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        made = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
         subprocess.run([*made, "--locale=C.UTF-8"], user=owner, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         options = {**POSTGRES, "port": str(port), "unix_socket_directories": str(folder)}
-        command = [programs[-1] / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
+        command = [
+            str(programs / "postgres"),
+            "-D",
+            str(data),
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
         with _running(command, folder, owner):
             _wait_for(port, folder)
-            ready = [programs[-1] / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", str(PATIENCE)]
+            ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-t", str(PATIENCE)]
             _repeat(lambda: subprocess.run(ready, check=False).returncode == 0, folder)
             yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
 
@@ -87,7 +93,7 @@ def _folder(owner: str | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _running(command: Sequence[str | Path], folder: Path, owner: str | None) -> Iterator[None]:
+def _running(command: Sequence[str], folder: Path, owner: str | None) -> Iterator[None]:
     """Run a server while the block runs. SIGINT is PostgreSQL's fast shutdown, and Redis' orderly one."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

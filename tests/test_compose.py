@@ -172,7 +172,10 @@ def test_the_services_start_in_their_order_and_are_healthy(environment: dict[str
     assert health_check("worker", port, environment) != 0
     for _ in range(2):  # the second start of an installation finds everything done
         subprocess.run(command_of("migrate", port), env=environment, cwd=ROOT, check=True)
-    with started(command_of("tool", port), environment) as tool, started(command_of("worker", port), environment) as worker:
+    with (
+        started(command_of("tool", port), environment) as tool,
+        started(command_of("worker", port), environment) as worker,
+    ):
         until = time.monotonic() + 40
         while health_check("tool", port, environment) != 0:
             assert time.monotonic() < until and tool.poll() is None

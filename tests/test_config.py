@@ -129,4 +129,4 @@ def test_production_follows_from_the_base_address() -> None:
 def test_settings_cannot_be_changed_once_read() -> None:
     settings: Settings = load_settings({})
     with pytest.raises(ValueError, match="frozen"):
-        settings.keys.dir = Path("elsewhere")  # type: ignore[misc]
+        settings.keys.dir = Path("elsewhere")

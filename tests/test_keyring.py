@@ -50,9 +50,7 @@ def test_the_next_start_finds_the_same_keys(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
-def test_L06_a_key_that_others_can_read_stops_the_start_with_the_command_that_mends_it(
-    folder: Path, mode: int
-) -> None:
+def test_L06_a_key_that_others_can_read_stops_the_start_with_the_command_that_mends_it(folder: Path, mode: int) -> None:
     path = only(folder, "lti")
     path.chmod(mode)
     sentence = refusal(folder)
@@ -106,7 +104,9 @@ def test_a_key_without_its_date_is_told_how_to_be_named(folder: Path) -> None:
 
 def test_half_a_key_is_never_read_while_another_process_writes_it(tmp_path: Path) -> None:
     """Both start on an empty folder: whatever each makes, what is there afterwards can be read."""
-    threads = [threading.Thread(target=load_keyring, args=(tmp_path / "keys", NOON + timedelta(seconds=i))) for i in (0, 1)]
+    threads = [
+        threading.Thread(target=load_keyring, args=(tmp_path / "keys", NOON + timedelta(seconds=i))) for i in (0, 1)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -143,18 +143,20 @@ def demo_registrations(port: int = 9000) -> list[dict[str, str]]:
 
 
 def run(port: int = 9000, data_dir: Path | str | None = None, tool_base: str = "http://localhost:8000",
-        ready: Callable[[], None] | None = None, host: str = "127.0.0.1") -> None:
+        ready: Callable[[], None] | None = None, host: str = "127.0.0.1", tool_jwks: str | None = None,
+        server_base: str | None = None) -> None:
     """Serve both moods until interrupted, with the tool at `tool_base` registered in each.
 
     `ready` is called once the port is open. The browser's address is lms.localhost: for a browser that is another
-    site than localhost, so the tool's iframe is a third party as in a real LMS.
+    site than localhost, so the tool's iframe is a third party as in a real LMS. In containers of their own the two
+    sides find each other by other names than the browser does: `server_base` is ours, `tool_jwks` the tool's.
     """
     lmses = []
     for mood, (client_id, deployment_id) in FIXED.items():
-        lms = build(mood, f"http://localhost:{port}", f"http://lms.localhost:{port}", data_dir=data_dir)
+        lms = build(mood, server_base or f"http://localhost:{port}", f"http://lms.localhost:{port}", data_dir=data_dir)
         tool_base = tool_base.rstrip("/")
         addresses: dict[str, Any] = {"login_url": f"{tool_base}/lti/login", "launch_url": f"{tool_base}/lti/launch",
-                     "jwks_url": f"{tool_base}/.well-known/jwks.json"}
+                     "jwks_url": tool_jwks or f"{tool_base}/.well-known/jwks.json"}
         if client_id in lms.tools:
             tool = lms.tools[client_id]
             tool.login_url, tool.launch_url, tool.jwks_url = addresses.values()

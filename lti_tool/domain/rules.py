@@ -62,7 +62,7 @@ def _head(badge: Badge) -> Iterator[Problem]:
 
 
 def _is_usual(number: Decimal) -> bool:
-    """Tell whether a number is one a gradebook can hold. 1e99999999 is none, and writing it out would take all memory."""
+    """Tell whether a number is one a gradebook can hold: 1e99999999, written out, would take all memory."""
     if not number.is_finite() or not (-30 < number.adjusted() < 30):
         return False
     return 0 <= number <= MOST and number == round(number, -FINEST)

@@ -55,7 +55,8 @@ def give(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> i
     if not wanted:
         return 0
     dialect_insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    rows = [{"id": random_id(), **row} for row in wanted]
+    # In one order everywhere: two workers who each wait for the other's row would be a deadlock on PostgreSQL.
+    rows = [{"id": random_id(), **row} for row in sorted(wanted, key=lambda row: str(row["person_id"]))]
     statement = dialect_insert(Award).on_conflict_do_nothing().returning(Award.id)
     written = set(session.scalars(statement, rows))
     new = [row for row in rows if row["id"] in written]
@@ -265,8 +266,10 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int
 
 
 def get_award(session: Session, award_id: str, course_badge_id: str | None = None) -> Award:
-    """Return an award, of one course badge where that is given; raises NotFound."""
-    award = session.get(Award, award_id)
+    """Return an award, of one course badge where that is given, locked until the transaction ends; raises NotFound.
+
+    Without the lock, one confirmed and one revoked at the same moment on PostgreSQL would both have been right."""
+    award = session.get(Award, award_id, with_for_update={"key_share": True})
     if award is None or (course_badge_id is not None and award.course_badge_id != course_badge_id):
         raise NotFound(f"no award {award_id}", sentence=f"There is no award {award_id[:40]}.")
     return award
@@ -294,7 +297,8 @@ def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> i
         badge = session.get_one(CourseBadge, course_badge_id)
         badge.released_at = badge.released_at or now
         audit.record(session, now, actor, "badge.released", f"badge:{badge.id}")
-        held = list(session.scalars(select(Award).where(Award.course_badge_id == badge.id, Award.status == "held")))
+        query = select(Award).where(Award.course_badge_id == badge.id, Award.status == "held")
+        held = list(session.scalars(query.order_by(Award.id).with_for_update(key_share=True)))
         for award in held:
             _issue(session, award, now)
         return len(held)
@@ -307,6 +311,7 @@ def release_due(tool: Tool, now: datetime, course_id: int | None = None) -> int:
         query = select(Award).where(Award.status == "held")
         if course_id is not None:
             query = query.where(Award.course_id == course_id)
+        query = query.order_by(Award.id).with_for_update(of=Award, key_share=True)
         for award in session.scalars(query.options(joinedload(Award.version))):
             if is_released(badge_from_content(award.version.definition), now):
                 _issue(session, award, now)
@@ -393,7 +398,7 @@ def listing(tool: Tool, *, context: str | None = None, award_id: str | None = No
     with tool.db.read() as session:
         awards = list(session.scalars(query))
         if award_id is not None and not awards:
-            raise NotFound(sentence=f"There is no award {award_id[:40]}.")
+            raise NotFound(sentence=f"There is no award {award_id[:40]}.", what_to_do="See lti-tool awards list.")
         signed = select(Edition.award_id, Edition.id).where(Edition.signed_at.is_not(None)).order_by(Edition.number)
         newest: dict[str, str] = {award: edition for award, edition in session.execute(signed)}  # noqa: C416 (rows)
         rows = [_listed(tool, award, newest.get(award.id)) for award in awards]

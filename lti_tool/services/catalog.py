@@ -16,7 +16,7 @@ from lti_tool.credentials import ob3, picture
 from lti_tool.credentials.canonical import EditionTemplate, check_template
 from lti_tool.domain.award import is_released
 from lti_tool.domain.badge import Badge, badge_from_content, number_text
-from lti_tool.errors import CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, NotFound
+from lti_tool.errors import BadInput, CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, NotFound
 from lti_tool.grades.columns import WantedColumn, find_column, wanted_columns
 from lti_tool.lti.ags import LINE_ITEM, create_line_item, list_line_items
 from lti_tool.models import (
@@ -79,8 +79,8 @@ def read_file(path: Path) -> tuple[Badge, bytes | None]:
         return badge, picture.read_picture_file((path.parent / badge.picture.file).read_bytes())
     except OSError as error:
         problem = f"picture: {badge.picture.file} cannot be read: {error.strerror}"
-    except ValueError as error:
-        problem = f"picture: {badge.picture.file}: {error}"
+    except BadInput as error:
+        problem = f"picture: {badge.picture.file}: {error.sentence}"
     raise DefinitionInvalid(str(path), [(0, problem)])
 
 

@@ -19,6 +19,8 @@ from lti_tool.errors import DefinitionInvalid
 
 LARGEST = 500_000  # bytes; a definition with every text filled is below 50 KB
 
+UNREADABLE = "holds a number or a nesting beyond all measure, so it is not a badge definition"
+
 _HEADER = re.compile(r"\s*(\[{1,2})\s*([A-Za-z0-9_.\"' -]+?)\s*\]{1,2}")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
 
@@ -115,9 +117,13 @@ def read_definition(text: str, file: str) -> Badge:
         match = re.search(r"\(at line (\d+), column \d+\)", str(error))
         message = re.sub(r" \(at .*\)$", "", str(error))
         raise DefinitionInvalid(file, [(int(match[1]) if match else 0, f"not TOML: {message}")]) from None
+    except (ValueError, ArithmeticError, RecursionError):  # a number of 5,000 digits, lists in lists without end
+        raise DefinitionInvalid(file, [(0, UNREADABLE)]) from None
     lines = _lines(text)
     try:
         parsed = _File.model_validate(_numbers(values))
+    except RecursionError:
+        raise DefinitionInvalid(file, [(0, UNREADABLE)]) from None
     except ValidationError as error:
         found = [(_line(lines, e["loc"]), _sentence(dict(e))) for e in error.errors(include_url=False)]
         raise DefinitionInvalid(file, sorted(found)) from None
@@ -234,6 +240,8 @@ def _lines(text: str) -> dict[Place, int]:
         if header:
             table = _table(header[2], header[1] == "[[", counts)
             found.setdefault(table, number)
+            if isinstance(table[-1], int):
+                found.setdefault(table[:-1], number)  # [[gates]], which is not known at all
         elif key := _KEY.match(line):
             found.setdefault((*table, key[1]), number)
         for quote in ('"""', "'''"):

@@ -187,7 +187,9 @@ def _store_decisions(
     if badge.version is None:
         raise ValueError("only a published badge is evaluated")
     # A column that is gone says nothing: nobody is awarded, and nobody's award is doubted, until it is back (F18).
-    if any(column.state != "bound" for column in badge.columns):
+    # The column of a row that this version no longer has may go.
+    read = {each.tag for each in (*definition.sub_competencies, *definition.gates)}
+    if any(column.state != "bound" and column.tag in read for column in badge.columns):
         return {"awards": 0, "reviews": 0}
     scope = awards.scope_of(definition, badge.course_id)
     newest = _newest_awards(session, badge, scope, now)

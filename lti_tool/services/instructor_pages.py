@@ -140,7 +140,8 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person]) -> B
     )
     with_award = {person_id for person_id, (status, _) in awards.items() if status != "revoked"}
     on_the_way = len((started & people) - with_award)
-    missing = [column.label for column in badge.columns if column.state != "bound"]
+    read = {wanted.tag for wanted in wanted_columns(definition)}
+    missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in read]
     problem = ""
     if missing:
         names = ", ".join(f"“{label}”" for label in missing)
@@ -160,7 +161,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person]) -> B
         not_started=max(0, len(people - with_award) - on_the_way),
         to_confirm=sum(status == "review" for status, _ in awards.values()),
         waiting=waiting,
-        columns_bound=sum(column.state == "bound" for column in badge.columns),
+        columns_bound=sum(column.state == "bound" for column in badge.columns if column.tag in read),
         columns_wanted=len(wanted_columns(definition)),
         problem=problem,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
+from lti_tool.db import collided
 from lti_tool.errors import NotPermitted, SessionEnded
 from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.nrps import Member
@@ -26,6 +28,8 @@ from lti_tool.services.access import registration_value
 from lti_tool.services.tool import Tool, log
 
 SESSION_LASTS = timedelta(hours=12)
+MOST_COLLISIONS = 5
+HOST = re.compile(r"[a-z0-9._:-]+")
 MANAGE, LOOK, LEARN = "manage", "look", "learn"
 
 
@@ -135,11 +139,16 @@ def _add_deployment(tool: Tool, registration_id: int, deployment_id: str, status
 
 
 def open_launch(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime) -> Opened:
-    """Write down who launched where, and open a session. First launches that collide are tried once more (J10)."""
-    try:
-        return _open(tool, launch, browser_secret, now)
-    except IntegrityError:
-        return _open(tool, launch, browser_secret, now)
+    """Write down who launched where, and open a session. First launches that collide are tried again (J10).
+
+    More than once: somebody's row may be in the way at the first attempt, and her course's at the second."""
+    for _ in range(MOST_COLLISIONS):
+        try:
+            return _open(tool, launch, browser_secret, now)
+        except DBAPIError as error:
+            if not collided(error):
+                raise
+    return _open(tool, launch, browser_secret, now)
 
 
 def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime) -> Opened:
@@ -178,11 +187,15 @@ def _learn_origin(registration: Registration, launch: VerifiedLaunch) -> None:
     if domain := launch.custom.get("canvas_api_domain"):
         seen.append(f"https://{domain}")
     for address in seen:
-        parts = urlsplit(address or "")
-        if parts.scheme in ("https", "http") and parts.hostname and not (set(parts.netloc) & set(" ;,'\"")):
-            origin = origin_of(address or "")
-            if origin not in registration.origins and len(registration.origins) < 50:
-                registration.origins = [*registration.origins, origin]
+        try:
+            parts, origin = urlsplit(address or ""), origin_of(address or "")
+        except ValueError:  # a port that is none, half an IPv6 address
+            continue
+        # A name or number as DNS knows it, so that neither "*" nor a further directive gets into the policy.
+        if parts.scheme not in ("https", "http") or not HOST.fullmatch(parts.hostname or ""):
+            continue
+        if origin not in registration.origins and len(registration.origins) < 50:
+            registration.origins = [*registration.origins, origin]
 
 
 def _person(session: Session, launch: VerifiedLaunch, now: datetime) -> Person:

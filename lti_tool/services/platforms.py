@@ -93,7 +93,7 @@ def listing(tool: Tool, platform_id: int | None = None) -> list[dict[str, Any]]:
     with tool.db.read() as session:
         rows = [_platform(session, row) for row in session.scalars(query)]
     if platform_id is not None and not rows:
-        raise NotFound(sentence=f"There is no platform {platform_id}.")
+        raise NotFound(sentence=f"There is no platform {platform_id}.", what_to_do="See lti-tool platforms list.")
     return rows
 
 
@@ -153,7 +153,7 @@ def remove(tool: Tool, platform_id: int, now: datetime) -> None:
 def _get(session: Session, platform_id: int) -> Registration:
     row = session.get(Registration, platform_id)
     if row is None:
-        raise NotFound(sentence=f"There is no platform {platform_id}.")
+        raise NotFound(sentence=f"There is no platform {platform_id}.", what_to_do="See lti-tool platforms list.")
     return row
 
 
@@ -176,6 +176,6 @@ def approve(tool: Tool, deployment_pk: int, now: datetime) -> None:
     with tool.db.write() as session:
         row = session.get(Deployment, deployment_pk)
         if row is None:
-            raise NotFound(sentence=f"There is no deployment {deployment_pk}. See lti-tool deployments list.")
+            raise NotFound(sentence=f"There is no deployment {deployment_pk}.", what_to_do="See lti-tool deployments list.")
         row.status = "active"
         audit.record(session, now, audit.OPERATOR, "deployment.approved", f"deployment:{row.id}")

@@ -161,8 +161,8 @@ def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
     definition = catalog.definition_of(badge)
     rows, _ = _rows(session, badge, definition, person_id, now)
     award = _award(session, badge, person_id)
-    if award is not None and award.status == "held" and not visible(session, badge, definition, person_id, now):
-        award = None  # held back with the grades: not even hinted at
+    if not visible(session, badge, definition, person_id, now):
+        award = None  # held back with the grades, waiting for a teacher or for its release: not even hinted at
     steps = [row for row in rows if row.steps]
     met = sum(row.state == "met" for row in steps)
     state = _state(rows, award)

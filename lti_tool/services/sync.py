@@ -96,7 +96,9 @@ def _note_problem(tool: Tool, course_id: int, error: ServiceError) -> None:
 def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
     counts: dict[str, Any] = {}
     with tool.db.write() as session:
-        course = session.get_one(Course, course_id)
+        # Locked: a worker that lost its lease and the one that took over may both be here (PostgreSQL; SQLite has one
+        # writer anyway). Not against its key, which the launch of a new learner refers to meanwhile.
+        course = session.get_one(Course, course_id, with_for_update={"key_share": True})
         if read.members is not None:
             counts["members"] = _store_roster(session, course, read.members, read.at)
         counts["results"] = _store_results(session, read)
@@ -113,6 +115,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             .values(problem=None)
         )
     with tool.db.write() as session:
+        session.get_one(Course, course_id, with_for_update={"key_share": True})
         badges = session.scalars(select(CourseBadge).where(CourseBadge.course_id == course_id))
         for badge in badges:
             for name, count in evaluation.evaluate(session, badge, read.at).items():

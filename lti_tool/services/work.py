@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id
-from lti_tool.errors import NotFound, ServiceError, ToolError
+from lti_tool.errors import Busy, NotFound, ServiceError, ToolError
 from lti_tool.models import Job
 from lti_tool.services.tool import Tool, log
 
@@ -76,9 +76,13 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
     if claimed is None:
         return False
     kind, subject, attempt = claimed
+    if attempt > MOST_ATTEMPTS:  # no failure was kept: each worker that had it died of it, or with it
+        log.error("job=%s kind=%s given up after %s workers were lost", job_id, kind, MOST_ATTEMPTS)
+        _fail(tool, job_id, attempt, ToolError(reason="workers_lost"))
+        return False
     started = time.monotonic()
     try:
-        outcome = runners[kind](tool, subject, lambda line: _say(tool, job_id, line))
+        outcome = runners[kind](tool, subject, lambda line: _say(tool, job_id, attempt, line))
     except ToolError as error:
         log.warning("job=%s kind=%s attempt=%s reason=%s detail=%s", job_id, kind, attempt, error.reason, error.detail)
         _fail(tool, job_id, attempt, error)
@@ -89,9 +93,15 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
         seconds = round(time.monotonic() - started, 3)
         log.info("job=%s kind=%s done in %s s %s", job_id, kind, seconds, outcome)
         with tool.db.write() as session:
-            job = session.get_one(Job, job_id)
-            job.state, job.finished_at, job.outcome, job.problem = "done", datetime.now(UTC), outcome, None
+            if (job := _still_ours(session, job_id, attempt)) is not None:
+                job.state, job.finished_at, job.outcome, job.problem = "done", datetime.now(UTC), outcome, None
     return True
+
+
+def _still_ours(session: Session, job_id: int, attempt: int) -> Job | None:
+    """Return the job unless another worker has taken it over in the meantime: then what we say of it counts no more."""
+    job = session.get_one(Job, job_id, with_for_update=True)
+    return job if job.state == "running" and job.attempts == attempt else None
 
 
 def _claim(tool: Tool, job_id: int) -> tuple[str, str, int] | None:
@@ -107,22 +117,24 @@ def _claim(tool: Tool, job_id: int) -> tuple[str, str, int] | None:
     return (claimed.kind, claimed.subject, claimed.attempts) if claimed else None
 
 
-def _say(tool: Tool, job_id: int, line: str) -> None:
+def _say(tool: Tool, job_id: int, attempt: int, line: str) -> None:
     with tool.db.write() as session:
-        job = session.get_one(Job, job_id)
-        job.progress = [*job.progress, line]
-        job.lease_until = datetime.now(UTC) + LEASE
+        if (job := _still_ours(session, job_id, attempt)) is not None:
+            job.progress = [*job.progress, line]
+            job.lease_until = datetime.now(UTC) + LEASE
 
 
 def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError) -> None:
     now = datetime.now(UTC)
-    can_help = not error.lasting if isinstance(error, ServiceError) else type(error) is ToolError
+    lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy)
     with tool.db.write() as session:
-        job = session.get_one(Job, job_id)
+        job = _still_ours(session, job_id, attempt)
+        if job is None:
+            return
         job.problem = error.sentence
         job.outcome = {"reason": error.reason, "what_to_do": error.what_to_do, "error_id": random_id()[:8]}
         job.lease_until = None
-        if can_help and attempt < MOST_ATTEMPTS:
+        if not lasting and attempt < MOST_ATTEMPTS:
             pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311 (jitter, not a secret)
             named = getattr(error, "retry_after", None) or 0.0
             pause = max(pause, named)
@@ -159,7 +171,7 @@ def retry(tool: Tool, job_id: int, now: datetime) -> int:
     with tool.db.write() as session:
         job = session.get(Job, job_id)
         if job is None:
-            raise NotFound(sentence=f"There is no job {job_id}.")
+            raise NotFound(sentence=f"There is no job {job_id}.", what_to_do="See lti-tool jobs list --all.")
         if job.state in ("failed", "due"):
             other = _open_job(session, job.kind, job.subject)
             if other is not None and other.id != job.id:

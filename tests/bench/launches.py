@@ -34,7 +34,8 @@ from tests.bench.table import Figure, table
 from tests.scene import make_database
 
 ROUNDS, SECONDS, WARM_UP = 5, 4.0, 2.0
-STOCK = "stock pylti1p3, its cache in memory"
+STOCK = "stock pylti1p3, cache in memory"
+STOCK_FILES = "stock pylti1p3, cache in files"
 
 
 @dataclass
@@ -126,9 +127,10 @@ def ours(name: str, folder: Path, database_url: str, generator: Generator, *more
 
 
 @contextmanager
-def stock(folder: Path, generator: Generator) -> Iterator[Contestant]:
+def stock(name: str, folder: Path, generator: Generator) -> Iterator[Contestant]:
     """Run the stock application with the options `lti-tool serve` gives to the same server."""
     folder.mkdir()
+    cache = folder / "cache" if name == STOCK_FILES else ""
     port = free_port()
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     platform = {
@@ -148,9 +150,9 @@ def stock(folder: Path, generator: Generator) -> Iterator[Contestant]:
     }
     command = ["-m", "granian", "--interface", "wsgi", "--factory", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", str(2 * (os.cpu_count() or 1)), "--log-level", "warning"]
-    told = {"BENCH_PLATFORM": json.dumps(platform)}
+    told = {"BENCH_PLATFORM": json.dumps(platform), "BENCH_CACHE": str(cache)}
     with web_server([*command, "tests.bench.stock:create_app"], port, told=told, log=folder / "log") as pid:
-        yield Contestant(STOCK, port, 200, (pid,))
+        yield Contestant(name, port, 200, (pid,))
 
 
 def put_badge(tool: Tool) -> None:
@@ -169,7 +171,10 @@ def measure(*, rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
         generator = Generator()
         stack.callback(generator.stop)
         server, postmaster = stack.enter_context(postgresql())
-        contestants = [stack.enter_context(stock(folder / "stock", generator))]
+        contestants = [
+            stack.enter_context(stock(STOCK, folder / "memory", generator)),
+            stack.enter_context(stock(STOCK_FILES, folder / "files", generator)),
+        ]
         for name, database, more in (("SQLite", "", ()), ("PostgreSQL", server, (postmaster,))):
             url = stack.enter_context(make_database(database, folder))
             mine = ours(f"ours, state in {name}", folder / name, url, generator, *more)
@@ -181,8 +186,8 @@ def measure(*, rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
             generator.measure(contestant, WARM_UP)
         found: dict[str, list[dict[str, float]]] = {each.name: [] for each in contestants}
         for turn in range(rounds):
-            order = contestants[turn % 3 :] + contestants[: turn % 3]
-            for contestant in order:
+            first = turn % len(contestants)
+            for contestant in contestants[first:] + contestants[:first]:
                 found[contestant.name].append(generator.measure(contestant, seconds))
     return _table(found, rounds, seconds)
 

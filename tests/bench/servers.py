@@ -93,9 +93,10 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def postgresql() -> Iterator[tuple[str, int]]:
-    """Run an empty PostgreSQL with its own defaults (each commit on disk); gives its address and process id.
+    """Run an empty PostgreSQL with its own defaults, each commit on disk (the tests' one is told not to).
 
-    Raises RuntimeError with what to install where it is not there: a figure is not skipped."""
+    Gives its address and process id. Raises RuntimeError with what to install where it is not there: a figure is not
+    skipped."""
     binaries = _postgresql_binaries()
     # PostgreSQL refuses to run as root; Debian's package makes the user `postgres`.
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
@@ -128,6 +129,13 @@ def postgresql() -> Iterator[tuple[str, int]]:
         finally:
             server.send_signal(signal.SIGINT)  # "fast": open connections are closed
             server.wait(20)
+
+
+def postgresql_version() -> str:
+    told = subprocess.run(
+        [_postgresql_binaries() / "postgres", "--version"], capture_output=True, text=True, check=True
+    )
+    return "PostgreSQL " + told.stdout.split()[2]
 
 
 def _postgresql_binaries() -> Path:

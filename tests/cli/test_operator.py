@@ -28,7 +28,9 @@ def options(**changes: str) -> list[str]:
 # -- usage ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [[], ["platforms"], ["awards", "revoke", "x"], ["frobnicate"], ["keys", "rotate"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["platforms"], ["awards", "revoke", "x"], ["frobnicate"], ["keys", "rotate"]]
+)
 def test_wrong_usage_exits_2_and_says_how_it_goes(run: Run, arguments: list[str]) -> None:
     said = run(*arguments)
     assert said.status == 2 and said.out == "" and "usage: lti-tool" in said.err
@@ -64,7 +66,9 @@ def test_a_wrong_setting_is_one_line_on_stderr(installed: Path, run: Run, monkey
 
 
 def test_a_platform_is_added_shown_switched_off_and_on_and_removed(installed: Path, run: Run) -> None:
-    added = run("platforms", "add", *options(), "--product", "canvas", "--deployment-id", "1:a", "--deployment-id", "2:b")
+    added = run(
+        "platforms", "add", *options(), "--product", "canvas", "--deployment-id", "1:a", "--deployment-id", "2:b"
+    )
     assert added.status == 0
     platform = added.out.strip()
     assert platform.isdigit()
@@ -90,7 +94,9 @@ def test_two_customers_of_one_issuer_are_two_platforms_and_the_same_twice_is_ref
 
 @pytest.mark.parametrize("option", ["auth_login_url", "auth_token_url", "jwks_url"])
 @pytest.mark.parametrize("value", ["http://canvas.example/x", "canvas.example", "javascript:alert(1)", "https://u@h/x"])
-def test_an_address_that_is_not_https_is_refused_by_its_option(installed: Path, run: Run, option: str, value: str) -> None:
+def test_an_address_that_is_not_https_is_refused_by_its_option(
+    installed: Path, run: Run, option: str, value: str
+) -> None:
     said = run("platforms", "add", *options(**{option: value}))
     assert said.status == 1 and f"--{option.replace('_', '-')} must be an address" in said.err
     assert run("platforms", "list", "--json").json == []
@@ -179,16 +185,21 @@ def test_with_json_a_listing_prints_one_document_and_nothing_else(
     assert said.status == 0 and json.loads(said.out) == [] and said.err == ""
 
 
-def test_doctor_looks_at_the_installation_and_exits_1_where_something_is_wrong(
-    installed: Path, run: Run
-) -> None:
+def test_doctor_looks_at_the_installation_and_exits_1_where_something_is_wrong(installed: Path, run: Run) -> None:
     well = run("doctor", "--json")
     assert well.status == 0, well.out
     assert {row["check"] for row in well.json} >= {"configuration", "keys", "database", "issuer", "jobs", "worker"}
-    run("platforms", "add", *options(jwks_url="https://nowhere.invalid/jwks", auth_token_url="https://nowhere.invalid/t"))
+    run(
+        "platforms",
+        "add",
+        *options(jwks_url="https://nowhere.invalid/jwks", auth_token_url="https://nowhere.invalid/t"),
+    )
     ill = run("doctor", "--json")
     assert ill.status == 1
-    assert [row["check"] for row in ill.json if not row["ok"]] == ["platform 1 Canvas: keys", "platform 1 Canvas: token"]
+    assert [row["check"] for row in ill.json if not row["ok"]] == [
+        "platform 1 Canvas: keys",
+        "platform 1 Canvas: token",
+    ]
 
 
 def test_a_job_that_is_not_there_cannot_be_tried_again(installed: Path, run: Run) -> None:
