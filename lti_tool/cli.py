@@ -374,11 +374,10 @@ def _badges_import(options: argparse.Namespace) -> int:
         course_id = catalog.find_course(session, options.platform, options.context, options.deployment).id
     rows = []
     for badge, png in read:
-        badge_id, what = catalog.put_badge(tool, course_id, badge, picture_png=png, actor="operator", now=_now())
+        _, what = catalog.put_badge(tool, course_id, badge, picture_png=png, actor="operator", now=_now())
         row: dict[str, Any] = {"badge": badge.slug, "what": what, "status": "draft"}
         if options.publish:
-            catalog.start_publishing(tool, course_id, badge.slug, actor="operator", now=_now())
-            job_id = work.request(tool, "publish", badge_id, _now())
+            job_id = catalog.start_publishing(tool, course_id, badge.slug, actor="operator", now=_now())
             job = work.wait(tool, job_id, RUNNERS)
             if job.state != "done":
                 raise ToolError(sentence=f"{badge.slug} was not published: {job.problem}")

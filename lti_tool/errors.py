@@ -117,6 +117,12 @@ class TooMany(ToolError):
     what_to_do = "Wait a minute, then try again."
 
 
+class JobLost(ToolError):
+    """A worker that was taken for dead has lost its job to another one: it stops, and what it says counts no more."""
+
+    reason = "job_lost"
+
+
 class Busy(ToolError):
     status = 503
     reason = "database_busy"

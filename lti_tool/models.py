@@ -185,7 +185,7 @@ class Browser(Base):
     """A browser that has launched, known by the hash of the secret in its cookie."""
 
     __tablename__ = "browser"
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
     secret_hash: Mapped[str] = mapped_column(unique=True)
     person_id: Mapped[str] = mapped_column(ForeignKey("person.id"))
     created_at: Mapped[datetime]
@@ -196,7 +196,7 @@ class Launch(Base):
 
     __tablename__ = "launch"
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
-    browser_id: Mapped[int] = mapped_column(ForeignKey("browser.id", ondelete="CASCADE"), index=True)
+    browser_id: Mapped[str] = mapped_column(ForeignKey("browser.id", ondelete="CASCADE"), index=True)
     deployment_pk: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
     person_id: Mapped[str] = mapped_column(ForeignKey("person.id"))
     course_id: Mapped[int | None] = mapped_column(ForeignKey("course.id"))
@@ -249,8 +249,8 @@ class AchievementVersion(Base):
     number: Mapped[int]
     digest: Mapped[str] = mapped_column(index=True)
     definition: Mapped[dict[str, Any]]  # domain.badge.Badge.content()
-    picture_svg: Mapped[str | None] = mapped_column(Text)
-    picture_png: Mapped[bytes] = mapped_column(LargeBinary)
+    picture_svg: Mapped[str | None] = mapped_column(Text, deferred=True)
+    picture_png: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # read only where it is asked for
     published_at: Mapped[datetime]
     achievement: Mapped[Achievement] = relationship(back_populates="versions")
 
@@ -268,7 +268,7 @@ class CourseBadge(Base):
     slug: Mapped[str]
     status: Mapped[str] = mapped_column(default="draft")
     draft: Mapped[dict[str, Any] | None]
-    draft_picture: Mapped[bytes | None] = mapped_column(LargeBinary)  # a picture file that came with the draft
+    draft_picture: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # a file that came with the draft
     version_id: Mapped[int | None] = mapped_column(ForeignKey("achievement_version.id"), index=True)
     evaluated: Mapped[str | None]  # digest of what the last evaluation saw, so that an unchanged class costs nothing
     created_at: Mapped[datetime]
@@ -387,8 +387,8 @@ class Edition(Base):
     valid_from: Mapped[datetime]
     valid_until: Mapped[datetime | None]
     signed_at: Mapped[datetime | None] = mapped_column(index=True)
-    document: Mapped[bytes | None] = mapped_column(Compressed)  # the signed JSON, byte for byte
-    jwt: Mapped[bytes | None] = mapped_column(Compressed)
+    document: Mapped[bytes | None] = mapped_column(Compressed, deferred=True)  # the signed JSON, byte for byte
+    jwt: Mapped[bytes | None] = mapped_column(Compressed, deferred=True)
     withdrawn_at: Mapped[datetime | None]  # its status bit is set: revoked or superseded
     award: Mapped[Award] = relationship(back_populates="editions")
 
@@ -442,6 +442,7 @@ class Job(Base):
         ),
         _one_of("state", ("due", "running", "done", "failed"), "state"),
         Index("ix_job_due", "state", "not_before"),
+        Index("ix_job_subject", "kind", "subject"),
     )
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     kind: Mapped[str]  # "sync" or "publish"

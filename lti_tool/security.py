@@ -30,6 +30,15 @@ def tool() -> Tool:
     return found
 
 
+HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+)
+HTTPS_HEADERS = (*HEADERS, ("Strict-Transport-Security", "max-age=31536000"))
+
+
 # -- cookies ----------------------------------------------------------------------------------------------------
 
 
@@ -115,13 +124,11 @@ def add_headers(response: Response) -> Response:
 
     Refusals and login pages hold no session and no action, and may be shown inside any LMS."""
     headers = response.headers
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-    if tool().settings.https:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    if "Content-Security-Policy" in headers:
+    present = {name.lower() for name, _ in headers}
+    for name, value in HTTPS_HEADERS if tool().settings.https else HEADERS:
+        if name.lower() not in present:
+            headers.add(name, value)
+    if "content-security-policy" in present:
         return response
     session = g.get("session")
     if session is not None:

@@ -102,8 +102,8 @@ class Classroom:
         return self.publish_again()
 
     def publish_again(self) -> Job:
-        badge_id = catalog.start_publishing(self.tool, self.id, self.badge.slug, actor="operator", now=now())
-        return self.run("publish", badge_id)
+        job_id = catalog.start_publishing(self.tool, self.id, self.badge.slug, actor="operator", now=now())
+        return work.wait(self.tool, job_id, RUNNERS)
 
     def run(self, kind: str, subject: str) -> Job:
         return work.wait(self.tool, work.request(self.tool, kind, subject, now()), RUNNERS)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
-from lti_tool.errors import ServiceError, ToolError
+from lti_tool.errors import Busy, ServiceError, ToolError
 
 LARGEST = 5 * 1024 * 1024
 DEEPEST = 50
@@ -70,6 +70,10 @@ def parsed(text: str) -> Json:
         raise Refused("No. It is JSON, but not a credential.")
     if _count(value) > MOST_VALUES:
         raise Refused("No. It has more parts than any credential.")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # "\ud800" alone: half a character, which no page can show
+        raise Refused("No. It holds characters that are none.") from None
     return value
 
 
@@ -162,10 +166,12 @@ def base58_bytes(text: str) -> bytes | None:
 
 
 def got(url: str, fetch: Fetch) -> bytes:
-    """Return what an address answers; raises Unknown, naming the host, for anything but a whole 200."""
+    """Return what an address answers; raises Unknown, naming the host, for anything but a whole 200. Busy passes."""
     host = host_of(url)
     try:
         answer = fetch(url)
+    except Busy:  # nothing about this address: the whole check is to be made later
+        raise
     except ServiceError as error:
         if error.reason == "address_refused":
             raise Unknown("It names an address that is not asked from here.") from error

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -42,11 +43,16 @@ from lti_tool.credentials.untrusted import (
     strings,
     text_of,
 )
-from lti_tool.errors import BadInput, ToolError
+from lti_tool.errors import BadInput, Busy, ToolError
 
 PASSED, FAILED, UNKNOWN = "passed", "failed", "could not check"
 
 MOST_LOOKALIKES = 10
+# One pasted text must not make this server ask hundreds of addresses. Two of each: a credential may carry revocation
+# beside suspension, and an old proof beside a new one. Six: itself, two keys, two lists, the lists' key.
+MOST_STATUSES = MOST_PROOFS = 2
+MOST_FETCHES = 6
+MOST_KEPT = 256 * 1024  # bytes of an answer kept for when the same address is named again
 
 ALGORITHMS = ("RS256", "EdDSA")
 CRYPTOSUITE = "eddsa-rdfc-2022"
@@ -78,6 +84,9 @@ QUESTIONS = {
     "dates": "Is it in force by date?",
     "withdrawn": "Has the issuer withdrawn it?",
 }
+
+# Questions whose answers stay the same for the same document and the same keys.
+LASTING = frozenset({"complete", "links", "unchanged", "key"})
 
 GENUINE = "Genuine and in force"
 NOT_TO_RELY_ON = "Do not rely on this one"
@@ -146,19 +155,33 @@ class _Found:
     header: Json | None = None
 
 
-def verify(data: bytes | str, *, now: datetime, fetch: Fetch, own: Own | None = None) -> Report:
+def verify(
+    data: bytes | str,
+    *,
+    now: datetime,
+    fetch: Fetch,
+    own: Own | None = None,
+    known: Mapping[str, Check] = MappingProxyType({}),
+) -> Report:
     """Check one credential: JSON, a compact JWT, a baked PNG or SVG, or an address to get one from.
 
-    `fetch` must refuse private hosts; a ToolError it raises becomes “could not check”. Raises nothing itself."""
-    asked: dict[str, Fetched | ToolError] = {}
+    `fetch` must refuse private hosts; a ToolError it raises becomes “could not check”, but Busy ends the check.
+    `known` may hold the LASTING answers of an earlier report on the same bytes and keys; they are not asked again.
+    Raises nothing itself."""
+    kept: dict[str, Fetched | ToolError] = {}
+    fetches = 0
 
     def fetch_once(url: str) -> Fetched:
-        if url not in asked:
-            try:
-                asked[url] = fetch(url)
-            except ToolError as error:
-                asked[url] = error
-        answer = asked[url]
+        nonlocal fetches
+        if url in kept:
+            answer = kept[url]
+        elif fetches == MOST_FETCHES:
+            raise Unknown("It leads to more addresses than are asked for one check.")
+        else:
+            fetches += 1
+            answer = _asked(url, fetch)
+            if isinstance(answer, ToolError) or len(answer.body) <= MOST_KEPT:
+                kept[url] = answer
         if isinstance(answer, ToolError):
             raise answer
         return answer
@@ -169,27 +192,51 @@ def verify(data: bytes | str, *, now: datetime, fetch: Fetch, own: Own | None = 
         return _nothing_found(FAILED, str(refused))
     except Unknown as unknown:
         return _nothing_found(UNKNOWN, str(unknown))
-    return _report(found, _all_checks(found, now, fetch_once, own), own)
+    return _report(found, _all_checks(found, now, fetch_once, own, known), own)
 
 
-def _all_checks(found: _Found, now: datetime, fetch: Fetch, own: Own | None) -> Iterator[Check]:
+def _asked(url: str, fetch: Fetch) -> Fetched | ToolError:
+    try:
+        return fetch(url)
+    except Busy:
+        raise
+    except ToolError as error:
+        return error
+    except (ValueError, OverflowError) as error:  # an address so odd that even taking it apart fails
+        return ToolError(type(error).__name__)
+
+
+def _all_checks(
+    found: _Found, now: datetime, fetch: Fetch, own: Own | None, known: Mapping[str, Check]
+) -> Iterator[Check]:
     document = found.document
     yield _check("found", lambda: f"Yes, an Open Badges 3.0 credential ({found.form}).")
-    complete = _check("complete", lambda: _complete(found))
-    yield complete
-    if complete.outcome != PASSED:
+    lasting = known if known.keys() >= LASTING else _lasting(found, now, fetch, own)
+    yield from (lasting[name] for name in QUESTIONS if name in lasting)
+    if lasting["complete"].outcome != PASSED:
         # Asking further would be asking about something that need not be there.
         for name in list(QUESTIONS)[2:]:
             yield Check(name, UNKNOWN, QUESTIONS[name], "Not looked at, because it could not be read as a whole.")
         return
-    yield _check("links", lambda: _links(document))
+    signed = all(lasting[name].outcome == PASSED for name in ("unchanged", "key"))
+    yield _check("issuer", lambda: _issuer(document["issuer"], lasting["key"].outcome, own))
+    yield _check("dates", lambda: _dates(found, now))
+    yield _check("withdrawn", lambda: _withdrawn(document, signed, now, fetch, own))
+
+
+def _lasting(found: _Found, now: datetime, fetch: Fetch, own: Own | None) -> dict[str, Check]:
+    """Ask the LASTING questions; only the first of them where its answer is no."""
+    complete = _check("complete", lambda: _complete(found))
+    if complete.outcome != PASSED:
+        return {"complete": complete}
     methods: list[Method] = []
     key = _check("key", lambda: _key_of_issuer(found, fetch, own, now, methods))
-    yield _check("unchanged", lambda: _unchanged(found, methods, own))
-    yield key
-    yield _check("issuer", lambda: _issuer(document["issuer"], key.outcome, own))
-    yield _check("dates", lambda: _dates(found, now))
-    yield _check("withdrawn", lambda: _withdrawn(document, now, fetch, own))
+    return {
+        "complete": complete,
+        "links": _check("links", lambda: _links(found.document)),
+        "key": key,
+        "unchanged": _check("unchanged", lambda: _unchanged(found, methods, own)),
+    }
 
 
 def _check(name: str, ask: Callable[[], str]) -> Check:
@@ -292,6 +339,8 @@ def _complete(found: _Found) -> str:
     for name in ("validFrom", "validUntil"):
         if name in document and moment(document[name]) is None:
             raise Refused(f"No. “{name}” is not a time with a zone.")
+    if len(as_list(document.get("credentialStatus"))) > MOST_STATUSES:
+        raise Refused("No. It names more status lists than any credential needs.")
     if document["id"] in _inner_ids(list(document.values())):
         # What is signed is a graph: members of one id may stand in any object of that id. Everything said of the
         # credential itself (its dates, its status) must be where a reader looks for it.
@@ -428,6 +477,8 @@ def _check_proof_form(document: Json) -> None:
     proofs = objects(document.get("proof"))
     if not proofs:
         raise Refused("It is not signed, so nobody can tell.")
+    if len(as_list(document["proof"])) > MOST_PROOFS:
+        raise Refused("It carries more signatures than any credential needs.")
     for proof in proofs:
         if proof.get("type") != "DataIntegrityProof" or proof.get("cryptosuite") != CRYPTOSUITE:
             raise Unknown("It is signed in a way that is not known here.")
@@ -588,9 +639,12 @@ def _dates(found: _Found, now: datetime) -> str:
 # -- withdrawn --------------------------------------------------------------------------------------------------
 
 
-def _withdrawn(document: Json, now: datetime, fetch: Fetch, own: Own | None) -> str:
+def _withdrawn(document: Json, signed: bool, now: datetime, fetch: Fetch, own: Own | None) -> str:
     if document.get("credentialStatus") in (None, []):
         return "No. The issuer has not kept a way to withdraw it."
+    if not signed:
+        # Anybody could have written the address there.
+        raise Unknown("Not asked: it is not shown to be the issuer's, so neither is the list it names.")
     statuses = objects(document["credentialStatus"])
     if not statuses:
         raise Refused("Where to look for it cannot be read.")

@@ -12,13 +12,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-AWARD_MODES = ("automatic", "review")
-COLUMN_MODES = ("each", "total", "none")
-SCOPES = ("course", "person")
-SOURCES = ("rubric", "column", "canvas-rubric", "moodle-rubric", "csv")
-GATE_SOURCES = ("column", "csv", "canvas-course-grade", "moodle-course-grade")
-GATE_KINDS = ("letter", "points", "percent", "pass")
-EVIDENCE = ("none", "optional", "required")
 SHAPES = ("hexagon", "cushion", "shield", "scallop")
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")

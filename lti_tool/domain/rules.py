@@ -26,8 +26,14 @@ CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LANGUAGE = re.compile(r"[a-z]{2,4}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")  # the pattern of the OB 3.0 schema
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 MOST_LEVELS = 10
+MOST_ROWS = 50
+MOST_GATES = 20
+MOST_TAGS = 50
+LONGEST_TAG = 100  # characters, as below
+LONGEST_TEXT = 20_000  # of a description or criteria
 MOST = 1_000_000  # points or credits; and no more places behind the point than gradebooks keep
 FINEST = -5
+LONGEST_DURATION = 36_525  # days; a calendar ends with the year 9999
 LONGEST_NAME = 200  # Moodle answers 502 to an overlong label of a column
 
 
@@ -45,6 +51,12 @@ def _head(badge: Badge) -> Iterator[Problem]:
             yield (*at, field), "say something here: it is what people read"
     if len(badge.name) > LONGEST_NAME:
         yield (*at, "name"), f"longer than {LONGEST_NAME} characters"
+    yield from _length((*at, "description"), badge.description)
+    yield from _length((*at, "criteria"), badge.criteria)
+    if len(badge.tags) > MOST_TAGS:
+        yield (*at, "tags"), f"at most {MOST_TAGS} tags, these are {len(badge.tags)}"
+    if any(len(tag) > LONGEST_TAG for tag in badge.tags):
+        yield (*at, "tags"), f"a tag is longer than {LONGEST_TAG} characters"
     if not LANGUAGE.fullmatch(badge.language):
         yield (*at, "language"), f'{badge.language!r} is not a language tag such as "en" or "pt-BR"'
     if badge.expires_after:
@@ -61,6 +73,11 @@ def _head(badge: Badge) -> Iterator[Problem]:
             yield (*at, "prerequisites", index), "a badge cannot be its own prerequisite"
 
 
+def _length(place: Place, text: str) -> Iterator[Problem]:
+    if len(text) > LONGEST_TEXT:
+        yield place, f"longer than {LONGEST_TEXT:,} characters"
+
+
 def _is_usual(number: Decimal) -> bool:
     """Tell whether a number is one a gradebook can hold: 1e99999999, written out, would take all memory."""
     if not number.is_finite() or not (-30 < number.adjusted() < 30):
@@ -70,10 +87,14 @@ def _is_usual(number: Decimal) -> bool:
 
 def _duration(place: Place, text: str) -> Iterator[Problem]:
     try:
-        if months_and_days(text) == (0, 0):
-            yield place, "a duration above zero is needed"
+        months, days = months_and_days(text)
     except ValueError:
         yield place, f'{text!r} is not a duration such as "P3Y", "P18M" or "P90D"'
+        return
+    if (months, days) == (0, 0):
+        yield place, "a duration above zero is needed"
+    if months * 365 + days * 12 > LONGEST_DURATION * 12:
+        yield place, "a hundred years at most: leave it out where there is to be no end"
 
 
 def _release(release: str) -> Iterator[Problem]:
@@ -115,6 +136,8 @@ def _rows(badge: Badge) -> Iterator[Problem]:
         return
     if badge.stack is not None:
         return
+    if len(badge.sub_competencies) > MOST_ROWS:
+        yield ("sub_competency", MOST_ROWS), f"a badge has at most {MOST_ROWS} sub-competencies"
     seen: set[str] = set()
     for index, row in enumerate(badge.sub_competencies):
         at: Place = ("sub_competency", index)
@@ -140,6 +163,7 @@ def _row(at: Place, row: SubCompetency) -> Iterator[Problem]:
         yield (*at, "name"), "give the sub-competency a name"
     if len(row.name) > LONGEST_NAME:
         yield (*at, "name"), f"longer than {LONGEST_NAME} characters"
+    yield from _length((*at, "description"), row.description)
     if not 2 <= len(row.levels) <= MOST_LEVELS:
         yield at, f"a sub-competency has 2 to {MOST_LEVELS} levels, this one has {len(row.levels)}"
     names = [level.name for level in row.levels]
@@ -156,6 +180,7 @@ def _row(at: Place, row: SubCompetency) -> Iterator[Problem]:
                 (*here, "points"),
                 f"levels go from low to high: {level.name!r} must have more points than {names[index - 1]!r}",
             )
+        yield from _length((*here, "description"), level.description)
         yield from _alignments(here, level.alignment)
     if row.required_level not in names:
         known = ", ".join(repr(name) for name in names)
@@ -175,6 +200,8 @@ def _rule(badge: Badge) -> Iterator[Problem]:
 
 
 def _gates(badge: Badge) -> Iterator[Problem]:
+    if len(badge.gates) > MOST_GATES:
+        yield ("gate", MOST_GATES), f"a badge has at most {MOST_GATES} gates"
     seen = {row.code for row in badge.sub_competencies}
     for index, gate in enumerate(badge.gates):
         at: Place = ("gate", index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urljoin
@@ -37,6 +37,7 @@ class Service:
     tokens: TokenCache
     granted: frozenset[str] | None = None
     deployment_id: str | None = None
+    after_page: Callable[[], None] = lambda: None  # told of every page: whoever reads a large class is still alive
 
     @property
     def platform(self) -> Platform:
@@ -101,6 +102,7 @@ class Service:
                 # Schoology mirrors `limit` and never advances (code-dot-org #69926): the address changes, the page not.
                 raise PagingLoop(f"page {len(seen)} is the page before")
             last_page = digest
+            self.after_page()
             yield response
             target = self.platform.next_page(response.headers.get("Link", ""))
             next_url = _joined(next_url, target) if target else None

@@ -17,11 +17,10 @@ from lti_tool.credentials import ob3, status_list
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
 from lti_tool.db import random_id
-from lti_tool.domain.award import is_released
 from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
 from lti_tool.errors import Conflict, CredentialHeldBack, NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Person, Review, StatusList
-from lti_tool.services import audit
+from lti_tool.services import audit, catalog
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
@@ -176,6 +175,7 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
             joinedload(Edition.award).joinedload(Award.person),
             joinedload(Edition.award).joinedload(Award.course),
         )
+        .order_by(Edition.id)
         .limit(BATCH)
     )
     if course_id is not None:
@@ -245,11 +245,14 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int
         return 0
     now = datetime.now(UTC)
     with tool.db.write() as session:
+        # Awards before their editions, each by id, as everywhere: revoke() holds the award when it asks for these.
+        awards = select(Award.id).where(Award.id.in_([each.award_id for each, _ in done])).order_by(Award.id)
+        session.execute(awards.with_for_update(key_share=True)).all()
         session.execute(
             update(Edition),
             [
                 {"id": each.edition_id, "document": s.document, "jwt": s.jwt.encode(), "signed_at": now}
-                for each, s in done
+                for each, s in sorted(done, key=lambda one: one[0].edition_id)
             ],
         )
         for moment in {each.facts.valid_from for each, _ in done}:
@@ -281,9 +284,7 @@ def confirm(tool: Tool, award_id: str, *, actor: str, now: datetime) -> str:
         award = get_award(session, award_id)
         if award.status not in ("review", "held"):
             raise Conflict(sentence="This award does not wait for anything any more.")
-        badge = badge_from_content(award.version.definition)
-        open_now = award.course_badge.released_at is not None or is_released(badge, now)
-        if award.status == "review" and not open_now:
+        if award.status == "review" and not catalog.released(award.course_badge, now):
             award.status = "held"
         else:
             _issue(session, award, now)
@@ -295,6 +296,8 @@ def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> i
     """Let every learner of a course badge see levels and awards that its policy holds back; returns what is issued."""
     with tool.db.write() as session:
         badge = session.get_one(CourseBadge, course_badge_id)
+        if badge.version_id is None:
+            raise Conflict(sentence="This badge is not published yet, so there is nothing to release.")
         badge.released_at = badge.released_at or now
         audit.record(session, now, actor, "badge.released", f"badge:{badge.id}")
         query = select(Award).where(Award.course_badge_id == badge.id, Award.status == "held")
@@ -305,15 +308,17 @@ def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> i
 
 
 def release_due(tool: Tool, now: datetime, course_id: int | None = None) -> int:
-    """Issue held awards whose release time has come; returns how many."""
+    """Issue held awards whose badge lets them be seen by now; returns how many.
+
+    What counts is the badge's present policy: its time has come, or a new version holds nothing back."""
     released = 0
     with tool.db.write() as session:
         query = select(Award).where(Award.status == "held")
         if course_id is not None:
             query = query.where(Award.course_id == course_id)
         query = query.order_by(Award.id).with_for_update(of=Award, key_share=True)
-        for award in session.scalars(query.options(joinedload(Award.version))):
-            if is_released(badge_from_content(award.version.definition), now):
+        for award in session.scalars(query.options(joinedload(Award.course_badge).joinedload(CourseBadge.version))):
+            if catalog.released(award.course_badge, now):
                 _issue(session, award, now)
                 released += 1
     return released
@@ -341,7 +346,7 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
         lists = {edition.status_list_id for edition in award.editions if edition.withdrawn_at is None}
         for edition in award.editions:
             edition.withdrawn_at = edition.withdrawn_at or now
-        for list_id in lists:
+        for list_id in sorted(lists):
             session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
         session.execute(
             update(Review)
@@ -367,14 +372,48 @@ def claim(tool: Tool, award_id: str, *, public: bool, actor: str, now: datetime)
     """Claim an award, or change later whether its page is public. It changes no credential."""
     with tool.db.write() as session:
         award = get_award(session, award_id)
-        if award.status != "issued":
+        if not can_choose(award):
             raise Conflict(sentence="This badge cannot be claimed at the moment.")
+        if shown_status(award, now) == "expired" and award.claimed_at is None:
+            raise Conflict(sentence="This badge is not valid any more, so it cannot be claimed.")
         award.claimed_at = award.claimed_at or now
         award.page_public = public
         audit.record(session, now, actor, "award.claimed", f"award:{award.id}", public=public)
 
 
-# -- listing ----------------------------------------------------------------------------------------------------
+# -- looking ----------------------------------------------------------------------------------------------------
+
+
+def can_choose(award: Award) -> bool:
+    """Tell whether its learner may claim an award or switch its page: off, too, of one that was taken back."""
+    return award.status == "issued" or (
+        award.status == "revoked" and (award.claimed_at is not None or award.page_public)
+    )
+
+
+def shown_status(award: Award, now: datetime) -> str:
+    """Return an award's status as pages show it: its own, or "expired" for one whose time is over."""
+    ended = award.status == "issued" and award.expires_at is not None and award.expires_at <= now
+    return "expired" if ended else award.status
+
+
+def newest_awards(
+    session: Session, badge: CourseBadge, person_id: str | None = None, *, issued_here: bool = False
+) -> dict[str, Award]:
+    """Return the newest award of each person, or of one, that a course badge's pages show.
+
+    Those given here, and those given elsewhere that count everywhere; `issued_here`: of the former, those issued."""
+    here = Award.course_badge_id == badge.id
+    if issued_here:
+        query = select(Award).where(here, Award.issued_at.is_not(None))
+    elif badge.version is None:
+        query = select(Award).where(here)
+    else:
+        anywhere = (Award.achievement_id == badge.version.achievement_id) & (Award.scope == "installation")
+        query = select(Award).where(here | anywhere)
+    if person_id is not None:
+        query = query.where(Award.person_id == person_id)
+    return {award.person_id: award for award in session.scalars(query.order_by(Award.earned_at, Award.id))}
 
 
 def listing(tool: Tool, *, context: str | None = None, award_id: str | None = None) -> list[dict[str, Any]]:

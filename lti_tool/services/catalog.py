@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -10,26 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.credentials import ob3, picture
 from lti_tool.credentials.canonical import EditionTemplate, check_template
 from lti_tool.domain.award import is_released
 from lti_tool.domain.badge import Badge, badge_from_content, number_text
-from lti_tool.errors import BadInput, CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, NotFound
+from lti_tool.errors import BadInput, CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, JobLost, NotFound
 from lti_tool.grades.columns import WantedColumn, find_column, wanted_columns
 from lti_tool.lti.ags import LINE_ITEM, create_line_item, list_line_items
 from lti_tool.models import (
     Achievement,
     AchievementVersion,
-    Award,
     Column,
     Course,
     CourseBadge,
     Deployment,
     Issuer,
 )
-from lti_tool.services import audit
+from lti_tool.services import audit, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
 from lti_tool.services.issuer import issuer_profile
@@ -90,6 +91,15 @@ def put_badge(
     """Put a definition into a course; returns the course badge's id and "new", "changed" or "unchanged".
 
     A draft is replaced. A published badge keeps its version; a different content waits beside it until published."""
+    try:
+        return _put_badge(tool, course_id, badge, picture_png, actor, now)
+    except IntegrityError:  # the same badge was put in at the same moment
+        return _put_badge(tool, course_id, badge, picture_png, actor, now)
+
+
+def _put_badge(
+    tool: Tool, course_id: int, badge: Badge, picture_png: bytes | None, actor: str, now: datetime
+) -> tuple[str, str]:
     if badge.picture.file and picture_png is None:
         raise DefinitionInvalid(
             badge.slug,
@@ -97,18 +107,20 @@ def put_badge(
         )
     with tool.db.write() as session:
         course = session.get_one(Course, course_id)
-        found = session.scalar(
-            select(CourseBadge).where(CourseBadge.course_id == course.id, CourseBadge.slug == badge.slug)
-        )
+        query = select(CourseBadge).where(CourseBadge.course_id == course.id, CourseBadge.slug == badge.slug)
+        found = session.scalar(query.with_for_update(key_share=True))
+        if found is not None:
+            _refuse_while_publishing(session, found)
         if found is None:
             found = CourseBadge(course_id=course.id, slug=badge.slug, created_at=now)
             session.add(found)
             what = "new"
-        elif found.version is not None and found.version.digest == badge.digest():
-            found.draft = None
+        elif found.version is not None and found.version.digest == content_digest(badge, picture_png):
+            found.draft = found.draft_picture = None
             return found.id, "unchanged"
         else:
-            what = "unchanged" if found.draft == badge.content() else "changed"
+            same = found.draft == badge.content() and found.draft_picture == picture_png
+            what = "unchanged" if same else "changed"
         found.draft = badge.content()
         found.draft_picture = picture_png
         session.flush()
@@ -116,10 +128,27 @@ def put_badge(
         return found.id, what
 
 
+def _refuse_while_publishing(session: Session, badge: CourseBadge) -> None:
+    """Raise Conflict while a badge is being published: what changed now would neither be published nor kept."""
+    if badge.status == "publishing" and work.open_job(session, "publish", badge.id) is not None:
+        raise Conflict(
+            sentence="This badge is being published at the moment.",
+            what_to_do="Wait until that is done, then try again.",
+        )
+
+
+def content_digest(badge: Badge, png: bytes | None) -> str:
+    """Return the digest a version is found by: of the definition and, where it names a picture file, of that too."""
+    if not badge.picture.file or png is None:
+        return badge.digest()
+    return hashlib.sha256(badge.digest().encode() + png).hexdigest()
+
+
 def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) -> None:
     """Throw a draft away, of a published badge only the change that waits: the badge itself is never removed (H12)."""
     with tool.db.write() as session:
-        found = get_badge(session, course_id, slug)
+        found = get_badge(session, course_id, slug, lock=True)
+        _refuse_while_publishing(session, found)
         if found.version_id is not None and found.draft is not None:
             found.draft = found.draft_picture = None
             audit.record(session, now, actor, "badge.change_discarded", f"badge:{found.id}", slug=slug)
@@ -133,9 +162,10 @@ def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: date
         session.delete(found)
 
 
-def get_badge(session: Session, course_id: int, slug: str) -> CourseBadge:
+def get_badge(session: Session, course_id: int, slug: str, *, lock: bool = False) -> CourseBadge:
     """Return a course's badge by its slug; raises NotFound (also for another course's)."""
-    found = session.scalar(select(CourseBadge).where(CourseBadge.course_id == course_id, CourseBadge.slug == slug))
+    query = select(CourseBadge).where(CourseBadge.course_id == course_id, CourseBadge.slug == slug)
+    found = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if found is None:
         raise NotFound(f"no badge {slug} in course {course_id}")
     return found
@@ -245,15 +275,31 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found.append("Evidence cannot be collected here yet, so none can be required. Write evidence = “optional”.")
     if definition.columns != "each":
         found.append('Only columns = "each" can be published here: the rubric is graded in the gradebook.')
+    found += list(_other_maximums(badge, definition))
     sources = sorted({r.source for r in definition.sub_competencies if not r.reads_column})
     sources += sorted({g.source for g in definition.gates if not g.reads_column})
     found += [f"Its grades come from “{source}”, which is not connected here." for source in sources]
     return found
 
 
+def _other_maximums(badge: CourseBadge, definition: Badge) -> Iterator[str]:
+    """Name the rows whose own column has another maximum than they need now: it would count 2 of 4 as 4 of 8.
+
+    A column's maximum is never changed (Moodle fills up with zeros). One that was found, a teacher's copy, may
+    have any: its share of the maximum is what counts."""
+    made = {column.tag: column for column in badge.columns if not column.found}
+    for wanted in wanted_columns(definition):
+        column = made.get(wanted.tag)
+        if column is not None and Decimal(column.score_maximum) != Decimal(wanted.maximum):
+            yield (
+                f"“{wanted.code}” has a gradebook column of {column.score_maximum} points, and now needs one of "
+                f"{wanted.maximum}. A column keeps its maximum: give the row a new code."
+            )
+
+
 def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png: bytes, now: datetime) -> None:
     """Give the badge the version with this content: one that is there, the owner's next, or a new achievement."""
-    digest = definition.digest()
+    digest = content_digest(definition, png)
     version = session.scalar(select(AchievementVersion).where(AchievementVersion.digest == digest))
     if version is None:
         achievement = _achievement_for(session, badge, definition.slug, now)
@@ -271,8 +317,12 @@ def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png:
         )
         session.add(version)
         session.flush()
+    if badge.version is not None and definition_of(badge).release != definition.release:
+        badge.released_at = None  # what an instructor released was another policy's
     badge.version_id, badge.version = version.id, version
-    badge.draft = badge.draft_picture = badge.evaluated = None
+    if badge.draft == definition.content() and badge.draft_picture in (None, png):
+        badge.draft = badge.draft_picture = None
+    badge.evaluated = None
     badge.status, badge.published_at = "active", now
 
 
@@ -294,7 +344,7 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
 
     Each column is kept as soon as the LMS has named it; one whose answer was lost is found again by its tag."""
     with tool.db.write() as session:
-        badge = session.get_one(CourseBadge, course_badge_id)
+        badge = session.get_one(CourseBadge, course_badge_id, with_for_update={"key_share": True})
         hindrances = obstacles(session, badge)
         if hindrances:
             badge.status = "active" if badge.version_id else "draft"
@@ -315,10 +365,12 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
         png = uploaded or picture.render_png(drawing(definition), SIZE)
         now = datetime.now(UTC)
         with tool.db.write() as session:
-            badge = session.get_one(CourseBadge, course_badge_id)
+            badge = session.get_one(CourseBadge, course_badge_id, with_for_update={"key_share": True})
             freeze_version(session, badge, definition, png, now)
             number = badge.version.number if badge.version else 0
             audit.record(session, now, audit.TOOL, "badge.published", f"badge:{badge.id}", version=number, made=made)
+    except JobLost:  # another worker publishes it now
+        raise
     except Exception:
         _back_to_draft(tool, course_badge_id)
         raise
@@ -393,18 +445,23 @@ def _back_to_draft(tool: Tool, course_badge_id: str) -> None:
         badge.status = "active" if badge.version_id else "draft"
 
 
-def start_publishing(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) -> str:
-    """Mark a badge as being published; raises CannotPublish with the first obstacle. Returns its id for the job."""
+def start_publishing(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) -> int:
+    """Mark a badge as being published and make its job due; raises CannotPublish with the first obstacle.
+
+    Returns the job's id; the caller wakes the queue. Both are one transaction: a badge never waits for no job."""
+    try:
+        return _start_publishing(tool, course_id, slug, actor, now)
+    except IntegrityError:  # somebody else has just made the same job due
+        return _start_publishing(tool, course_id, slug, actor, now)
+
+
+def _start_publishing(tool: Tool, course_id: int, slug: str, actor: str, now: datetime) -> int:
     with tool.db.write() as session:
-        badge = get_badge(session, course_id, slug)
+        badge = get_badge(session, course_id, slug, lock=True)
         hindrances = obstacles(session, badge)
         if hindrances:
             raise CannotPublish(sentence=hindrances[0])
         if badge.draft is not None:
             badge.status = "publishing"
         audit.record(session, now, actor, "badge.publish", f"badge:{badge.id}")
-        return badge.id
-
-
-def awards_of(session: Session, badge: CourseBadge) -> int:
-    return session.scalar(select(func.count()).select_from(Award).where(Award.course_badge_id == badge.id)) or 0
+        return work.request_in(session, "publish", badge.id, now)

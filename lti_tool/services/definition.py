@@ -21,7 +21,7 @@ LARGEST = 500_000  # bytes; a definition with every text filled is below 50 KB
 
 UNREADABLE = "holds a number or a nesting beyond all measure, so it is not a badge definition"
 
-_HEADER = re.compile(r"\s*(\[{1,2})\s*([A-Za-z0-9_.\"' -]+?)\s*\]{1,2}")
+_NAME = re.compile(r"[A-Za-z0-9_.\"' -]+")  # of a table; both cost no more than the line is long
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
 
 Place = tuple[str | int, ...]
@@ -236,9 +236,8 @@ def _lines(text: str) -> dict[Place, int]:
             if closing in line:
                 closing = ""
             continue
-        header = _HEADER.match(line)
-        if header:
-            table = _table(header[2], header[1] == "[[", counts)
+        if header := _header(line):
+            table = _table(*header, counts)
             found.setdefault(table, number)
             if isinstance(table[-1], int):
                 found.setdefault(table[:-1], number)  # [[gates]], which is not known at all
@@ -248,6 +247,17 @@ def _lines(text: str) -> dict[Place, int]:
             if line.count(quote) % 2:
                 closing = quote
     return found
+
+
+def _header(line: str) -> tuple[str, bool] | None:
+    """Return a table's name, and whether it is one of an array, from the line that begins it."""
+    text = line.strip()
+    if not text.startswith("["):
+        return None
+    is_array = text.startswith("[[")
+    name, closed, _ = text[1 + is_array :].partition("]")
+    name = name.strip()
+    return (name, is_array) if closed and _NAME.fullmatch(name) else None
 
 
 def _table(name: str, is_array: bool, counts: dict[Place, int]) -> Place:

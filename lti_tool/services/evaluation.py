@@ -14,13 +14,13 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, contains_eager
 
-from lti_tool.domain.award import Hold, Issue, Review, decide, is_released
+from lti_tool.domain.award import Hold, Issue, Review, decide
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.domain.mastery import Standing, pass_gate, stand
 from lti_tool.domain.scores import Reading, read_result
 from lti_tool.models import Award, Column, CourseBadge, Enrolment, Mastery, Person, Result
 from lti_tool.models import Review as ReviewRow
-from lti_tool.services import awards
+from lti_tool.services import awards, catalog
 
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
 EVALUATOR = 1  # raised when the rules of domain/ change, so that every badge is looked at again
@@ -49,7 +49,7 @@ def evaluate(session: Session, badge: CourseBadge, now: datetime) -> dict[str, i
         return {}
     learners = _learners(session, badge.course_id)
     rows = list(session.execute(_results_query(badge)))
-    seen = _digest(badge, definition, learners, rows, now)
+    seen = _digest(badge, learners, rows, now)
     if seen == badge.evaluated:
         return {"unchanged": 1}
     results: dict[tuple[str, str], Received] = {
@@ -57,7 +57,7 @@ def evaluate(session: Session, badge: CourseBadge, now: datetime) -> dict[str, i
     }
     standings = {learner.person_id: _standings(definition, learner.sub, results) for learner in learners}
     changed = _store_standings(session, badge, learners, standings, results, now)
-    counts = _store_decisions(session, badge, definition, learners, standings, now)
+    counts = _store_decisions(session, badge, definition, learners, standings, results, now)
     badge.evaluated = seen
     return {"standings": changed, **counts}
 
@@ -85,13 +85,9 @@ def _values(raw: str | None) -> dict[str, Any] | None:
     return None if raw is None else json.loads(raw, parse_float=Decimal)
 
 
-def _digest(
-    badge: CourseBadge, definition: Badge, learners: Sequence[Learner], rows: Iterable[Any], now: datetime
-) -> str:
+def _digest(badge: CourseBadge, learners: Sequence[Learner], rows: Iterable[Any], now: datetime) -> str:
     """Return a digest of everything the evaluation depends on."""
-    digest = hashlib.sha256(
-        f"{EVALUATOR} {badge.version_id} {badge.released_at} {is_released(definition, now)}".encode()
-    )
+    digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
     digest.update(json.dumps([(c.tag, c.state) for c in badge.columns]).encode())
     for learner in sorted(learners, key=lambda each: each.person_id):
         digest.update(f"{learner.person_id}\n".encode())
@@ -182,19 +178,20 @@ def _store_decisions(
     definition: Badge,
     learners: Sequence[Learner],
     standings: dict[str, list[Standing]],
+    results: dict[tuple[str, str], Received],
     now: datetime,
 ) -> dict[str, int]:
     if badge.version is None:
         raise ValueError("only a published badge is evaluated")
     # A column that is gone says nothing: nobody is awarded, and nobody's award is doubted, until it is back (F18).
     # The column of a row that this version no longer has may go.
-    read = {each.tag for each in (*definition.sub_competencies, *definition.gates)}
+    read = {row.tag for row in definition.sub_competencies} | {gate.tag for gate in definition.gates}
     if any(column.state != "bound" and column.tag in read for column in badge.columns):
         return {"awards": 0, "reviews": 0}
     scope = awards.scope_of(definition, badge.course_id)
     newest = _newest_awards(session, badge, scope, now)
     records = _records(session, badge)
-    released = badge.released_at is not None or is_released(definition, now)
+    released = catalog.released(badge, now)
     wanted: list[dict[str, Any]] = []
     reviews = restored = 0
     for learner in learners:
@@ -202,9 +199,9 @@ def _store_decisions(
         rows = standings[learner.person_id]
         judged_by = definition
         if award is not None and award.version_id != badge.version_id:
-            # G15: an award is only doubted by the rules it was given under.
+            # G15: an award is only doubted by the rules it was given under, rows that have been dropped since included.
             judged_by = badge_from_content(award.version.definition)
-            rows = _rejudge(judged_by, records.get(learner.person_id, {}))
+            rows = _standings(judged_by, learner.sub, results)
         decision = decide(judged_by, rows, awarded=award.status if award else None, released=released)
         if isinstance(decision, Issue | Hold):
             status = decision.status if isinstance(decision, Hold) else "pending"
@@ -266,19 +263,6 @@ def _records(session: Session, badge: CourseBadge) -> dict[str, dict[str, dict[s
     for person_id, tag, record in session.execute(query):
         found.setdefault(person_id, {})[tag] = record
     return found
-
-
-def _rejudge(definition: Badge, records: dict[str, dict[str, Any]]) -> list[Standing]:
-    """Judge the stored scores by another version's rows."""
-
-    def reading(tag: str) -> Reading:
-        record = records.get(tag)
-        if record is None or not record["score"]:
-            return read_result(None)
-        return read_result({"resultScore": Decimal(record["score"]), "resultMaximum": Decimal(record["maximum"])})
-
-    rows = [stand(row, reading(row.tag)) for row in definition.sub_competencies]
-    return rows + [pass_gate(gate, reading(gate.tag)) for gate in definition.gates]
 
 
 def _open_review(session: Session, award: Award, reason: str, now: datetime) -> int:

@@ -6,17 +6,16 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials.ob3 import credential_address
 from lti_tool.domain.badge import Badge
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import wanted_columns
-from lti_tool.lti.platforms import platform_of
 from lti_tool.models import (
     Award,
     Column,
@@ -27,10 +26,10 @@ from lti_tool.models import (
     Job,
     Mastery,
     Person,
-    Result,
     Review,
 )
 from lti_tool.services import catalog
+from lti_tool.services.awards import get_award, newest_awards, shown_status
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import (
@@ -48,6 +47,7 @@ from lti_tool.services.pages import (
     SyncState,
 )
 from lti_tool.services.rows import row_views
+from lti_tool.services.sync import count_aside
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, moment, words
 
@@ -58,16 +58,18 @@ STATUS_WORDS = {
     "review": "Waits for you",
     "held": "Earned, not released",
     "issued": "Issued",
+    "expired": "Expired",
     "revoked": "Withdrawn",
     "superseded": "Replaced",
 }
 
 
 def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
+    now = datetime.now(UTC)
     with tool.db.read() as session:
         course = session.get_one(Course, who.course_id)
         learners = _learners(session, course.id)
-        cards = [_card(session, badge, learners) for badge in course.badges]
+        cards = [_card(session, badge, learners, now) for badge in course.badges]
         used = {badge.slug for badge in course.badges}
         issuer = issuer_row(session)
         can_publish = bool(issuer.name and issuer.url)
@@ -127,18 +129,22 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
             yield Need("acc", f"{count} for you", f"in {card.name}.", "Look and confirm", f"badges/{card.slug}/awards")
 
 
-def _card(session: Session, badge: CourseBadge, learners: Sequence[Person]) -> BadgeCard:
+def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now: datetime) -> BadgeCard:
     definition = catalog.next_definition(badge) if badge.version is None else catalog.definition_of(badge)
-    awards = _award_states(session, badge)
     people = {person.id for person in learners}
-    earned = sum(1 for person_id, (status, _) in awards.items() if status in ("pending", "issued", "held"))
-    waiting = sum(1 for status, review in awards.values() if status == "review" or review)
+    newest = newest_awards(session, badge)
+    # One given elsewhere counts for whoever is a learner here; one given here counts also when she has left.
+    counted = {p: award for p, award in newest.items() if p in people or award.course_badge_id == badge.id}
+    states = {person_id: shown_status(award, now) for person_id, award in counted.items()}
+    under_review = _under_review(session, badge)
+    earned = sum(status in ("pending", "issued", "held") for status in states.values())
+    waiting = sum(states[p] == "review" or award.id in under_review for p, award in counted.items())
     started = set(
         session.scalars(
             select(Mastery.person_id).where(Mastery.course_badge_id == badge.id, Mastery.level.is_not(None)).distinct()
         )
     )
-    with_award = {person_id for person_id, (status, _) in awards.items() if status != "revoked"}
+    with_award = {person_id for person_id, status in states.items() if status not in ("revoked", "expired")}
     on_the_way = len((started & people) - with_award)
     read = {wanted.tag for wanted in wanted_columns(definition)}
     missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in read]
@@ -159,7 +165,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person]) -> B
         earned=earned,
         on_the_way=on_the_way,
         not_started=max(0, len(people - with_award) - on_the_way),
-        to_confirm=sum(status == "review" for status, _ in awards.values()),
+        to_confirm=sum(status == "review" for status in states.values()),
         waiting=waiting,
         columns_bound=sum(column.state == "bound" for column in badge.columns if column.tag in read),
         columns_wanted=len(wanted_columns(definition)),
@@ -187,18 +193,6 @@ def _learners(session: Session, course_id: int) -> list[Person]:
     )
     people = [enrolment.person for enrolment in session.scalars(query) if enrolment.is_learner]
     return sorted(people, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
-
-
-def _award_states(session: Session, badge: CourseBadge) -> dict[str, tuple[str, bool]]:
-    """Return each person's newest award of a badge: its status, and whether a review of it is open."""
-    under_review = set(
-        session.scalars(
-            select(Review.award_id).join(Award).where(Award.course_badge_id == badge.id, Review.resolved_at.is_(None))
-        )
-    )
-    query = select(Award.id, Award.person_id, Award.status).where(Award.course_badge_id == badge.id)
-    rows = session.execute(query.order_by(Award.earned_at))
-    return {person_id: (status, award_id in under_review) for award_id, person_id, status in rows}
 
 
 # -- before publishing ------------------------------------------------------------------------------------------
@@ -250,23 +244,20 @@ def _column_word(column: Column | None) -> str:
     return "is there and is used" if column.found else "made"
 
 
-def keep_out_of_total(product: str) -> str:
-    return platform_of(product).keep_out_of_total()
-
-
 # -- the matrix -------------------------------------------------------------------------------------------------
 
 
 def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
+    now = datetime.now(UTC)
     with tool.db.read() as session:
         badge = catalog.get_badge(session, _course_id(who), slug)
         definition = catalog.definition_of(badge)
         learners = _learners(session, badge.course_id)
         records = _records(session, badge)
-        awards = _awards(session, badge)
+        newest = newest_awards(session, badge)
         under_review = _under_review(session, badge)
         rows = tuple(
-            _learner_row(definition, person, records.get(person.id, {}), awards.get(person.id), under_review)
+            _learner_row(definition, person, records.get(person.id, {}), newest.get(person.id), under_review, now)
             for person in learners
         )
         counts = Counter(row.state for row in rows)
@@ -283,7 +274,7 @@ def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
             counts={"all": len(rows), **{k: counts[k] for k in ("ready", "one", "review", "earned", "way", "none")}},
             sync=sync_state(session, badge.course),
             columns=column_plans(badge, definition),
-            aside=_aside(session, badge),
+            aside=count_aside(session, badge.course, badge),
             may_manage=MANAGE in who.rights,
         )
 
@@ -298,16 +289,6 @@ def _records(session: Session, badge: CourseBadge, person_id: str | None = None)
     return found
 
 
-def _awards(session: Session, badge: CourseBadge) -> dict[str, Award]:
-    """Return each person's newest award of the achievement in this course's scope, given here or elsewhere."""
-    if badge.version is None:
-        return {}
-    here = Award.course_badge_id == badge.id
-    anywhere = (Award.achievement_id == badge.version.achievement_id) & (Award.scope == "installation")
-    query = select(Award).where(here | anywhere).order_by(Award.earned_at)
-    return {award.person_id: award for award in session.scalars(query)}
-
-
 def _under_review(session: Session, badge: CourseBadge) -> dict[str, str]:
     query = select(Review.award_id, Review.reason).join(Award)
     query = query.where(Award.course_badge_id == badge.id, Review.resolved_at.is_(None))
@@ -315,7 +296,12 @@ def _under_review(session: Session, badge: CourseBadge) -> dict[str, str]:
 
 
 def _learner_row(
-    badge: Badge, person: Person, records: dict[str, dict[str, Any]], award: Award | None, reviews: dict[str, str]
+    badge: Badge,
+    person: Person,
+    records: dict[str, dict[str, Any]],
+    award: Award | None,
+    reviews: dict[str, str],
+    now: datetime,
 ) -> LearnerRow:
     cells = row_views(badge, records)
     rows = [cell for cell in cells if cell.steps]
@@ -327,14 +313,15 @@ def _learner_row(
     )
     graded = any(cell.state != "ungraded" for cell in cells)
     word = f"{min(met, of)} of {of}"
+    status = shown_status(award, now) if award is not None else ""
     if award is not None and award.id in reviews:
         state, word = "review", "Look again"
-    elif award is not None and award.status == "review":
+    elif status == "review":
         state, word = "ready", "Ready"
-    elif award is not None and award.status in ("pending", "issued", "held"):
-        state, word = "earned", "Earned" if award.status != "held" else "Held"
-    elif award is not None and award.status == "revoked":
-        state, word = "revoked", "Withdrawn"
+    elif status in ("pending", "issued", "held"):
+        state, word = "earned", "Earned" if status != "held" else "Held"
+    elif status in ("revoked", "expired"):
+        state, word = status, STATUS_WORDS[status]
     elif not graded:
         state, word = "none", "Not started"
     else:
@@ -387,19 +374,6 @@ def _most_missing(rows: Sequence[LearnerRow]) -> str:
     return top[0][0]
 
 
-def _aside(session: Session, badge: CourseBadge) -> int:
-    """Count results of users whom neither roster nor launch names: they are kept, and nobody is awarded by them."""
-    course = badge.course
-    query = (
-        select(func.count(func.distinct(Result.user_sub)))
-        .join(Column, Column.id == Result.column_id)
-        .outerjoin(Person, (Person.sub == Result.user_sub) & (Person.registration_id == course.registration_id))
-        .outerjoin(Enrolment, (Enrolment.person_id == Person.id) & (Enrolment.course_id == course.id))
-        .where(Column.course_badge_id == badge.id, Result.raw.is_not(None), Enrolment.person_id.is_(None))
-    )
-    return session.scalar(query) or 0
-
-
 def matrix_csv(shown: Matrix) -> str:
     """Return the matrix as CSV; a cell that a spreadsheet would run as a formula is led by an apostrophe (I19)."""
     out = io.StringIO()
@@ -434,9 +408,8 @@ def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) 
         if tag not in views:
             raise NotFound(f"no row {tag}")
         person = enrolment.person
-        row = _learner_row(
-            definition, person, records, _awards(session, badge).get(person_id), _under_review(session, badge)
-        )
+        award = newest_awards(session, badge, person_id).get(person_id)
+        row = _learner_row(definition, person, records, award, _under_review(session, badge), datetime.now(UTC))
         column = next((column for column in badge.columns if column.tag == tag), None)
         return RecordView(
             person_id=person_id,
@@ -497,6 +470,7 @@ def _before(mastery: Mastery | None) -> Iterable[str]:
 
 
 def award_rows(tool: Tool, who: LaunchSession, slug: str) -> tuple[Badge, list[AwardRow]]:
+    now = datetime.now(UTC)
     with tool.db.read() as session:
         badge = catalog.get_badge(session, _course_id(who), slug)
         reviews = _under_review(session, badge)
@@ -508,31 +482,33 @@ def award_rows(tool: Tool, who: LaunchSession, slug: str) -> tuple[Badge, list[A
         )
         awards = list(session.scalars(query))
         editions = _newest_editions(session, [award.id for award in awards])
-        rows = [
-            AwardRow(
-                id=award.id,
-                name=award.person.name or "Learner",
-                person_id=award.person_id,
-                status=award.status,
-                word="Look again" if award.id in reviews else STATUS_WORDS[award.status],
-                earned_at=award.earned_at,
-                issued_at=award.issued_at,
-                credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",
-                review=reviews.get(award.id, ""),
-                revocation_reason=award.revocation_reason or "",
-            )
-            for award in awards
-        ]
+        rows = [_award_row(tool, award, reviews, editions, now) for award in awards]
         return catalog.definition_of(badge), rows
+
+
+def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict[str, str], now: datetime) -> AwardRow:
+    status = shown_status(award, now)
+    return AwardRow(
+        id=award.id,
+        name=award.person.name or "Learner",
+        person_id=award.person_id,
+        status=status,
+        word="Look again" if award.id in reviews else STATUS_WORDS[status],
+        earned_at=award.earned_at,
+        issued_at=award.issued_at,
+        credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",
+        review=reviews.get(award.id, ""),
+        revocation_reason=award.revocation_reason or "",
+    )
 
 
 def award_in_course(tool: Tool, who: LaunchSession, slug: str, award_id: str) -> AwardRow:
     """Return an award of this course's badge; raises NotFound for another's (D08)."""
-    _, rows = award_rows(tool, who, slug)
-    found = next((row for row in rows if row.id == award_id), None)
-    if found is None:
-        raise NotFound(f"no award {award_id} of {slug}")
-    return found
+    with tool.db.read() as session:
+        badge = catalog.get_badge(session, _course_id(who), slug)
+        award = get_award(session, award_id, badge.id)
+        editions = _newest_editions(session, [award.id])
+        return _award_row(tool, award, _under_review(session, badge), editions, datetime.now(UTC))
 
 
 def _newest_editions(session: Session, award_ids: Sequence[str]) -> dict[str, str]:

@@ -6,41 +6,43 @@ import hashlib
 import re
 import secrets
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import collided
 from lti_tool.errors import NotPermitted, SessionEnded
+from lti_tool.lti.claims import Context
 from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.nrps import Member
 from lti_tool.lti.platforms import platform_of
-from lti_tool.lti.registration import LoginRow, digest, origin_of
-from lti_tool.lti.registration import Registration as RegistrationValue
-from lti_tool.models import Browser, Course, Deployment, Enrolment, Launch, Login, Person, Registration
+from lti_tool.lti.registration import digest, origin_of
+from lti_tool.models import Browser, Course, Deployment, Enrolment, Launch, Person, Registration
 from lti_tool.services import audit
-from lti_tool.services.access import registration_value
 from lti_tool.services.tool import Tool, log
 
 SESSION_LASTS = timedelta(hours=12)
 MOST_COLLISIONS = 5
+MOST_ORIGINS = 50
 HOST = re.compile(r"[a-z0-9._:-]+")
 MANAGE, LOOK, LEARN = "manage", "look", "learn"
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A session that was opened. `secret` goes into the cookie; None: the browser's present one stays."""
+    """A session that was opened. `secret` goes into the cookie, also where it is the one the browser has: it lives on.
+
+    `sync_is_old`: the course has a badge, and its grades were read longer ago than the settings allow at a launch."""
 
     launch_id: str
-    secret: str | None
+    secret: str
     rights: frozenset[str]
-    has_course: bool
+    course_id: int | None
+    sync_is_old: bool
 
 
 @dataclass(frozen=True)
@@ -61,41 +63,6 @@ class LaunchSession:
 
 
 # -- what the protocol room asks for ----------------------------------------------------------------------------
-
-
-def find_registrations(tool: Tool, issuer: str, client_id: str | None) -> Sequence[RegistrationValue]:
-    query = select(Registration).where(Registration.issuer == issuer, Registration.status == "active")
-    if client_id is not None:
-        query = query.where(Registration.client_id == client_id)
-    with tool.db.read() as session:
-        return [registration_value(row) for row in session.scalars(query)]
-
-
-def find_registration(tool: Tool, registration_id: int) -> RegistrationValue | None:
-    with tool.db.read() as session:
-        row = session.get(Registration, registration_id)
-        return registration_value(row) if row is not None and row.status == "active" else None
-
-
-def store_login(tool: Tool, row: LoginRow) -> None:
-    with tool.db.write() as session:
-        session.execute(insert(Login).values(**asdict(row)))
-
-
-def find_login(tool: Tool, state_hash: str) -> LoginRow | None:
-    with tool.db.read() as session:
-        row = session.get(Login, state_hash)
-        if row is None:
-            return None
-        return LoginRow(**{name: getattr(row, name) for name in LoginRow.__dataclass_fields__})
-
-
-def consume_login(tool: Tool, state_hash: str, now: datetime) -> bool:
-    """Mark a login as used; of any number of equal launches one is told True."""
-    with tool.db.write() as session:
-        unused = (Login.state_hash == state_hash, Login.consumed_at.is_(None))
-        used = session.execute(update(Login).where(*unused).values(consumed_at=now).returning(Login.state_hash))
-        return used.one_or_none() is not None
 
 
 def deployment_status(tool: Tool, registration_id: int, deployment_id: str, now: datetime) -> str:
@@ -157,45 +124,61 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
         if deployment is None:
             raise NotPermitted("the deployment is gone")
         registration = deployment.registration
-        _learn_origin(registration, launch)
+        _learn_origins(registration, launch)
         person = _person(session, launch, now)
         if person.disabled:
             raise NotPermitted("the person is disabled")
         course = _course(session, registration, deployment, launch, now)
-        role = main_role(launch)
+        roles = role_words(launch)
         if course is not None:
-            _enrol(session, course, person, role)
+            _enrol(session, course, person, main_role(launch))
         secret, browser = _browser(session, person, browser_secret, now)
         row = Launch(
             browser_id=browser.id,
             deployment_pk=deployment.id,
             person_id=person.id,
             course_id=course.id if course else None,
-            role=role,
+            role=roles,
             locale=(launch.locale or "")[:20],
             created_at=now,
             expires_at=now + SESSION_LASTS,
         )
         session.add(row)
         session.flush()
-        return Opened(row.id, secret, rights_of(role, tool.settings.lti.teaching_assistants), course is not None)
+        return Opened(
+            launch_id=row.id,
+            secret=secret,
+            rights=rights_of(roles, tool.settings.lti.teaching_assistants),
+            course_id=course.id if course is not None else None,
+            sync_is_old=course is not None,
+        )
 
 
-def _learn_origin(registration: Registration, launch: VerifiedLaunch) -> None:
+def _learn_origins(registration: Registration, launch: VerifiedLaunch) -> None:
     """Remember where this LMS's pages come from: only those may frame ours (frame-ancestors)."""
+    new = [origin for origin in told_origins(launch, registration.product) if origin not in registration.origins]
+    if new:
+        registration.origins = [*registration.origins, *new][:MOST_ORIGINS]
+
+
+def told_origins(launch: VerifiedLaunch, product: str) -> list[str]:
+    """Return the origins that a verified launch names as the LMS's own.
+
+    `$Canvas.api.domain` counts on Canvas alone: elsewhere whoever sets up an activity writes custom parameters."""
     seen = [launch.return_url]
-    if domain := launch.custom.get("canvas_api_domain"):
+    if product == "canvas" and (domain := launch.custom.get("canvas_api_domain")):
         seen.append(f"https://{domain}")
-    for address in seen:
-        try:
-            parts, origin = urlsplit(address or ""), origin_of(address or "")
-        except ValueError:  # a port that is none, half an IPv6 address
-            continue
-        # A name or number as DNS knows it, so that neither "*" nor a further directive gets into the policy.
-        if parts.scheme not in ("https", "http") or not HOST.fullmatch(parts.hostname or ""):
-            continue
-        if origin not in registration.origins and len(registration.origins) < 50:
-            registration.origins = [*registration.origins, origin]
+    return [origin for address in seen if address and (origin := safe_origin(address))]
+
+
+def safe_origin(address: str) -> str:
+    """Return the origin of an address, empty where it is none that may stand in a policy."""
+    try:
+        parts, origin = urlsplit(address), origin_of(address)
+    except ValueError:  # a port that is none, half an IPv6 address
+        return ""
+    # A name or number as DNS knows it, so that neither "*" nor a further directive gets into the policy.
+    return origin if parts.scheme in ("https", "http") and HOST.fullmatch(parts.hostname or "") else ""
 
 
 def _person(session: Session, launch: VerifiedLaunch, now: datetime) -> Person:
@@ -210,9 +193,7 @@ def _person(session: Session, launch: VerifiedLaunch, now: datetime) -> Person:
             created_at=now,
         )
         session.add(person)
-    names = " ".join(part for part in (launch.given_name, launch.family_name) if part)
-    if name := (launch.name or names)[:255]:
-        person.name = name
+    person.name = told_name(launch) or person.name or ""
     if launch.email:
         person.email = launch.email[:255]
     person.test_user = person.test_user or launch.test_user
@@ -220,25 +201,39 @@ def _person(session: Session, launch: VerifiedLaunch, now: datetime) -> Person:
     return person
 
 
+def told_name(launch: VerifiedLaunch) -> str:
+    """Return the name a launch tells, empty where the LMS keeps it back."""
+    names = " ".join(part for part in (launch.given_name, launch.family_name) if part)
+    return (launch.name or names)[:255]
+
+
+def course_context(product: str, launch: VerifiedLaunch) -> Context | None:
+    """Return the launch's context where it is a course: Canvas launches from an account's menu too."""
+    if launch.context is None or not platform_of(product).is_course(launch.context.type):
+        return None
+    return launch.context
+
+
 def _course(
     session: Session, registration: Registration, deployment: Deployment, launch: VerifiedLaunch, now: datetime
 ) -> Course | None:
-    if launch.context is None or not platform_of(registration.product).is_course(launch.context.type):
+    context = course_context(registration.product, launch)
+    if context is None:
         return None
     course = session.scalar(
-        select(Course).where(Course.deployment_pk == deployment.id, Course.context_id == launch.context.id)
+        select(Course).where(Course.deployment_pk == deployment.id, Course.context_id == context.id)
     )
     if course is None:
         course = Course(
             registration_id=registration.id,
             deployment_pk=deployment.id,
-            context_id=launch.context.id,
+            context_id=context.id,
             scopes=[],
             created_at=now,
         )
         session.add(course)
-    course.title = (launch.context.title or course.title or "")[:255]
-    course.label = (launch.context.label or course.label or "")[:255]
+    course.title = (context.title or course.title or "")[:255]
+    course.label = (context.label or course.label or "")[:255]
     if launch.ags is not None and launch.ags.line_items:
         if course.line_items_url != launch.ags.line_items:
             _warn_of_shared_gradebook(session, course, launch.ags.line_items)
@@ -276,14 +271,14 @@ def _enrol(session: Session, course: Course, person: Person, role: str) -> None:
     session.flush()
 
 
-def _browser(session: Session, person: Person, secret: str | None, now: datetime) -> tuple[str | None, Browser]:
-    """Return the browser's row, and a new secret where it needs one.
+def _browser(session: Session, person: Person, secret: str | None, now: datetime) -> tuple[str, Browser]:
+    """Return the browser's row and the secret for its cookie: a new one where it needs one.
 
     Another person in the same browser gets a new secret, and the earlier person's pages end with the old one."""
     if secret:
         known = session.scalar(select(Browser).where(Browser.secret_hash == digest(secret)))
         if known is not None and known.person_id == person.id:
-            return None, known
+            return secret, known
         if known is not None:
             session.execute(delete(Launch).where(Launch.browser_id == known.id))
             session.delete(known)
@@ -295,17 +290,23 @@ def _browser(session: Session, person: Person, secret: str | None, now: datetime
     return fresh, browser
 
 
-def rights_of(role: str, teaching_assistants: str) -> frozenset[str]:
-    """Return what a course role may do here: manage badges, look at the class, learn.
+def role_words(launch: VerifiedLaunch) -> str:
+    """Return every course role of a launch as words with blanks between, "" for somebody who has none here."""
+    return " ".join(role.value for role in launch.course_roles)
+
+
+def rights_of(roles: str, teaching_assistants: str) -> frozenset[str]:
+    """Return what course roles, as words with blanks between, may do here together: manage badges, look, learn.
 
     Only context roles count; a role of the institution or the system gives nothing (D01, D02)."""
-    if role in ("Instructor", "Administrator"):
-        return frozenset({MANAGE, LOOK})
-    if role == "TeachingAssistant":
-        return {"none": frozenset(), "review": frozenset({LOOK}), "manage": frozenset({MANAGE, LOOK})}[
-            teaching_assistants
-        ]
-    return frozenset({LEARN}) if role == "Learner" else frozenset()
+    assistant = {"none": frozenset[str](), "review": frozenset({LOOK}), "manage": frozenset({MANAGE, LOOK})}
+    rights = {
+        "Instructor": frozenset({MANAGE, LOOK}),
+        "Administrator": frozenset({MANAGE, LOOK}),
+        "TeachingAssistant": assistant[teaching_assistants],
+        "Learner": frozenset({LEARN}),
+    }
+    return frozenset[str]().union(*(rights.get(role, frozenset()) for role in roles.split()))
 
 
 # -- the session behind a request -------------------------------------------------------------------------------
@@ -332,7 +333,7 @@ def find_session(tool: Tool, launch_id: str, browser_secret: str | None, now: da
     if row is None or row.expires_at <= now:
         raise SessionEnded("no such launch in this browser")
     registration = row.deployment.registration
-    if registration.status != "active" or row.deployment.status != "active" or row.person.disabled:
+    if switched_off(row):
         raise SessionEnded("switched off", reason="disabled")
     return LaunchSession(
         launch_id=row.id,
@@ -349,6 +350,12 @@ def find_session(tool: Tool, launch_id: str, browser_secret: str | None, now: da
     )
 
 
+def switched_off(launch: Launch) -> bool:
+    """Tell whether the platform, the deployment or the person of a launch has been switched off since (D13)."""
+    deployment = launch.deployment
+    return deployment.registration.status != "active" or deployment.status != "active" or launch.person.disabled
+
+
 def csrf_token(browser_secret: str, launch_id: str) -> str:
     """Return the token every form of a launch's pages carries: nothing but this browser and this launch makes it."""
     return hashlib.sha256(f"csrf\0{browser_secret}\0{launch_id}".encode()).hexdigest()
@@ -360,4 +367,5 @@ def frame_origins(tool: Tool, registration_id: int) -> list[str]:
         row = session.get(Registration, registration_id)
         if row is None:
             return []
-        return sorted({origin_of(row.auth_login_url), origin_of(row.issuer), *row.origins})
+        known = (safe_origin(address) for address in (row.auth_login_url, row.issuer, *row.origins))
+        return sorted({origin for origin in known if origin})

@@ -176,6 +176,8 @@ def approve(tool: Tool, deployment_pk: int, now: datetime) -> None:
     with tool.db.write() as session:
         row = session.get(Deployment, deployment_pk)
         if row is None:
-            raise NotFound(sentence=f"There is no deployment {deployment_pk}.", what_to_do="See lti-tool deployments list.")
+            raise NotFound(
+                sentence=f"There is no deployment {deployment_pk}.", what_to_do="See lti-tool deployments list."
+            )
         row.status = "active"
         audit.record(session, now, audit.OPERATOR, "deployment.approved", f"deployment:{row.id}")

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import hashlib
 import json
+import re
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 import segno
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, undefer
 
 from lti_tool.credentials import baking, ob3, status_list
 from lti_tool.credentials.issuer_keys import Own
-from lti_tool.credentials.verify import Report, verify
+from lti_tool.credentials.verify import LASTING, Check, Report, verify
 from lti_tool.domain.badge import badge_from_content
-from lti_tool.errors import NotFound
+from lti_tool.errors import Busy, NotFound, ServiceUnreachable
 from lti_tool.http import Response
 from lti_tool.lti.registration import digest
-from lti_tool.models import Achievement, AchievementVersion, Award, Browser, Edition, Issuer, Launch, StatusList
+from lti_tool.models import (
+    Achievement,
+    AchievementVersion,
+    Award,
+    Browser,
+    Deployment,
+    Edition,
+    Issuer,
+    Launch,
+    StatusList,
+)
 from lti_tool.services.awards import achievement_of
 from lti_tool.services.issuer import issuer_profile, issuer_row
-from lti_tool.services.launches import LOOK, rights_of
+from lti_tool.services.launches import LOOK, rights_of, switched_off
 from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, ReportPage
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
@@ -30,6 +48,10 @@ from lti_tool.services.words import day
 
 FORMS = ("json", "jwt", "png")
 LARGEST_FETCH = 5 * 1024 * 1024
+LONGEST_CHECK = 15.0  # seconds for all that one check asks other servers
+# Checks that ask other servers at the same time, in this process: they hold a thread each, and the rest is for others.
+ASKING_OUTSIDE = threading.BoundedSemaphore(2)
+CHECKS_BUSY = "Other credentials are being checked at this moment."
 PAGE_CHECKS = (("Signature", "unchanged"), ("Status", "withdrawn"), ("Expiry", "dates"), ("Issuer", "key"))
 PASSED = {"unchanged": "Unchanged since it was signed", "withdrawn": "In force, not withdrawn"}
 
@@ -37,36 +59,73 @@ PASSED = {"unchanged": "Unchanged since it was signed", "withdrawn": "In force, 
 # -- one credential ---------------------------------------------------------------------------------------------
 
 
-def find_edition(tool: Tool, credential_id: str, browser_secret: str | None, now: datetime) -> Edition:
-    """Return a signed edition this viewer may see; the same NotFound for one that is private and one that is not."""
+def find_edition(
+    tool: Tool, credential_id: str, browser_secret: str | None, now: datetime, form: str = "json"
+) -> Edition:
+    """Return a signed edition this viewer may see, loaded for one form.
+
+    One that is private and one that is not there are the same NotFound after the same queries (I24)."""
+    query = (
+        select(Award.page_public, Award.person_id, Award.course_id)
+        .join(Edition)
+        .where(Edition.id == credential_id, Edition.signed_at.is_not(None))
+    )
+    _check_text(credential_id)
+    with tool.db.read() as session:
+        found = session.execute(query).one_or_none()
+        is_public, person_id, course_id = found if found is not None else (False, "", 0)
+        if not is_public and not _may_look(tool, session, person_id, course_id, browser_secret, now):
+            raise NotFound("no such credential, or not public")
+        return _edition(session, credential_id, form)
+
+
+def _edition(session: Session, credential_id: str, form: str) -> Edition:
+    """Return a signed edition with what its page needs, and of its large columns those that a form is made of."""
+    version = joinedload(Edition.award).joinedload(Award.version)
+    large = {
+        "json": (undefer(Edition.document),),
+        "jwt": (undefer(Edition.jwt),),
+        "png": (undefer(Edition.document), version.undefer(AchievementVersion.picture_png)),
+    }
     query = (
         select(Edition)
         .where(Edition.id == credential_id, Edition.signed_at.is_not(None))
         .options(
-            joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement),
+            version.joinedload(AchievementVersion.achievement),
             joinedload(Edition.award).joinedload(Award.person),
             joinedload(Edition.award).joinedload(Award.course),
+            *large[form],
         )
     )
-    with tool.db.read() as session:
-        edition = session.scalar(query)
-        if edition is None or not (edition.award.page_public or _may_look(tool, session, edition, browser_secret, now)):
-            raise NotFound("no such credential, or not public")
-        return edition
+    edition = session.scalar(query)
+    if edition is None:
+        raise NotFound("no such credential")
+    return edition
 
 
-def _may_look(tool: Tool, session: Session, edition: Edition, secret: str | None, now: datetime) -> bool:
-    """Tell whether this browser has a launch open of the learner herself or of a teacher of that course."""
+def _check_text(*texts: str) -> None:
+    """Raise NotFound for what nothing of ours is called, before a database is asked that takes no NUL."""
+    if not all(text.isprintable() for text in texts):
+        raise NotFound("a name with control characters")
+
+
+def _may_look(tool: Tool, session: Session, person_id: str, course_id: int, secret: str | None, now: datetime) -> bool:
+    """Tell whether this browser has a launch open of the learner herself or of a teacher of that course.
+
+    What was switched off since opens nothing, as in `find_session` (D13)."""
     if not secret:
         return False
     launches = session.scalars(
-        select(Launch).join(Browser).where(Browser.secret_hash == digest(secret), Launch.expires_at > now)
+        select(Launch)
+        .join(Browser)
+        .where(Browser.secret_hash == digest(secret), Launch.expires_at > now)
+        .options(joinedload(Launch.person), joinedload(Launch.deployment).joinedload(Deployment.registration))
     )
     setting = tool.settings.lti.teaching_assistants
     return any(
-        launch.person_id == edition.award.person_id
-        or (launch.course_id == edition.award.course_id and LOOK in rights_of(launch.role, setting))
+        launch.person_id == person_id or (launch.course_id == course_id and LOOK in rights_of(launch.role, setting))
         for launch in launches
+        if not switched_off(launch)
     )
 
 
@@ -75,7 +134,7 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     award, version = edition.award, edition.award.version
     badge = badge_from_content(version.definition)
     base = tool.settings.base_url
-    report = check(tool, edition.document or b"", now)
+    report = _own_report(tool, edition.document or b"", now)
     state, sentence = _state(edition, now)
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
     records = {row["tag"]: row for row in award.decision["rows"]}
@@ -104,6 +163,23 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         downloads=downloads(tool, edition.id),
         qr_svg=qr_code(url),
     )
+
+
+def _own_report(tool: Tool, document: bytes, now: datetime) -> Report:
+    """Check a credential of our own, asking once a process what stays the same for these bytes and keys."""
+    keys = json.dumps(did_document(tool)).encode()
+    known = _known(hashlib.sha256(document).digest(), hashlib.sha256(keys).digest())
+    report = check(tool, document, now, known=known)
+    lasting = {each.name: each for each in report.checks if each.name in LASTING}
+    if all(each.outcome == "passed" for each in lasting.values()):
+        known.update(lasting)
+    return report
+
+
+@functools.lru_cache(maxsize=2000)
+def _known(_document: bytes, _keys: bytes) -> dict[str, Check]:
+    """Return the place where the lasting answers about a document are kept, by its digest and the keys'."""
+    return {}
 
 
 def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView, ...]:
@@ -152,14 +228,13 @@ def downloads(tool: Tool, edition_id: str) -> tuple[tuple[str, str, str], ...]:
 
 
 def form_of(edition: Edition, form: str) -> bytes:
-    """Return a credential as signed JSON, as a compact JWT, or baked into its picture; the same bytes every time."""
-    if edition.document is None or edition.jwt is None:
+    """Return a credential as signed JSON, as a compact JWT, or baked into its picture; the same bytes every time.
+
+    The edition was loaded for this form."""
+    content = edition.jwt if form == "jwt" else edition.document
+    if content is None:
         raise NotFound("not signed yet")
-    if form == "json":
-        return edition.document
-    if form == "jwt":
-        return edition.jwt
-    return baking.bake_png(edition.award.version.picture_png, edition.document.decode())
+    return baking.bake_png(edition.award.version.picture_png, content.decode()) if form == "png" else content
 
 
 @functools.lru_cache(maxsize=512)
@@ -171,13 +246,18 @@ def qr_code(url: str) -> str:
 # -- what it stands for, who issues it --------------------------------------------------------------------------
 
 
-def find_version(tool: Tool, slug: str, number: int) -> AchievementVersion:
+def find_version(tool: Tool, slug: str, number: int, form: str = "") -> AchievementVersion:
+    """Return a version of an achievement, with its picture where a form is one."""
+    _check_text(slug)
+    pictures = {"png": AchievementVersion.picture_png, "svg": AchievementVersion.picture_svg}
     query = (
         select(AchievementVersion)
         .join(Achievement)
         .where(Achievement.slug == slug, AchievementVersion.number == number)
         .options(joinedload(AchievementVersion.achievement))
     )
+    if form in pictures:
+        query = query.options(undefer(pictures[form]))
     with tool.db.read() as session:
         version = session.scalar(query)
     if version is None:
@@ -246,6 +326,7 @@ def _issued_badge(base: str, version: AchievementVersion) -> IssuedBadge:
 
 
 def find_issuer(tool: Tool, slug: str) -> Issuer:
+    _check_text(slug)
     with tool.db.read() as session:
         row = session.scalar(select(Issuer).where(Issuer.slug == slug))
     if row is None:
@@ -300,24 +381,55 @@ def status_list_json(tool: Tool, number: int, now: datetime) -> bytes:
 # -- checking ---------------------------------------------------------------------------------------------------
 
 
-def check(tool: Tool, data: bytes | str, now: datetime, *, everyone_sees: bool = False) -> Report:
+def check(
+    tool: Tool,
+    data: bytes | str,
+    now: datetime,
+    *,
+    everyone_sees: bool = False,
+    known: Mapping[str, Check] = MappingProxyType({}),
+) -> Report:
     """Check a credential of anybody's. Our own addresses are answered from here, others through the one door.
 
-    `everyone_sees` lets an operator check an award whose page is private, by its address."""
+    `everyone_sees` lets an operator check an award whose page is private, by its address; `known`: see `verify`.
+    Raises Busy where as many checks as may are asking other servers at this moment."""
     document = did_document(tool)
     own = Own(frozenset({document["id"]}), document, tool.settings.base_url)
+    with ExitStack() as stack:
+        outside = _Outside(tool, stack)
 
-    def fetch(url: str) -> Response:
-        if _is_ours(tool, url):
-            return _fetch_here(tool, url, now, everyone_sees)
+        def fetch(url: str) -> Response:
+            return _fetch_here(tool, url, now, everyone_sees) if _is_ours(tool, url) else outside.get(url)
+
+        return verify(data, now=now, fetch=fetch, own=own, known=known)
+
+
+class _Outside:
+    """The way to other servers for one check: it waits for nobody, and all its requests together have one deadline."""
+
+    def __init__(self, tool: Tool, stack: ExitStack) -> None:
+        self._http = copy.copy(tool.http)  # the same connections; the time that a request may take is this check's own
+        self._stack = stack
+        self._ends: float | None = None
+
+    def get(self, url: str) -> Response:
+        if self._ends is None:
+            if not ASKING_OUTSIDE.acquire(blocking=False):
+                raise Busy("checks are asking other servers", reason="checks_busy", sentence=CHECKS_BUSY)
+            self._stack.callback(ASKING_OUTSIDE.release)
+            self._ends = time.monotonic() + LONGEST_CHECK
+        self._http.total_timeout = self._ends - time.monotonic()
+        if self._http.total_timeout <= 0:
+            raise ServiceUnreachable("no time is left for this check", reason="deadline")
         headers = {"Accept": "application/json, */*;q=0.5"}
-        return tool.http.get(url, headers=headers, max_bytes=LARGEST_FETCH, allow=range(400, 600))
-
-    return verify(data, now=now, fetch=fetch, own=own)
+        return self._http.get(url, headers=headers, max_bytes=LARGEST_FETCH, allow=range(400, 600), attempts=2)
 
 
 def _is_ours(tool: Tool, url: str) -> bool:
-    ours, theirs = urlsplit(tool.settings.base_url), urlsplit(url)
+    try:
+        ours, theirs = urlsplit(tool.settings.base_url), urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return False
     # did:web of a base address with a port is https by its definition, whatever the port serves.
     return theirs.netloc == ours.netloc and theirs.scheme in (ours.scheme, "https")
 
@@ -327,7 +439,7 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
     if path == "/.well-known/did.json":
         return _answer(url, json.dumps(did_document(tool)).encode())
     head, _, rest = path.strip("/").partition("/")
-    if head == "status" and rest.isdecimal():
+    if head == "status" and re.fullmatch("[0-9]{1,9}", rest):
         return _answer(url, status_list_json(tool, int(rest), now))
     if head == "keys" and (key := tool.keyring.credential_key(rest)) is not None:
         return _answer(url, json.dumps(key.public_jwk()).encode())
@@ -335,23 +447,18 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
         credential_id, _, form = rest.partition(".")
         form = form or "json"
         if form in FORMS:
-            edition = _edition_of_anybody(tool, credential_id) if everyone_sees else None
-            edition = edition or find_edition(tool, credential_id, None, now)
+            if everyone_sees:
+                _check_text(credential_id)
+                with tool.db.read() as session:
+                    edition = _edition(session, credential_id, form)
+            else:
+                edition = find_edition(tool, credential_id, None, now, form)
             return _answer(url, form_of(edition, form))
     raise NotFound("not an address of ours that holds a credential")
 
 
 def _answer(url: str, body: bytes) -> Response:
     return Response(200, "OK", {}, body, url)
-
-
-def _edition_of_anybody(tool: Tool, credential_id: str) -> Edition | None:
-    with tool.db.read() as session:
-        edition = session.get(Edition, credential_id)
-        if edition is not None and edition.signed_at is not None:
-            _ = edition.award.version.achievement
-            return edition
-    return None
 
 
 CONTENT_TYPES = {"json": "application/vc+ld+json", "jwt": "text/plain; charset=utf-8", "png": "image/png"}

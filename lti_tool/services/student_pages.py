@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.award import is_released
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
-from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment
+from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery
 from lti_tool.services import catalog
-from lti_tool.services.awards import standing_rows
+from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
@@ -29,14 +30,14 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
         course = session.get_one(Course, who.course_id)
         published = [badge for badge in course.badges if badge.version is not None]
         cards = [_card(session, badge, who.person_id, now) for badge in published]
-        live = [card for card in cards if card.state in ("earned", "revoked")]
+        live = [card for card in cards if card.state in ("earned", "expired", "revoked")]
         return StudentHome(
             title=course.title,
             label=course.label,
             first_name=who.person_name.split(" ")[0] if who.person_name else "",
             sync=sync_state(session, course),
             fresh=tuple(card for card in live if card.state == "earned" and not card.claimed),
-            earned=tuple(card for card in live if card.state == "revoked" or card.claimed),
+            earned=tuple(card for card in live if card.state != "earned" or card.claimed),
             on_the_way=tuple(card for card in cards if card.state in ("way", "waiting")),
             available=tuple(card for card in cards if card.state == "none"),
             preview=_only_looks(session, who),
@@ -55,14 +56,14 @@ def badge(tool: Tool, who: LaunchSession, slug: str) -> StudentBadge:
     with tool.db.read() as session:
         found = _published(session, who, slug)
         definition = catalog.definition_of(found)
-        rows, history = _rows(session, found, definition, who.person_id, now)
-        award = _award(session, found, who.person_id)
+        seen = _seen(session, found, who.person_id, now)
+        award = seen.award
         return StudentBadge(
             slug=slug,
             badge=definition,
             card=_card(session, found, who.person_id, now),
-            rows=rows,
-            history=tuple(history),
+            rows=seen.rows,
+            history=seen.history,
             sync=sync_state(session, found.course),
             issuer=issuer_row(session).name,
             credential_url=_own_url(tool, session, award),
@@ -73,10 +74,13 @@ def badge(tool: Tool, who: LaunchSession, slug: str) -> StudentBadge:
 
 def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
     """Return what the claim page shows; raises NotFound where there is nothing of hers to claim."""
+    now = datetime.now(UTC)
     with tool.db.read() as session:
         found = _published(session, who, slug)
-        award = _award(session, found, who.person_id)
-        if award is None or award.status != "issued":
+        award = _seen(session, found, who.person_id, now).award
+        status = shown_status(award, now) if award is not None else ""
+        # Of one that is over or was taken back, a page that was once opened may still be taken down.
+        if award is None or not can_choose(award) or (status == "expired" and award.claimed_at is None):
             raise NotFound(f"nothing to claim in {slug}")
         definition = badge_from_content(award.version.definition)
         records = {row["tag"]: row for row in award.decision["rows"]}
@@ -106,18 +110,6 @@ def _published(session: Session, who: LaunchSession, slug: str) -> CourseBadge:
     return found
 
 
-def _award(session: Session, badge: CourseBadge, person_id: str) -> Award | None:
-    if badge.version is None:
-        return None
-    return session.scalar(
-        select(Award)
-        .where(Award.person_id == person_id, Award.achievement_id == badge.version.achievement_id)
-        .where((Award.course_badge_id == badge.id) | (Award.scope == "installation"))
-        .order_by(Award.earned_at.desc())
-        .limit(1)
-    )
-
-
 def _edition(session: Session, award: Award) -> Edition | None:
     return session.scalar(
         select(Edition)
@@ -131,49 +123,57 @@ def _own_url(tool: Tool, session: Session, award: Award | None) -> str:
     return credential_url(tool, edition.id) if edition is not None else ""
 
 
-def _rows(
-    session: Session, badge: CourseBadge, definition: Badge, person_id: str, now: datetime
-) -> tuple[tuple[RowView, ...], list[str]]:
-    """Return the rows and their history, with nothing in them while the badge's release keeps it back."""
-    stored = standing_rows(session, badge.id, person_id)
-    rows = row_views(definition, {tag: row.record for tag, row in stored.items()})
-    if not visible(session, badge, definition, person_id, now):
-        return tuple(hide(row) for row in rows), []
+@dataclass(frozen=True)
+class _Seen:
+    """What a learner may see of a badge now; `definition` is what the rows are of."""
+
+    definition: Badge
+    award: Award | None
+    rows: tuple[RowView, ...]
+    history: tuple[str, ...] = ()
+
+
+def _seen(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> _Seen:
+    """Return a learner's award and levels, as far as the badge's release lets her see them.
+
+    Held back, present levels are not even hinted at; an award issued here before shows what it was given for."""
+    definition = catalog.definition_of(badge)
+    if catalog.released(badge, now):
+        award = newest_awards(session, badge, person_id).get(person_id)
+        stored = standing_rows(session, badge.id, person_id)
+        rows = row_views(definition, {tag: row.record for tag, row in stored.items()})
+        return _Seen(definition, award, rows, _history(rows, stored))
+    award = newest_awards(session, badge, person_id, issued_here=True).get(person_id)
+    if award is None:
+        return _Seen(definition, None, tuple(hide(row) for row in row_views(definition, {})))
+    given_for = badge_from_content(award.version.definition)
+    return _Seen(given_for, award, row_views(given_for, {row["tag"]: row for row in award.decision["rows"]}))
+
+
+def _history(rows: tuple[RowView, ...], stored: Mapping[str, Mastery]) -> tuple[str, ...]:
     history = []
     for row in rows:
         mastery = stored.get(row.tag)
         for each in mastery.before if mastery else []:
             level = each["reached"] or ("no result" if each["state"] == "ungraded" else "no level")
             history.append((each["until"], f"{row.name}: {level}"))
-    told = [f"Until {day(datetime.fromisoformat(until))}: {what}" for until, what in sorted(history, reverse=True)]
-    return rows, told
-
-
-def visible(session: Session, badge: CourseBadge, definition: Badge, person_id: str, now: datetime) -> bool:
-    """Tell whether a learner may see her levels: exactly when the award behind them may be seen."""
-    if badge.released_at is not None or is_released(definition, now):
-        return True
-    award = _award(session, badge, person_id)
-    return award is not None and award.issued_at is not None
+    return tuple(f"Until {day(datetime.fromisoformat(until))}: {what}" for until, what in sorted(history, reverse=True))
 
 
 def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> StudentCard:
     definition = catalog.definition_of(badge)
-    rows, _ = _rows(session, badge, definition, person_id, now)
-    award = _award(session, badge, person_id)
-    if not visible(session, badge, definition, person_id, now):
-        award = None  # held back with the grades, waiting for a teacher or for its release: not even hinted at
-    steps = [row for row in rows if row.steps]
-    met = sum(row.state == "met" for row in steps)
-    state = _state(rows, award)
+    seen = _seen(session, badge, person_id, now)
+    rows, award, of = seen.rows, seen.award, seen.definition.needed
+    met = sum(row.state == "met" for row in rows if row.steps)
+    state = _state(rows, award, now)
     return StudentCard(
         slug=badge.slug,
         name=definition.name,
         level=definition.level,
         state=state,
-        met=min(met, definition.needed),
-        of=definition.needed,
-        sentence=_sentence(state, rows, met, definition, award),
+        met=min(met, of),
+        of=of,
+        sentence=_sentence(state, rows, met, of, award),
         rows=rows,
         award_id=award.id if award else "",
         earned_at=award.earned_at if award else None,
@@ -183,19 +183,20 @@ def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
     )
 
 
-def _state(rows: tuple[RowView, ...], award: Award | None) -> str:
+def _state(rows: tuple[RowView, ...], award: Award | None, now: datetime) -> str:
     if award is not None:
-        words = {"issued": "earned", "revoked": "revoked"}
-        return words.get(award.status, "waiting")
+        words = {"issued": "earned", "expired": "expired", "revoked": "revoked"}
+        return words.get(shown_status(award, now), "waiting")
     return "way" if any(row.state not in ("ungraded", "hidden") for row in rows) else "none"
 
 
-def _sentence(state: str, rows: tuple[RowView, ...], met: int, badge: Badge, award: Award | None) -> str:
-    of = badge.needed
+def _sentence(state: str, rows: tuple[RowView, ...], met: int, of: int, award: Award | None) -> str:
     if state == "earned":
         return "You have it."
     if state == "revoked" and award is not None:
         return f"It was taken back: {award.revocation_reason}"
+    if state == "expired" and award is not None and award.expires_at is not None:
+        return f"It was valid until {day(award.expires_at)}. A new grade that carries it earns it again."
     if state == "waiting":
         return f"You have {of} of {of}. Your teacher looks at it before it is issued."
     if any(row.state == "hidden" for row in rows):

@@ -6,23 +6,44 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, String, cast, delete, insert, select, update
+from sqlalchemy import Select, String, cast, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from lti_tool.errors import AccessRefused, ColumnMissing, CourseConcluded, ScopeMissing, ServiceError, TokenRefused
+from lti_tool.errors import (
+    AccessRefused,
+    ColumnMissing,
+    CourseConcluded,
+    ScopeMissing,
+    ServiceError,
+    TokenRefused,
+    ToolError,
+)
 from lti_tool.lti.ags import RawResult, results
 from lti_tool.lti.nrps import Member, memberships
-from lti_tool.models import Column, Course, CourseBadge, Enrolment, Job, Launch, Login, Person, Registration, Result
+from lti_tool.models import (
+    Browser,
+    Column,
+    Course,
+    CourseBadge,
+    Enrolment,
+    Job,
+    Launch,
+    Login,
+    Person,
+    Registration,
+    Result,
+)
 from lti_tool.services import awards, evaluation, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import main_role
-from lti_tool.services.tool import Tool
+from lti_tool.services.tool import Tool, log
 from lti_tool.services.work import Say
 
+JOBS_KEPT = timedelta(days=30)  # after their end
 OF_THE_COURSE = (AccessRefused, ScopeMissing, CourseConcluded)  # kept as its state, told to its instructor
 
 
@@ -46,8 +67,16 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
         raise
     say("Working out levels …")
     counts = _store(tool, course, read)
+    failed = _evaluate(tool, course, read.at, counts)
     counts["released"] = awards.release_due(tool, datetime.now(UTC), course)
     counts["signed"] = awards.sign_pending(tool, course)
+    if failed:
+        raise ToolError(
+            f"badges {failed}",
+            reason="evaluation_failed",
+            sentence=f"The levels of {', '.join(failed)} could not be worked out. Everything else is up to date.",
+            what_to_do="If this stays, tell whoever runs this tool.",
+        )
     return counts
 
 
@@ -67,6 +96,7 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
             )
         )
     service, _ = course_service(tool, course_id)
+    service = replace(service, after_page=lambda: say(""))
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
         say("Reading the list of learners …")
@@ -99,10 +129,12 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
         # Locked: a worker that lost its lease and the one that took over may both be here (PostgreSQL; SQLite has one
         # writer anyway). Not against its key, which the launch of a new learner refers to meanwhile.
         course = session.get_one(Course, course_id, with_for_update={"key_share": True})
+        if course.synced_at is not None and course.synced_at > read.at:
+            return {"stale": 1}  # somebody has read the course after us, and stored it before
         if read.members is not None:
             counts["members"] = _store_roster(session, course, read.members, read.at)
         counts["results"] = _store_results(session, read)
-        counts["aside"] = _aside(session, course)
+        counts["aside"] = count_aside(session, course)
         for column_id in read.missing:
             session.execute(update(Column).where(Column.id == column_id).values(state="missing"))
         for column_id in read.results:
@@ -114,14 +146,30 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             .where(Registration.id == course.registration_id, Registration.problem.is_not(None))
             .values(problem=None)
         )
-    with tool.db.write() as session:
-        session.get_one(Course, course_id, with_for_update={"key_share": True})
-        badges = session.scalars(select(CourseBadge).where(CourseBadge.course_id == course_id))
-        for badge in badges:
-            for name, count in evaluation.evaluate(session, badge, read.at).items():
-                counts[name] = counts.get(name, 0) + count
     counts["missing_columns"] = len(read.missing)
     return counts
+
+
+def _evaluate(tool: Tool, course_id: int, now: datetime, counts: dict[str, Any]) -> list[str]:
+    """Evaluate each badge in a transaction of its own, counting what was done; returns the slugs of those that failed.
+
+    One badge that cannot be evaluated takes back nobody's award of another."""
+    failed = []
+    with tool.db.read() as session:
+        query = select(CourseBadge.id, CourseBadge.slug).where(CourseBadge.course_id == course_id)
+        badges = session.execute(query.order_by(CourseBadge.id)).all()
+    for badge_id, slug in badges:
+        try:
+            with tool.db.write() as session:
+                session.get_one(Course, course_id, with_for_update={"key_share": True})
+                done = evaluation.evaluate(session, session.get_one(CourseBadge, badge_id), now)
+        except Exception:
+            log.exception("course=%s badge=%s could not be evaluated", course_id, badge_id)
+            failed.append(slug)
+            continue
+        for name, count in done.items():
+            counts[name] = counts.get(name, 0) + count
+    return failed
 
 
 def _store_roster(session: Session, course: Course, members: Sequence[Member], now: datetime) -> int:
@@ -217,18 +265,21 @@ def _store_results(session: Session, read: _Read) -> int:
     return len(fresh) + len(changed)
 
 
-def _aside(session: Session, course: Course) -> int:
-    """Count the users with a result whom neither roster nor launch names: kept, never awarded (F23)."""
+def count_aside(session: Session, course: Course, badge: CourseBadge | None = None) -> int:
+    """Count the users with a result, of one badge where given, whom neither roster nor launch names.
+
+    What they have is kept, and they are never awarded (F23)."""
     query = (
-        select(Result.user_sub)
+        select(func.count(func.distinct(Result.user_sub)))
         .join(Column, Column.id == Result.column_id)
         .join(CourseBadge)
         .outerjoin(Person, (Person.sub == Result.user_sub) & (Person.registration_id == course.registration_id))
         .outerjoin(Enrolment, (Enrolment.person_id == Person.id) & (Enrolment.course_id == course.id))
         .where(CourseBadge.course_id == course.id, Result.raw.is_not(None), Enrolment.person_id.is_(None))
-        .distinct()
     )
-    return len(list(session.scalars(query)))
+    if badge is not None:
+        query = query.where(CourseBadge.id == badge.id)
+    return session.scalar(query) or 0
 
 
 # -- what is due ------------------------------------------------------------------------------------------------
@@ -271,20 +322,37 @@ def _courses_with_badges() -> Select[int]:
 def sync_if_old(tool: Tool, launch_id: str, now: datetime) -> None:
     """Start a sync of a launch's course where the last one is older than the settings say."""
     with tool.db.read() as session:
-        course = session.get_one(Launch, launch_id).course
-        active = course is not None and any(badge.status == "active" for badge in course.badges)
-    if course is None or not active:
-        return
+        course_id = session.get_one(Launch, launch_id).course_id
+    if course_id is not None:
+        sync_course_if_old(tool, course_id, now)
+
+
+def sync_course_if_old(tool: Tool, course_id: int, now: datetime) -> None:
+    """Start a sync of a course where the last one, or last failure to, is older than the settings say.
+
+    None is started for a course without a published badge, or one that has ended (K10); a job that waits after a
+    failure keeps its time."""
     oldest = now - timedelta(seconds=tool.settings.queue.sync_on_launch_after)
+    tried = (Job.state == "failed") & (Job.finished_at > oldest)
+    waits = Job.state.in_(("due", "running")) & (Job.attempts > 0)
+    known = select(Job.id).where(Job.kind == "sync", Job.subject == str(course_id), tried | waits)
+    with tool.db.read() as session:
+        course = session.get_one(Course, course_id)
+        if course.state == "concluded" or not any(badge.status == "active" for badge in course.badges):
+            return
+        if session.scalar(known.limit(1)) is not None:
+            return
     if course.synced_at is None or course.synced_at < oldest:
-        work.start(tool, "sync", str(course.id))
+        work.start(tool, "sync", str(course_id))
 
 
 def forget_expired(tool: Tool, now: datetime) -> None:
-    """Remove logins and launches whose time is over."""
+    """Remove logins and launches whose time is over, browsers without a launch, and jobs that ended long ago."""
     with tool.db.write() as session:
         session.execute(delete(Login).where(Login.expires_at < now))
         session.execute(delete(Launch).where(Launch.expires_at < now))
+        session.execute(delete(Browser).where(~select(Launch.id).where(Launch.browser_id == Browser.id).exists()))
+        session.execute(delete(Job).where(Job.state.in_(("done", "failed")), Job.finished_at < now - JOBS_KEPT))
 
 
 def course_name(tool: Tool, course_id: int) -> str:

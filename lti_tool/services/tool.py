@@ -47,7 +47,7 @@ class Tool:
         seen = folder.stat().st_mtime if folder.exists() else 0.0
         if self._keyring is None or seen != self._keyring_seen:
             self._keyring = load_keyring(folder, datetime.now(UTC))
-            self._keyring_seen = folder.stat().st_mtime
+            self._keyring_seen = seen  # as it was before reading: a key made meanwhile is found the next time
             self.templates.clear()
         return self._keyring
 

@@ -13,11 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id
-from lti_tool.errors import Busy, NotFound, ServiceError, ToolError
+from lti_tool.errors import Busy, JobLost, NotFound, ServiceError, ToolError
 from lti_tool.models import Job
 from lti_tool.services.tool import Tool, log
 
 LEASE = timedelta(minutes=5)  # renewed with every progress line; a dead worker loses its job after it
+ALIVE_EVERY = 30.0  # seconds between two renewals by a long reading that has nothing new to tell
 MOST_ATTEMPTS = 5
 FIRST_PAUSE = 10.0  # seconds; doubled with every attempt, with jitter
 
@@ -37,14 +38,21 @@ def request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
 
 def _request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
     with tool.db.write() as session:
-        open_job = _open_job(session, kind, subject)
-        if open_job is None:
-            open_job = Job(kind=kind, subject=subject, not_before=now, created_at=now)
-            session.add(open_job)
-            session.flush()
-        elif open_job.state == "due" and not open_job.outcome.get("must_wait"):
-            open_job.not_before = min(open_job.not_before, now)
-        return open_job.id
+        return request_in(session, kind, subject, now)
+
+
+def request_in(session: Session, kind: str, subject: str, now: datetime) -> int:
+    """Do as `request` in a transaction of the caller's, so that what it marks and the job are there both or neither.
+
+    Raises IntegrityError where somebody else has just made the same job due: the whole transaction is done again."""
+    job = open_job(session, kind, subject)
+    if job is None:
+        job = Job(kind=kind, subject=subject, not_before=now, created_at=now)
+        session.add(job)
+        session.flush()
+    elif job.state == "due" and not job.outcome.get("must_wait"):
+        job.not_before = min(job.not_before, now)
+    return job.id
 
 
 def start(tool: Tool, kind: str, subject: str) -> int:
@@ -54,7 +62,8 @@ def start(tool: Tool, kind: str, subject: str) -> int:
     return job_id
 
 
-def _open_job(session: Session, kind: str, subject: str) -> Job | None:
+def open_job(session: Session, kind: str, subject: str) -> Job | None:
+    """Return the job of this kind and subject that is due or running, if there is one."""
     where = (Job.kind == kind, Job.subject == subject, Job.state.in_(("due", "running")))
     return session.scalar(select(Job).where(*where))
 
@@ -82,7 +91,7 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
         return False
     started = time.monotonic()
     try:
-        outcome = runners[kind](tool, subject, lambda line: _say(tool, job_id, attempt, line))
+        outcome = runners[kind](tool, subject, _teller(tool, job_id, attempt))
     except ToolError as error:
         log.warning("job=%s kind=%s attempt=%s reason=%s detail=%s", job_id, kind, attempt, error.reason, error.detail)
         _fail(tool, job_id, attempt, error)
@@ -117,11 +126,27 @@ def _claim(tool: Tool, job_id: int) -> tuple[str, str, int] | None:
     return (claimed.kind, claimed.subject, claimed.attempts) if claimed else None
 
 
+def _teller(tool: Tool, job_id: int, attempt: int) -> Say:
+    """Return what a runner tells its progress with. An empty line only says that it is alive, now and then."""
+    told = time.monotonic()
+
+    def say(line: str) -> None:
+        nonlocal told
+        if line or time.monotonic() - told > ALIVE_EVERY:
+            _say(tool, job_id, attempt, line)
+            told = time.monotonic()
+
+    return say
+
+
 def _say(tool: Tool, job_id: int, attempt: int, line: str) -> None:
     with tool.db.write() as session:
-        if (job := _still_ours(session, job_id, attempt)) is not None:
+        job = _still_ours(session, job_id, attempt)
+        if job is None:
+            raise JobLost(f"job {job_id}, attempt {attempt}")
+        if line:
             job.progress = [*job.progress, line]
-            job.lease_until = datetime.now(UTC) + LEASE
+        job.lease_until = datetime.now(UTC) + LEASE
 
 
 def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError) -> None:
@@ -173,7 +198,7 @@ def retry(tool: Tool, job_id: int, now: datetime) -> int:
         if job is None:
             raise NotFound(sentence=f"There is no job {job_id}.", what_to_do="See lti-tool jobs list --all.")
         if job.state in ("failed", "due"):
-            other = _open_job(session, job.kind, job.subject)
+            other = open_job(session, job.kind, job.subject)
             if other is not None and other.id != job.id:
                 return other.id
             job.state, job.attempts, job.not_before, job.finished_at = "due", 0, now, None

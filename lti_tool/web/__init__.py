@@ -12,12 +12,13 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from flask_babel import Babel
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, StatementError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 
 from lti_tool import security
 from lti_tool.db import random_id
-from lti_tool.errors import Busy, ToolError
+from lti_tool.errors import Busy, NotFound, ToolError
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
 from lti_tool.web import instructor, lti, public, student
@@ -35,9 +36,29 @@ HTTP_SENTENCES = {
 }
 
 
+class Number(BaseConverter):
+    """A whole number in an address, of at most nine digits: more than any database column of ours holds is no address.
+
+    Werkzeug's own takes any length, and Python then refuses to read 5,000 digits."""
+
+    regex = "[0-9]{1,9}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+
+class Text(UnicodeConverter):
+    """A part of an address without control characters: PostgreSQL takes no NUL, and nothing of ours has the others."""
+
+    def __init__(self, url_map: Map, **options: Any) -> None:
+        super().__init__(url_map, **options)
+        self.regex = self.regex.replace("[^/]", r"[^/\x00-\x1f\x7f]")
+
+
 def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     Babel(app)
+    app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     for blueprint in (lti.pages, instructor.pages, student.pages, public.pages):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -50,6 +71,8 @@ def add_to(app: Flask) -> None:
     app.context_processor(common_values)
     app.register_error_handler(ToolError, tool_error)
     app.register_error_handler(OperationalError, database_error)
+    for odd in (StatementError, OverflowError):
+        app.register_error_handler(odd, odd_value)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unforeseen)
 
@@ -88,6 +111,14 @@ def database_error(error: OperationalError) -> tuple[Response, int] | Response:
     return tool_error(Busy(str(error.orig))) if busy else unforeseen(error)
 
 
+def odd_value(error: StatementError | OverflowError) -> tuple[Response, int] | Response:
+    """Answer an address with a value in it that no column can hold: nothing is there."""
+    of_value = isinstance(error, DataError) or not isinstance(error, DBAPIError)
+    if of_value and request.method in ("GET", "HEAD"):
+        return tool_error(NotFound(f"a value that does not fit: {type(error).__name__}", reason="odd_value"))
+    return unforeseen(error)
+
+
 def http_error(error: HTTPException) -> tuple[Response, int] | Response | HTTPException:
     code = error.code or 500
     if code < 400:
@@ -111,7 +142,7 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
     log.log(
         level,
         "refused error_id=%s status=%s reason=%s endpoint=%s detail=%s",
-        *(error_id, status, error.reason, request.endpoint, error.detail.replace("\n", " ")[:300]),
+        *(error_id, status, error.reason, request.endpoint, _one_line(error.detail)[:300]),
     )
     g.failed = True
     if g.get("session") is None and request.path.startswith(("/lti/", "/course/", "/me/")):
@@ -126,6 +157,11 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response
+
+
+def _one_line(text: str) -> str:
+    """Leave only what prints: a line break would forge a log line, an escape sequence would act in a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _lines(error: ToolError) -> list[str]:

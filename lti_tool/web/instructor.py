@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from lti_tool.errors import BadInput, DefinitionInvalid, NotFound, ToolError
+from lti_tool.errors import BadInput, Conflict, DefinitionInvalid, NotFound, ToolError
 from lti_tool.security import guarded, tool
 from lti_tool.services import audit, awards, catalog, work
 from lti_tool.services import instructor_pages as shown
@@ -129,8 +130,8 @@ def plan(slug: str) -> Page:
 @pages.post("/badges/<slug>/publish")
 @guarded(MANAGE)
 def publish(slug: str) -> Page:
-    badge_id = catalog.start_publishing(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
-    work.start(tool(), "publish", badge_id)
+    job_id = catalog.start_publishing(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
+    tool().wake(job_id)
     return _to("instructor.plan", slug=slug)
 
 
@@ -237,11 +238,12 @@ def confirm(slug: str, award_id: str) -> Page:
 @pages.post("/badges/<slug>/awards/confirm")
 @guarded(MANAGE)
 def confirm_all(slug: str) -> Page:
-    """Confirm every award of the badge that waits for it."""
+    """Confirm every award of the badge that waits for it and that the grades still carry."""
     _, rows = shown.award_rows(tool(), g.session, slug)
     for row in rows:
-        if row.status == "review":
-            awards.confirm(tool(), row.id, actor=_actor(), now=_now())
+        if row.status == "review" and not row.review:
+            with suppress(Conflict):  # somebody else has just decided this one; the others wait all the same
+                awards.confirm(tool(), row.id, actor=_actor(), now=_now())
     awards.sign_pending(tool(), g.session.course_id)
     return _to("instructor.awards", slug=slug)
 

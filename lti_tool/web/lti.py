@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, g, jsonify, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
@@ -15,10 +15,9 @@ from lti_tool.errors import LaunchMalformed
 from lti_tool.lti import claims
 from lti_tool.lti.jwks import public_jwks
 from lti_tool.lti.launch import verify_launch
-from lti_tool.lti.login import login_cookie, start_login
-from lti_tool.lti.registration import Registration
+from lti_tool.lti.login import login_cookie
 from lti_tool.security import public
-from lti_tool.services import launches, sync
+from lti_tool.services import entry, launches, sync
 from lti_tool.services.launches import LEARN, LOOK
 
 pages = Blueprint("lti", __name__)
@@ -38,13 +37,7 @@ def login() -> BaseResponse:
     g.frame_anywhere = True
     current_app.extensions["login_limit"].count(request.remote_addr or "")
     tool, now = security.tool(), datetime.now(UTC)
-    started = start_login(
-        request.values.to_dict(),
-        find_registrations=lambda issuer, client_id: launches.find_registrations(tool, issuer, client_id),
-        our_redirect_uri=f"{tool.settings.base_url}/lti/launch",
-        now=now,
-    )
-    launches.store_login(tool, started.row)
+    started = entry.start(tool, request.values.to_dict(), now)
     response = redirect(started.redirect_url)
     security.set_cookie(response, login_cookie(started.state), started.browser_secret, security.LOGIN_COOKIE_LASTS)
     return response
@@ -59,44 +52,41 @@ def launch() -> BaseResponse:
     form = request.form.to_dict()
     cookie = login_cookie(form.get("state", ""))
 
-    def status(registration: Registration, deployment_id: str) -> str:
-        return launches.deployment_status(tool, registration.id, deployment_id, now)
-
-    verified = verify_launch(
-        form,
-        find_login=lambda state: launches.find_login(tool, state),
-        consume_login=lambda state: launches.consume_login(tool, state, now),
-        find_registration=lambda registration_id: launches.find_registration(tool, registration_id),
-        deployment_status=status,
-        keys=tool.keys,
-        browser_secret=request.cookies.get(security.cookie_name(cookie)),
-        now=now,
-    )
-    if verified.message_type not in (claims.RESOURCE_LINK_REQUEST, claims.SUBMISSION_REVIEW_REQUEST):
-        raise LaunchMalformed(
-            verified.message_type,
-            reason="message_not_offered",
-            sentence="Your LMS asked for something this tool does not offer.",
-            what_to_do="Open Badges from the course itself.",
+    with entry.Entry(tool, now) as way_in:
+        verified = verify_launch(
+            form,
+            find_login=way_in.find_login,
+            consume_login=way_in.consume_login,
+            find_registration=way_in.find_registration,
+            deployment_status=way_in.deployment_status,
+            keys=tool.keys,
+            browser_secret=request.cookies.get(security.cookie_name(cookie)),
+            now=now,
         )
-    opened = launches.open_launch(tool, verified, security.browser_secret(), now)
-    if opened.has_course and opened.rights:
+        if verified.message_type not in (claims.RESOURCE_LINK_REQUEST, claims.SUBMISSION_REVIEW_REQUEST):
+            raise LaunchMalformed(
+                verified.message_type,
+                reason="message_not_offered",
+                sentence="Your LMS asked for something this tool does not offer.",
+                what_to_do="Open Badges from the course itself.",
+            )
+        opened = way_in.open(verified, security.browser_secret())
+    if opened.sync_is_old and opened.rights:
         sync.sync_if_old(tool, opened.launch_id, now)
     response = _first_page(opened)
     security.drop_cookie(response, cookie)
-    if opened.secret is not None:
-        security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
+    security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
     log.info("launch registration=%s rights=%s", verified.registration_id, ",".join(sorted(opened.rights)))
     return response
 
 
 def _first_page(opened: launches.Opened) -> BaseResponse:
-    if not opened.has_course:
+    if opened.course_id is None:
         return Response(render_template("no_course.html"))
     if LOOK in opened.rights:
-        return redirect(url_for("instructor.home", launch=opened.launch_id), 303)
+        return redirect(f"/course/{opened.launch_id}/", 303)
     if LEARN in opened.rights:
-        return redirect(url_for("student.home", launch=opened.launch_id), 303)
+        return redirect(f"/me/{opened.launch_id}/", 303)
     return Response(render_template("no_role.html"))
 
 

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -21,6 +21,12 @@ pages = Blueprint("public", __name__)
 
 JSON_LD = "application/ld+json"
 IMAGE_POLICY = "default-src 'none'"
+CHECKS_PER_MINUTE = 60  # from one address: a check costs far more than a page
+
+
+@pages.record_once
+def _limit(state: Any) -> None:
+    state.app.extensions["verify_limit"] = security.RateLimit(CHECKS_PER_MINUTE)
 
 
 def _now() -> datetime:
@@ -70,7 +76,7 @@ def credential(id: str) -> Response | str:
 def credential_form(id: str, form: str) -> Response:
     if form not in shown.FORMS:
         raise NotFound(f"no form {form}")
-    edition = shown.find_edition(tool(), id, security.browser_secret(), _now())
+    edition = shown.find_edition(tool(), id, security.browser_secret(), _now(), form)
     return _private_or_public(edition.award.page_public, shown.form_of(edition, form), form)
 
 
@@ -103,7 +109,7 @@ def achievement(slug: str, version: int) -> Response | str:
 @pages.get("/achievements/<slug>/v<int:version>.<form>")
 @public
 def achievement_form(slug: str, version: int, form: str) -> Response:
-    found = shown.find_version(tool(), slug, version)
+    found = shown.find_version(tool(), slug, version, form)
     if form == "json":
         return _json(shown.achievement_json(tool(), found))
     if form == "png":
@@ -152,6 +158,7 @@ def verify() -> str | tuple[str, int]:
     """Check a pasted address, pasted text or a file; nothing of it is kept."""
     if request.method == "GET":
         return render_template("public/verify.html")
+    current_app.extensions["verify_limit"].count(request.remote_addr or "")
     sent, text = request.files.get("file"), request.form.get("text", "").strip()
     if sent is not None and sent.filename:
         data: bytes | str = sent.stream.read(shown.LARGEST_FETCH + 1)

@@ -9,8 +9,9 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import NotFound
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, awards, work
+from lti_tool.services import audit, awards
 from lti_tool.services import student_pages as shown
+from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN
 from lti_tool.web.instructor import badge_picture
 
@@ -58,7 +59,7 @@ def picture(slug: str) -> Response:
 def sync() -> BaseResponse:
     if g.session.course_id is None:
         raise NotFound("not launched from a course")
-    work.start(tool(), "sync", str(g.session.course_id))
+    grades.sync_course_if_old(tool(), g.session.course_id, datetime.now(UTC))
     if slug := request.form.get("slug", ""):
         return redirect(url_for("student.badge", launch=g.session.launch_id, slug=slug), 303)
     return redirect(url_for("student.home", launch=g.session.launch_id), 303)

@@ -147,8 +147,15 @@ def test_A10_no_deployment_id(site, caplog):
     assert refused(Attempt(site, drop=["deployment_id"]), caplog, status=(400,)) == "deployment_id"
 
 
-@pytest.mark.parametrize("auth", [{"drop": ["resource_link"]}, {"claims": {"resource_link": {"id": None}}},
-                                  {"claims": {"resource_link": {"id": ""}}}, {"claims": {"resource_link": "x"}}])
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"drop": ["resource_link"]},
+        {"claims": {"resource_link": {"id": None}}},
+        {"claims": {"resource_link": {"id": ""}}},
+        {"claims": {"resource_link": "x"}},
+    ],
+)
 def test_A11_no_resource_link_id(site, caplog, auth):
     assert refused(Attempt(site, **auth), caplog, status=(400,)) == "resource_link"
 
@@ -168,7 +175,9 @@ NO_ROLE, NO_COURSE = "There is nothing here for your role", "Open Badges from a 
     ("auth", "shown"),
     [
         pytest.param({}, "/course/", id="A13 standard"),
-        pytest.param({"claims": {"roles": [TEACHER, f"{INSTITUTION}#Faculty", f"{SYSTEM}#User"]}}, "/course/", id="A14 several"),
+        pytest.param(
+            {"claims": {"roles": [TEACHER, f"{INSTITUTION}#Faculty", f"{SYSTEM}#User"]}}, "/course/", id="A14 several"
+        ),
         pytest.param({"claims": {"roles": ["Instructor"]}}, "/course/", id="A15 short"),
         pytest.param({"claims": {"roles": UNKNOWN}}, NO_ROLE, id="A16 unknown"),
         pytest.param({"claims": {"roles": []}}, NO_ROLE, id="A17 none"),
@@ -177,7 +186,7 @@ NO_ROLE, NO_COURSE = "There is nothing here for your role", "Open Badges from a 
         pytest.param({"drop": PERSONAL}, "/course/", id="A20 nothing personal"),
         pytest.param({"drop": [*PERSONAL[:3], "context"]}, NO_COURSE, id="A21 no context"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("mood", ["moodle", "canvas"])
 def test_A13_to_A21_a_teacher_comes_to_the_page_that_fits(site, mood, auth, shown):
     site.mood = mood
@@ -190,7 +199,9 @@ def test_A13_to_A21_a_teacher_comes_to_the_page_that_fits(site, mood, auth, show
     ("auth", "shown"),
     [
         pytest.param({}, "/me/", id="A22 standard"),
-        pytest.param({"claims": {"roles": [STUDENT, f"{INSTITUTION}#Student", f"{SYSTEM}#User"]}}, "/me/", id="A23 several"),
+        pytest.param(
+            {"claims": {"roles": [STUDENT, f"{INSTITUTION}#Student", f"{SYSTEM}#User"]}}, "/me/", id="A23 several"
+        ),
         pytest.param({"claims": {"roles": ["Learner"]}}, "/me/", id="A24 short"),
         pytest.param({"claims": {"roles": UNKNOWN}}, NO_ROLE, id="A25 unknown"),
         pytest.param({"claims": {"roles": []}}, NO_ROLE, id="A26 none"),
@@ -199,7 +210,7 @@ def test_A13_to_A21_a_teacher_comes_to_the_page_that_fits(site, mood, auth, show
         pytest.param({"drop": PERSONAL}, "/me/", id="A29 nothing personal"),
         pytest.param({"drop": [*PERSONAL[:3], "context"]}, NO_COURSE, id="A30 no context"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("mood", ["moodle", "canvas"])
 def test_A22_to_A30_a_student_comes_to_the_page_that_fits(site, mood, auth, shown):
     site.mood = mood
@@ -230,7 +241,9 @@ def test_B03_another_algorithm(site, caplog, alg):
 def test_B04_B06_a_key_address_in_the_header_is_not_asked(site, caplog, header):
     with listening() as (url, seen):
         refused(Attempt(site, headers={header: url}, key=SigningKey("attacker")), caplog, status=(401,))
-        refused(Attempt(site, headers={header: url, "kid": "attacker"}, key=SigningKey("attacker")), caplog, status=(401,))
+        refused(
+            Attempt(site, headers={header: url, "kid": "attacker"}, key=SigningKey("attacker")), caplog, status=(401,)
+        )
     assert seen == []
 
 
@@ -258,7 +271,9 @@ def test_B10_the_issuer_of_another_registered_platform(site, caplog):
     assert refused(Attempt(site, claims={"iss": site.site.canvas.issuer}), caplog, status=(401,)) == "issuer"
 
 
-@pytest.mark.parametrize("bend", [lambda i: i + "/", str.upper, lambda i: i.replace("o", "о", 1)], ids=["slash", "case", "homoglyph"])
+@pytest.mark.parametrize(
+    "bend", [lambda i: i + "/", str.upper, lambda i: i.replace("o", "о", 1)], ids=["slash", "case", "homoglyph"]
+)
 def test_B11_an_issuer_that_only_resembles(site, caplog, bend):
     assert refused(Attempt(site, claims={"iss": bend(site.lms.issuer)}), caplog, status=(401,)) == "issuer"
 
@@ -274,10 +289,14 @@ def test_B14_a_token_for_us_and_a_stranger_without_azp(site, caplog):
 
 @pytest.mark.parametrize(
     ("times", "good"),
-    [pytest.param({"exp": -20, "iat": -60}, True, id="B16 20 s late"), pytest.param({"exp": -60, "iat": -120}, False, id="B16 60 s late"),
-     pytest.param({"iat": 5}, True, id="B17 5 s early"), pytest.param({"iat": 600, "exp": 900}, False, id="B17 10 min early"),
-     pytest.param({"iat": -3600, "exp": 86400}, False, id="B18 an hour old")],
-)  # fmt: skip
+    [
+        pytest.param({"exp": -20, "iat": -60}, True, id="B16 20 s late"),
+        pytest.param({"exp": -60, "iat": -120}, False, id="B16 60 s late"),
+        pytest.param({"iat": 5}, True, id="B17 5 s early"),
+        pytest.param({"iat": 600, "exp": 900}, False, id="B17 10 min early"),
+        pytest.param({"iat": -3600, "exp": 86400}, False, id="B18 an hour old"),
+    ],
+)
 def test_B16_to_B18_times_have_a_leeway_of_30_seconds_and_no_more(site, caplog, times, good):
     attempt = Attempt(site, claims={name: int(time.time()) + seconds for name, seconds in times.items()})
     if good:
@@ -310,8 +329,9 @@ def test_B23_the_same_launch_posted_by_20_threads_opens_exactly_once(site):
     cookie = attempt.started.headers["Set-Cookie"].partition(";")[0]
 
     def post() -> requests.Response:
-        return requests.post(f"{site.url}/lti/launch", data=attempt.form, headers={"Cookie": cookie},
-                             allow_redirects=False, timeout=30)  # fmt: skip
+        return requests.post(
+            f"{site.url}/lti/launch", data=attempt.form, headers={"Cookie": cookie}, allow_redirects=False, timeout=30
+        )
 
     answers = at_once(*[post] * 20)
     statuses = [answer.status_code for answer in answers]
@@ -326,9 +346,17 @@ def test_B28_an_identifier_that_cannot_be_kept(site, caplog, claim, bad):
     assert refused(Attempt(site, claims=changed), caplog, status=(400,)) == "too_long"
 
 
-@pytest.mark.parametrize("odd", ["x" * 255, "‮evil‬", "🎓👩‍🔬", "' OR 1=1 --", "<script>alert(1)</script>", "../../x", "%00"])
+@pytest.mark.parametrize(
+    "odd", ["x" * 255, "‮evil‬", "🎓👩‍🔬", "' OR 1=1 --", "<script>alert(1)</script>", "../../x", "%00"]
+)
 def test_B28_any_other_identifier_is_kept_apart_and_shown_escaped(site, odd):
-    claims = {"sub": odd, "name": odd, "given_name": odd, "family_name": "", "context": {"id": odd, "title": odd, "label": odd}}
+    claims = {
+        "sub": odd,
+        "name": odd,
+        "given_name": odd,
+        "family_name": "",
+        "context": {"id": odd, "title": odd, "label": odd},
+    }
     answer = Attempt(site, "teacher1", claims=claims).post()
     assert answer.status_code == 200 and "/course/" in answer.url
     assert "<script>alert" not in answer.text
@@ -336,9 +364,19 @@ def test_B28_any_other_identifier_is_kept_apart_and_shown_escaped(site, odd):
     assert answer.status_code == 200 and "/me/" in answer.url and "<script>alert" not in answer.text
 
 
-@pytest.mark.parametrize("form", [{}, {"id_token": ""}, {"id_token": "a.b.c"}, {"id_token": "x" * 200_000}, {"state": "x"},
-                                  {"id_token": "é.ü.ß"}, {"error": "<script>", "error_description": "<img src=x>"}],
-                         ids=["nothing", "empty", "no token", "huge", "state", "not ascii", "error"])  # fmt: skip
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"id_token": ""},
+        {"id_token": "a.b.c"},
+        {"id_token": "x" * 200_000},
+        {"state": "x"},
+        {"id_token": "é.ü.ß"},
+        {"error": "<script>", "error_description": "<img src=x>"},
+    ],
+    ids=["nothing", "empty", "no token", "huge", "state", "not ascii", "error"],
+)
 def test_a_post_that_is_no_launch_is_a_friendly_refusal(site, caplog, form):
     answer = requests.post(f"{site.url}/lti/launch", data=form, timeout=10)
     assert answer.status_code in (400, 401) and re.search(r"· [0-9A-F]{8}", answer.text)
@@ -362,11 +400,16 @@ def test_B26_a_key_address_that_answers_nonsense_opens_nothing_and_loses_no_key(
 def test_a_login_that_is_incomplete_or_unknown_is_a_friendly_refusal(site):
     asked = site.lms.login_request(site.lti_tool["moodle"], "teacher1", COURSE)
     for changed, status in (
-        ({"iss": None}, 400), ({"login_hint": None}, 400), ({"target_link_uri": None}, 400),
-        ({"iss": "https://unknown.example"}, 401), ({"client_id": "stranger"}, 401),
-        ({"target_link_uri": "https://evil.example/"}, 400), ({"target_link_uri": "//evil.example/"}, 400),
-        ({"target_link_uri": "javascript:alert(1)"}, 400), ({"target_link_uri": "\\\\evil.example"}, 400),
-    ):  # fmt: skip
+        ({"iss": None}, 400),
+        ({"login_hint": None}, 400),
+        ({"target_link_uri": None}, 400),
+        ({"iss": "https://unknown.example"}, 401),
+        ({"client_id": "stranger"}, 401),
+        ({"target_link_uri": "https://evil.example/"}, 400),
+        ({"target_link_uri": "//evil.example/"}, 400),
+        ({"target_link_uri": "javascript:alert(1)"}, 400),
+        ({"target_link_uri": "\\\\evil.example"}, 400),
+    ):
         answer = requests.post(f"{site.url}/lti/login", data={**asked, **changed}, allow_redirects=False, timeout=10)
         assert answer.status_code == status, changed
         assert re.search(rf"{status} · [0-9A-F]{{8}}", answer.text) and "Set-Cookie" not in answer.headers

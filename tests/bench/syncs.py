@@ -50,9 +50,9 @@ def open_course(tool_app: Any, tool: Tool, lms: Classroom, mood: str) -> int:
     badge, png = catalog.read_file(LIBRARY / f"{BADGE}.toml")
     if len(badge.sub_competencies) != PARTS or badge.gates:
         raise RuntimeError(f"{BADGE} is no longer a badge of {PARTS} parts")
-    badge_id, _ = catalog.put_badge(tool, course, badge, picture_png=png, actor="operator", now=now())
-    catalog.start_publishing(tool, course, BADGE, actor="operator", now=now())
-    published = work.wait(tool, work.request(tool, "publish", badge_id, now()), {"publish": catalog.run_publish})
+    catalog.put_badge(tool, course, badge, picture_png=png, actor="operator", now=now())
+    job_id = catalog.start_publishing(tool, course, BADGE, actor="operator", now=now())
+    published = work.wait(tool, job_id, {"publish": catalog.run_publish})
     if published.state != "done":
         raise RuntimeError(f"publishing failed: {published.problem}")
     return course

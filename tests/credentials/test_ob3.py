@@ -374,7 +374,8 @@ def test_i07_the_did_document_lists_every_key_retired_ones_too() -> None:
 def test_the_issuers_document_stands_alone() -> None:
     profile = ob3.issuer_profile(examples.issuer())
     assert profile["@context"] == list(CREDENTIAL_CONTEXTS)
-    assert profile["url"] == f"{examples.BASE}/issuers/example-university"
+    assert profile["url"] == examples.issuer().url
+    assert ob3.issuer_profile(examples.issuer(url=""))["url"] == f"{examples.BASE}/issuers/example-university"
     assert nquads(profile)
 
 

@@ -18,9 +18,9 @@ from lti_tool.credentials.baking import bake_png, bake_svg
 from lti_tool.credentials.issuer_keys import Own, did_web_address
 from lti_tool.credentials.picture import draw, render_png
 from lti_tool.credentials.untrusted import DEEPEST, Refused
-from lti_tool.credentials.verify import FAILED, PASSED, UNKNOWN, verify
+from lti_tool.credentials.verify import FAILED, LASTING, PASSED, UNKNOWN, verify
 from lti_tool.domain.badge import Badge, Gate, Level, Picture, SubCompetency
-from lti_tool.errors import AddressRefused, ServiceUnreachable
+from lti_tool.errors import AddressRefused, Busy, ServiceUnreachable
 from lti_tool.keyring import Keyring, load_keyring, make_key
 
 ISSUED = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -337,7 +337,7 @@ def test_I05_a_changed_word_is_told_as_such(keys):
     document = json.loads(signed(keys).document)
     document["credentialSubject"]["achievement"]["name"] = "Advanced Critical Thinking"
     report = verify(json.dumps(document), now=NOW, fetch=web(keys))
-    assert outcomes(report) == {"unchanged": FAILED}
+    assert outcomes(report) == {"unchanged": FAILED, "withdrawn": UNKNOWN}
     assert report.verdict == "Do not rely on this one"
     assert sentence(report, "unchanged") == "Yes. The signature does not fit what it says now."
 
@@ -374,7 +374,7 @@ def test_a_token_that_contradicts_its_credential_fails(keys, claim):
 
 def test_a_credential_without_a_signature_is_not_relied_on(keys):
     report = verify(json.dumps(unsigned()), now=NOW, fetch=web(keys))
-    assert outcomes(report) == {"unchanged": FAILED, "key": FAILED, "issuer": FAILED}
+    assert outcomes(report) == {"unchanged": FAILED, "key": FAILED, "issuer": FAILED, "withdrawn": UNKNOWN}
 
 
 # -- whose key --------------------------------------------------------------------------------------------------
@@ -410,7 +410,7 @@ def test_I08_our_issuer_id_with_somebody_elses_key_is_not_issued_by_us(keys, oth
 def test_I08_our_key_named_but_not_used_fails_as_changed_or_not_ours(keys, others):
     forged = data_integrity(others, unsigned(), verificationMethod=f"{DID}#{keys.ed25519.kid}")
     report = verify(json.dumps(forged), now=NOW, fetch=web(keys), own=own(keys))
-    assert outcomes(report) == {"unchanged": FAILED}
+    assert outcomes(report) == {"unchanged": FAILED, "withdrawn": UNKNOWN}
     assert "not issued by us" in sentence(report, "unchanged")
 
 
@@ -804,6 +804,89 @@ def test_a_document_made_to_keep_the_canonicalisation_busy_is_given_up_in_a_seco
     )
     assert report.outcome("unchanged") == UNKNOWN
     assert "reasonable time" in sentence(report, "unchanged")
+
+
+# -- what a stranger's text may make this server do -------------------------------------------------------------
+
+
+def test_an_unsigned_credential_makes_nobody_ask_the_addresses_it_names(keys):
+    entries = [{**ENTRY, "statusListCredential": f"https://victim.example/{n}"} for n in range(2)]
+    fetch = web(keys)
+    for document in ({**unsigned(), "credentialStatus": entries}, tampered(json.loads(signed(keys).document), ("id",))):
+        report = verify(json.dumps(document), now=NOW, fetch=fetch, own=own(keys))
+        assert report.outcome("withdrawn") == UNKNOWN and not report.ok
+    assert fetch.asked == []
+
+
+def test_a_signed_credential_names_two_status_lists_at_most(keys):
+    entries = [{**ENTRY, "id": f"urn:x:{n}", "statusListCredential": f"{LIST}{n}"} for n in range(400)]
+    for status in (entries, [ENTRY] * 3):
+        fetch = web(keys)
+        report = verify(with_status(keys, status), now=NOW, fetch=fetch)
+        assert report.outcome("complete") == FAILED and fetch.asked == []
+
+
+def test_a_credential_or_a_status_list_carries_two_signatures_at_most(keys):
+    def signed_often(document, times):
+        proofs = [{**document["proof"], "verificationMethod": f"{BASE}/keys/{n}"} for n in range(times)]
+        return {**document, "proof": proofs}
+
+    fetch = web(keys)
+    report = verify(json.dumps(signed_often(json.loads(signed(keys).document), 3)), now=NOW, fetch=fetch)
+    assert (report.outcome("unchanged"), report.outcome("key"), fetch.asked) == (FAILED, FAILED, [])
+    fetch = web(keys, pages={LIST: signed_often(json.loads(web(keys).pages[LIST]), 300)})
+    assert verify(signed(keys).document, now=NOW, fetch=fetch).outcome("withdrawn") == UNKNOWN
+    assert fetch.asked == [f"{BASE}/.well-known/did.json", LIST]
+    both = json.loads(signed(keys).document)
+    assert verify(json.dumps({**both, "proof": [both["proof"]] * 2}), now=NOW, fetch=web(keys)).ok
+
+
+def test_one_check_asks_six_addresses_and_no_more(keys, monkeypatch):
+    # More than a credential can name within the other limits; this one holds if a way around them is found.
+    monkeypatch.setattr("lti_tool.credentials.verify.MOST_STATUSES", 50)
+    entries = [{**ENTRY, "id": f"urn:x:{n}", "statusListCredential": f"{LIST}{n}"} for n in range(50)]
+    fetch = web(keys)
+    report = verify(with_status(keys, entries), now=NOW, fetch=fetch)
+    assert report.outcome("withdrawn") == UNKNOWN
+    assert len(fetch.asked) == 6
+
+
+def test_a_large_answer_is_not_kept_for_later(keys):
+    entries = [{**ENTRY, "id": f"urn:x:{n}"} for n in range(2)]
+    small, large = web(keys), web(keys)
+    large.pages[LIST] = b" " * 300_000 + large.pages[LIST]
+    for fetch, times in ((small, 1), (large, 2)):
+        assert verify(with_status(keys, entries), now=NOW, fetch=fetch).ok
+        assert fetch.asked.count(LIST) == times
+
+
+def test_an_address_that_nothing_can_read_is_no_error_of_ours(keys):
+    for odd in (ValueError("Invalid IPv6 URL"), OverflowError("too large")):
+        report = verify("https://x.example/", now=NOW, fetch=Web({"https://x.example/": odd}))
+        assert report.outcome("found") == UNKNOWN
+
+
+def test_half_a_character_is_refused_before_it_reaches_a_page(keys):
+    report = verify('{"type": ["VerifiableCredential"], "name": "\\ud800"}', now=NOW, fetch=Web({}))
+    assert report.outcome("found") == FAILED and report.summary is None
+
+
+def test_a_busy_server_is_told_as_such_and_not_as_a_check_that_failed(keys):
+    with pytest.raises(Busy):
+        verify("https://x.example/", now=NOW, fetch=Web({"https://x.example/": Busy()}))
+
+
+def test_what_cannot_change_is_asked_once_and_status_and_dates_each_time(keys, monkeypatch):
+    both = signed(keys, unsigned(valid_until=NOW + timedelta(days=1)))
+    first = verify(both.document, now=NOW, fetch=web(keys), own=own(keys))
+    known = {check.name: check for check in first.checks if check.name in LASTING}
+    assert set(known) == {"complete", "links", "unchanged", "key"}
+    monkeypatch.setattr("lti_tool.credentials.verify._complete", None)
+    again = {"own": own(keys), "known": known}
+    assert verify(both.document, now=NOW, fetch=web(keys), **again) == first
+    assert outcomes(verify(both.document, now=NOW, fetch=web(keys, revoked=[INDEX]), **again)) == {"withdrawn": FAILED}
+    later = verify(both.document, now=NOW + timedelta(days=2), fetch=web(keys), **again)
+    assert later.outcome("dates") == FAILED
 
 
 # -- hostile values where a text is expected --------------------------------------------------------------------

@@ -17,7 +17,13 @@ def standings(definition, *points, gates=()) -> list[Standing]:
     """Standings for points in the rows' order: None is ungraded."""
 
     def reading(value):
-        return Ungraded() if value is None else value if isinstance(value, Malformed) else Score(Fraction(value), Fraction(4))
+        return (
+            Ungraded()
+            if value is None
+            else value
+            if isinstance(value, Malformed)
+            else Score(Fraction(value), Fraction(4))
+        )
 
     rows = [stand(r, reading(p)) for r, p in zip(definition.sub_competencies, points, strict=True)]
     return rows + [pass_gate(g, reading(p)) for g, p in zip(definition.gates, gates, strict=True)]

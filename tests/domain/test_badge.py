@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lti_tool.domain.badge import (
@@ -32,21 +32,40 @@ numbers = st.decimals(min_value=0, max_value=10**6, places=3) | st.integers(0, 1
 alignments = st.lists(st.builds(Alignment, text, word, word, text), max_size=2).map(tuple)
 level = st.builds(Level, word, numbers, text, alignments)
 sub_competency = st.builds(
-    SubCompetency, code=word, name=word, levels=st.lists(level, min_size=1, max_size=4).map(tuple),
-    required_level=word, description=text, source=word, evidence=word, alignment=alignments,
-)  # fmt: skip
+    SubCompetency,
+    code=word,
+    name=word,
+    levels=st.lists(level, min_size=1, max_size=4).map(tuple),
+    required_level=word,
+    description=text,
+    source=word,
+    evidence=word,
+    alignment=alignments,
+)
 gates = st.builds(Gate, word, word, word, text, st.lists(st.tuples(word, numbers), max_size=3).map(tuple), word)
 any_badge = st.builds(
-    Badge, slug=word, name=word, description=word, criteria=word,
-    sub_competencies=st.lists(sub_competency, max_size=2).map(tuple), gates=st.lists(gates, max_size=2).map(tuple),
-    level=text, tags=st.lists(text, max_size=3).map(tuple), language=st.just("en"), expires_after=text,
-    release=word, rule=word, credits=st.none() | numbers,
+    Badge,
+    slug=word,
+    name=word,
+    description=word,
+    criteria=word,
+    sub_competencies=st.lists(sub_competency, max_size=2).map(tuple),
+    gates=st.lists(gates, max_size=2).map(tuple),
+    level=text,
+    tags=st.lists(text, max_size=3).map(tuple),
+    language=st.just("en"),
+    expires_after=text,
+    release=word,
+    rule=word,
+    credits=st.none() | numbers,
     picture=st.builds(Picture, alt=text, shape=word, icon=word, file=text),
-    alignment=alignments, prerequisites=st.lists(text, max_size=2).map(tuple),
+    alignment=alignments,
+    prerequisites=st.lists(text, max_size=2).map(tuple),
     stack=st.none() | st.builds(Stack, st.lists(text, min_size=1, max_size=3).map(tuple), word, st.booleans(), text),
-)  # fmt: skip
+)
 
 
+@settings(max_examples=40)
 @given(any_badge)
 def test_a_badge_comes_back_from_its_content_whole(one):
     back = badge_from_content(json.loads(json.dumps(one.content())))
@@ -54,6 +73,7 @@ def test_a_badge_comes_back_from_its_content_whole(one):
     assert back.digest() == one.digest()
 
 
+@settings(max_examples=40)
 @given(any_badge)
 def test_a_number_written_in_another_way_is_the_same_content(one):
     def bent(value: Decimal) -> Decimal:
@@ -79,10 +99,18 @@ def test_the_digest_does_not_change_between_versions_of_this_program():
 
 @pytest.mark.parametrize(
     "change",
-    [{"name": "Careful work"}, {"criteria": "Careful *each* time. "}, {"release": "held"}, {"rule": "any 1"},
-     {"tags": ("a",)}, {"picture": Picture(alt="A star")}, {"sub_competencies": (row("B"), row("A"))},
-     {"sub_competencies": (row("A", points=(1, 2, 3, 5)), row("B"))}, {"credits": Decimal("0.5")}],
-)  # fmt: skip
+    [
+        {"name": "Careful work"},
+        {"criteria": "Careful *each* time. "},
+        {"release": "held"},
+        {"rule": "any 1"},
+        {"tags": ("a",)},
+        {"picture": Picture(alt="A star")},
+        {"sub_competencies": (row("B"), row("A"))},
+        {"sub_competencies": (row("A", points=(1, 2, 3, 5)), row("B"))},
+        {"credits": Decimal("0.5")},
+    ],
+)
 def test_every_change_changes_the_digest(change):
     one = badge("changed")
     assert replace(one, **change).digest() != one.digest()
@@ -130,10 +158,19 @@ def test_what_is_no_duration_is_refused(text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(Decimal("3.0"), "3"), (Decimal("1E+2"), "100"), (Decimal("2.50"), "2.5"), (Fraction(7, 10), "0.7"),
-     (Fraction(1, 3), "0.33333"), (Fraction(2_999_999_999, 1_000_000_000), "2.999999999"), (Fraction(8, 3), "2.66666"),
-     (Fraction(0), "0"), (Fraction(10**30, 3), "3" * 30 + ".33333"), (Fraction(-1, 3), "-0.33334")],
-)  # fmt: skip
+    [
+        (Decimal("3.0"), "3"),
+        (Decimal("1E+2"), "100"),
+        (Decimal("2.50"), "2.5"),
+        (Fraction(7, 10), "0.7"),
+        (Fraction(1, 3), "0.33333"),
+        (Fraction(2_999_999_999, 1_000_000_000), "2.999999999"),
+        (Fraction(8, 3), "2.66666"),
+        (Fraction(0), "0"),
+        (Fraction(10**30, 3), "3" * 30 + ".33333"),
+        (Fraction(-1, 3), "-0.33334"),
+    ],
+)
 def test_a_number_is_written_as_people_do_and_never_rounded_up(value, text):
     assert number_text(value) == text
 

@@ -20,8 +20,17 @@ def score(points, maximum=4) -> Score:
 
 @pytest.mark.parametrize(
     ("points", "level", "state"),
-    [(0, None, "short"), ("0.99", None, "short"), (1, 0, "short"), (2, 1, "short"), ("2.99999", 1, "short"),
-     (3, 2, "met"), (4, 3, "met"), (5, 3, "met"), (-1, None, "short")],
+    [
+        (0, None, "short"),
+        ("0.99", None, "short"),
+        (1, 0, "short"),
+        (2, 1, "short"),
+        ("2.99999", 1, "short"),
+        (3, 2, "met"),
+        (4, 3, "met"),
+        (5, 3, "met"),
+        (-1, None, "short"),
+    ],
 )
 def test_the_highest_level_whose_points_are_reached_counts(points, level, state):
     standing = stand(row(), score(points))
@@ -116,7 +125,9 @@ def test_a_score_of_any_size_can_be_written_down(reading):
 # -- gates
 
 
-@pytest.mark.parametrize(("points", "reached", "met"), [("79.99", "C", False), (80, "B", True), (69, "F", False), (95, "A", True)])
+@pytest.mark.parametrize(
+    ("points", "reached", "met"), [("79.99", "C", False), (80, "B", True), (69, "F", False), (95, "A", True)]
+)
 def test_a_letter_gate_holds_from_its_letter_up(points, reached, met):
     standing = pass_gate(gate(kind="letter", required="B", scale=LETTERS), score(points, 100))
     assert (standing.reached, standing.met, standing.level) == (reached, met, None)
@@ -132,8 +143,10 @@ def test_a_per_cent_gate_compares_the_exact_share(points, maximum, met):
     assert pass_gate(gate(kind="percent", required="60"), score(points, maximum)).met is met
 
 
-@pytest.mark.parametrize(("required", "points", "maximum", "met"), [("60", 60, 100, True), ("60", 30, 50, True),
-                                                                   ("150", 150, 150, True), ("150", 149, 150, False)])
+@pytest.mark.parametrize(
+    ("required", "points", "maximum", "met"),
+    [("60", 60, 100, True), ("60", 30, 50, True), ("150", 150, 150, True), ("150", 149, 150, False)],
+)
 def test_a_points_gate_compares_on_its_own_maximum(required, points, maximum, met):
     assert pass_gate(gate(kind="points", required=required), score(points, maximum)).met is met
 

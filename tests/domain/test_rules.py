@@ -88,7 +88,10 @@ def test_a_problem_of_the_badge_is_found_at_its_key(change, place):
         ({"levels": (*levels(1, 2, 3), Level("Beginning", Decimal(4)))}, ("sub_competency", 1, "level", 3, "name")),
         ({"levels": (*levels(1, 2, 3), Level(" ", Decimal(4)))}, ("sub_competency", 1, "level", 3, "name")),
         ({"levels": levels(1), "required_level": "Beginning"}, ("sub_competency", 1)),
-        ({"levels": tuple(Level(f"L{n}", Decimal(n)) for n in range(11)), "required_level": "L1"}, ("sub_competency", 1)),
+        (
+            {"levels": tuple(Level(f"L{n}", Decimal(n)) for n in range(11)), "required_level": "L1"},
+            ("sub_competency", 1),
+        ),
         ({"alignment": (Alignment("F", "N", "https://x y"),)}, ("sub_competency", 1, "alignment", 0)),
     ],
     ids=lambda value: str(value)[:50],
@@ -150,5 +153,8 @@ def test_a_problem_of_a_stack_is_found_at_its_key(definition, place):
 def test_every_problem_is_told_and_in_the_order_of_the_file():
     definition = replace(with_row(name="", required_level="x"), slug="B B", gates=(gate("A"),))
     assert places(definition) == [
-        ("badge", "slug"), ("sub_competency", 1, "name"), ("sub_competency", 1, "required_level"), ("gate", 0, "code"),
-    ]  # fmt: skip
+        ("badge", "slug"),
+        ("sub_competency", 1, "name"),
+        ("sub_competency", 1, "required_level"),
+        ("gate", 0, "code"),
+    ]

@@ -28,7 +28,9 @@ def test_G02_a_score_of_zero_is_a_score():
     assert read_result({"resultScore": 0, "resultMaximum": 4}) == Score(Fraction(0), Fraction(4))
 
 
-@pytest.mark.parametrize("result", [{"resultScore": Decimal("0.7")}, {"resultScore": Decimal("0.7"), "resultMaximum": None}])
+@pytest.mark.parametrize(
+    "result", [{"resultScore": Decimal("0.7")}, {"resultScore": Decimal("0.7"), "resultMaximum": None}]
+)
 def test_G03_without_a_maximum_the_maximum_is_one(result):
     assert read_result(result) == Score(Fraction(7, 10), Fraction(1))
 
@@ -43,9 +45,16 @@ def test_G05_a_score_above_the_maximum_is_kept_as_it_is():
     assert isinstance(reading, Score) and reading.points == 5 and reading.share == Fraction(5, 4)
 
 
-@pytest.mark.parametrize("text", ['{"resultScore":7,"resultMaximum":10}', '{"resultScore":70.0,"resultMaximum":100}',
-                                  '{"resultScore":0.7,"resultMaximum":1}', '{"resultScore":0.7}',
-                                  '{"resultScore":7e-1,"resultMaximum":1e0}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"resultScore":7,"resultMaximum":10}',
+        '{"resultScore":70.0,"resultMaximum":100}',
+        '{"resultScore":0.7,"resultMaximum":1}',
+        '{"resultScore":0.7}',
+        '{"resultScore":7e-1,"resultMaximum":1e0}',
+    ],
+)
 def test_G07_seven_tenths_is_exactly_seven_tenths_however_it_is_written(text):
     reading = read_result(parsed(text))
     assert isinstance(reading, Score) and reading.share == Fraction(7, 10)

@@ -3,7 +3,10 @@
 // stdout: {name: {verified, header, payload, reason}}
 
 import {decodeProtectedHeader, importJWK, jwtVerify} from 'jose';
+import {webcrypto} from 'node:crypto';
 import {readInput} from './documents.mjs';
+
+globalThis.crypto ??= webcrypto; // Node 18, which Debian 12 has, does not offer it by itself
 
 const input = await readInput();
 const answers = {};

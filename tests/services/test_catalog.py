@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from sqlalchemy import select
 
+from lti_tool.cli import main
 from lti_tool.domain.badge import Picture, Stack
 from lti_tool.errors import CannotPublish, Conflict, DefinitionInvalid, NotFound
 from lti_tool.lti.ags import LINE_ITEM
@@ -24,13 +25,15 @@ from tests.services.test_awards import environment
 
 def made(room) -> int:  # noqa: F811
     """How often the LMS was asked to make a column of this badge."""
-    return sum(r.service == "lineitems" and r.method == "POST" and room.badge.resource_id in r.body for r in room.lms.requests)
+    return sum(
+        r.service == "lineitems" and r.method == "POST" and room.badge.resource_id in r.body for r in room.lms.requests
+    )
 
 
 def version_of(room) -> AchievementVersion:  # noqa: F811
     with room.tool.db.read() as session:
         found = room.course_badge(session).version
-        assert found is not None and found.achievement is not None
+        assert found is not None and found.achievement is not None and found.picture_png
         return found
 
 
@@ -96,6 +99,12 @@ def test_another_courses_picture_under_the_same_file_name_is_not_taken_for_ours(
     assert version_of(first).picture_png == png("red") and version_of(second).picture_png == png("blue")
 
 
+def test_a_badge_put_in_many_times_at_once_is_there_once(room):  # noqa: F811
+    room.badge = badge()
+    done = at_once(*[lambda: room.put(room.badge)] * 4)
+    assert sorted(done) == ["new", "unchanged", "unchanged", "unchanged"]
+
+
 # -- columns
 
 
@@ -107,7 +116,7 @@ def test_publishing_makes_a_column_for_each_row_and_gate_with_its_marks(make_roo
     assert [(c.tag, c.resource_id, c.maximum, c.label) for c in room.columns] == [
         ("sub-competency:A", room.badge.resource_id, 4, "A Row A"),
         ("sub-competency:B", room.badge.resource_id, 10, "B Row B"),
-        ("gate:exam", room.badge.resource_id, 150, "exam Gate exam"),
+        ("gate:exam", room.badge.resource_id, 150, "Gate exam"),
     ]
     with room.tool.db.read() as session:
         assert [(c.state, c.found) for c in room.course_badge(session).columns] == [("bound", False)] * 3
@@ -124,9 +133,12 @@ def test_publishing_again_makes_nothing(room):  # noqa: F811
 def test_a_column_that_is_there_with_both_marks_is_used_and_one_with_one_mark_is_not(room):  # noqa: F811
     one = badge()
     tool = room.scene.lti_tool["moodle"].client_id
-    ours = room.lms.add_column(room.course, "Renamed by the teacher", 7, tag="sub-competency:A", resource_id=one.resource_id,
-                               client_id=tool)  # fmt: skip
-    room.lms.add_column(room.course, "Other badge", 4, tag="sub-competency:B", resource_id="badge:other", client_id=tool)
+    ours = room.lms.add_column(
+        room.course, "Renamed by the teacher", 7, tag="sub-competency:A", resource_id=one.resource_id, client_id=tool
+    )
+    room.lms.add_column(
+        room.course, "Other badge", 4, tag="sub-competency:B", resource_id="badge:other", client_id=tool
+    )
     room.lms.add_column(room.course, "No tag", 4, resource_id=one.resource_id, client_id=tool)
     room.publish(one)
     assert made(room) == 1
@@ -152,7 +164,8 @@ def test_where_the_answer_is_lost_before_the_column_is_made_the_next_try_makes_i
 
 
 def test_where_the_answer_is_lost_after_the_column_is_made_the_next_try_finds_it(room):  # noqa: F811
-    room.lms.faults.on("lineitems", "huge", method="POST", count=1)  # the column is made, the answer cannot be read
+    # the column is made, and what comes back does not tell its address
+    room.lms.faults.on("lineitems", "rows", method="POST", count=1, drop=["id"])
     job = room.publish(badge())
     assert job.state == "due" and len(room.columns) == 1
     with room.tool.db.read() as session:
@@ -225,7 +238,9 @@ def test_other_content_under_the_same_slug_in_another_course_is_an_achievement_o
     slugs = [version_of(each).achievement.slug for each in (first, second, third)]
     assert slugs == [first.badge.slug, f"{first.badge.slug}-2", f"{first.badge.slug}-3"]
     with first.tool.db.read() as session:
-        owners = [session.scalars(select(Achievement.owner_course_id).where(Achievement.slug == slug)).one() for slug in slugs]
+        owners = [
+            session.scalars(select(Achievement.owner_course_id).where(Achievement.slug == slug)).one() for slug in slugs
+        ]
     assert owners == [first.id, second.id, third.id]
     # the local slug stays what the file says: it is in the gradebook and in `awards list`
     assert second.columns[0].resource_id == f"badge:{first.badge.slug}"
@@ -272,7 +287,7 @@ def refused(room, definition) -> str:  # noqa: F811
     page = room.page.get(f"badges/{definition.slug}/plan")
     assert page.status_code == 200
     told = room.page.post(f"badges/{definition.slug}/publish")
-    assert told.status_code == 409 and error.value.sentence.replace("“", "").split(".")[0][:20] in told.text
+    assert told.status_code == 409 and error.value.sentence in html.unescape(told.text)
     assert [c for c in room.lms.columns(room.course) if c.resource_id == definition.resource_id] == []
     return error.value.sentence
 
@@ -322,7 +337,9 @@ def test_without_an_issuer_that_has_name_and_address_nothing_is_published(room):
 
 def test_a_scope_that_the_token_does_not_bring_is_told_and_the_badge_stays_a_draft(room):  # noqa: F811
     room.tool.tokens._tokens.clear()
-    room.lms.faults.on("token", "scope_subset", scopes=[s for s in room.scene.lti_tool["moodle"].scopes if "lineitem" not in s])
+    room.lms.faults.on(
+        "token", "scope_subset", scopes=[s for s in room.scene.lti_tool["moodle"].scopes if "lineitem" not in s]
+    )
     job = room.publish(badge())
     assert (job.state, job.attempts, job.outcome["reason"]) == ("failed", 1, "scope_missing")
     with room.tool.db.read() as session:
@@ -357,63 +374,82 @@ def test_a_badge_whose_publishing_failed_halfway_is_not_removed_with_its_columns
 # -- by command
 
 
-def cli(room, *arguments: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
-    return subprocess.run([sys.executable, "-m", "lti_tool.cli", *arguments], env=environment(room.scene),
-                          capture_output=True, text=True, timeout=60)  # fmt: skip
+@pytest.fixture
+def cli(room, monkeypatch, capsys):  # noqa: F811
+    """Run a command in this process, with the scene's settings in its environment."""
+    for name, value in environment(room.scene).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        status = main(arguments)
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, told.out, told.err)
+
+    return run
 
 
 def place(room) -> list[str]:  # noqa: F811
     return ["--platform", str(room.scene.platform[room.mood]), "--context", room.course.id]
 
 
-def test_what_is_exported_is_what_was_imported(room, tmp_path):  # noqa: F811
+def test_what_is_exported_is_what_was_imported(room, cli, tmp_path):  # noqa: F811
     files = sorted(LIBRARY.glob("*.toml"))
-    done = cli(room, "badges", "import", *map(str, files), *place(room), "--json")
+    done = cli("badges", "import", *map(str, files), *place(room), "--json")
     assert done.returncode == 0, done.stderr
     assert {each["what"] for each in json.loads(done.stdout)} == {"new"}
-    out = cli(room, "badges", "export", *place(room), "--to", str(tmp_path / "out"))
+    out = cli("badges", "export", *place(room), "--to", str(tmp_path / "out"))
     assert out.returncode == 0, out.stderr
     for path in files:
         read = catalog.read_file(path)[0]
         assert catalog.read_file(tmp_path / "out" / f"{read.slug}.toml")[0] == read
-    again = cli(room, "badges", "import", *map(str, (tmp_path / "out").glob("*.toml")), *place(room), "--json")
+    again = cli("badges", "import", *map(str, (tmp_path / "out").glob("*.toml")), *place(room), "--json")
     assert {each["what"] for each in json.loads(again.stdout)} == {"unchanged"}
 
 
-def test_import_and_publish_by_command(room, tmp_path):  # noqa: F811
+def test_import_and_publish_by_command(room, cli, tmp_path):  # noqa: F811
     room.badge = badge()
     path = Path(tmp_path / "one.toml")
     path.write_text(catalog.write_definition(room.badge), encoding="utf-8")
-    done = cli(room, "badges", "import", str(path), *place(room), "--publish", "--json")
+    done = cli("badges", "import", str(path), *place(room), "--publish", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["status"] == "active" and len(room.columns) == 2
 
 
-def test_a_file_with_a_mistake_keeps_all_files_out(room, tmp_path):  # noqa: F811
+def test_a_file_with_a_mistake_keeps_all_files_out(room, cli, tmp_path):  # noqa: F811
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
     good.write_text(catalog.write_definition(badge("fine")), encoding="utf-8")
     bad.write_text('[badge]\nslug = "x"\n', encoding="utf-8")
-    done = cli(room, "badges", "import", str(good), str(bad), *place(room))
+    done = cli("badges", "import", str(good), str(bad), *place(room))
     assert done.returncode == 1 and f"{bad}:1: name is missing" in done.stderr and done.stdout == ""
     with room.tool.db.read() as session:
         assert session.scalars(select(CourseBadge).where(CourseBadge.course_id == room.id)).all() == []
 
 
-def test_importing_into_a_course_that_was_never_launched_is_refused(room):  # noqa: F811
+def test_importing_into_a_course_that_was_never_launched_is_refused(room, cli):  # noqa: F811
     never = room.lms.add_course("NEVER")
-    done = cli(room, "badges", "import", str(LIBRARY / "empathy.toml"), "--platform", str(room.scene.platform["moodle"]),
-               "--context", never.id)  # fmt: skip
+    done = cli(
+        "badges",
+        "import",
+        str(LIBRARY / "empathy.toml"),
+        "--platform",
+        str(room.scene.platform["moodle"]),
+        "--context",
+        never.id,
+    )
     assert done.returncode == 1 and "Open the tool once inside that course" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_course_in_two_deployments_has_to_be_named(room):  # noqa: F811
+def test_a_course_in_two_deployments_has_to_be_named(room, cli):  # noqa: F811
     deployment = room.lms.add_deployment(room.scene.lti_tool["moodle"])
     link = room.lms.add_link(room.course, room.scene.lti_tool["moodle"], deployment_id=deployment)
     room.enter(room.teacher, link=link)
-    done = cli(room, "badges", "import", str(LIBRARY / "empathy.toml"), *place(room))
+    done = cli("badges", "import", str(LIBRARY / "empathy.toml"), *place(room))
     assert done.returncode == 1 and "--deployment" in done.stderr
-    assert cli(room, "badges", "import", str(LIBRARY / "empathy.toml"), *place(room), "--deployment", deployment).returncode == 0
+    assert (
+        cli("badges", "import", str(LIBRARY / "empathy.toml"), *place(room), "--deployment", deployment).returncode == 0
+    )
 
 
 def test_a_sync_for_a_draft_reads_no_columns(room):  # noqa: F811

@@ -99,14 +99,24 @@ MISTAKES = {
     "wrong type: text for number": ("points = 2.5", 'points = "2.5"', '"2.5"', "points must be a number"),
     "wrong type: bool for number": ("points = 2.5", "points = true", "points = true", "points must be a number"),
     "wrong type: text for list": ('rule = "all"', 'tags = "a"', "tags", "tags must be a list"),
-    "wrong type: text for table": ('picture = { alt = "A star" }', 'picture = "star"', "picture", "picture must be a table"),
+    "wrong type: text for table": (
+        'picture = { alt = "A star" }',
+        'picture = "star"',
+        "picture",
+        "picture must be a table",
+    ),
     "not one of the words": ('evidence = "none"', 'evidence = "some"', "evidence", "evidence cannot be 'some'"),
     "level order": ("points = 2.5", "points = 0.5", "points = 0.5", "levels go from low to high"),
     "negative points": ("points = 2.5", "points = -1", "points = -1", "points are between zero"),
     "points no gradebook holds": ("points = 2.5", "points = 1e99999999", "points = 1e9", "points are between zero"),
     "not a number": ("points = 2.5", "points = nan", "points = nan", "points"),
     "endless": ("points = 2.5", "points = inf", "points = inf", "points"),
-    "unknown level": ('required_level = "High"\nevidence', 'required_level = "Top"\nevidence', '"Top"', "'Top' is not one of its levels"),
+    "unknown level": (
+        'required_level = "High"\nevidence',
+        'required_level = "Top"\nevidence',
+        '"Top"',
+        "'Top' is not one of its levels",
+    ),
     "code twice": ('code = "B"', 'code = "A"', None, "the code 'A' is used twice"),
     "bad code": ('code = "B"', 'code = "B B"', "B B", "cannot be a code"),
     "bad slug": ('slug = "careful"', 'slug = "Careful!"', "Careful!", "small letters, digits and hyphens"),
@@ -122,7 +132,7 @@ MISTAKES = {
     "one colour": ('alt = "A star"', 'alt = "x", colours = ["#000000"]', "picture", "colours"),
     "stack and rows": ("[[gate]]", '[stack]\nmembers = ["x", "y"]\n\n[[gate]]', "[stack]", "not both"),
     "empty stack": ("[[gate]]", "[stack]\nmembers = []\n\n[[gate]]", "members", "members"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("old", "new", "part", "reason"), MISTAKES.values(), ids=MISTAKES.keys())
@@ -138,9 +148,15 @@ def test_a_mistake_is_told_with_its_line_and_reason(old, new, part, reason):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("[badge\n", 1), ('[badge]\nslug = "a\n', 2), ('[badge]\nslug = "a"\nslug = "b"\n', 3), ("[badge]\na = \n", 2),
-     ("[badge]\n[badge]\n", 2), ("\0", 1)],
-)  # fmt: skip
+    [
+        ("[badge\n", 1),
+        ('[badge]\nslug = "a\n', 2),
+        ('[badge]\nslug = "a"\nslug = "b"\n', 3),
+        ("[badge]\na = \n", 2),
+        ("[badge]\n[badge]\n", 2),
+        ("\0", 1),
+    ],
+)
 def test_what_is_not_toml_is_told_with_its_line(text, line):
     ((found, reason),) = told(text)
     assert (found, reason[:9]) == (line, "not TOML:")
@@ -148,10 +164,17 @@ def test_what_is_not_toml_is_told_with_its_line(text, line):
 
 @pytest.mark.parametrize(
     "text",
-    ["a = " + "[" * 10_000 + "]" * 10_000, "a = " + "9" * 5000, "a = 1e99999999999999999999999", "a = 0x" + "f" * 9000,
-     "a = -1e-99999999999999999999999", "a." * 5000 + "b = 1", "a = " + "{b=" * 5000 + "1" + "}" * 5000],
+    [
+        "a = " + "[" * 10_000 + "]" * 10_000,
+        "a = " + "9" * 5000,
+        "a = 1e99999999999999999999999",
+        "a = 0x" + "f" * 9000,
+        "a = -1e-99999999999999999999999",
+        "a." * 5000 + "b = 1",
+        "a = " + "{b=" * 5000 + "1" + "}" * 5000,
+    ],
     ids=["nested", "long number", "huge exponent", "hex", "tiny exponent", "dotted", "tables"],
-)  # fmt: skip
+)
 def test_a_file_that_is_made_to_break_the_reader_is_refused_like_any_other(text):
     assert told(text)
 
@@ -161,7 +184,11 @@ def test_a_file_that_is_too_large_is_refused():
 
 
 def test_several_mistakes_are_all_told_in_the_order_of_the_file():
-    text = GOOD.replace('slug = "careful"', 'slug = "C!"').replace("points = 2.5", "points = 0").replace('required = "B"', 'required = "E"')
+    text = (
+        GOOD.replace('slug = "careful"', 'slug = "C!"')
+        .replace("points = 2.5", "points = 0")
+        .replace('required = "B"', 'required = "E"')
+    )
     lines = [line for line, _ in told(text)]
     assert len(lines) == 3 and lines == sorted(lines)
 
@@ -197,14 +224,22 @@ def test_an_example_file_written_again_reads_back_equal(path):
 
 @pytest.mark.parametrize(
     "one",
-    [badge("gates", gates=(gate(), gate("l", "letter", "B", scale=LETTERS), gate("p", "pass", ""), gate("q", "points", "12.5"))),
-     badge("credits", credits=Decimal("1.5")), badge("lasts", expires_after="P1Y6M", tags=("a", "b"), prerequisites=("x",)),
-     badge("aligned", alignment=(Alignment("F", "N", "https://x.example/?a=1&b", "C"),), rule="any 1", once="person"),
-     badge("stack", rows=0, stack=Stack(("x", "y"), "credits 12", True, "P1Y")),
-     badge("picture", picture=Picture(alt='a "quoted" \\ picture', shape="shield", colours=("#000000", "#FFFFFF"))),
-     badge("text", criteria='"""\n\'\'\'\n\\u0041 \t é 🎓\r\n[badge]', name="Ends with \\")],
+    [
+        badge(
+            "gates",
+            gates=(gate(), gate("l", "letter", "B", scale=LETTERS), gate("p", "pass", ""), gate("q", "points", "12.5")),
+        ),
+        badge("credits", credits=Decimal("1.5")),
+        badge("lasts", expires_after="P1Y6M", tags=("a", "b"), prerequisites=("x",)),
+        badge(
+            "aligned", alignment=(Alignment("F", "N", "https://x.example/?a=1&b", "C"),), rule="any 1", once="person"
+        ),
+        badge("stack", rows=0, stack=Stack(("x", "y"), "credits 12", True, "P1Y")),
+        badge("picture", picture=Picture(alt='a "quoted" \\ picture', shape="shield", colours=("#000000", "#FFFFFF"))),
+        badge("text", criteria="\"\"\"\n'''\n\\u0041 \t é 🎓\r\n[badge]", name="Ends with \\"),
+    ],
     ids=lambda one: one.slug,
-)  # fmt: skip
+)
 def test_a_definition_of_any_kind_reads_back_equal(one):
     assert read_definition(write_definition(one), "x.toml") == one
 

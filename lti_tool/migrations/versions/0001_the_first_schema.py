@@ -62,6 +62,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.create_index("ix_job_due", ["state", "not_before"], unique=False)
+        batch_op.create_index("ix_job_subject", ["kind", "subject"], unique=False)
         batch_op.create_index(
             "uq_job_open",
             ["kind", "subject"],
@@ -149,7 +150,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "browser",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
         sa.Column("secret_hash", sa.String(), nullable=False),
         sa.Column("person_id", sa.String(), nullable=False),
         sa.Column("created_at", lti_tool.db.UtcDateTime(timezone=True), nullable=False),
@@ -207,7 +208,7 @@ def upgrade() -> None:
     op.create_table(
         "launch",
         sa.Column("id", sa.String(), nullable=False),
-        sa.Column("browser_id", sa.Integer(), nullable=False),
+        sa.Column("browser_id", sa.String(), nullable=False),
         sa.Column("deployment_pk", sa.Integer(), nullable=False),
         sa.Column("person_id", sa.String(), nullable=False),
         sa.Column("course_id", sa.Integer(), nullable=True),
@@ -468,6 +469,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("state IN ('due', 'running')"),
             postgresql_where=sa.text("state IN ('due', 'running')"),
         )
+        batch_op.drop_index("ix_job_subject")
         batch_op.drop_index("ix_job_due")
 
     op.drop_table("job")
