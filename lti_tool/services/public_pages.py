@@ -426,10 +426,7 @@ class _Outside:
 
 
 def _is_ours(tool: Tool, url: str) -> bool:
-    try:
-        ours, theirs = urlsplit(tool.settings.base_url), urlsplit(url)
-    except ValueError:  # half an IPv6 address
-        return False
+    ours, theirs = urlsplit(tool.settings.base_url), urlsplit(url)
     # did:web of a base address with a port is https by its definition, whatever the port serves.
     return theirs.netloc == ours.netloc and theirs.scheme in (ours.scheme, "https")
 
