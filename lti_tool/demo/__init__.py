@@ -18,6 +18,24 @@ from .lms import Lms
 from .records import Column, Course, Grade, Link, Request, Tool, User
 from .server import Running, create_app, demo_registrations, run, serve, start
 
-__all__ = ["DEEP_LINKING", "RESOURCE_LINK", "SHORT", "SUBMISSION_REVIEW", "AuthPage", "Column", "Course", "Grade",
-           "Link", "Lms", "Request", "Running", "Tool", "User", "create_app", "demo_registrations", "run",
-           "serve", "start"]
+__all__ = [
+    "DEEP_LINKING",
+    "RESOURCE_LINK",
+    "SHORT",
+    "SUBMISSION_REVIEW",
+    "AuthPage",
+    "Column",
+    "Course",
+    "Grade",
+    "Link",
+    "Lms",
+    "Request",
+    "Running",
+    "Tool",
+    "User",
+    "create_app",
+    "demo_registrations",
+    "run",
+    "serve",
+    "start",
+]

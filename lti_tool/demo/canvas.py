@@ -28,15 +28,28 @@ if TYPE_CHECKING:
 SCOPE = "https://purl.imsglobal.org/spec/lti-ags/scope/"
 ROLES = {
     "instructor": [INSTITUTION + "#Instructor", MEMBERSHIP + "#Instructor", SYSTEM + "#User"],
-    "ta": [INSTITUTION + "#Instructor", MEMBERSHIP + "/Instructor#TeachingAssistant", MEMBERSHIP + "#Instructor",
-           SYSTEM + "#User"],
+    "ta": [
+        INSTITUTION + "#Instructor",
+        MEMBERSHIP + "/Instructor#TeachingAssistant",
+        MEMBERSHIP + "#Instructor",
+        SYSTEM + "#User",
+    ],
     "student": [INSTITUTION + "#Student", MEMBERSHIP + "#Learner", SYSTEM + "#User"],
     "test": [INSTITUTION + "#Student", MEMBERSHIP + "#Learner", TEST_USER],
     "observer": [INSTITUTION + "#Observer", MEMBERSHIP + "#Mentor", SYSTEM + "#User"],
     "designer": [INSTITUTION + "#Instructor", MEMBERSHIP + "#ContentDeveloper", SYSTEM + "#User"],
 }
-AUTH_REQUIRED = ("client_id", "login_hint", "lti_message_hint", "nonce", "prompt", "redirect_uri", "response_mode",
-                 "response_type", "scope")
+AUTH_REQUIRED = (
+    "client_id",
+    "login_hint",
+    "lti_message_hint",
+    "nonce",
+    "prompt",
+    "redirect_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+)
 ASSERTION_REQUIRED = ("iss", "sub", "aud", "exp", "iat", "jti")
 
 
@@ -54,18 +67,27 @@ class Canvas:
     jwks_max_age: int | None = 864000
     keys_published = 3  # past, present, future
     has_test_student = True
-    scopes = (SCOPE + "lineitem", SCOPE + "lineitem.readonly", SCOPE + "result.readonly", SCOPE + "score",
-              "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly",
-              "https://canvas.instructure.com/lti-ags/progress/scope/show")
+    scopes = (
+        SCOPE + "lineitem",
+        SCOPE + "lineitem.readonly",
+        SCOPE + "result.readonly",
+        SCOPE + "score",
+        "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly",
+        "https://canvas.instructure.com/lti-ags/progress/scope/show",
+    )
 
     def __init__(self, lms: Lms) -> None:
         self.lms = lms
         self.first_serials: dict[str, int] = {}
         self.custom = {
-            "canvas_user_id": "$Canvas.user.id", "canvas_course_id": "$Canvas.course.id",
-            "canvas_api_domain": "$Canvas.api.domain", "context_id_history": "$Context.id.history",
+            "canvas_user_id": "$Canvas.user.id",
+            "canvas_course_id": "$Canvas.course.id",
+            "canvas_api_domain": "$Canvas.api.domain",
+            "context_id_history": "$Context.id.history",
             "canvas_enrollment_state": "$Canvas.enrollment.enrollmentState",
-            "canvas_assignment_id": "$Canvas.assignment.id", "student_view": "$com.instructure.User.student_view"}
+            "canvas_assignment_id": "$Canvas.assignment.id",
+            "student_view": "$com.instructure.User.student_view",
+        }
 
     # Ids
 
@@ -93,9 +115,14 @@ class Canvas:
         return digest("canvas", "hint", user.id)
 
     def new_hint(self, launch: Launch) -> str:
-        claims = {"verifier": secrets.token_hex(32), "canvas_domain": self.host, "context_id": 10_000_000_000_000,
-                  "context_type": "Course" if launch.course else "Account", "exp": int(launch.expires),
-                  "iat": int(self.lms.clock())}
+        claims = {
+            "verifier": secrets.token_hex(32),
+            "canvas_domain": self.host,
+            "context_id": 10_000_000_000_000,
+            "context_type": "Course" if launch.course else "Account",
+            "exp": int(launch.expires),
+            "iat": int(self.lms.clock()),
+        }
         return jwt.encode(claims, self.lms.token_secret, algorithm="HS256")
 
     @property
@@ -147,8 +174,9 @@ class Canvas:
         state = query.get("state")
         missing = [name for name in AUTH_REQUIRED if not query.get(name)]
         if missing:
-            return self.error("invalid_request_object",
-                              f"The following parameters are missing: {','.join(missing)}", state)
+            return self.error(
+                "invalid_request_object", f"The following parameters are missing: {','.join(missing)}", state
+            )
         wanted = {"scope": "openid", "response_type": "id_token", "response_mode": "form_post", "prompt": "none"}
         for name, value in wanted.items():
             if query[name] != value:
@@ -174,9 +202,13 @@ class Canvas:
         return {"error": error, "error_description": description, "state": state}
 
     def launch_form(self, launch: Launch, token: str, query: dict[str, str]) -> dict[str, Any]:
-        return {"utf8": "✓", "authenticity_token": secrets.token_urlsafe(48), "id_token": token,
-                "state": query.get("state"),
-                "lti_storage_target": self.login_extras(launch).get("lti_storage_target")}
+        return {
+            "utf8": "✓",
+            "authenticity_token": secrets.token_urlsafe(48),
+            "id_token": token,
+            "state": query.get("state"),
+            "lti_storage_target": self.login_extras(launch).get("lti_storage_target"),
+        }
 
     def claims(self, launch: Launch, nonce: str | None, now: float) -> dict[str, Any]:
         """Write the claims of section 6.3."""
@@ -184,17 +216,34 @@ class Canvas:
         issued = int(now)
         context = self.context(course)
         written: dict[str, Any] = {
-            LTI + "message_type": launch.message_type, LTI + "version": "1.3.0",
-            "aud": tool.client_id, "azp": tool.client_id, "iss": lms.issuer, "iat": issued, "exp": issued + 3600,
-            "nonce": nonce, "sub": user.id, LTI + "deployment_id": launch.deployment_id,
-            LTI + "target_link_uri": launch.target_link_uri, LTI + "context": context, "locale": "en",
+            LTI + "message_type": launch.message_type,
+            LTI + "version": "1.3.0",
+            "aud": tool.client_id,
+            "azp": tool.client_id,
+            "iss": lms.issuer,
+            "iat": issued,
+            "exp": issued + 3600,
+            "nonce": nonce,
+            "sub": user.id,
+            LTI + "deployment_id": launch.deployment_id,
+            LTI + "target_link_uri": launch.target_link_uri,
+            LTI + "context": context,
+            "locale": "en",
             LTI + "roles": self.roles(user, course),
-            LTI + "tool_platform": {"guid": "zOUAdemo:canvas-lms", "name": "Demo University", "version": "cloud",
-                                    "product_family_code": "canvas"},
-            LTI + "launch_presentation": {"document_target": "window" if launch.window else "iframe",
-                                          "return_url": self.return_url(course, link), "locale": "en"},
-            LTI + "custom": launches.substitute({**tool.custom, **(link.custom if link else {})},
-                                                self.variables(user, course, link)),
+            LTI + "tool_platform": {
+                "guid": "zOUAdemo:canvas-lms",
+                "name": "Demo University",
+                "version": "cloud",
+                "product_family_code": "canvas",
+            },
+            LTI + "launch_presentation": {
+                "document_target": "window" if launch.window else "iframe",
+                "return_url": self.return_url(course, link),
+                "locale": "en",
+            },
+            LTI + "custom": launches.substitute(
+                {**tool.custom, **(link.custom if link else {})}, self.variables(user, course, link)
+            ),
             LTI + "lti11_legacy_user_id": digest("canvas", "legacy", user.id),
             LTI + "lti1p1": {"user_id": digest("canvas", "legacy", user.id)},
             "https://www.instructure.com/placement": launch.placement,
@@ -203,8 +252,10 @@ class Canvas:
         if tool.privacy == "public":
             written["picture"] = f"{lms.browser_root}/images/messages/avatar-50.png"
         if tool.privacy in ("public", "name_only"):
-            written[LTI + "lis"] = {"person_sourcedid": user.sourcedid,
-                                    "course_offering_sourcedid": "$CourseSection.sourcedId"}
+            written[LTI + "lis"] = {
+                "person_sourcedid": user.sourcedid,
+                "course_offering_sourcedid": "$CourseSection.sourcedId",
+            }
         if course is not None:
             written |= self.course_claims(launch, course)
         if launch.message_type == launches.DEEP_LINKING:
@@ -216,21 +267,29 @@ class Canvas:
         return written
 
     def course_claims(self, launch: Launch, course: Course) -> dict[str, Any]:
-        endpoint: dict[str, Any] = {"scope": [one for one in launch.tool.scopes if "lti-ags" in one],
-                                    "lineitems": self.lineitems_url(course, launch.tool)}
+        endpoint: dict[str, Any] = {
+            "scope": [one for one in launch.tool.scopes if "lti-ags" in one],
+            "lineitems": self.lineitems_url(course, launch.tool),
+        }
         if launch.link is not None and launch.link.column in self.lms.columns_by_number:
             endpoint["lineitem"] = self.lineitem_url(self.lms.columns_by_number[launch.link.column])
         written: dict[str, Any] = {AGS: endpoint} if endpoint["scope"] else {}
         if canvas_services.NRPS_SCOPE in launch.tool.scopes:
-            written[NRPS] = {"context_memberships_url": self.memberships_url(course, launch.tool),
-                             "service_versions": ["2.0"]}
+            written[NRPS] = {
+                "context_memberships_url": self.memberships_url(course, launch.tool),
+                "service_versions": ["2.0"],
+            }
         return written
 
     def context(self, course: Course | None) -> dict[str, Any]:
         if course is None:
             return {"id": ACCOUNT_ID, "title": "Demo University", "type": ["Account"]}
-        return {"id": course.id, "label": course.label, "title": course.title,
-                "type": ["http://purl.imsglobal.org/vocab/lis/v2/course#CourseOffering"]}
+        return {
+            "id": course.id,
+            "label": course.label,
+            "title": course.title,
+            "type": ["http://purl.imsglobal.org/vocab/lis/v2/course#CourseOffering"],
+        }
 
     def roles(self, user: User, course: Course | None) -> list[str]:
         """Mix institution, system and membership roles in one list, as Canvas does."""
@@ -249,32 +308,52 @@ class Canvas:
     def variables(self, user: User, course: Course | None, link: Link | None) -> dict[str, Any]:
         """Give the substitutions that Canvas can make here; the others stay as written."""
         known: dict[str, Any] = {
-            "$Canvas.user.id": user.number, "$Canvas.api.domain": self.host, "$Person.name.full": user.name,
-            "$Canvas.api.baseUrl": f"http://{self.host}", "$Person.email.primary": user.email, "$User.id": user.id,
-            "$Canvas.user.loginId": user.username, "$Canvas.user.sisSourceId": user.sourcedid, "$Message.locale": "en",
-            "$com.instructure.User.student_view": self.lms.role(course, user) == "test"}
+            "$Canvas.user.id": user.number,
+            "$Canvas.api.domain": self.host,
+            "$Person.name.full": user.name,
+            "$Canvas.api.baseUrl": f"http://{self.host}",
+            "$Person.email.primary": user.email,
+            "$User.id": user.id,
+            "$Canvas.user.loginId": user.username,
+            "$Canvas.user.sisSourceId": user.sourcedid,
+            "$Message.locale": "en",
+            "$com.instructure.User.student_view": self.lms.role(course, user) == "test",
+        }
         if course is not None:
-            known |= {"$Canvas.course.id": course.number, "$Context.id": course.id, "$Context.title": course.title,
-                      "$Context.id.history": ",".join(course.history), "$Context.label": course.label,
-                      "$Canvas.course.previousContextIds": ",".join(course.history),
-                      "$Canvas.course.workflowState": "completed" if course.concluded else "available",
-                      "$Canvas.enrollment.enrollmentState": "active" if self.lms.role(course, user) else ""}
+            known |= {
+                "$Canvas.course.id": course.number,
+                "$Context.id": course.id,
+                "$Context.title": course.title,
+                "$Context.id.history": ",".join(course.history),
+                "$Context.label": course.label,
+                "$Canvas.course.previousContextIds": ",".join(course.history),
+                "$Canvas.course.workflowState": "completed" if course.concluded else "available",
+                "$Canvas.enrollment.enrollmentState": "active" if self.lms.role(course, user) else "",
+            }
         if link is not None:
-            known |= {"$ResourceLink.id": link.id, "$ResourceLink.title": link.title,
-                      "$Canvas.assignment.id": link.number}
+            known |= {
+                "$ResourceLink.id": link.id,
+                "$ResourceLink.title": link.title,
+                "$Canvas.assignment.id": link.number,
+            }
         return known
 
     def deep_linking_settings(self, launch: Launch) -> dict[str, Any]:
         assert launch.course is not None
         address = f"{self.lms.browser_root}/courses/{launch.course.number}/deep_linking_response"
-        return {"deep_link_return_url": f"{address}?modal=true&placement={launch.placement}",
-                "accept_types": ["ltiResourceLink"], "accept_presentation_document_targets": ["iframe", "window"],
-                "accept_media_types": "application/vnd.ims.lti.v1.ltilink", "auto_create": False,
-                "accept_multiple": launch.placement != "assignment_selection",
-                "data": jwt.encode({"course": launch.course.id, "placement": launch.placement}, self.lms.token_secret)}
+        return {
+            "deep_link_return_url": f"{address}?modal=true&placement={launch.placement}",
+            "accept_types": ["ltiResourceLink"],
+            "accept_presentation_document_targets": ["iframe", "window"],
+            "accept_media_types": "application/vnd.ims.lti.v1.ltilink",
+            "auto_create": False,
+            "accept_multiple": launch.placement != "assignment_selection",
+            "data": jwt.encode({"course": launch.course.id, "placement": launch.placement}, self.lms.token_secret),
+        }
 
-    def take_items(self, course: Course, tool: Tool, deployment_id: str, items: list[dict[str, Any]],
-                   data: str | None) -> tuple[list[str], list[str]]:
+    def take_items(
+        self, course: Course, tool: Tool, deployment_id: str, items: list[dict[str, Any]], data: str | None
+    ) -> tuple[list[str], list[str]]:
         """Make assignments of the items a tool sent back (section 2.2, B); gives what was made and what was refused."""
         made, refused = [], []
         try:
@@ -290,10 +369,18 @@ class Canvas:
                 refused.append("lineItem.scoreMaximum is a required field")
                 continue
             title = item.get("title") or tool.name
-            link = self.lms.add_link(course, tool, title, url=item.get("url"), text=item.get("text", ""),
-                                     custom=item.get("custom") or {}, deployment_id=deployment_id,
-                                     maximum=line["scoreMaximum"] if line else None,
-                                     tag=(line or {}).get("tag"), resource_id=(line or {}).get("resourceId"))
+            link = self.lms.add_link(
+                course,
+                tool,
+                title,
+                url=item.get("url"),
+                text=item.get("text", ""),
+                custom=item.get("custom") or {},
+                deployment_id=deployment_id,
+                maximum=line["scoreMaximum"] if line else None,
+                tag=(line or {}).get("tag"),
+                resource_id=(line or {}).get("resourceId"),
+            )
             if link.column:
                 self.lms.columns_by_number[link.column].published = False
             made.append(title)
@@ -322,30 +409,46 @@ class Canvas:
         if key is None or header.get("alg") != "RS256":
             return self.token_error("invalid_request", f"JWK Error: {trouble or 'Invalid alg'}")
         try:
-            jwt.decode(assertion, key, algorithms=["RS256"],
-                       options={"verify_aud": False, "verify_exp": False, "verify_iat": False})
+            jwt.decode(
+                assertion,
+                key,
+                algorithms=["RS256"],
+                options={"verify_aud": False, "verify_exp": False, "verify_iat": False},
+            )
         except jwt.PyJWTError:
             return self.token_error("invalid_request", "JWS signature invalid.")
         now = lms.clock()
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
-        problems = {"iss": claims["iss"] != tool.client_id, "aud": lms.token_url not in audiences,
-                    "exp": not is_number(claims["exp"]) or claims["exp"] <= now,
-                    "iat": not is_number(claims["iat"]) or not now - 300 <= claims["iat"] <= now + 30}
+        problems = {
+            "iss": claims["iss"] != tool.client_id,
+            "aud": lms.token_url not in audiences,
+            "exp": not is_number(claims["exp"]) or claims["exp"] <= now,
+            "iat": not is_number(claims["iat"]) or not now - 300 <= claims["iat"] <= now + 30,
+        }
         for name, wrong in problems.items():
             if wrong:
                 return self.token_error("invalid_request", f"the '{name}' is invalid")
         asked = form.get("scope", "").split()
         refused = [scope for scope in asked if scope not in tool.scopes]
         if refused or not asked:
-            return self.token_error("invalid_scope",
-                                    f"A requested scope is invalid, unknown, malformed, or exceeds the scope granted: "
-                                    f"{' '.join(refused)}")
-        issued = {"iss": lms.issuer, "sub": tool.client_id, "aud": lms.token_url, "iat": int(now),
-                  "exp": int(now) + 3600, "jti": secrets.token_hex(16), "scopes": " ".join(asked)}
+            return self.token_error(
+                "invalid_scope",
+                f"A requested scope is invalid, unknown, malformed, or exceeds the scope granted: {' '.join(refused)}",
+            )
+        issued = {
+            "iss": lms.issuer,
+            "sub": tool.client_id,
+            "aud": lms.token_url,
+            "iat": int(now),
+            "exp": int(now) + 3600,
+            "jti": secrets.token_hex(16),
+            "scopes": " ".join(asked),
+        }
         token = jwt.encode(issued, lms.token_secret, algorithm="HS256")
         lms.grant(token, Access(tool.client_id, asked, now + 3600))
-        return json_response({"access_token": token, "token_type": "Bearer", "expires_in": 3600,
-                              "scope": " ".join(asked)})
+        return json_response(
+            {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": " ".join(asked)}
+        )
 
     def token_error(self, error: str, description: str, status: int = 400) -> Response:
         return json_response({"error": error, "error_description": description}, status)

@@ -29,8 +29,13 @@ ACTIVITY = ("Initialized", "Started", "InProgress", "Submitted", "Completed")
 GRADING = ("FullyGraded", "Pending", "PendingManual", "Failed", "NotReady")
 KEEPS_SCORE = ("FullyGraded", "PendingManual")
 AGS_PAGE, AGS_MAX_PAGE, NRPS_PAGE = 10, 100, 50
-TYPES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 412: "precondition_failed",
-         422: "unprocessable_entity"}
+TYPES = {
+    400: "bad_request",
+    401: "unauthorized",
+    404: "not_found",
+    412: "precondition_failed",
+    422: "unprocessable_entity",
+}
 
 
 class Refused(Exception):
@@ -43,8 +48,9 @@ class Refused(Exception):
         elif status == 404:
             self.response = answer({"errors": [{"message": message}]}, 404, "application/json; charset=utf-8")
         else:
-            self.response = answer({"errors": {"type": TYPES[status], "message": message}}, status,
-                                   "application/json; charset=utf-8")
+            self.response = answer(
+                {"errors": {"type": TYPES[status], "message": message}}, status, "application/json; charset=utf-8"
+            )
 
 
 def answer(body: Any, status: int = 200, content_type: str = LINEITEM) -> Response:
@@ -76,8 +82,11 @@ class CanvasServices:
         found = next((one for one in self.lms.courses.values() if one.number == course), None)
         access = wire.access(self.lms)
         if isinstance(access, str):
-            sentence = {"missing": "Missing access token", "expired": "Access token expired",
-                        "unknown": "Invalid access token format"}[access]
+            sentence = {
+                "missing": "Missing access token",
+                "expired": "Access token expired",
+                "unknown": "Invalid access token format",
+            }[access]
             raise Refused(401, sentence)
         if not set(scopes) & set(access.scopes):
             raise Refused(401, "Insufficient permissions")
@@ -131,7 +140,7 @@ class CanvasServices:
         if current > 1:
             links.append(link("prev", current - 1))
         links += [link("first", 1), link("last", last)]
-        return rows[(current - 1) * size:current * size], ",".join(links)
+        return rows[(current - 1) * size : current * size], ",".join(links)
 
     def listed(self, rows: list[Any], links: str, content_type: str) -> Response:
         response = answer(rows, 200, content_type)
@@ -168,10 +177,18 @@ class CanvasServices:
             if linked.course_id != found.id or linked.column is None:
                 raise Refused(412, None)
         column = self.lms.add_column(
-            found, body["label"], body["scoreMaximum"], tag=body.get("tag"), resource_id=body.get("resourceId"),
-            client_id=tool.client_id, link_id=coupled_to, extra=linked is not None,
-            submission_type=None if linked else submission["type"], start=body.get("startDateTime"),
-            end=body.get("endDateTime"))
+            found,
+            body["label"],
+            body["scoreMaximum"],
+            tag=body.get("tag"),
+            resource_id=body.get("resourceId"),
+            client_id=tool.client_id,
+            link_id=coupled_to,
+            extra=linked is not None,
+            submission_type=None if linked else submission["type"],
+            start=body.get("startDateTime"),
+            end=body.get("endDateTime"),
+        )
         return answer(self.written(column), 201)
 
     def lineitem(self, course: int, number: int) -> Response:
@@ -186,8 +203,13 @@ class CanvasServices:
         if request.method == "PUT":
             body = self.body()
             self.check_maximum(body)
-            for name, attribute in (("label", "label"), ("tag", "tag"), ("resourceId", "resource_id"),
-                                    ("startDateTime", "start"), ("endDateTime", "end")):
+            for name, attribute in (
+                ("label", "label"),
+                ("tag", "tag"),
+                ("resourceId", "resource_id"),
+                ("startDateTime", "start"),
+                ("endDateTime", "end"),
+            ):
                 if name in body:
                     setattr(column, attribute, body[name])
             if "scoreMaximum" in body:
@@ -197,9 +219,16 @@ class CanvasServices:
 
     def written(self, column: Column) -> dict[str, Any]:
         """Write a line item; members without a value are left out."""
-        body = {"id": self.lms.lineitem_url(column), "scoreMaximum": float(column.maximum), "label": column.label,
-                "tag": column.tag, "resourceId": column.resource_id, "resourceLinkId": column.link_id,
-                "startDateTime": column.start, "endDateTime": column.end}
+        body = {
+            "id": self.lms.lineitem_url(column),
+            "scoreMaximum": float(column.maximum),
+            "label": column.label,
+            "tag": column.tag,
+            "resourceId": column.resource_id,
+            "resourceLinkId": column.link_id,
+            "startDateTime": column.start,
+            "endDateTime": column.end,
+        }
         if column.submission_type and not column.coupled:
             body[SUBMISSION_TYPE] = {"type": column.submission_type}
         if "launch_url" in request.args.getlist("include[]") and column.link_id in self.lms.links:
@@ -240,8 +269,9 @@ class CanvasServices:
         column = self.own_column(found, number, tool)
         for user_id, grade in column.grades.items():
             if grade.number == result:
-                return answer(self.written_result(column, user_id, grade), 200,
-                              "application/vnd.ims.lis.v2.result+json")
+                return answer(
+                    self.written_result(column, user_id, grade), 200, "application/vnd.ims.lis.v2.result+json"
+                )
         raise Refused(404, "The specified resource does not exist.")
 
     def written_result(self, column: Column, user_id: str, grade: Grade) -> dict[str, Any]:
@@ -294,8 +324,11 @@ class CanvasServices:
         if extension:
             grade.extension = extension
         self.lms.changed()
-        return answer({SUBMISSION: {"content_items": []},
-                       "resultUrl": f"{self.lms.lineitem_url(column)}/results/{grade.number}"}, 200, SCORE)
+        return answer(
+            {SUBMISSION: {"content_items": []}, "resultUrl": f"{self.lms.lineitem_url(column)}/results/{grade.number}"},
+            200,
+            SCORE,
+        )
 
     def check_score(self, column: Column, given: Any, maximum: Any) -> None:
         if given is None:
@@ -313,8 +346,10 @@ class CanvasServices:
             raise Refused(400, "Provided timestamp not a valid timestamp")
         grade = column.grades.get(user.id)
         if grade is not None and moment < grade.changed:
-            raise Refused(400, f"Provided timestamp of {body['timestamp']} before last updated timestamp of "
-                               f"{wire.iso(grade.changed)}")
+            raise Refused(
+                400,
+                f"Provided timestamp of {body['timestamp']} before last updated timestamp of {wire.iso(grade.changed)}",
+            )
         submitted = extension.get("submitted_at") or (body.get("submission") or {}).get("submittedAt")
         if submitted is not None and (wire.seconds(submitted) or float("inf")) > self.lms.clock() + 60:
             raise Refused(400, f"Provided submitted_at timestamp of {submitted} in the future")
@@ -345,8 +380,11 @@ class CanvasServices:
         members = [self.member(tool, found, user, roles, bool(link_id)) for user, roles in page]
         address = self.lms.memberships_url(found, tool)
         query = f"?{request.query_string.decode()}" if request.query_string else ""
-        body = {"id": address + query, "context": {"id": found.id, "label": found.label, "title": found.title},
-                "members": members}
+        body = {
+            "id": address + query,
+            "context": {"id": found.id, "label": found.label, "title": found.title},
+            "members": members,
+        }
         response = answer(body, 200, MEMBERSHIPS)
         response.headers["Link"] = links
         return response
@@ -357,17 +395,24 @@ class CanvasServices:
         return [role for role in roles if not role.startswith((INSTITUTION, SYSTEM)) or role == TEST_USER]
 
     def member(self, tool: Tool, course: Course, user: User, roles: list[str], message: bool) -> dict[str, Any]:
-        body: dict[str, Any] = {"status": "Active", "user_id": user.id,
-                                "lti11_legacy_user_id": wire.digest("canvas", "legacy", user.id), "roles": roles}
+        body: dict[str, Any] = {
+            "status": "Active",
+            "user_id": user.id,
+            "lti11_legacy_user_id": wire.digest("canvas", "legacy", user.id),
+            "roles": roles,
+        }
         if tool.privacy in ("public", "name_only"):
-            body |= {"name": user.name, "given_name": user.given_name, "family_name": user.family_name,
-                     "lis_person_sourcedid": user.sourcedid}
+            body |= {
+                "name": user.name,
+                "given_name": user.given_name,
+                "family_name": user.family_name,
+                "lis_person_sourcedid": user.sourcedid,
+            }
         if tool.privacy in ("public", "email_only"):
             body["email"] = user.email
         if tool.privacy == "public":
             body["picture"] = f"{self.lms.browser_root}/images/messages/avatar-50.png"
         if message:
             custom = substitute(tool.custom, self.lms.mood.variables(user, course, None))
-            body["message"] = [{LTI + "message_type": "LtiResourceLinkRequest", "locale": "en",
-                                LTI + "custom": custom}]
+            body["message"] = [{LTI + "message_type": "LtiResourceLinkRequest", "locale": "en", LTI + "custom": custom}]
         return body

@@ -46,8 +46,17 @@ class Faults:
         self.lms = lms
         self.active: list[Fault] = []
 
-    def on(self, service: str, kind: str = "status", *, count: int | None = None, skip: int = 0,
-           page: int | None = None, method: str | None = None, **options: Any) -> Fault:
+    def on(
+        self,
+        service: str,
+        kind: str = "status",
+        *,
+        count: int | None = None,
+        skip: int = 0,
+        page: int | None = None,
+        method: str | None = None,
+        **options: Any,
+    ) -> Fault:
         """Switch a fault on.
 
         `service` is one of SERVICES or "*"; `kind` one of KINDS. `page` limits it to that page of a list.
@@ -104,8 +113,10 @@ class Faults:
                         fault.count -= 1
                         if fault.count <= 0:
                             self.active.remove(fault)
-                    return {"error": fault.options.get("error", "login_required"),
-                            "error_description": fault.options.get("description", "Must have an active user session")}
+                    return {
+                        "error": fault.options.get("error", "login_required"),
+                        "error_description": fault.options.get("description", "Must have an active user session"),
+                    }
         return None
 
     def before(self, hit: list[Fault]) -> Response | None:
@@ -136,6 +147,7 @@ def page_asked() -> int:
 
 # Before the service: what it answers instead
 
+
 def status(lms: Lms, fault: Fault) -> Response:
     options = fault.options
     code, body = int(options.get("status", 500)), options.get("body")
@@ -152,8 +164,11 @@ def status(lms: Lms, fault: Fault) -> Response:
 
 def rate_limited(lms: Lms, fault: Fault) -> Response:
     """Answer as Canvas' throttle: 403 in the source, 429 in today's documentation."""
-    response = Response("403 Forbidden (Rate Limit Exceeded)", int(fault.options.get("status", 403)),
-                        content_type="text/plain; charset=utf-8")
+    response = Response(
+        "403 Forbidden (Rate Limit Exceeded)",
+        int(fault.options.get("status", 403)),
+        content_type="text/plain; charset=utf-8",
+    )
     response.headers["X-Rate-Limit-Remaining"] = "0.0"
     response.headers["X-Request-Cost"] = "1.0"
     if fault.options.get("retry_after") is not None:
@@ -177,8 +192,11 @@ def html(lms: Lms, fault: Fault) -> Response:
 
 
 def redirect_away(lms: Lms, fault: Fault) -> Response:
-    return Response(b"", int(fault.options.get("status", 302)),
-                    headers={"Location": fault.options.get("to", "http://evil.example/")})
+    return Response(
+        b"",
+        int(fault.options.get("status", 302)),
+        headers={"Location": fault.options.get("to", "http://evil.example/")},
+    )
 
 
 def jwks_body(keys: Any) -> Response:
@@ -212,12 +230,16 @@ def lowercased_page(lms: Lms, fault: Fault) -> Response | None:
     """Know later pages only under the address exactly as it was given."""
     if page_asked() == 1:
         return None
-    exact = (request.environ.get("demo.upper_path") and request.args.get("cursor") == CURSOR
-             and len(request.args.getlist("limit")) > 1)
+    exact = (
+        request.environ.get("demo.upper_path")
+        and request.args.get("cursor") == CURSOR
+        and len(request.args.getlist("limit")) > 1
+    )
     return None if exact else Response("[]", 404, content_type="application/json")
 
 
 # After the service: how its answer is spoilt
+
 
 def rewrite_next(response: Response, change: Callable[[str], str]) -> Response:
     link = response.headers.get("Link")
@@ -240,10 +262,12 @@ def next_host(lms: Lms, fault: Fault, response: Response) -> Response:
 
 def next_http(lms: Lms, fault: Fault, response: Response) -> Response:
     """Send `next` over another scheme; where the LMS itself is on http, to another port too."""
+
     def change(url: str) -> str:
         parts = urlsplit(url)
         netloc = parts.netloc if parts.scheme == "https" else f"{parts.hostname}:80"
         return parts._replace(scheme="http", netloc=netloc).geturl()
+
     return rewrite_next(response, change)
 
 
@@ -256,6 +280,7 @@ def next_uppercase(lms: Lms, fault: Fault, response: Response) -> Response:
         for lower, upper in UPPER_PATHS.items():
             url = url.replace(lower, upper)
         return f"{url}&limit=10&limit=10" + ("" if "cursor=" in url else f"&cursor={CURSOR}")
+
     return rewrite_next(response, change)
 
 
@@ -266,6 +291,7 @@ def spoil_token(change: Callable[[Lms, Fault, dict[str, Any]], None]) -> Callabl
             change(lms, fault, body)
             response.set_data(json.dumps(body))
         return response
+
     return act
 
 
@@ -313,14 +339,29 @@ def huge(lms: Lms, fault: Fault, response: Response) -> Response:
 
 
 BEFORE: dict[str, Callable[[Lms, Fault], Response | None]] = {
-    "status": status, "rate_limited": rate_limited, "drop": drop, "slow": slow, "html": html,
-    "redirect": redirect_away, "same_kid": same_kid, "not_rsa": not_rsa, "broken_rsa": broken_rsa, "no_keys": no_keys,
-    "empty_keys": empty_keys, "next_uppercase": lowercased_page,
+    "status": status,
+    "rate_limited": rate_limited,
+    "drop": drop,
+    "slow": slow,
+    "html": html,
+    "redirect": redirect_away,
+    "same_kid": same_kid,
+    "not_rsa": not_rsa,
+    "broken_rsa": broken_rsa,
+    "no_keys": no_keys,
+    "empty_keys": empty_keys,
+    "next_uppercase": lowercased_page,
 }
 AFTER: dict[str, Callable[[Lms, Fault, Response], Response]] = {
-    "next_same": next_same, "next_host": next_host, "next_http": next_http, "next_to": next_to,
-    "next_uppercase": next_uppercase, "no_expires_in": spoil_token(no_expires_in),
-    "scope_subset": spoil_token(scope_subset), "expires_after": spoil_token(expires_after), "huge": huge,
+    "next_same": next_same,
+    "next_host": next_host,
+    "next_http": next_http,
+    "next_to": next_to,
+    "next_uppercase": next_uppercase,
+    "no_expires_in": spoil_token(no_expires_in),
+    "scope_subset": spoil_token(scope_subset),
+    "expires_after": spoil_token(expires_after),
+    "huge": huge,
     "rows": change_rows,
 }
 KINDS = {

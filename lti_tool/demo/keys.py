@@ -29,18 +29,26 @@ class SigningKey:
     def jwk(self) -> dict[str, str]:
         numbers = self.private.public_key().public_numbers()
         size = (numbers.n.bit_length() + 7) // 8
-        return {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": self.kid,
-                "e": b64(numbers.e.to_bytes(3, "big")), "n": b64(numbers.n.to_bytes(size, "big"))}
+        return {
+            "kty": "RSA",
+            "alg": "RS256",
+            "use": "sig",
+            "kid": self.kid,
+            "e": b64(numbers.e.to_bytes(3, "big")),
+            "n": b64(numbers.n.to_bytes(size, "big")),
+        }
 
     @property
     def public_pem(self) -> bytes:
         return self.private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
 
     @property
     def private_pem(self) -> str:
         return self.private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
 
     @classmethod
     def from_pem(cls, kid: str, pem: str) -> SigningKey:
@@ -49,8 +57,9 @@ class SigningKey:
         return cls(kid, private)
 
 
-def sign(payload: Any, key: SigningKey, *, alg: str = "RS256", headers: dict[str, Any] | None = None,
-         secret: Any = None) -> str:
+def sign(
+    payload: Any, key: SigningKey, *, alg: str = "RS256", headers: dict[str, Any] | None = None, secret: Any = None
+) -> str:
     """Sign a JWT without any check, so that a test can forge one.
 
     `secret` replaces the key that signs: a private key object, or bytes for HS256. Without it HS256 takes the

@@ -24,9 +24,25 @@ INSTITUTION = "http://purl.imsglobal.org/vocab/lis/v2/institution/person"
 SYSTEM = "http://purl.imsglobal.org/vocab/lis/v2/system/person"
 TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
 
-SHORT = {name: LTI + name for name in (
-    "message_type", "version", "deployment_id", "target_link_uri", "resource_link", "roles", "context", "custom",
-    "lis", "tool_platform", "launch_presentation", "for_user", "ext", "role_scope_mentor")}
+SHORT = {
+    name: LTI + name
+    for name in (
+        "message_type",
+        "version",
+        "deployment_id",
+        "target_link_uri",
+        "resource_link",
+        "roles",
+        "context",
+        "custom",
+        "lis",
+        "tool_platform",
+        "launch_presentation",
+        "for_user",
+        "ext",
+        "role_scope_mentor",
+    )
+}
 SHORT |= {"ags": AGS, "nrps": NRPS, "deep_linking_settings": DL + "deep_linking_settings"}
 
 HINT_SECONDS = 300  # Canvas: the hint is a JWT that lives five minutes
@@ -41,10 +57,20 @@ class AuthPage(Exception):
         self.status, self.sentence = status, sentence
 
 
-def make(lms: Lms, tool: Tool, user: User | str, course: Course | str | None = None, *,
-         message_type: str = RESOURCE_LINK, target_link_uri: str | None = None, link: Link | str | None = None,
-         deployment_id: str | None = None, placement: str | None = None, for_user: User | str | None = None,
-         window: bool = False) -> Launch:
+def make(
+    lms: Lms,
+    tool: Tool,
+    user: User | str,
+    course: Course | str | None = None,
+    *,
+    message_type: str = RESOURCE_LINK,
+    target_link_uri: str | None = None,
+    link: Link | str | None = None,
+    deployment_id: str | None = None,
+    placement: str | None = None,
+    for_user: User | str | None = None,
+    window: bool = False,
+) -> Launch:
     """Make a launch.
 
     Without `link` it comes from the course menu (Canvas: course navigation; Moodle: the course's activity).
@@ -55,11 +81,17 @@ def make(lms: Lms, tool: Tool, user: User | str, course: Course | str | None = N
     if place is None and found is not None:
         place = lms.mood.course_link(found, tool, deployment_id)
     return Launch(
-        tool=tool, user=lms.user(user), course=found, link=place,
+        tool=tool,
+        user=lms.user(user),
+        course=found,
+        link=place,
         deployment_id=deployment_id or (place.deployment_id if place else tool.deployment_id),
-        message_type=message_type, target_link_uri=target_link_uri or (place.url if place else tool.launch_url),
-        placement=placement or lms.mood.placement(place, message_type), window=window,
-        for_user=lms.user(for_user) if for_user is not None else None)
+        message_type=message_type,
+        target_link_uri=target_link_uri or (place.url if place else tool.launch_url),
+        placement=placement or lms.mood.placement(place, message_type),
+        window=window,
+        for_user=lms.user(for_user) if for_user is not None else None,
+    )
 
 
 def login_parameters(lms: Lms, launch: Launch) -> dict[str, Any]:
@@ -70,9 +102,15 @@ def login_parameters(lms: Lms, launch: Launch) -> dict[str, Any]:
             del lms.launches[old]
         hint = lms.mood.new_hint(launch)
         lms.launches[hint] = launch
-    return {"iss": lms.issuer, "login_hint": lms.mood.login_hint(launch.user), "client_id": launch.tool.client_id,
-            "lti_deployment_id": launch.deployment_id, "target_link_uri": launch.target_link_uri,
-            "lti_message_hint": hint, **lms.mood.login_extras(launch)}
+    return {
+        "iss": lms.issuer,
+        "login_hint": lms.mood.login_hint(launch.user),
+        "client_id": launch.tool.client_id,
+        "lti_deployment_id": launch.deployment_id,
+        "target_link_uri": launch.target_link_uri,
+        "lti_message_hint": hint,
+        **lms.mood.login_extras(launch),
+    }
 
 
 def take(lms: Lms, hint: str) -> Launch | None:
@@ -112,15 +150,30 @@ def finish(lms: Lms, auth_redirect_url: str, overrides: dict[str, Any]) -> dict[
     return answer(lms, dict(parse_qsl(parts.query, keep_blank_values=True)), overrides)
 
 
-def token_for(lms: Lms, launch: Launch, nonce: str | None, *, claims: dict[str, Any] | None = None,
-              drop: Iterable[str] = (), headers: dict[str, Any] | None = None, key: Any = None, alg: str = "RS256",
-              now: float | None = None) -> str:
+def token_for(
+    lms: Lms,
+    launch: Launch,
+    nonce: str | None,
+    *,
+    claims: dict[str, Any] | None = None,
+    drop: Iterable[str] = (),
+    headers: dict[str, Any] | None = None,
+    key: Any = None,
+    alg: str = "RS256",
+    now: float | None = None,
+) -> str:
     payload = write_claims(lms, launch, nonce, lms.clock() if now is None else now, claims, drop)
     return lms.sign(payload, headers=headers, key=key, alg=alg)
 
 
-def write_claims(lms: Lms, launch: Launch, nonce: str | None, now: float, changes: dict[str, Any] | None = None,
-           drop: Iterable[str] = ()) -> dict[str, Any]:
+def write_claims(
+    lms: Lms,
+    launch: Launch,
+    nonce: str | None,
+    now: float,
+    changes: dict[str, Any] | None = None,
+    drop: Iterable[str] = (),
+) -> dict[str, Any]:
     """Write the claims of a launch, changed as asked."""
     made = lms.mood.claims(launch, nonce, now)
     if launch.for_user is not None:
@@ -152,5 +205,4 @@ def person_claims(user: User, privacy: str) -> dict[str, str]:
 
 def substitute(custom: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
     """Put values in for `$Variables`; what is not known stays as it is written, in Canvas and in Moodle."""
-    return {name: variables.get(value, value) if isinstance(value, str) else value
-            for name, value in custom.items()}
+    return {name: variables.get(value, value) if isinstance(value, str) else value for name, value in custom.items()}

@@ -47,8 +47,14 @@ class Lms:
     `clock` gives seconds since 1970. With `state_path` the LMS loads itself from that file and saves after changes.
     """
 
-    def __init__(self, mood: str, server_base: str, browser_base: str, clock: Callable[[], float] = time.time,
-                 state_path: Path | str | None = None) -> None:
+    def __init__(
+        self,
+        mood: str,
+        server_base: str,
+        browser_base: str,
+        clock: Callable[[], float] = time.time,
+        state_path: Path | str | None = None,
+    ) -> None:
         self.name = mood
         self.server_root = f"{server_base.rstrip('/')}/{mood}"
         self.browser_root = f"{browser_base.rstrip('/')}/{mood}"
@@ -111,18 +117,37 @@ class Lms:
 
     # Tools
 
-    def register_tool(self, login_url: str, launch_url: str, jwks_url: str, *, deployments: int = 1,
-                      client_id: str | None = None, deployment_ids: Iterable[str] | None = None,
-                      redirect_uris: Iterable[str] | None = None, scopes: Iterable[str] | None = None,
-                      custom: dict[str, Any] | None = None, privacy: str = "public", name: str = "Badges") -> Tool:
+    def register_tool(
+        self,
+        login_url: str,
+        launch_url: str,
+        jwks_url: str,
+        *,
+        deployments: int = 1,
+        client_id: str | None = None,
+        deployment_ids: Iterable[str] | None = None,
+        redirect_uris: Iterable[str] | None = None,
+        scopes: Iterable[str] | None = None,
+        custom: dict[str, Any] | None = None,
+        privacy: str = "public",
+        name: str = "Badges",
+    ) -> Tool:
         """Register a tool; call it twice for two client ids under one issuer."""
         with self.lock:
             number = self.serial("tool")
-            tool = Tool(client_id=client_id or self.mood.new_client_id(number), number=number, deployment_ids=[],
-                        login_url=login_url, launch_url=launch_url, jwks_url=jwks_url, name=name,
-                        redirect_uris=list(redirect_uris or [launch_url]),
-                        scopes=list(self.mood.scopes if scopes is None else scopes),
-                        custom=dict(self.mood.custom if custom is None else custom), privacy=privacy)
+            tool = Tool(
+                client_id=client_id or self.mood.new_client_id(number),
+                number=number,
+                deployment_ids=[],
+                login_url=login_url,
+                launch_url=launch_url,
+                jwks_url=jwks_url,
+                name=name,
+                redirect_uris=list(redirect_uris or [launch_url]),
+                scopes=list(self.mood.scopes if scopes is None else scopes),
+                custom=dict(self.mood.custom if custom is None else custom),
+                privacy=privacy,
+            )
             tool.deployment_ids = list(deployment_ids or ())
             self.tools[tool.client_id] = tool
             while len(tool.deployment_ids) < deployments:
@@ -172,24 +197,38 @@ class Lms:
     def add_course(self, label: str, title: str = "", *, course_id: str | None = None) -> Course:
         with self.lock:
             number = self.serial("course")
-            course = Course(id=course_id or self.mood.new_course_id(number), number=number, label=label,
-                            title=title or label)
+            course = Course(
+                id=course_id or self.mood.new_course_id(number), number=number, label=label, title=title or label
+            )
             self.courses[course.id] = course
             self.changed()
             return course
 
-    def add_user(self, course: Course | str | None, role: str, *, given_name: str | None = None,
-                 family_name: str | None = None, email: str | None = None, username: str | None = None,
-                 user_id: str | None = None) -> User:
+    def add_user(
+        self,
+        course: Course | str | None,
+        role: str,
+        *,
+        given_name: str | None = None,
+        family_name: str | None = None,
+        email: str | None = None,
+        username: str | None = None,
+        user_id: str | None = None,
+    ) -> User:
         """Add a person; with a course, enrol them there as `role`; role "admin" needs no course."""
         with self.lock:
             number = self.serial("user")
             username = username or f"{role}{number}"
-            user = User(id=user_id or self.mood.new_user_id(number), number=number,
-                        given_name=role.title() if given_name is None else given_name,
-                        family_name=f"Number {number}" if family_name is None else family_name,
-                        email=f"{username}@example.edu" if email is None else email, username=username,
-                        sourcedid=f"SIS-{username}", admin=role == "admin")
+            user = User(
+                id=user_id or self.mood.new_user_id(number),
+                number=number,
+                given_name=role.title() if given_name is None else given_name,
+                family_name=f"Number {number}" if family_name is None else family_name,
+                email=f"{username}@example.edu" if email is None else email,
+                username=username,
+                sourcedid=f"SIS-{username}",
+                admin=role == "admin",
+            )
             self.users[user.id] = user
             if course is not None and not user.admin:
                 self.course(course).enrolments[user.id] = Enrolment(user.id, role)
@@ -238,15 +277,30 @@ class Lms:
                     new.enrolments[enrolment.user_id] = Enrolment(enrolment.user_id, "instructor")
             new_links = {}
             for link in [one for one in self.links.values() if one.course_id == old.id and not one.navigation]:
-                copy = self.add_link(new, self.tools[link.client_id], link.title, url=link.url, text=link.text,
-                                     custom=dict(link.custom), deployment_id=link.deployment_id)
+                copy = self.add_link(
+                    new,
+                    self.tools[link.client_id],
+                    link.title,
+                    url=link.url,
+                    text=link.text,
+                    custom=dict(link.custom),
+                    deployment_id=link.deployment_id,
+                )
                 new_links[link.id] = copy
             for column in self.columns(old):
                 linked = new_links.get(column.link_id or "")
-                made = self.add_column(new, column.label, column.maximum, tag=column.tag,
-                                       resource_id=column.resource_id, client_id=column.client_id,
-                                       link_id=linked.id if linked else None, coupled=column.coupled,
-                                       submission_type=column.submission_type, published=column.published)
+                made = self.add_column(
+                    new,
+                    column.label,
+                    column.maximum,
+                    tag=column.tag,
+                    resource_id=column.resource_id,
+                    client_id=column.client_id,
+                    link_id=linked.id if linked else None,
+                    coupled=column.coupled,
+                    submission_type=column.submission_type,
+                    published=column.published,
+                )
                 if linked and column.coupled:
                     linked.column = made.number
             self.changed()
@@ -258,41 +312,96 @@ class Lms:
 
     # Links
 
-    def add_link(self, course: Course | str, tool: Tool, title: str = "Badges", *, url: str | None = None,
-                 text: str = "", custom: dict[str, str] | None = None, deployment_id: str | None = None,
-                 maximum: float | None = None, tag: str | None = None, resource_id: str | None = None) -> Link:
+    def add_link(
+        self,
+        course: Course | str,
+        tool: Tool,
+        title: str = "Badges",
+        *,
+        url: str | None = None,
+        text: str = "",
+        custom: dict[str, str] | None = None,
+        deployment_id: str | None = None,
+        maximum: float | None = None,
+        tag: str | None = None,
+        resource_id: str | None = None,
+    ) -> Link:
         """Put a link to the tool into the course; with `maximum` it has a gradebook column coupled to it."""
         course = self.course(course)
         with self.lock:
             number = self.serial("link")
-            link = Link(id=self.mood.new_link_id(number), number=number, course_id=course.id,
-                        client_id=tool.client_id, deployment_id=deployment_id or tool.deployment_id, title=title,
-                        url=url or tool.launch_url, text=text, custom=custom or {})
+            link = Link(
+                id=self.mood.new_link_id(number),
+                number=number,
+                course_id=course.id,
+                client_id=tool.client_id,
+                deployment_id=deployment_id or tool.deployment_id,
+                title=title,
+                url=url or tool.launch_url,
+                text=text,
+                custom=custom or {},
+            )
             self.links[link.id] = link
             if maximum is not None:
-                link.column = self.add_column(course, title, maximum, tag=tag, resource_id=resource_id,
-                                              client_id=tool.client_id, link_id=link.id, coupled=True,
-                                              submission_type="external_tool").number
+                link.column = self.add_column(
+                    course,
+                    title,
+                    maximum,
+                    tag=tag,
+                    resource_id=resource_id,
+                    client_id=tool.client_id,
+                    link_id=link.id,
+                    coupled=True,
+                    submission_type="external_tool",
+                ).number
             self.changed()
             return link
 
     def links_of(self, course: Course | str, tool: Tool | None = None) -> list[Link]:
         course = self.course(course)
-        return [link for link in self.links.values() if link.course_id == course.id
-                and (tool is None or link.client_id == tool.client_id)]
+        return [
+            link
+            for link in self.links.values()
+            if link.course_id == course.id and (tool is None or link.client_id == tool.client_id)
+        ]
 
     # Gradebook
 
-    def add_column(self, course: Course | str, label: str, maximum: float, *, tag: str | None = None,
-                   resource_id: str | None = None, client_id: str | None = None, link_id: str | None = None,
-                   coupled: bool = False, extra: bool = False, submission_type: str | None = None,
-                   published: bool = True, start: str | None = None, end: str | None = None) -> Column:
+    def add_column(
+        self,
+        course: Course | str,
+        label: str,
+        maximum: float,
+        *,
+        tag: str | None = None,
+        resource_id: str | None = None,
+        client_id: str | None = None,
+        link_id: str | None = None,
+        coupled: bool = False,
+        extra: bool = False,
+        submission_type: str | None = None,
+        published: bool = True,
+        start: str | None = None,
+        end: str | None = None,
+    ) -> Column:
         """Add a gradebook column; without `client_id` it is a teacher's own and no tool sees it."""
         with self.lock:
-            column = Column(number=self.serial("column"), course_id=self.course(course).id, label=label,
-                            maximum=float(maximum), tag=tag, resource_id=resource_id, client_id=client_id,
-                            link_id=link_id, coupled=coupled, extra=extra, submission_type=submission_type,
-                            published=published, start=start, end=end)
+            column = Column(
+                number=self.serial("column"),
+                course_id=self.course(course).id,
+                label=label,
+                maximum=float(maximum),
+                tag=tag,
+                resource_id=resource_id,
+                client_id=client_id,
+                link_id=link_id,
+                coupled=coupled,
+                extra=extra,
+                submission_type=submission_type,
+                published=published,
+                start=start,
+                end=end,
+            )
             self.columns_by_number[column.number] = column
             self.changed()
             return column
@@ -315,8 +424,14 @@ class Lms:
                 return column
         raise KeyError(f"no column {name!r}")
 
-    def grade(self, course: Course | str, column: Column | str, user: User | str, score: float | None,
-              comment: str | None = None) -> None:
+    def grade(
+        self,
+        course: Course | str,
+        column: Column | str,
+        user: User | str,
+        score: float | None,
+        comment: str | None = None,
+    ) -> None:
         """Grade as a teacher does in the gradebook; None takes the grade away (Canvas: or excuses)."""
         with self.lock:
             self.mood.teacher_grades(self.column(course, column), self.user(user), score, comment)
@@ -384,23 +499,37 @@ class Lms:
         """Make a launch; options as in `launches.make`."""
         return launches.make(self, tool, user, course, **options)
 
-    def id_token(self, tool: Tool, user: User | str, course: Course | str | None = None, *, nonce: str,
-                 message_type: str = launches.RESOURCE_LINK, target_link_uri: str | None = None,
-                 claims: dict[str, Any] | None = None, drop: Iterable[str] = (),
-                 headers: dict[str, Any] | None = None, key: Any = None, alg: str = "RS256",
-                 now: float | None = None, **options: Any) -> str:
+    def id_token(
+        self,
+        tool: Tool,
+        user: User | str,
+        course: Course | str | None = None,
+        *,
+        nonce: str,
+        message_type: str = launches.RESOURCE_LINK,
+        target_link_uri: str | None = None,
+        claims: dict[str, Any] | None = None,
+        drop: Iterable[str] = (),
+        headers: dict[str, Any] | None = None,
+        key: Any = None,
+        alg: str = "RS256",
+        now: float | None = None,
+        **options: Any,
+    ) -> str:
         """Write any id token, honest or forged.
 
         `claims` goes deep into the honest claims, `drop` removes claims; both know short names ("roles", "ags").
         A None in `headers` removes that header. `options` as in `launches.make`.
         """
-        launch = launches.make(self, tool, user, course, message_type=message_type, target_link_uri=target_link_uri,
-                               **options)
+        launch = launches.make(
+            self, tool, user, course, message_type=message_type, target_link_uri=target_link_uri, **options
+        )
         payload = launches.write_claims(self, launch, nonce, self.clock() if now is None else now, claims, drop)
         return self.sign(payload, headers=headers, key=key, alg=alg)
 
-    def login_request(self, tool: Tool, user: User | str, course: Course | str | None = None,
-                      **extra: Any) -> dict[str, str]:
+    def login_request(
+        self, tool: Tool, user: User | str, course: Course | str | None = None, **extra: Any
+    ) -> dict[str, str]:
         """Give the parameters of a third-party login.
 
         `extra` are launch options as in `launches.make`, or parameters to change (None: leave out).
@@ -434,7 +563,9 @@ class Lms:
         path = Path(path)
         with self.lock:
             plain = {
-                "version": 1, "serials": self.serials, "token_secret": self.token_secret,
+                "version": 1,
+                "serials": self.serials,
+                "token_secret": self.token_secret,
                 "keys": [{"kid": key.kid, "pem": key.private_pem} for key in self.keys],
                 "users": [asdict(user) for user in self.users.values()],
                 "courses": [asdict(course) for course in self.courses.values()],

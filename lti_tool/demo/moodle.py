@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
 SCOPE = "https://purl.imsglobal.org/spec/lti-ags/scope/"
 # A non-editing teacher is Instructor in a launch and Learner in the roster.
-LAUNCH_ROLES = {"instructor": [MEMBERSHIP + "#Instructor"], "ta": [MEMBERSHIP + "#Instructor"],
-                "student": [MEMBERSHIP + "#Learner"], "designer": [MEMBERSHIP + "#Instructor"],
-                "observer": [MEMBERSHIP + "#Learner"], "test": [MEMBERSHIP + "#Learner"]}
+LAUNCH_ROLES = {
+    "instructor": [MEMBERSHIP + "#Instructor"],
+    "ta": [MEMBERSHIP + "#Instructor"],
+    "student": [MEMBERSHIP + "#Learner"],
+    "designer": [MEMBERSHIP + "#Instructor"],
+    "observer": [MEMBERSHIP + "#Learner"],
+    "test": [MEMBERSHIP + "#Learner"],
+}
 ADMIN_ROLES = [INSTITUTION + "#Administrator", MEMBERSHIP + "#Instructor", SYSTEM + "#Administrator"]
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -48,14 +53,23 @@ class Moodle:
     jwks_max_age: int | None = None
     keys_published = 1
     has_test_student = False
-    scopes = (SCOPE + "lineitem", SCOPE + "lineitem.readonly", SCOPE + "result.readonly", SCOPE + "score",
-              "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly")
+    scopes = (
+        SCOPE + "lineitem",
+        SCOPE + "lineitem.readonly",
+        SCOPE + "result.readonly",
+        SCOPE + "score",
+        "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly",
+    )
 
     def __init__(self, lms: Lms) -> None:
         self.lms = lms
         self.first_serials = {"course": 1, "user": 2}  # course 1 is the site; guest and administrator come first
-        self.custom = {"context_id_history": "$Context.id.history", "user_username": "$User.username",
-                       "resource_link_history": "$ResourceLink.id.history", "membership_role": "$Membership.role"}
+        self.custom = {
+            "context_id_history": "$Context.id.history",
+            "user_username": "$User.username",
+            "resource_link_history": "$ResourceLink.id.history",
+            "membership_role": "$Membership.role",
+        }
         self.tool_keys: dict[tuple[str, str | None], Any] = {}
 
     # Ids
@@ -83,8 +97,9 @@ class Moodle:
 
     def new_hint(self, launch: Launch) -> str:
         module = launch.link.number + 2 if launch.link else 0
-        return json.dumps({"cmid": module, "launchid": f"ltilaunch{module}_{secrets.randbelow(10**9)}"},
-                          separators=(",", ":"))
+        return json.dumps(
+            {"cmid": module, "launchid": f"ltilaunch{module}_{secrets.randbelow(10**9)}"}, separators=(",", ":")
+        )
 
     def add_test_student(self, course: Course) -> None:
         """Do nothing: Moodle has no test student."""
@@ -108,8 +123,10 @@ class Moodle:
         return f"{self.services}/CourseSection/{course.id}/bindings/{tool.number}/memberships"
 
     def return_url(self, course: Course | None, link: Link | None) -> str:
-        return (f"{self.lms.browser_root}/mod/lti/return.php?course={course.id if course else 1}&launch_container=3"
-                f"&instanceid={link.id if link else 0}&sesskey={secrets.token_hex(5)}")
+        return (
+            f"{self.lms.browser_root}/mod/lti/return.php?course={course.id if course else 1}&launch_container=3"
+            f"&instanceid={link.id if link else 0}&sesskey={secrets.token_hex(5)}"
+        )
 
     # Launches (section 2)
 
@@ -141,11 +158,17 @@ class Moodle:
         if not query.get("nonce"):
             raise launches.AuthPage(404, "Invalid request: nonce is missing")
         state = query.get("state", "")
-        wrong = [name for name, value in (("scope", "openid"), ("response_type", "id_token"),
-                                          ("response_mode", "form_post")) if query.get(name) != value]
+        wrong = [
+            name
+            for name, value in (("scope", "openid"), ("response_type", "id_token"), ("response_mode", "form_post"))
+            if query.get(name) != value
+        ]
         if wrong or query.get("prompt", "none") != "none":
-            return {"error": "invalid_request", "error_description": f"Invalid {' '.join(wrong) or 'prompt'}",
-                    "state": state}
+            return {
+                "error": "invalid_request",
+                "error_description": f"Invalid {' '.join(wrong) or 'prompt'}",
+                "state": state,
+            }
         if query.get("client_id") != launch.tool.client_id:
             return {"error": "unauthorized_client", "state": state}
         if query.get("login_hint") != launch.user.id:
@@ -159,28 +182,46 @@ class Moodle:
         """Write the claims seen in section 2; the token lives 60 seconds."""
         lms, tool, user, course, link = self.lms, launch.tool, launch.user, launch.course, launch.link
         issued = int(now)
-        custom = launches.substitute({**tool.custom, **(link.custom if link else {})},
-                                     self.variables(user, course, link))
+        custom = launches.substitute(
+            {**tool.custom, **(link.custom if link else {})}, self.variables(user, course, link)
+        )
         written: dict[str, Any] = {
-            "nonce": nonce, "iat": issued, "exp": issued + 60, "iss": lms.issuer, "aud": tool.client_id,
-            LTI + "deployment_id": launch.deployment_id, LTI + "target_link_uri": launch.target_link_uri,
+            "nonce": nonce,
+            "iat": issued,
+            "exp": issued + 60,
+            "iss": lms.issuer,
+            "aud": tool.client_id,
+            LTI + "deployment_id": launch.deployment_id,
+            LTI + "target_link_uri": launch.target_link_uri,
             "sub": user.id,
-            LTI + "lis": {"person_sourcedid": user.sourcedid,
-                          "course_section_sourcedid": f"SIS-{course.label}" if course else ""},
-            LTI + "roles": self.roles(user, course), LTI + "message_type": launch.message_type,
+            LTI + "lis": {
+                "person_sourcedid": user.sourcedid,
+                "course_section_sourcedid": f"SIS-{course.label}" if course else "",
+            },
+            LTI + "roles": self.roles(user, course),
+            LTI + "message_type": launch.message_type,
             LTI + "launch_presentation": {"locale": "en"},
-            LTI + "tool_platform": {"product_family_code": "moodle", "version": "2024100706",
-                                    "guid": "1b992568014218dda3d4bb5e6a64b975", "name": "moodle",
-                                    "description": "Demo Moodle"},
-            LTI + "version": "1.3.0", **launches.person_claims(user, tool.privacy),
+            LTI + "tool_platform": {
+                "product_family_code": "moodle",
+                "version": "2024100706",
+                "guid": "1b992568014218dda3d4bb5e6a64b975",
+                "name": "moodle",
+                "description": "Demo Moodle",
+            },
+            LTI + "version": "1.3.0",
+            **launches.person_claims(user, tool.privacy),
         }
         extension = {"lms": "moodle-2"}
         if tool.privacy in ("public", "name_only"):
             extension = {"user_username": user.username, **extension}
         written[LTI + "ext"] = extension
         if course is not None:
-            written[LTI + "context"] = {"id": course.id, "label": course.label, "title": course.title,
-                                        "type": ["CourseSection"]}
+            written[LTI + "context"] = {
+                "id": course.id,
+                "label": course.label,
+                "title": course.title,
+                "type": ["CourseSection"],
+            }
             written |= self.service_claims(tool, course, link)
             custom |= self.service_custom(tool, course)
         written[LTI + "custom"] = custom
@@ -190,8 +231,10 @@ class Moodle:
         if link is not None:
             written[LTI + "resource_link"] = {"title": link.title, "description": link.text, "id": link.id}
             written["https://purl.imsglobal.org/spec/lti-bo/claim/basicoutcome"] = self.basic_outcome(tool, user, link)
-        written[LTI + "launch_presentation"] |= {"document_target": "window" if launch.window else "iframe",
-                                                 "return_url": self.return_url(course, link)}
+        written[LTI + "launch_presentation"] |= {
+            "document_target": "window" if launch.window else "iframe",
+            "return_url": self.return_url(course, link),
+        }
         return written
 
     def service_claims(self, tool: Tool, course: Course, link: Link | None) -> dict[str, Any]:
@@ -204,31 +247,40 @@ class Moodle:
                 endpoint["lineitem"] = lineitem
             written[AGS] = endpoint
         if moodle_services.NRPS_SCOPE in tool.scopes:
-            written[NRPS] = {"context_memberships_url": self.memberships_url(course, tool),
-                             "service_versions": ["1.0", "2.0"]}
+            written[NRPS] = {
+                "context_memberships_url": self.memberships_url(course, tool),
+                "service_versions": ["1.0", "2.0"],
+            }
         return written
 
     def lineitem_claim(self, course: Course, tool: Tool, link: Link | None) -> str | None:
         """Give the claim's value: absent with none or several items, empty where the coupled one was deleted."""
         if link is None:
             return None
-        bound = [column for column in self.lms.columns(course)
-                 if column.client_id == tool.client_id and column.link_id == link.id]
+        bound = [
+            column
+            for column in self.lms.columns(course)
+            if column.client_id == tool.client_id and column.link_id == link.id
+        ]
         if len(bound) != 1:
             return None
         return self.lineitem_url(bound[0]) if bound[0].coupled else ""
 
     def service_custom(self, tool: Tool, course: Course) -> dict[str, str]:
-        return {"context_memberships_url": self.memberships_url(course, tool),
-                "system_setting_url": f"{self.services}/tool/{tool.number}/custom",
-                "context_setting_url": f"{self.services}/CourseSection/{course.id}/bindings/tool/{tool.number}/custom",
-                "link_setting_url": f"{self.services}/links/{{link_id}}/custom"}
+        return {
+            "context_memberships_url": self.memberships_url(course, tool),
+            "system_setting_url": f"{self.services}/tool/{tool.number}/custom",
+            "context_setting_url": f"{self.services}/CourseSection/{course.id}/bindings/tool/{tool.number}/custom",
+            "link_setting_url": f"{self.services}/links/{{link_id}}/custom",
+        }
 
     def basic_outcome(self, tool: Tool, user: User, link: Link) -> dict[str, str]:
         data = {"instanceid": link.id, "userid": user.id, "typeid": str(tool.number), "launchid": 1044514837}
         digest = hashlib.sha256(json.dumps(data).encode()).hexdigest()
-        return {"lis_result_sourcedid": json.dumps({"data": data, "hash": digest}),
-                "lis_outcome_service_url": f"{self.lms.server_root}/mod/lti/service.php"}
+        return {
+            "lis_result_sourcedid": json.dumps({"data": data, "hash": digest}),
+            "lis_outcome_service_url": f"{self.lms.server_root}/mod/lti/service.php",
+        }
 
     def roles(self, user: User, course: Course | None) -> list[str]:
         if user.admin:
@@ -240,39 +292,63 @@ class Moodle:
 
     def variables(self, user: User, course: Course | None, link: Link | None) -> dict[str, Any]:
         """Give the substitutions Moodle can make; others, ResourceLink.id.history too, stay as written."""
-        known: dict[str, Any] = {"$User.id": user.id, "$User.username": user.username, "$Person.name.full": user.name,
-                                 "$Person.sourcedId": user.sourcedid, "$Person.email.primary": user.email,
-                                 "$Membership.role": "Instructor" if "Instructor" in str(self.roles(user, course))
-                                 else "Learner"}
+        known: dict[str, Any] = {
+            "$User.id": user.id,
+            "$User.username": user.username,
+            "$Person.name.full": user.name,
+            "$Person.sourcedId": user.sourcedid,
+            "$Person.email.primary": user.email,
+            "$Membership.role": "Instructor" if "Instructor" in str(self.roles(user, course)) else "Learner",
+        }
         if course is not None:
-            known |= {"$Context.id": course.id, "$Context.id.history": ",".join(course.history),
-                      "$Context.label": course.label, "$Context.title": course.title,
-                      "$CourseSection.sourcedId": f"SIS-{course.label}", "$Context.sourcedId": f"SIS-{course.label}"}
+            known |= {
+                "$Context.id": course.id,
+                "$Context.id.history": ",".join(course.history),
+                "$Context.label": course.label,
+                "$Context.title": course.title,
+                "$CourseSection.sourcedId": f"SIS-{course.label}",
+                "$Context.sourcedId": f"SIS-{course.label}",
+            }
         if link is not None:
             known |= {"$ResourceLink.id": link.id, "$ResourceLink.title": link.title}
         return known
 
     def deep_linking_settings(self, launch: Launch) -> dict[str, Any]:
         assert launch.course is not None
-        return {"accept_types": ["ltiResourceLink"],
-                "accept_presentation_document_targets": ["frame", "iframe", "window"],
-                "accept_copy_advice": False, "accept_multiple": True, "accept_unsigned": False, "auto_create": False,
-                "can_confirm": False,
-                "deep_link_return_url": f"{self.lms.browser_root}/mod/lti/contentitem_return.php"
-                                        f"?course={launch.course.id}&id={launch.tool.number}&sesskey=5a55c0ffee",
-                "title": launch.tool.name, "text": ""}
+        return {
+            "accept_types": ["ltiResourceLink"],
+            "accept_presentation_document_targets": ["frame", "iframe", "window"],
+            "accept_copy_advice": False,
+            "accept_multiple": True,
+            "accept_unsigned": False,
+            "auto_create": False,
+            "can_confirm": False,
+            "deep_link_return_url": f"{self.lms.browser_root}/mod/lti/contentitem_return.php"
+            f"?course={launch.course.id}&id={launch.tool.number}&sesskey=5a55c0ffee",
+            "title": launch.tool.name,
+            "text": "",
+        }
 
-    def take_items(self, course: Course, tool: Tool, deployment_id: str, items: list[dict[str, Any]],
-                   data: str | None) -> tuple[list[str], list[str]]:
+    def take_items(
+        self, course: Course, tool: Tool, deployment_id: str, items: list[dict[str, Any]], data: str | None
+    ) -> tuple[list[str], list[str]]:
         """Make activities of the items (section 4): links and html too, and the item's label is not used."""
         made = []
         for item in items:
             line = item.get("lineItem") or {}
             title = item.get("title") or tool.name
-            self.lms.add_link(course, tool, title, url=item.get("url"), text=item.get("text", ""),
-                              custom=item.get("custom") or {}, deployment_id=deployment_id,
-                              maximum=line.get("scoreMaximum", 100) if line else None, tag=line.get("tag"),
-                              resource_id=line.get("resourceId"))
+            self.lms.add_link(
+                course,
+                tool,
+                title,
+                url=item.get("url"),
+                text=item.get("text", ""),
+                custom=item.get("custom") or {},
+                deployment_id=deployment_id,
+                maximum=line.get("scoreMaximum", 100) if line else None,
+                tag=line.get("tag"),
+                resource_id=line.get("resourceId"),
+            )
             made.append(title)
         return made, []
 
@@ -282,8 +358,12 @@ class Moodle:
         """Check the client assertion; the audience, jti and replay are not checked."""
         lms = self.lms
         assertion = form.get("client_assertion", "")
-        if (form.get("grant_type") != "client_credentials" or form.get("client_assertion_type") != ASSERTION_TYPE
-                or not assertion or not form.get("scope")):
+        if (
+            form.get("grant_type") != "client_credentials"
+            or form.get("client_assertion_type") != ASSERTION_TYPE
+            or not assertion
+            or not form.get("scope")
+        ):
             return html(json.dumps({"error": "invalid_request"}), 400)
         try:
             claims = jwt.decode(assertion, options={"verify_signature": False})
@@ -305,8 +385,9 @@ class Moodle:
             return html(json.dumps({"error": "invalid_scope"}), 400)
         token = secrets.token_hex(16)
         lms.grant(token, Access(tool.client_id, granted, lms.clock() + 3600))
-        return html(json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": 3600,
-                                "scope": " ".join(granted)}))
+        return html(
+            json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": " ".join(granted)})
+        )
 
     def signature_holds(self, tool: Tool, assertion: str, kid: str | None) -> bool:
         """Check with the remembered key; fetch the tool's JWKS again where that fails."""
@@ -317,8 +398,12 @@ class Moodle:
             if self.tool_keys[name] is None:
                 continue
             try:
-                jwt.decode(assertion, self.tool_keys[name], algorithms=["RS256"],
-                           options={"verify_aud": False, "verify_exp": False, "verify_iat": False})
+                jwt.decode(
+                    assertion,
+                    self.tool_keys[name],
+                    algorithms=["RS256"],
+                    options={"verify_aud": False, "verify_exp": False, "verify_iat": False},
+                )
                 return True
             except jwt.PyJWTError:
                 continue

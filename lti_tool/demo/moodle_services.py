@@ -38,10 +38,16 @@ class Refused(Exception):
 
     @property
     def response(self) -> Response:
-        body = {"status": self.status, "reason": self.reason,
-                "request": {"method": request.method, "url": request.url,
-                            "accept": request.headers.get("Accept", ""),
-                            "contentType": request.headers.get("Content-Type", "")}}
+        body = {
+            "status": self.status,
+            "reason": self.reason,
+            "request": {
+                "method": request.method,
+                "url": request.url,
+                "accept": request.headers.get("Accept", ""),
+                "contentType": request.headers.get("Content-Type", ""),
+            },
+        }
         return Response(json.dumps(body), f"{self.status} {one_line(self.reason)}", content_type="application/json")
 
 
@@ -50,9 +56,12 @@ class Page(Exception):
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
-        self.response = Response(f"<!DOCTYPE html><html><head><title>Error</title></head><body><p class=errorbox>"
-                                 f"{escape(sentence)}</p></body></html>", status,
-                                 content_type="text/html; charset=utf-8")
+        self.response = Response(
+            f"<!DOCTYPE html><html><head><title>Error</title></head><body><p class=errorbox>"
+            f"{escape(sentence)}</p></body></html>",
+            status,
+            content_type="text/html; charset=utf-8",
+        )
 
 
 class ScoreRefused(Exception):
@@ -87,8 +96,7 @@ def add_routes(blueprint: Blueprint, lms: Lms) -> None:
         (item, "lineitem", services.lineitem, ["GET", "PUT", "DELETE"]),
         (item + "/results", "results", services.results, ["GET"]),
         (item + "/scores", "scores", services.scores, ["POST"]),
-        (root + "/CourseSection/<course>/bindings/<binding>/memberships", "memberships", services.memberships,
-         ["GET"]),
+        (root + "/CourseSection/<course>/bindings/<binding>/memberships", "memberships", services.memberships, ["GET"]),
     ):
         blueprint.add_url_rule(path, endpoint, wire.locked(lms, view), methods=methods)
 
@@ -147,7 +155,7 @@ class MoodleServices:
         response_rows, headers = rows, {}
         if request.args.get("limit", "").isdigit() and int(request.args["limit"]):
             limit, start = int(request.args["limit"]), int(request.args.get("from") or 0)
-            response_rows = rows[start:start + limit]
+            response_rows = rows[start : start + limit]
             headers["Link"] = self.curly_link(found, tool, limit, start, len(rows))
         response = answer([self.written(column) for column in response_rows], 200, LINEITEMS)
         response.headers.update(headers)
@@ -159,8 +167,10 @@ class MoodleServices:
         for name in ("tag", "resource_id", "resource_link_id"):
             if request.args.get(name):
                 address += f"&amp;{name}={request.args[name]}"
-        links = [f"<{address}&amp;limit={limit}&amp;from=0>; rel=“first”",
-                 f"<{address}&amp;limit={limit}&amp;from={total}>; rel=“last”"]
+        links = [
+            f"<{address}&amp;limit={limit}&amp;from=0>; rel=“first”",
+            f"<{address}&amp;limit={limit}&amp;from={total}>; rel=“last”",
+        ]
         if start + limit < total:
             links.append(f"<{address}&amp;limit={limit}&amp;from={start + limit}>; rel=“next”")
         # WSGI wants a header's bytes written as latin-1.
@@ -178,9 +188,15 @@ class MoodleServices:
         link = self.lms.links.get(str(link_id)) if link_id else None
         if link_id and (link is None or link.client_id != tool.client_id or link.course_id != found.id):
             raise Refused(403)
-        column = self.lms.add_column(found, body["label"], body["scoreMaximum"], tag=body.get("tag"),
-                                     resource_id=body.get("resourceId"), client_id=tool.client_id,
-                                     link_id=str(link_id) if link_id else None)
+        column = self.lms.add_column(
+            found,
+            body["label"],
+            body["scoreMaximum"],
+            tag=body.get("tag"),
+            resource_id=body.get("resourceId"),
+            client_id=tool.client_id,
+            link_id=str(link_id) if link_id else None,
+        )
         return answer({**body, "id": self.lms.lineitem_url(column)}, 201, LINEITEM)
 
     def lineitem(self, course: str, number: str) -> Response:
@@ -204,9 +220,13 @@ class MoodleServices:
 
     def written(self, column: Column) -> dict[str, Any]:
         """Write a line item; tag and resourceId are there even when empty."""
-        body: dict[str, Any] = {"id": self.lms.lineitem_url(column), "label": column.label,
-                                "scoreMaximum": plain(column.maximum), "resourceId": column.resource_id or "",
-                                "tag": column.tag or ""}
+        body: dict[str, Any] = {
+            "id": self.lms.lineitem_url(column),
+            "label": column.label,
+            "scoreMaximum": plain(column.maximum),
+            "resourceId": column.resource_id or "",
+            "tag": column.tag or "",
+        }
         if column.link_id:
             body |= {"resourceLinkId": column.link_id, "ltiLinkId": column.link_id}
         return body
@@ -220,8 +240,11 @@ class MoodleServices:
         self.refuse_other_accept(RESULTS)
         column = self.own_column(found, number, tool)
         wanted = request.args.get("user_id")
-        rows = [self.written_result(column, user_id, grade) for user_id, grade in column.grades.items()
-                if wanted in (None, user_id)]
+        rows = [
+            self.written_result(column, user_id, grade)
+            for user_id, grade in column.grades.items()
+            if wanted in (None, user_id)
+        ]
         return answer(rows, 200, RESULTS)
 
     def written_result(self, column: Column, user_id: str, grade: Grade) -> dict[str, Any]:
@@ -249,13 +272,19 @@ class MoodleServices:
         moment, given = wire.seconds(body.get("timestamp")), body.get("scoreGiven")
         complete = all(body.get(name) for name in ("userId", "timestamp", "activityProgress", "gradingProgress"))
         maximum: Any = body.get("scoreMaximum")
-        if not complete or moment is None or user is None or not self.can_be_graded(found, user) or (
-                given is not None and not (wire.is_number(given) and wire.is_number(maximum) and maximum > 0)):
+        if (
+            not complete
+            or moment is None
+            or user is None
+            or not self.can_be_graded(found, user)
+            or (given is not None and not (wire.is_number(given) and wire.is_number(maximum) and maximum > 0))
+        ):
             raise ScoreRefused(400, f"Incorrect score received{text}")
         grade = column.grades.get(user.id)
         if grade is not None and int(moment) <= int(grade.changed):
-            raise ScoreRefused(409, f"Refusing score with an earlier timestamp for item {column.number} "
-                                    f"and user {user.id}")
+            raise ScoreRefused(
+                409, f"Refusing score with an earlier timestamp for item {column.number} and user {user.id}"
+            )
         self.set_score(column, user, body, int(moment))
         self.lms.changed()
         return Response(b"", 200, content_type=SCORE)
@@ -305,10 +334,12 @@ class MoodleServices:
                 address = self.lms.memberships_url(found, tool)
                 kept = "".join(f"&{name}={request.args[name]}" for name in ("role", "rlid") if name in request.args)
                 headers["Link"] = f'<{address}?limit={limit}&from={start + limit}{kept}>; rel="next"'
-            people = people[start:start + limit]
-        body = {"id": self.lms.memberships_url(found, tool),
-                "context": {"id": found.id, "label": found.label, "title": found.title},
-                "members": [self.member(tool, found, user, link_id) for user in people]}
+            people = people[start : start + limit]
+        body = {
+            "id": self.lms.memberships_url(found, tool),
+            "context": {"id": found.id, "label": found.label, "title": found.title},
+            "members": [self.member(tool, found, user, link_id) for user in people],
+        }
         response = answer(body, 200, MEMBERSHIPS)
         response.headers.update(headers)
         return response
@@ -317,8 +348,12 @@ class MoodleServices:
         return SHORT_ROLES.get(self.lms.role(course, user) or "", "Learner")
 
     def member(self, tool: Tool, course: Course, user: User, link_id: str | None) -> dict[str, Any]:
-        body: dict[str, Any] = {"status": "Active", "roles": [self.short_role(course, user)], "user_id": user.id,
-                                "lis_person_sourcedid": user.sourcedid}
+        body: dict[str, Any] = {
+            "status": "Active",
+            "roles": [self.short_role(course, user)],
+            "user_id": user.id,
+            "lis_person_sourcedid": user.sourcedid,
+        }
         if tool.privacy in ("public", "name_only"):
             body |= {"name": user.name, "given_name": user.given_name, "family_name": user.family_name}
         if tool.privacy in ("public", "email_only"):

@@ -17,8 +17,14 @@ from .records import Column, Course, Tool, User
 if TYPE_CHECKING:
     from .lms import Lms
 
-ROLE_WORDS = {"instructor": "Instructor", "ta": "Teaching assistant", "student": "Student", "test": "Test student",
-              "observer": "Observer", "designer": "Designer"}
+ROLE_WORDS = {
+    "instructor": "Instructor",
+    "ta": "Teaching assistant",
+    "student": "Student",
+    "test": "Test student",
+    "observer": "Observer",
+    "designer": "Designer",
+}
 SECURITY = "default-src 'self'; frame-src *; img-src 'self' data:; object-src 'none'; base-uri 'none'"
 
 
@@ -49,9 +55,15 @@ def entrance(lms: Lms) -> dict[str, Any]:
     course = next(iter(lms.courses.values()), None)
     if course is None:
         return {"lms": lms, "course": None}
-    return {"lms": lms, "course": course, "instructors": lms.people(course, "instructor"),
-            "assistants": lms.people(course, "ta"), "students": lms.people(course, "student"),
-            "test": lms.people(course, "test"), "admins": [user for user in lms.users.values() if user.admin]}
+    return {
+        "lms": lms,
+        "course": course,
+        "instructors": lms.people(course, "instructor"),
+        "assistants": lms.people(course, "ta"),
+        "students": lms.people(course, "student"),
+        "test": lms.people(course, "test"),
+        "admins": [user for user in lms.users.values() if user.admin],
+    }
 
 
 def other_host(lms: Lms) -> AnyResponse | None:
@@ -118,9 +130,14 @@ def blueprint(lms: Lms) -> Blueprint:
 
     @routes.context_processor
     def names() -> dict[str, Any]:
-        return {"lms": lms, "here": address, "user": g.get("user"), "shown": shown,
-                "role_words": lambda course, user: role_words(lms, course, user),
-                "can_grade": lambda course: can_grade(lms, course, g.user)}
+        return {
+            "lms": lms,
+            "here": address,
+            "user": g.get("user"),
+            "shown": shown,
+            "role_words": lambda course, user: role_words(lms, course, user),
+            "can_grade": lambda course: can_grade(lms, course, g.user),
+        }
 
     @routes.route("/enter", methods=["GET", "POST"])
     def enter() -> AnyResponse:
@@ -138,25 +155,36 @@ def blueprint(lms: Lms) -> Blueprint:
     @routes.get("/course/<number>")
     def course(number: str) -> str:
         found = find_course(lms, number)
-        return render_template("course.html", course=found, tools=tools_in(found), others=others(found),
-                               links=[link for link in lms.links_of(found) if not link.navigation],
-                               frame=frame_address(found), notice=request.args.get("lti_msg"),
-                               trouble=request.args.get("lti_errormsg"))
+        return render_template(
+            "course.html",
+            course=found,
+            tools=tools_in(found),
+            others=others(found),
+            links=[link for link in lms.links_of(found) if not link.navigation],
+            frame=frame_address(found),
+            notice=request.args.get("lti_msg"),
+            trouble=request.args.get("lti_errormsg"),
+        )
 
     def tools_in(course: Course) -> list[Tool]:
         return [tool for tool in lms.tools.values() if tool.client_id not in course.withdrawn]
 
     def others(course: Course) -> list[tuple[str, User]]:
         """Give one person of each other kind, to open the course as."""
-        found = {role_words(lms, course, person): person
-                 for person in reversed([*lms.people(course), *[one for one in lms.users.values() if one.admin]])}
+        found = {
+            role_words(lms, course, person): person
+            for person in reversed([*lms.people(course), *[one for one in lms.users.values() if one.admin]])
+        }
         order = ["Instructor", "Teaching assistant", "Student", "Test student", "Administrator"]
         mine = role_words(lms, course, g.user)
         return [(word, found[word]) for word in order if word in found and word != mine]
 
     def frame_address(course: Course) -> str:
-        kept = {name: request.args[name] for name in ("tool", "link", "message", "for", "deployment")
-                if name in request.args}
+        kept = {
+            name: request.args[name]
+            for name in ("tool", "link", "message", "for", "deployment")
+            if name in request.args
+        }
         return address("launch", number=course.number, **kept)
 
     @routes.get("/course/<number>/launch")
@@ -173,10 +201,17 @@ def blueprint(lms: Lms) -> Blueprint:
         if tool is None or asked.get("link", "") not in ("", *lms.links):
             abort(404)
         fields = lms.login_request(
-            tool, g.user, course, message_type=asked.get("message") or launches.RESOURCE_LINK,
-            link=asked.get("link") or None, deployment_id=asked.get("deployment"), window="window" in asked,
+            tool,
+            g.user,
+            course,
+            message_type=asked.get("message") or launches.RESOURCE_LINK,
+            link=asked.get("link") or None,
+            deployment_id=asked.get("deployment"),
+            window="window" in asked,
             # Moodle signs a review of anybody for anybody who asks; so does this page.
-            for_user=lms.users.get(asked.get("for", "")), placement=None if course else "user_navigation")
+            for_user=lms.users.get(asked.get("for", "")),
+            placement=None if course else "user_navigation",
+        )
         return render_template("post.html", target=tool.login_url, fields=fields, words=f"Opening {tool.name}")
 
     @routes.get("/profile")
@@ -191,16 +226,24 @@ def blueprint(lms: Lms) -> Blueprint:
     def gradebook(number: str) -> AnyResponse | str | tuple[str, int]:
         found = find_course(lms, number)
         if not can_grade(lms, found, g.user):
-            return render_template("refused.html", sentence="Only instructors and teaching assistants see the "
-                                                            "gradebook.", course=found), 403
+            return render_template(
+                "refused.html", sentence="Only instructors and teaching assistants see the gradebook.", course=found
+            ), 403
         columns = [column for column in lms.columns(found) if not column.extra]
         wrong: dict[str, str] = {}
         if request.method == "POST":
             wrong = save_grades(found, columns)
             if not wrong:
                 return redirect(address("gradebook", number=number, saved=1), 303)
-        page = render_template("gradebook.html", course=found, columns=columns, learners=lms.learners(found),
-                               page="gradebook", wrong=wrong, saved="saved" in request.args)
+        page = render_template(
+            "gradebook.html",
+            course=found,
+            columns=columns,
+            learners=lms.learners(found),
+            page="gradebook",
+            wrong=wrong,
+            saved="saved" in request.args,
+        )
         return (page, 422) if wrong else page
 
     def save_grades(course: Course, columns: list[Column]) -> dict[str, str]:
@@ -231,9 +274,16 @@ def blueprint(lms: Lms) -> Blueprint:
                 return redirect(url_for(f"{lms.name}_pages.faults"), 303)
             except (ValueError, KeyError) as wrong:
                 trouble = str(wrong).strip("'\"")
-        page = render_template("faults.html", services=SERVICES, kinds=KINDS, trouble=trouble, page="faults",
-                               active=lms.faults.active, requests=list(lms.requests)[-25:][::-1],
-                               courses=list(lms.courses.values()))
+        page = render_template(
+            "faults.html",
+            services=SERVICES,
+            kinds=KINDS,
+            trouble=trouble,
+            page="faults",
+            active=lms.faults.active,
+            requests=list(lms.requests)[-25:][::-1],
+            courses=list(lms.courses.values()),
+        )
         return (page, 400) if trouble else page
 
     def switch(form: dict[str, str]) -> None:

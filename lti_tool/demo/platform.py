@@ -58,8 +58,9 @@ def blueprint(lms: Lms) -> Blueprint:
             form = launches.answer(lms, request.values.to_dict())
         except launches.AuthPage as page:
             return render_template("refused.html", lms=lms, sentence=page.sentence), page.status
-        return render_template("post.html", lms=lms, target=form["target"], fields=form["fields"],
-                               words="Going back to the tool")
+        return render_template(
+            "post.html", lms=lms, target=form["target"], fields=form["fields"], words="Going back to the tool"
+        )
 
     @routes.post(mood.deep_link_path, endpoint="deep_link")
     def deep_link(course: str | None = None) -> Response | str | tuple[str, int]:
@@ -125,15 +126,26 @@ def service_name() -> str | None:
 
 def keep_request(lms: Lms, service: str, response: Response) -> None:
     path, _, query = request.environ.get("RAW_URI", request.full_path).partition("?")
-    lms.requests.append(Request(
-        method=request.method, path=path, query=query, status=response.status_code,
-        accept=request.headers.get("Accept"), content_type=request.headers.get("Content-Type"),
-        authorization=request.headers.get("Authorization"), user_agent=request.headers.get("User-Agent"),
-        body=request.get_data(as_text=True, parse_form_data=False)[:BODY_KEPT], service=service, at=lms.clock()))
+    lms.requests.append(
+        Request(
+            method=request.method,
+            path=path,
+            query=query,
+            status=response.status_code,
+            accept=request.headers.get("Accept"),
+            content_type=request.headers.get("Content-Type"),
+            authorization=request.headers.get("Authorization"),
+            user_agent=request.headers.get("User-Agent"),
+            body=request.get_data(as_text=True, parse_form_data=False)[:BODY_KEPT],
+            service=service,
+            at=lms.clock(),
+        )
+    )
 
 
 def read_deep_link_response(lms: Lms, text: str) -> tuple[Tool, dict[str, Any]]:
     """Check a tool's deep linking response; gives the tool and the claims."""
+
     def refuse(sentence: str) -> launches.AuthPage:
         return launches.AuthPage(400, f"The tool's answer cannot be used: {sentence}.")
 
@@ -149,8 +161,13 @@ def read_deep_link_response(lms: Lms, text: str) -> tuple[Tool, dict[str, Any]]:
     if key is None:
         raise refuse(trouble)
     try:
-        claims = jwt.decode(text, key, algorithms=["RS256"], audience=lms.issuer,
-                            options={"require": ["exp", "iat", "nonce"], "verify_exp": False, "verify_iat": False})
+        claims = jwt.decode(
+            text,
+            key,
+            algorithms=["RS256"],
+            audience=lms.issuer,
+            options={"require": ["exp", "iat", "nonce"], "verify_exp": False, "verify_iat": False},
+        )
     except jwt.PyJWTError as wrong:
         raise refuse(str(wrong)) from None
     if not claims["iat"] - 60 <= lms.clock() < claims["exp"]:
@@ -166,5 +183,12 @@ def take_items(lms: Lms, course: Course, tool: Tool, claims: dict[str, Any]) -> 
     items = [item for item in claims.get(DL + "content_items") or [] if isinstance(item, dict)]
     made, refused = lms.mood.take_items(course, tool, claims[LTI + "deployment_id"], items, claims.get(DL + "data"))
     message = claims.get(DL + "msg") or claims.get(DL + "errormsg")
-    return render_template("deep_linked.html", lms=lms, course=course, made=made, refused=refused, message=message,
-                           raw=json.dumps(items, ensure_ascii=False, indent=2))
+    return render_template(
+        "deep_linked.html",
+        lms=lms,
+        course=course,
+        made=made,
+        refused=refused,
+        message=message,
+        raw=json.dumps(items, ensure_ascii=False, indent=2),
+    )

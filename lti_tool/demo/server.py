@@ -75,8 +75,14 @@ class Running:
         self.port = port
         self.url = f"http://localhost:{port}"
         self.app = create_app(lmses)
-        self.server = make_server(host, port, self.app, threaded=True, request_handler=QuietHandler,
-                                  fd=listener.fileno() if listener else None)
+        self.server = make_server(
+            host,
+            port,
+            self.app,
+            threaded=True,
+            request_handler=QuietHandler,
+            fd=listener.fileno() if listener else None,
+        )
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
 
@@ -100,9 +106,17 @@ class Running:
         self.stop()
 
 
-def start(moods: Sequence[str] = ("canvas", "moodle"), port: int = 0, *, host: str = "127.0.0.1",
-          clock: Callable[[], float] = time.time, filled: bool = True, data_dir: Path | str | None = None,
-          server_base: str | None = None, browser_base: str | None = None) -> Running:
+def start(
+    moods: Sequence[str] = ("canvas", "moodle"),
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    clock: Callable[[], float] = time.time,
+    filled: bool = True,
+    data_dir: Path | str | None = None,
+    server_base: str | None = None,
+    browser_base: str | None = None,
+) -> Running:
     """Start a site in a thread; port 0 takes a free one. `filled` puts in the demo's two courses."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -117,8 +131,15 @@ def start(moods: Sequence[str] = ("canvas", "moodle"), port: int = 0, *, host: s
     return running
 
 
-def build(mood: str, server_base: str, browser_base: str, *, clock: Callable[[], float] = time.time,
-          filled: bool = True, data_dir: Path | str | None = None) -> Lms:
+def build(
+    mood: str,
+    server_base: str,
+    browser_base: str,
+    *,
+    clock: Callable[[], float] = time.time,
+    filled: bool = True,
+    data_dir: Path | str | None = None,
+) -> Lms:
     """Make an LMS, from its snapshot where there is one."""
     state_path = Path(data_dir) / f"{mood}.json" if data_dir else None
     lms = Lms(mood, server_base, browser_base, clock, state_path)
@@ -136,15 +157,30 @@ def demo_registrations(port: int = 9000) -> list[dict[str, str]]:
     for mood, (client_id, deployment_id) in FIXED.items():
         root, browser_root = f"http://localhost:{port}/{mood}", f"http://lms.localhost:{port}/{mood}"
         kind = MOODS[mood]
-        rows.append({"name": f"Demo {kind.title}", "issuer": root, "client_id": client_id,
-                     "auth_login_url": browser_root + kind.auth_path, "auth_token_url": root + kind.token_path,
-                     "jwks_url": root + kind.jwks_path, "deployment_id": deployment_id, "product": kind.product})
+        rows.append(
+            {
+                "name": f"Demo {kind.title}",
+                "issuer": root,
+                "client_id": client_id,
+                "auth_login_url": browser_root + kind.auth_path,
+                "auth_token_url": root + kind.token_path,
+                "jwks_url": root + kind.jwks_path,
+                "deployment_id": deployment_id,
+                "product": kind.product,
+            }
+        )
     return rows
 
 
-def run(port: int = 9000, data_dir: Path | str | None = None, tool_base: str = "http://localhost:8000",
-        ready: Callable[[], None] | None = None, host: str = "127.0.0.1", tool_jwks: str | None = None,
-        server_base: str | None = None) -> None:
+def run(
+    port: int = 9000,
+    data_dir: Path | str | None = None,
+    tool_base: str = "http://localhost:8000",
+    ready: Callable[[], None] | None = None,
+    host: str = "127.0.0.1",
+    tool_jwks: str | None = None,
+    server_base: str | None = None,
+) -> None:
     """Serve both moods until interrupted, with the tool at `tool_base` registered in each.
 
     `ready` is called once the port is open. The browser's address is lms.localhost: for a browser that is another
@@ -155,8 +191,11 @@ def run(port: int = 9000, data_dir: Path | str | None = None, tool_base: str = "
     for mood, (client_id, deployment_id) in FIXED.items():
         lms = build(mood, server_base or f"http://localhost:{port}", f"http://lms.localhost:{port}", data_dir=data_dir)
         tool_base = tool_base.rstrip("/")
-        addresses: dict[str, Any] = {"login_url": f"{tool_base}/lti/login", "launch_url": f"{tool_base}/lti/launch",
-                     "jwks_url": tool_jwks or f"{tool_base}/.well-known/jwks.json"}
+        addresses: dict[str, Any] = {
+            "login_url": f"{tool_base}/lti/login",
+            "launch_url": f"{tool_base}/lti/launch",
+            "jwks_url": tool_jwks or f"{tool_base}/.well-known/jwks.json",
+        }
         if client_id in lms.tools:
             tool = lms.tools[client_id]
             tool.login_url, tool.launch_url, tool.jwks_url = addresses.values()

@@ -85,8 +85,10 @@ def digest(*parts: object) -> str:
 
 def locked(lms: Lms, view: Callable[..., Any]) -> Callable[..., Any]:
     """Let one request at a time change the gradebook."""
+
     @functools.wraps(view)
     def one_at_a_time(**arguments: Any) -> Any:
         with lms.lock:
             return view(**arguments)
+
     return one_at_a_time

@@ -58,7 +58,7 @@ class LearnerRow:
     met: int
     of: int
     state: str  # "earned", "ready", "review", "one", "way", "none", "revoked"
-    word: str  # "Earned", "Ready", "Review", "3 of 4", "Not started", "Withdrawn"
+    word: str  # "Earned", "Ready", "Review", "3 of 4", "Not started", "Withdrawn", "Expired"
     award_id: str
     sentence: str
 
@@ -204,7 +204,7 @@ class StudentCard:
     slug: str
     name: str
     level: str
-    state: str  # "earned", "way", "none", "waiting", "revoked"
+    state: str  # "earned", "way", "none", "waiting", "expired", "revoked"
     met: int
     of: int
     sentence: str

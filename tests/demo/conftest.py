@@ -68,10 +68,19 @@ class FakeTool:
 
     def auth_address(self, asked, root=None, **changes):
         """Answer a third-party login: the address of the LMS's authentication endpoint."""
-        query = {"scope": "openid", "response_type": "id_token", "response_mode": "form_post", "prompt": "none",
-                 "client_id": asked["client_id"], "redirect_uri": f"{self.url}/launch", "state": "state-1",
-                 "login_hint": asked["login_hint"], "lti_message_hint": asked["lti_message_hint"],
-                 "nonce": "nonce-1", **changes}
+        query = {
+            "scope": "openid",
+            "response_type": "id_token",
+            "response_mode": "form_post",
+            "prompt": "none",
+            "client_id": asked["client_id"],
+            "redirect_uri": f"{self.url}/launch",
+            "state": "state-1",
+            "login_hint": asked["login_hint"],
+            "lti_message_hint": asked["lti_message_hint"],
+            "nonce": "nonce-1",
+            **changes,
+        }
         return f"{self.auth_url}?{urlencode({k: v for k, v in query.items() if v is not None})}"
 
 
@@ -88,33 +97,47 @@ class Talk:
 
     def assertion(self, **changes):
         now = int(self.lms.clock())
-        claims = {"iss": self.tool.client_id, "sub": self.tool.client_id, "aud": self.lms.token_url, "iat": now,
-                  "exp": now + 60, "jti": uuid.uuid4().hex, **changes}
+        claims = {
+            "iss": self.tool.client_id,
+            "sub": self.tool.client_id,
+            "aud": self.lms.token_url,
+            "iat": now,
+            "exp": now + 60,
+            "jti": uuid.uuid4().hex,
+            **changes,
+        }
         kid = claims.pop("kid", self.fake.kid)
-        return jwt.encode({k: v for k, v in claims.items() if v is not None}, self.fake.private, "RS256",
-                          headers={"kid": kid})
+        return jwt.encode(
+            {k: v for k, v in claims.items() if v is not None}, self.fake.private, "RS256", headers={"kid": kid}
+        )
 
     def ask_token(self, scope=None, **changes):
-        form = {"grant_type": "client_credentials", "client_assertion": self.assertion(**changes),
-                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-                "scope": scope if scope is not None else " ".join([SCOPE + "lineitem", SCOPE + "result.readonly",
-                                                                   SCOPE + "score", NRPS])}
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion": self.assertion(**changes),
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "scope": scope
+            if scope is not None
+            else " ".join([SCOPE + "lineitem", SCOPE + "result.readonly", SCOPE + "score", NRPS]),
+        }
         return requests.post(self.lms.token_url, data=form, timeout=10)
 
     def call(self, method, url, body=None, token=None, **headers):
         self.token = self.token or self.ask_token().json()["access_token"]
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         headers = {"Authorization": f"Bearer {token or self.token}", **headers}
-        return requests.request(method, url, headers=headers, data=None if body is None else json.dumps(body),
-                                timeout=10)
+        return requests.request(
+            method, url, headers=headers, data=None if body is None else json.dumps(body), timeout=10
+        )
 
     @property
     def lineitems_url(self):
         return self.lms.lineitems_url(self.course, self.tool)
 
     def create(self, label="Listens", maximum=4, **more):
-        return self.call("POST", self.lineitems_url, {"label": label, "scoreMaximum": maximum, **more},
-                         Content_Type=LINEITEM)
+        return self.call(
+            "POST", self.lineitems_url, {"label": label, "scoreMaximum": maximum, **more}, Content_Type=LINEITEM
+        )
 
     def part(self, lineitem, part):
         path, mark, query = lineitem.partition("?")
@@ -126,8 +149,13 @@ class Talk:
         return self.call("GET", url)
 
     def score(self, lineitem, user, given=None, maximum=4, *, moment=None, grading="FullyGraded", **more):
-        body = {"userId": user.id, "timestamp": iso(self.lms.clock() if moment is None else moment),
-                "activityProgress": "Completed", "gradingProgress": grading, **more}
+        body = {
+            "userId": user.id,
+            "timestamp": iso(self.lms.clock() if moment is None else moment),
+            "activityProgress": "Completed",
+            "gradingProgress": grading,
+            **more,
+        }
         if given is not None:
             body |= {"scoreGiven": given, "scoreMaximum": maximum}
         return self.call("POST", self.part(lineitem, "/scores"), body, Content_Type=SCORE)

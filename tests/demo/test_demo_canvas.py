@@ -24,6 +24,7 @@ def students(canvas):
 
 # Launch
 
+
 def test_a_navigation_launch_has_the_context_as_its_resource_link(canvas):
     claims = claims_of(canvas, students(canvas)[0], canvas.course)
     assert claims[CLAIM + "resource_link"]["id"] == claims[CLAIM + "context"]["id"] == canvas.course.id
@@ -108,14 +109,18 @@ def test_three_keys_are_published_and_the_middle_one_signs(canvas):
 
 # Token
 
-@pytest.mark.parametrize(("changes", "words"), [
-    ({"aud": "https://elsewhere.example/token"}, "the 'aud' is invalid"),
-    ({"jti": None}, "the following assertions are missing: jti"),
-    ({"iat": 1_000}, "the 'iat' is invalid"),
-    ({"exp": 1_000}, "the 'exp' is invalid"),
-    ({"iss": "someone"}, "the 'iss' is invalid"),
-    ({"kid": "unknown"}, "JWK Error: kid not found"),
-])
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"aud": "https://elsewhere.example/token"}, "the 'aud' is invalid"),
+        ({"jti": None}, "the following assertions are missing: jti"),
+        ({"iat": 1_000}, "the 'iat' is invalid"),
+        ({"exp": 1_000}, "the 'exp' is invalid"),
+        ({"iss": "someone"}, "the 'iss' is invalid"),
+        ({"kid": "unknown"}, "JWK Error: kid not found"),
+    ],
+)
 def test_a_wrong_assertion_is_refused_with_canvas_words(canvas, changes, words):
     answer = canvas.ask_token(**changes)
     assert (answer.status_code, answer.json()["error_description"]) == (400, words)
@@ -141,6 +146,7 @@ def test_one_scope_too_many_refuses_the_whole_request(canvas):
 
 
 # Line items
+
 
 def test_line_items_come_ten_at_a_time_with_links(canvas):
     for number in range(12):
@@ -198,11 +204,19 @@ def test_a_second_line_item_on_a_link_is_no_gradebook_column(canvas):
 
 # Results and scores
 
+
 def test_a_teachers_grade_is_a_result_at_once_without_comment_or_time(canvas):
     item, student = canvas.create(tag="t").json()["id"], students(canvas)[0]
     canvas.lms.grade(canvas.course, "t", student, 3, comment="Well done")
-    assert canvas.results(item).json() == [{"id": canvas.results(item).json()[0]["id"], "scoreOf": item,
-                                            "userId": student.id, "resultScore": 3.0, "resultMaximum": 4.0}]
+    assert canvas.results(item).json() == [
+        {
+            "id": canvas.results(item).json()[0]["id"],
+            "scoreOf": item,
+            "userId": student.id,
+            "resultScore": 3.0,
+            "resultMaximum": 4.0,
+        }
+    ]
 
 
 def test_a_grade_taken_away_leaves_a_result_without_a_score(canvas):
@@ -295,6 +309,7 @@ def test_the_test_student_is_in_the_list_of_results_but_not_alone(canvas):
 
 
 # Roster
+
 
 def test_the_roster_comes_fifty_at_a_time_with_membership_roles_only(canvas):
     for _ in range(55):

@@ -20,7 +20,10 @@ def test_a_fault_can_let_requests_pass_first_or_wait_for_a_page(canvas):
         canvas.lms.add_column(canvas.course, f"Column {number}", 4, client_id=canvas.tool.client_id)
     canvas.lms.faults.on("lineitems", status=500, page=3)
     assert [canvas.call("GET", f"{canvas.lineitems_url}?page={page}").status_code for page in (1, 2, 3)] == [
-        200, 200, 500]
+        200,
+        200,
+        500,
+    ]
     canvas.lms.faults.clear()
     canvas.lms.faults.on("lineitems", status=404, skip=1)
     assert [canvas.call("GET", canvas.lineitems_url).status_code for _ in range(2)] == [200, 404]

@@ -29,14 +29,16 @@ def page(talk, path, **query):
 
 # Launches
 
+
 def test_a_launch_goes_round_and_its_signature_holds(any_mood):
     asked = any_mood.lms.login_request(any_mood.tool, student_of(any_mood), any_mood.course)
     step = requests.get(f"{any_mood.fake.url}/login", params=asked, allow_redirects=False, timeout=5)
     form = any_mood.lms.finish_auth(step.headers["Location"])
     assert form["target"] == any_mood.tool.launch_url
     key = jwt.PyJWKClient(any_mood.lms.jwks_url).get_signing_key_from_jwt(form["fields"]["id_token"]).key
-    claims = jwt.decode(form["fields"]["id_token"], key, ["RS256"], audience=any_mood.tool.client_id,
-                        issuer=any_mood.lms.issuer)
+    claims = jwt.decode(
+        form["fields"]["id_token"], key, ["RS256"], audience=any_mood.tool.client_id, issuer=any_mood.lms.issuer
+    )
     assert (claims["nonce"], claims["sub"]) == ("nonce-1", student_of(any_mood).id)
     assert form["fields"]["state"] == "state-1"
 
@@ -45,8 +47,9 @@ def test_one_issuer_has_several_clients_and_one_client_several_deployments(any_m
     other = any_mood.lms.register_tool("http://x/l", "http://x/l", "http://x/j", deployments=2)
     assert other.client_id != any_mood.tool.client_id
     assert len(set(other.deployment_ids)) == 2
-    asked = any_mood.lms.login_request(other, student_of(any_mood), any_mood.course,
-                                       deployment_id=other.deployment_ids[1])
+    asked = any_mood.lms.login_request(
+        other, student_of(any_mood), any_mood.course, deployment_id=other.deployment_ids[1]
+    )
     assert asked["lti_deployment_id"] == other.deployment_ids[1]
     assert asked["iss"] == any_mood.lms.issuer
 
@@ -72,7 +75,8 @@ def test_any_token_can_be_forged(any_mood):
     assert (changed["aud"], changed["iat"]) == (["a", "b"], 1000)
     assert CLAIM + "roles" not in changed and "sub" not in changed
     assert jwt.decode(lms.sign({"name": "badltilaunch"}), options={"verify_signature": False}) == {
-        "name": "badltilaunch"}
+        "name": "badltilaunch"
+    }
 
 
 def test_a_finished_login_can_carry_a_changed_token_and_form(any_mood):
@@ -83,31 +87,50 @@ def test_a_finished_login_can_carry_a_changed_token_and_form(any_mood):
 
 
 def test_parameters_of_a_login_can_be_changed_and_left_out(any_mood):
-    asked = any_mood.lms.login_request(any_mood.tool, student_of(any_mood), any_mood.course, iss=None,
-                                       target_link_uri="http://evil.example/", client_id="other")
+    asked = any_mood.lms.login_request(
+        any_mood.tool,
+        student_of(any_mood),
+        any_mood.course,
+        iss=None,
+        target_link_uri="http://evil.example/",
+        client_id="other",
+    )
     assert "iss" not in asked and asked["client_id"] == "other"
     assert asked["target_link_uri"] == "http://evil.example/"
 
 
 # Deep links
 
+
 def deep_link(talk, items, **changes):
     teacher = talk.lms.people(talk.course, "instructor")[0]
     token = talk.lms.id_token(talk.tool, teacher, talk.course, nonce="n", message_type=DEEP_LINKING)
     settings = jwt.decode(token, options={"verify_signature": False})[DL + "deep_linking_settings"]
     now = int(talk.lms.clock())
-    claims = {"iss": talk.tool.client_id, "aud": talk.lms.issuer, "iat": now, "exp": now + 60,
-              "nonce": uuid.uuid4().hex, CLAIM + "deployment_id": talk.tool.deployment_id,
-              CLAIM + "message_type": "LtiDeepLinkingResponse", CLAIM + "version": "1.3.0",
-              DL + "content_items": items, **({DL + "data": settings["data"]} if "data" in settings else {}),
-              **changes}
+    claims = {
+        "iss": talk.tool.client_id,
+        "aud": talk.lms.issuer,
+        "iat": now,
+        "exp": now + 60,
+        "nonce": uuid.uuid4().hex,
+        CLAIM + "deployment_id": talk.tool.deployment_id,
+        CLAIM + "message_type": "LtiDeepLinkingResponse",
+        CLAIM + "version": "1.3.0",
+        DL + "content_items": items,
+        **({DL + "data": settings["data"]} if "data" in settings else {}),
+        **changes,
+    }
     signed = jwt.encode(claims, talk.fake.private, "RS256", headers={"kid": talk.fake.kid})
     address = settings["deep_link_return_url"].replace("lms.localhost", "localhost")
     return requests.post(address, data={"JWT": signed}, timeout=5)
 
 
-ITEM = {"type": "ltiResourceLink", "title": "Speaking <b>badge</b>", "custom": {"badge": "speaking"},
-        "lineItem": {"scoreMaximum": 12, "tag": "speaking", "resourceId": "r1"}}
+ITEM = {
+    "type": "ltiResourceLink",
+    "title": "Speaking <b>badge</b>",
+    "custom": {"badge": "speaking"},
+    "lineItem": {"scoreMaximum": 12, "tag": "speaking", "resourceId": "r1"},
+}
 
 
 def test_a_deep_link_becomes_a_link_with_a_column(any_mood):
@@ -121,9 +144,17 @@ def test_a_deep_link_becomes_a_link_with_a_column(any_mood):
     assert jwt.decode(token, options={"verify_signature": False})[CLAIM + "custom"]["badge"] == "speaking"
 
 
-@pytest.mark.parametrize("changes", [{"aud": "someone else"}, {"iss": "unknown"}, {"exp": 1000},
-                                     {CLAIM + "deployment_id": "unknown"}, {CLAIM + "version": "1.2.0"},
-                                     {CLAIM + "message_type": "LtiResourceLinkRequest"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "someone else"},
+        {"iss": "unknown"},
+        {"exp": 1000},
+        {CLAIM + "deployment_id": "unknown"},
+        {CLAIM + "version": "1.2.0"},
+        {CLAIM + "message_type": "LtiResourceLinkRequest"},
+    ],
+)
 def test_a_wrong_deep_linking_response_is_refused(any_mood, changes):
     before = len(any_mood.lms.links_of(any_mood.course))
     assert deep_link(any_mood, [ITEM], **changes).status_code == 400
@@ -144,6 +175,7 @@ def test_a_deep_linked_canvas_assignment_is_unpublished_and_a_moodle_one_is_not(
 
 # Pages
 
+
 def test_the_entrance_offers_everybody(any_mood):
     text = page(any_mood, "/").text
     for name in ("Helen Marsh", "Rosa Delgado", "ليلى الحسيني", "Siobhán O&#39;Dálaigh", "Ingrid Solberg"):
@@ -153,8 +185,11 @@ def test_the_entrance_offers_everybody(any_mood):
 
 def test_localhost_leads_to_the_browsers_host(any_mood):
     root = any_mood.lms.server_root.rsplit("/", 1)[0]
-    assert requests.get(f"{root}/", allow_redirects=False, timeout=5).headers["Location"].startswith(
-        "http://lms.localhost:")
+    assert (
+        requests.get(f"{root}/", allow_redirects=False, timeout=5)
+        .headers["Location"]
+        .startswith("http://lms.localhost:")
+    )
 
 
 def test_entering_sets_a_cookie_and_the_course_frames_the_tool(any_mood):
@@ -167,8 +202,12 @@ def test_entering_sets_a_cookie_and_the_course_frames_the_tool(any_mood):
 
 
 def test_the_login_page_posts_the_login_by_itself_or_by_a_button(any_mood):
-    text = page(any_mood, f"/{any_mood.lms.name}/course/{any_mood.course.number}/launch", tool=any_mood.tool.client_id,
-                **{"as": student_of(any_mood).id}).text
+    text = page(
+        any_mood,
+        f"/{any_mood.lms.name}/course/{any_mood.course.number}/launch",
+        tool=any_mood.tool.client_id,
+        **{"as": student_of(any_mood).id},
+    ).text
     assert f'action="{any_mood.tool.login_url}"' in text
     assert '<button class="button">Continue</button>' in text
     assert re.search(r'<script src="[^"]+" defer></script>', text) and "onload" not in text
@@ -197,8 +236,13 @@ def test_saving_the_gradebook_leaves_alone_what_the_tool_wrote_meanwhile(any_moo
     name = f"grade-{lms.column(any_mood.course, 't').number}-{student.id}"
     any_mood.score(item, student, 3)
     form = {"as": lms.people(any_mood.course, "instructor")[0].id, name: "", f"was-{name}": ""}
-    requests.post(f"{lms.server_root}/course/{any_mood.course.number}/gradebook", data=form, timeout=5,
-                  headers={"Host": lms.browser_root.split("/")[2]}, allow_redirects=False)
+    requests.post(
+        f"{lms.server_root}/course/{any_mood.course.number}/gradebook",
+        data=form,
+        timeout=5,
+        headers={"Host": lms.browser_root.split("/")[2]},
+        allow_redirects=False,
+    )
     assert lms.score_of(any_mood.course, "t", student) == 3
 
 
@@ -211,14 +255,16 @@ def test_a_gradebook_without_columns_says_when_they_come_and_is_not_for_students
 
 def test_rows_of_an_answer_can_be_changed(canvas):
     url = canvas.lms.memberships_url(canvas.course, canvas.tool)
-    canvas.lms.faults.on("memberships", "rows", count=1, user=student_of(canvas).id, set={"status": "Inactive"},
-                         drop=["name"])
+    canvas.lms.faults.on(
+        "memberships", "rows", count=1, user=student_of(canvas).id, set={"status": "Inactive"}, drop=["name"]
+    )
     members = {one["user_id"]: one for one in canvas.call("GET", url).json()["members"]}
     assert members[student_of(canvas).id]["status"] == "Inactive"
     assert [one for one in members.values() if "name" not in one] == [members[student_of(canvas).id]]
 
 
 # Starting
+
 
 def test_run_serves_the_registrations_it_announces(tmp_path):
     with start() as spare:

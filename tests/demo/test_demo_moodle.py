@@ -27,6 +27,7 @@ def listed(moodle, query=""):
 
 # Launch
 
+
 def test_a_token_lives_sixty_seconds_and_has_short_types_and_no_azp(moodle):
     claims = claims_of(moodle, students(moodle)[0])
     assert claims["exp"] - claims["iat"] == 60
@@ -64,8 +65,9 @@ def test_login_has_no_storage_target_and_a_missing_state_comes_back_empty(moodle
     assert set(form) == {"id_token", "state"}
 
 
-@pytest.mark.parametrize("changes", [{"nonce": None}, {"redirect_uri": "http://evil.example/"},
-                                     {"lti_message_hint": "unknown"}])
+@pytest.mark.parametrize(
+    "changes", [{"nonce": None}, {"redirect_uri": "http://evil.example/"}, {"lti_message_hint": "unknown"}]
+)
 def test_what_moodle_cannot_trust_gets_its_own_page(moodle, changes):
     asked = moodle.lms.login_request(moodle.tool, students(moodle)[0], moodle.course)
     answer = requests.get(moodle.fake.auth_address(asked, **changes).replace("lms.localhost", "localhost"), timeout=5)
@@ -78,9 +80,14 @@ def test_a_query_on_the_redirect_uri_is_refused(moodle):
         moodle.lms.finish_auth(moodle.fake.auth_address(asked, redirect_uri=f"{moodle.fake.url}/launch?x=1"))
 
 
-@pytest.mark.parametrize(("changes", "error"), [({"login_hint": "1"}, "access_denied"),
-                                                ({"client_id": "other"}, "unauthorized_client"),
-                                                ({"scope": "profile"}, "invalid_request")])
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"login_hint": "1"}, "access_denied"),
+        ({"client_id": "other"}, "unauthorized_client"),
+        ({"scope": "profile"}, "invalid_request"),
+    ],
+)
 def test_other_troubles_are_told_to_the_tool(moodle, changes, error):
     asked = moodle.lms.login_request(moodle.tool, students(moodle)[0], moodle.course)
     assert moodle.lms.finish_auth(moodle.fake.auth_address(asked, **changes))["fields"]["error"] == error
@@ -95,6 +102,7 @@ def test_a_student_can_have_a_review_of_somebody_else_signed(moodle):
 
 
 # Token
+
 
 def test_a_token_comes_as_html_and_unknown_scopes_are_dropped(moodle):
     answer = moodle.ask_token(scope=f"{SCOPE}score made-up")
@@ -130,6 +138,7 @@ def test_the_tools_jwks_is_remembered_and_fetched_again_where_a_signature_fails(
 
 # Line items
 
+
 def test_the_list_needs_its_own_accept_header(moodle):
     assert moodle.call("GET", moodle.lineitems_url).status_code == 400
     refused = moodle.call("GET", moodle.lineitems_url, Accept="application/json")
@@ -139,14 +148,16 @@ def test_the_list_needs_its_own_accept_header(moodle):
 
 
 def test_a_line_item_is_posted_as_its_own_media_type_and_echoed(moodle):
-    refused = moodle.call("POST", moodle.lineitems_url, {"label": "x", "scoreMaximum": 1},
-                          Content_Type="application/json")
+    refused = moodle.call(
+        "POST", moodle.lineitems_url, {"label": "x", "scoreMaximum": 1}, Content_Type="application/json"
+    )
     assert refused.status_code == 400
     made = moodle.create("Listens", 3, tag="t", made_up="kept?")
     assert (made.status_code, made.json()["made_up"]) == (201, "kept?")
     assert made.json()["id"].endswith(f"/lineitem?type_id={moodle.tool.number}")
-    assert listed(moodle).json() == [{"id": made.json()["id"], "label": "Listens", "scoreMaximum": 3,
-                                      "resourceId": "", "tag": "t"}]
+    assert listed(moodle).json() == [
+        {"id": made.json()["id"], "label": "Listens", "scoreMaximum": 3, "resourceId": "", "tag": "t"}
+    ]
 
 
 def test_posting_needs_a_label_and_a_maximum_and_a_link_of_ones_own(moodle):
@@ -188,6 +199,7 @@ def test_patch_is_not_allowed(moodle):
 
 
 # Scores and results
+
 
 def test_a_score_answers_nothing_and_is_rounded_to_five_decimals(moodle):
     item, student = moodle.create(maximum=4).json()["id"], students(moodle)[0]
@@ -273,6 +285,7 @@ def test_a_tool_with_the_score_scope_only_cannot_list(moodle):
 
 # Roster
 
+
 def test_the_roster_is_one_page_unless_limited_and_has_short_roles(moodle):
     url = moodle.lms.memberships_url(moodle.course, moodle.tool)
     whole = moodle.call("GET", url)
@@ -285,8 +298,10 @@ def test_the_roster_is_one_page_unless_limited_and_has_short_roles(moodle):
 
 def test_roles_filter_short_and_long_and_unknown_ones_give_everybody(moodle):
     url = moodle.lms.memberships_url(moodle.course, moodle.tool)
-    counts = [len(moodle.call("GET", f"{url}?role={role}").json()["members"])
-              for role in ("Learner", f"{MEMBERSHIP}%23Learner", "Nonsense")]
+    counts = [
+        len(moodle.call("GET", f"{url}?role={role}").json()["members"])
+        for role in ("Learner", f"{MEMBERSHIP}%23Learner", "Nonsense")
+    ]
     assert counts == [3, 3, 4]
     assert moodle.call("GET", url, Accept="application/json").status_code == 400
     assert NRPS in moodle.tool.scopes

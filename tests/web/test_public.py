@@ -18,7 +18,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from lti_tool import security, web
-from lti_tool.errors import NotFound
+from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Deployment, Edition, Person, Registration
 from lti_tool.services import awards, public_pages
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
@@ -357,6 +357,8 @@ def test_a_badge_that_was_taken_back_before_it_was_claimed_cannot_be_claimed(ear
     student = earned.enter(earned.students[0])
     assert student.get(f"badges/{earned.badge.slug}/claim").status_code == 404
     assert student.post(f"badges/{earned.badge.slug}/claim", {"public": "yes"}).status_code == 404
+    with pytest.raises(Conflict):
+        awards.claim(earned.tool, earned.award()["id"], public=True, actor="operator", now=now())
     assert not earned.award()["public"]
 
 
