@@ -21,6 +21,7 @@ from lti_tool.models import Browser, Course, CourseBadge, Deployment, Enrolment,
 from lti_tool.models import Registration as RegistrationRow
 from lti_tool.prepared import Prepared, Row, Statements, statements
 from lti_tool.services import launches
+from lti_tool.services.access import registration_value
 from lti_tool.services.launches import Opened
 from lti_tool.services.tool import Tool
 
@@ -28,7 +29,7 @@ _R, _D, _L = RegistrationRow.__table__.c, Deployment.__table__.c, Login.__table_
 _P, _C, _E, _B = Person.__table__.c, Course.__table__.c, Enrolment.__table__.c, Browser.__table__.c
 
 _REGISTRATION = (
-    _R.id.label("registration_id"),
+    _R.id,
     _R.issuer,
     _R.client_id,
     _R.auth_login_url,
@@ -42,7 +43,7 @@ _of_issuer = select(*_REGISTRATION).where(_R.issuer == bindparam("issuer"), _R.s
 _OF_ISSUER = Prepared(_of_issuer)
 _OF_CLIENT = Prepared(_of_issuer.where(_R.client_id == bindparam("client_id")))
 _LOGIN = Prepared(
-    select(*(_L[name] for name in LoginRow.__dataclass_fields__ if name != "registration_id"), *_REGISTRATION)
+    select(*(_L[name] for name in LoginRow.__dataclass_fields__), *_REGISTRATION)
     .join_from(Login.__table__, RegistrationRow.__table__, _L.registration_id == _R.id)
     .where(_L.state_hash == bindparam("state_hash"))
 )
@@ -95,9 +96,9 @@ def start(tool: Tool, params: Mapping[str, str], now: datetime) -> StartedLogin:
 
         def find(issuer: str, client_id: str | None) -> list[Registration]:
             if client_id is None:
-                return [_registration(row) for row in connection.rows(_OF_ISSUER, {"issuer": issuer})]
+                return [registration_value(row) for row in connection.rows(_OF_ISSUER, {"issuer": issuer})]
             told = {"issuer": issuer, "client_id": client_id}
-            return [_registration(row) for row in connection.rows(_OF_CLIENT, told)]
+            return [registration_value(row) for row in connection.rows(_OF_CLIENT, told)]
 
         started = start_login(
             params, find_registrations=find, our_redirect_uri=f"{tool.settings.base_url}/lti/launch", now=now
@@ -105,19 +106,6 @@ def start(tool: Tool, params: Mapping[str, str], now: datetime) -> StartedLogin:
         with tool.db.turn():
             connection.run(_STORE_LOGIN, vars(started.row))
         return started
-
-
-def _registration(row: Row) -> Registration:
-    return Registration(
-        id=row.registration_id,
-        issuer=row.issuer,
-        client_id=row.client_id,
-        auth_login_url=row.auth_login_url,
-        auth_token_url=row.auth_token_url,
-        jwks_url=row.jwks_url,
-        auth_audience=row.auth_audience,
-        product=row.product,
-    )
 
 
 class Entry:
@@ -153,7 +141,7 @@ class Entry:
             row = connection.one(_LOGIN, {"state_hash": state_hash})
         if row is None:
             return None
-        self._registration = _registration(row) if row.status == "active" else None
+        self._registration = registration_value(row) if row.status == "active" else None
         return LoginRow(**{name: getattr(row, name) for name in LoginRow.__dataclass_fields__})
 
     def find_registration(self, registration_id: int) -> Registration | None:
