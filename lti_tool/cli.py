@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from lti_tool import LOG_LINE, __version__
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
 from lti_tool.services import awards, catalog, doctor, platforms, public_pages, sync, work
@@ -35,8 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ToolError as error:
         print(f"lti-tool: {' '.join(part for part in (error.sentence, error.what_to_do) if part)}", file=sys.stderr)
         return 1
+    except DBAPIError as error:
+        if not doctor.is_unreachable(error):
+            raise
+        print(f"lti-tool: {doctor.unreachable(_settings().database.url, error)}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        told = [str(part) for part in (error.filename, error.strerror or error) if part is not None]
+        print(f"lti-tool: {': '.join(told)}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return int(done or 0)
@@ -49,13 +60,13 @@ def parser() -> argparse.ArgumentParser:
     groups = top.add_subparsers(required=True, metavar="COMMAND")
 
     demo = _command(groups, "demo", _demo, "tool, worker and a demo LMS in one; Ctrl-C ends all of it")
-    demo.add_argument("--port", type=int, default=8000)
-    demo.add_argument("--lms-port", type=int, default=9000)
+    demo.add_argument("--port", type=_port, default=8000)
+    demo.add_argument("--lms-port", type=_port, default=9000)
     demo.add_argument("--data", type=Path, help="keep everything in this folder (default: a new one, thrown away)")
 
     serve = _command(groups, "serve", _serve, "the web application")
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--port", type=_port, default=8000)
     serve.add_argument("--workers", type=int, default=1)
 
     worker = _command(groups, "worker", _worker, "the background worker")
@@ -130,6 +141,12 @@ def _badge_commands(group: Any) -> None:
         command.add_argument("--deployment")
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: write a number from 1 to 65535")
+    return int(text)
+
+
 def _group(groups: Any, name: str, what: str) -> Any:
     made = groups.add_parser(name, help=what, description=what)
     return made.add_subparsers(required=True, metavar="COMMAND")
@@ -196,9 +213,13 @@ def _serve(options: argparse.Namespace) -> int:
     from granian import Granian
     from granian.constants import Interfaces
 
+    from lti_tool.demo.group import is_free
+
     settings = _settings()
     _start_logging(settings)
     _open()  # what cannot start is told here, once, and not by every worker process
+    if not is_free(options.port, options.host):  # granian would share the port with whoever has it
+        raise ToolError(sentence=f"port {options.port} is taken. Choose another with --port.")
     server = Granian(
         "lti_tool:create_app",
         factory=True,
@@ -317,6 +338,13 @@ def _deployments_approve(options: argparse.Namespace) -> int:
 
 
 def _keys_list(options: argparse.Namespace) -> int:
+    from lti_tool.keyring import load_keyring
+
+    folder = Path(_settings().keys.dir)
+    keys = load_keyring(folder, _now()).keys if any(folder.glob("*.pem")) else ()
+    if not keys and not options.json:
+        print(f"There are no keys in {folder} yet. They are made at the first start, as by lti-tool db upgrade.")
+        return 0
     rows = [
         {
             "kind": key.kind,
@@ -325,7 +353,7 @@ def _keys_list(options: argparse.Namespace) -> int:
             "created": key.created.isoformat(),
             "retired": key.retired.isoformat() if key.retired else None,
         }
-        for key in _open(check=False).keyring.keys
+        for key in keys
     ]
     _print(options, rows, rows, ("kind", "kid", "state", "created", "retired"))
     return 0
@@ -423,8 +451,11 @@ def _sync(options: argparse.Namespace) -> int:
     from lti_tool.jobs import RUNNERS
 
     tool = _open()
-    if options.platform is not None:
-        platforms.listing(tool, options.platform)
+    if options.platform is not None and platforms.listing(tool, options.platform)[0]["status"] != "active":
+        raise ToolError(
+            sentence=f"Platform {options.platform} is switched off, so nothing was fetched.",
+            what_to_do=f"Switch it on again: lti-tool platforms enable {options.platform}",
+        )
     rows, failed = [], 0
     for course_id in sync.courses_to_sync(tool, platform=options.platform, context=options.context):
         job = work.wait(tool, work.request(tool, "sync", str(course_id), _now()), RUNNERS)
@@ -457,7 +488,9 @@ def _awards_show(options: argparse.Namespace) -> int:
 
 
 def _awards_revoke(options: argparse.Namespace) -> int:
-    awards.revoke(_open(), options.id, options.reason, actor="operator", now=_now())
+    tool = _open()
+    awards.listing(tool, award_id=options.id)  # one that is not there is told as `awards show` tells it
+    awards.revoke(tool, options.id, options.reason, actor="operator", now=_now())
     print(f"Award {options.id} is revoked.")
     return 0
 
@@ -482,11 +515,14 @@ def _jobs_list(options: argparse.Namespace) -> int:
 def _jobs_retry(options: argparse.Namespace) -> int:
     from lti_tool.jobs import RUNNERS
 
-    tool = _open()
-    job = work.wait(tool, work.retry(tool, options.id, _now()), RUNNERS)
+    tool, asked = _open(), _now()
+    job = work.wait(tool, work.retry(tool, options.id, asked), RUNNERS)
     if job.state != "done":
         raise ToolError(sentence=f"Job {job.id} failed again: {job.problem}")
-    print(f"Job {job.id} is done.")
+    if job.finished_at is not None and job.finished_at < asked:
+        print(f"Job {job.id} was done already; nothing was tried again.")
+    else:
+        print(f"Job {job.id} is done.")
     return 0
 
 

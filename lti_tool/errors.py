@@ -78,7 +78,7 @@ class NotFound(ToolError):
     status = 404
     reason = "not_found"
     sentence = "There is nothing at this address."
-    what_to_do = "It may have been withdrawn, or the address may be incomplete. Ask whoever sent it to you."
+    what_to_do = "It may not be public, or the address may be incomplete. Ask whoever sent it to you."
 
 
 class SessionEnded(ToolError):

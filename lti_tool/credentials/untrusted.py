@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
-from lti_tool.errors import Busy, ServiceError, ToolError
+from lti_tool.errors import Busy, NotFound, ServiceError, ToolError
 
 LARGEST = 5 * 1024 * 1024
 DEEPEST = 50
@@ -176,6 +176,8 @@ def got(url: str, fetch: Fetch) -> bytes:
         if error.reason == "address_refused":
             raise Unknown("It names an address that is not asked from here.") from error
         raise Unknown(f"{host} did not answer. Try again later before you decide.") from error
+    except NotFound as error:  # an address of ours, answered from here
+        raise Refused("There is nothing public at this address. Ask whoever sent it to you.") from error
     except ToolError as error:
         raise Unknown(f"{host} could not be asked. Try again later before you decide.") from error
     if answer.status != 200:

@@ -219,7 +219,9 @@ def _all_checks(
             yield Check(name, UNKNOWN, QUESTIONS[name], "Not looked at, because it could not be read as a whole.")
         return
     signed = all(lasting[name].outcome == PASSED for name in ("unchanged", "key"))
-    yield _check("issuer", lambda: _issuer(document["issuer"], lasting["key"].outcome, own))
+    yield _check(
+        "issuer", lambda: _issuer(document["issuer"], lasting["unchanged"].outcome, lasting["key"].outcome, own)
+    )
     yield _check("dates", lambda: _dates(found, now))
     yield _check("withdrawn", lambda: _withdrawn(document, signed, now, fetch, own))
 
@@ -592,7 +594,7 @@ def _key_name(header: Json) -> str | Json:
 # -- the issuer -------------------------------------------------------------------------------------------------
 
 
-def _issuer(issuer: Json, key: str, own: Own | None) -> str:
+def _issuer(issuer: Json, unchanged: str, key: str, own: Own | None) -> str:
     identifier = issuer["id"]
     name = issuer.get("name") if isinstance(issuer.get("name"), str) else ""
     called = f"“{name}”" if name else "The issuer"
@@ -600,6 +602,8 @@ def _issuer(issuer: Json, key: str, own: Own | None) -> str:
         raise Refused(f"{called} cannot be shown to have issued it.")
     if key == UNKNOWN:
         raise Unknown("Without its key this cannot be told.")
+    if unchanged != PASSED:
+        raise Unknown("Not asked: the signature does not fit, so anybody may have written the issuer's name in it.")
     if own is not None and identifier in own.issuer_ids:
         return "Yes. It was issued here."
     if identifier.startswith(("did:key:", "did:jwk:")):

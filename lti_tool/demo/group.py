@@ -4,6 +4,7 @@ The tool is set up by its own commands, as any operator would: nothing here know
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -25,8 +26,11 @@ PATIENCE = 60  # seconds until the pages must answer
 
 def run_group(*, port: int, lms_port: int, data: Path | None, environ: Mapping[str, str]) -> int:
     """Start everything, print the address to open, and wait for Ctrl-C. Returns 1 where something did not start."""
+    if port == lms_port:
+        print(f"lti-tool: --port and --lms-port are both {port}. Give two different ones.", file=sys.stderr)
+        return 1
     for name, wanted in (("--port", port), ("--lms-port", lms_port)):
-        if not _is_free(wanted):
+        if not is_free(wanted):
             print(f"lti-tool: port {wanted} is taken. Choose another with {name}.", file=sys.stderr)
             return 1
     with _folder(data) as folder:
@@ -54,13 +58,17 @@ def _base(port: int) -> str:
     return f"http://localhost:{port}"
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Tell whether nobody listens on a port; raises OSError where we may not listen there at all."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+            probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
     return True
 
 

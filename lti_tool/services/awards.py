@@ -18,7 +18,7 @@ from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
 from lti_tool.db import random_id
 from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
-from lti_tool.errors import Conflict, CredentialHeldBack, NotFound
+from lti_tool.errors import BadInput, Conflict, CredentialHeldBack, NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Person, Review, StatusList
 from lti_tool.services import audit, catalog
 from lti_tool.services.issuer import issuer_profile
@@ -336,7 +336,7 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
     Only a person's act gives it again: the same grades will not (H10)."""
     reason = " ".join(reason.split())[:500]
     if not reason:
-        raise Conflict(sentence="Say why the award is taken back: the learner and whoever checks it will read it.")
+        raise BadInput(sentence="Say why the award is taken back: the learner and whoever checks it will read it.")
     with tool.db.write() as session:
         award = get_award(session, award_id)
         if award.status in ("revoked", "superseded"):

@@ -29,6 +29,7 @@ from lti_tool.models import (
     CourseBadge,
     Deployment,
     Issuer,
+    Registration,
 )
 from lti_tool.services import audit, work
 from lti_tool.services.access import course_service
@@ -46,10 +47,18 @@ SIZE = 600  # pixels of a badge picture's side
 
 def find_course(session: Session, registration_id: int, context_id: str, deployment: str | None = None) -> Course:
     """Return a course that has been launched; raises NotFound, or Conflict where two deployments have it."""
+    if session.get(Registration, registration_id) is None:
+        raise NotFound(sentence=f"There is no platform {registration_id}.", what_to_do="See lti-tool platforms list.")
     query = select(Course).join(Deployment).where(Course.registration_id == registration_id)
     query = query.where(Course.context_id == context_id)
     if deployment is not None:
         query = query.where(Deployment.deployment_id == deployment)
+        named = (Deployment.registration_id == registration_id, Deployment.deployment_id == deployment)
+        if session.scalar(select(Deployment).where(*named)) is None:
+            raise NotFound(
+                sentence=f"Platform {registration_id} has no deployment {deployment!r}.",
+                what_to_do="See lti-tool deployments list.",
+            )
     courses = list(session.scalars(query))
     if not courses:
         raise NotFound(

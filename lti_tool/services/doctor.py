@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import joinedload
 
 from lti_tool.errors import ConfigurationError, ServiceError, ToolError
@@ -61,6 +62,11 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
     except ToolError as error:
         yield Finding("database", False, error.sentence)
         return
+    except DBAPIError as error:
+        if not is_unreachable(error):
+            raise
+        yield Finding("database", False, unreachable(settings.database.url, error))
+        return
     with tool.db.read() as session:
         try:
             issuer = issuer_row(session)
@@ -88,6 +94,20 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
     yield Finding(
         "deployments", not pending, "none waits" if not pending else f"{pending} wait: see lti-tool deployments list"
     )
+
+
+def is_unreachable(error: DBAPIError) -> bool:
+    """Tell whether it is the database that fails, not what was asked of it. A file of another kind is as good as none.
+
+    DatabaseError is also the base of what a wrong statement raises, so only the bare class counts."""
+    return isinstance(error, (OperationalError, InterfaceError)) or type(error) is DatabaseError
+
+
+def unreachable(url: str, error: DBAPIError) -> str:
+    """Return one line on a database that does not answer, without user, password and options of its address."""
+    shown = make_url(url).set(username=None, password=None, query={}).render_as_string()
+    why = str(error.orig).partition("\n")[0]
+    return f"The database {shown} cannot be reached: is it running, and is database.url right? ({why})"
 
 
 def _platform(tool: Tool, row: Registration) -> Iterator[Finding]:

@@ -210,7 +210,7 @@ def plan(tool: Tool, who: LaunchSession, slug: str) -> BadgePlan:
         return BadgePlan(
             slug=slug,
             badge=definition,
-            status="changed" if badge.version is not None and badge.draft is not None else badge.status,
+            status=_plan_status(badge),
             columns=column_plans(badge, definition),
             obstacles=tuple(catalog.obstacles(session, badge)),
             product=who.product,
@@ -219,6 +219,12 @@ def plan(tool: Tool, who: LaunchSession, slug: str) -> BadgePlan:
             progress=tuple(job.progress) if job is not None and badge.status == "publishing" else (),
             problem=failed,
         )
+
+
+def _plan_status(badge: CourseBadge) -> str:
+    """Return a badge's status as its set-up shows it: "changed" where a change waits beside what is published."""
+    waits = badge.version is not None and badge.draft is not None and badge.status != "publishing"
+    return "changed" if waits else badge.status
 
 
 def column_plans(badge: CourseBadge, definition: Badge) -> tuple[ColumnPlan, ...]:
@@ -315,7 +321,7 @@ def _learner_row(
     word = f"{min(met, of)} of {of}"
     status = shown_status(award, now) if award is not None else ""
     if award is not None and award.id in reviews:
-        state, word = "review", "Look again"
+        state, word = "review", "Needs review"
     elif status == "review":
         state, word = "ready", "Ready"
     elif status in ("pending", "issued", "held"):
@@ -337,24 +343,22 @@ def _learner_row(
         word=word,
         award_id=award.id if award else "",
         sentence=_learner_sentence(person.name or "This learner", met, of, missing),
+        holds=status in ("pending", "issued", "held"),
     )
 
 
 def _learner_sentence(name: str, met: int, of: int, missing: Sequence[RowView]) -> str:
     if not missing:
         return f"{name} has {min(met, of)} of {of}."
-    parts = [f"{cell.name} ({cell.reached or 'no result yet'}, needs {cell.required})" for cell in missing]
+    parts = [f"{cell.name} ({cell.have}, needs {cell.required})" for cell in missing]
     return f"{name} has {min(met, of)} of {of}. Missing: {', '.join(parts)}."
 
 
 def _summary(rows: Sequence[LearnerRow], counts: Counter[str]) -> str:
     if not rows:
         return "No learner is known here yet. They come with the first sync."
-    parts = [
-        f"{words(counts['earned'], capital=True)} of {len(rows)} have earned it"
-        if counts["earned"]
-        else "Nobody has earned it yet"
-    ]
+    earned = sum(row.holds for row in rows)
+    parts = [f"{words(earned, capital=True)} of {len(rows)} have earned it" if earned else "Nobody has earned it yet"]
     waiting = counts["ready"] + counts["review"]
     if waiting:
         parts.append("one waits for you" if waiting == 1 else f"{words(waiting)} wait for you")
@@ -380,10 +384,8 @@ def matrix_csv(shown: Matrix) -> str:
     writer = csv.writer(out)
     writer.writerow(["Learner", *(_plain(f"{head.code} {head.name}") for head in shown.heads), "Badge"])
     for row in shown.rows:
-        cells = [
-            f"{cell.reached or '-'} ({cell.points} of {cell.highest})" if cell.points else "-" for cell in row.cells
-        ]
-        writer.writerow([_plain(row.name), *(_plain(cell) if cell != "-" else "" for cell in cells), row.word])
+        cells = [f"{cell.have} ({cell.points} of {cell.highest})" if cell.points else "" for cell in row.cells]
+        writer.writerow([_plain(row.name), *(_plain(cell) for cell in cells), row.word])
     return out.getvalue()
 
 
@@ -493,7 +495,7 @@ def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict
         name=award.person.name or "Learner",
         person_id=award.person_id,
         status=status,
-        word="Look again" if award.id in reviews else STATUS_WORDS[status],
+        word="Needs review" if award.id in reviews else STATUS_WORDS[status],
         earned_at=award.earned_at,
         issued_at=award.issued_at,
         credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",

@@ -47,6 +47,11 @@ class RowView:
     next_asks: str = ""  # what the required level asks, where it is not reached
     beyond: str = ""  # what the next level above the reached one asks, where it is
 
+    @property
+    def have(self) -> str:
+        """What the learner has, in words: a graded 0 is below the lowest level, not "no result yet"."""
+        return self.reached or ("no result yet" if self.state == "ungraded" else "below the lowest level")
+
 
 @dataclass(frozen=True)
 class LearnerRow:
@@ -61,6 +66,7 @@ class LearnerRow:
     word: str  # "Earned", "Ready", "Review", "3 of 4", "Not started", "Withdrawn", "Expired"
     award_id: str
     sentence: str
+    holds: bool = False  # has an award in force, looked at again or not
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ def _sentence(state: str, rows: tuple[RowView, ...], met: int, of: int, award: A
         return "Your teacher has not released the results yet."
     gates = [row for row in rows if not row.steps and row.state != "met"]
     missing = gates if met >= of else [row for row in rows if row.steps and row.state != "met"] + gates
-    parts = ", ".join(f"{row.name} ({row.reached or 'no result yet'}, needs {row.required})" for row in missing)
+    parts = ", ".join(f"{row.name} ({row.have}, needs {row.required})" for row in missing)
     if all(row.state == "ungraded" for row in rows):
         return f"Nothing is marked yet. It takes {_count(of)}."
     return f"You have {min(met, of)} of {of}. Missing: {parts}."

@@ -106,12 +106,15 @@
 
   let speaking = 0;
 
+  /* A learner is found without her accents: "zoe" finds Zoë. */
+  const plainly = (words) => words.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
+
   function arrange(aloud = true) {
     const form = one("#filters");
     const body = one(".matrix tbody");
     if (!form || !body) return;
     const { show, q, sort } = Object.fromEntries(new FormData(form));
-    const wanted = q.trim().toLowerCase();
+    const wanted = plainly(q.trim());
     const rows = all("tr", body);
     const byName = (a, b) => Number(a.dataset.place) - Number(b.dataset.place);
     const near = (a, b) => Number(b.dataset.met) - Number(a.dataset.met) || byName(a, b);
@@ -119,7 +122,7 @@
     if (ordered.some((row, place) => row !== rows[place])) body.append(...ordered);
     let shown = 0;
     for (const row of rows) {
-      row.hidden = !((show === "all" || row.dataset.state === show) && row.dataset.name.includes(wanted));
+      row.hidden = !((show === "all" || row.dataset.state === show) && plainly(row.dataset.name).includes(wanted));
       if (!row.hidden) shown += 1;
     }
     one("#nobody").hidden = shown > 0;
@@ -158,7 +161,7 @@
     main().replaceWith(document.adoptNode(next));
     for (const part of [".bar .tabs", ".bar > .push"]) {
       const [old, now] = [one(part), one(part, fresh)];
-      if (old && now) old.replaceWith(document.adoptNode(now));
+      if (old && now && old.outerHTML !== now.outerHTML) old.replaceWith(document.adoptNode(now));
     }
     if (fresh.title) document.title = fresh.title;
     const again = one("#filters");
@@ -181,10 +184,18 @@
     }
   }
 
+  /* A part that is swapped between pressing and letting go would swallow the click. */
+  let pressing = false;
+  document.addEventListener("pointerdown", () => { pressing = true; }, true);
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => setTimeout(() => { pressing = false; }, 300), true);
+  const letGo = async () => { while (pressing) await new Promise((go) => setTimeout(go, 50)); };
+
   async function refresh() {
     const answer = await fetch(window.location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) { window.location.reload(); return; }
-    takeIn(await answer.text());
+    const html = await answer.text();
+    await letGo();
+    takeIn(html);
   }
 
   function follow(place) {

@@ -28,11 +28,16 @@ log = logging.getLogger("lti_tool")
 _markdown = MarkdownIt("commonmark", {"html": False})
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
+IN_AN_LMS = ("/lti/", "/course/", "/me/")
+
 HTTP_SENTENCES = {
-    404: "There is nothing at this address.",
-    405: "This address is not opened this way.",
-    413: "That is larger than this tool takes.",
-    415: "This kind of content cannot be used here.",
+    404: ("There is nothing at this address.", "The address may be incomplete. Ask whoever gave it to you."),
+    405: ("This address is not opened this way.", "Go back to the page you came from."),
+    413: (
+        "That is larger than this tool takes.",
+        "Go back and choose something smaller: any badge fits into 5 MB.",
+    ),
+    415: ("This kind of content cannot be used here.", "Go back and choose another file."),
 }
 
 
@@ -123,7 +128,8 @@ def http_error(error: HTTPException) -> tuple[Response, int] | Response | HTTPEx
     code = error.code or 500
     if code < 400:
         return error
-    page = _error_page(ToolError(reason=f"http_{code}", sentence=HTTP_SENTENCES.get(code, error.name + ".")), code)
+    sentence, what_to_do = HTTP_SENTENCES.get(code, (f"{error.name}.", ""))
+    page = _error_page(ToolError(reason=f"http_{code}", sentence=sentence, what_to_do=what_to_do), code)
     response = page[0] if isinstance(page, tuple) else page
     if code == 405:
         response.headers.extend({"Allow": ", ".join(getattr(error, "valid_methods", None) or ())})
@@ -145,13 +151,18 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
         *(error_id, status, error.reason, request.endpoint, _one_line(error.detail)[:300]),
     )
     g.failed = True
-    if g.get("session") is None and request.path.startswith(("/lti/", "/course/", "/me/")):
+    if g.get("session") is None and request.path.startswith(IN_AN_LMS):
         g.frame_anywhere = True
     if request.path.endswith(MACHINE_FORMS) or request.path.startswith(("/status/", "/keys/", "/.well-known/")):
         return jsonify(error=error.sentence, reason=error.reason, error_id=error_id), status
-    sentence, what_to_do = error.sentence, error.what_to_do
     page = render_template(
-        "error.html", sentence=sentence, what_to_do=what_to_do, error_id=error_id, status=status, lines=_lines(error)
+        "error.html",
+        sentence=error.sentence,
+        what_to_do=error.what_to_do,
+        error_id=error_id,
+        status=status,
+        lines=_lines(error),
+        outside=not request.path.startswith(IN_AN_LMS),
     )
     response = Response(page, status=status)
     if status == 503:

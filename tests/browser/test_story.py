@@ -68,6 +68,7 @@ def test_the_whole_story_can_be_clicked_through(
     story.tool.get_by_role("button", name="Sync now").click()
     row = story.tool.get_by_role("row", name=re.compile(re.escape(learners[0])))
     expect(row.get_by_text("Earned").last).to_be_visible()
+    settled(story)
     story.shot("matrix")
     story.tool.get_by_role("row", name=re.compile(re.escape(learners[1]))).get_by_role("button").nth(2).click()
     expect(story.tool.get_by_text("Proficient begins at 3 points, so 2 more are needed")).to_be_visible()
@@ -103,6 +104,7 @@ def test_the_whole_story_can_be_clicked_through(
     # It is taken back, and everybody sees that.
     enter_as(page, demo, mood, "instructor")
     story.tool.get_by_role("link", name="Oral Communication", exact=True).click()
+    settled(story)
     story.tool.get_by_role("link", name="Awards").click()
     expect(story.tool.get_by_role("heading", name="Awards", level=1)).to_be_visible()
     story.shot("awards")
@@ -117,6 +119,11 @@ def test_the_whole_story_can_be_clicked_through(
     check(visitor, demo, url)
     expect(visitor.get_by_role("heading", name="Do not rely on this one")).to_be_visible()
     story.shot("verified-revoked", visitor)
+
+
+def settled(story: Story) -> None:
+    """Wait until the sync that a launch starts is over: the page is brought up to date once more when it is."""
+    expect(story.tool.locator("[data-job]")).to_have_count(0)
 
 
 def enter_as(page: Page, demo: Demo, mood: str, role: str, name: str = "") -> None:

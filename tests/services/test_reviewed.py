@@ -17,7 +17,7 @@ from lti_tool.models import AchievementVersion, Award, Browser, Course, CourseBa
 from lti_tool.services import awards, catalog, sync, work
 from lti_tool.services.definition import read_definition, write_definition
 from tests.classroom import at_once, badge, make_room, room, row, shared  # noqa: F401 (fixtures)
-from tests.scene import now
+from tests.scene import LIBRARY, ORAL, Scene, now
 from tests.services.test_awards import assert_nothing_shows, revoke
 
 
@@ -460,3 +460,31 @@ def test_a_learner_starts_no_more_syncs_than_launches_do(room):  # noqa: F811
     for _ in range(3):
         student.post("sync")
     assert syncs(room)[-1].attempts == 1  # it waits its time after the failure
+
+
+def test_a_graded_zero_is_told_as_below_the_lowest_level_and_not_as_no_result(scene: Scene) -> None:
+    scene.publish()
+    scene.grade("student1", 4, 3, 3, 0)
+    scene.sync()
+    page = scene.launch("student1").page
+    assert page is not None and "Answers questions on the spot (below the lowest level, needs Developing)" in page.text
+
+
+def test_a_doubted_award_still_counts_as_earned_in_the_summary(scene: Scene) -> None:
+    teacher = scene.publish()
+    scene.grade("student1", 4, 3, 3, 2)
+    scene.sync()
+    scene.grade("student1", 1)
+    scene.sync()
+    page = teacher.get(f"badges/{ORAL}").text
+    assert "One of 31 have earned it" in page and "Needs review" in page
+
+
+def test_the_set_up_of_a_changed_badge_says_so_until_it_is_being_published(scene: Scene) -> None:
+    teacher = scene.publish()
+    text = (LIBRARY / f"{ORAL}.toml").read_bytes().replace(b"Builds a clear line of thought", b"Builds one line")
+    done = teacher.post("import", files={"file": ("changed.toml", text)})
+    assert "A changed definition waits here" in done.text
+    scene.tool.wake = lambda _job: None
+    done = teacher.post(f"badges/{ORAL}/publish")
+    assert "Being published" in done.text and "data-job" in done.text
