@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import DateTime, Engine, LargeBinary, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -20,7 +20,10 @@ from sqlalchemy.types import TypeDecorator
 from lti_tool.errors import Busy
 
 BUSY_TIMEOUT = 5  # seconds a writer waits for another one
+MOST_COLLISIONS = 5
 DEADLOCK_OR_SERIALIZATION = ("40P01", "40001")  # PostgreSQL's codes
+Value = TypeVar("Value")
+
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
 
@@ -148,6 +151,19 @@ def forbid_in_transaction() -> None:
 def collided(error: DBAPIError) -> bool:
     """Tell whether another transaction was in the way, so that doing the whole again may succeed."""
     return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", "") in DEADLOCK_OR_SERIALIZATION
+
+
+def repeat_collided(work: Callable[[], Value]) -> Value:
+    """Run a whole transaction, and do it again while another one is in its way.
+
+    More than once: somebody's row may be in the way at the first attempt, and another one at the second."""
+    for _ in range(MOST_COLLISIONS):
+        try:
+            return work()
+        except DBAPIError as error:
+            if not collided(error):
+                raise
+    return work()
 
 
 def _tell_no_values(context: Any) -> None:

@@ -240,14 +240,14 @@ class Achievement(Base):
 
 
 class AchievementVersion(Base):
-    """A published definition, never edited. `digest` finds equal content again."""
+    """A published definition, never edited. `digest` finds equal content again: there is one version of it."""
 
     __tablename__ = "achievement_version"
-    __table_args__ = (UniqueConstraint("achievement_id", "number"), UniqueConstraint("achievement_id", "digest"))
+    __table_args__ = (UniqueConstraint("achievement_id", "number"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     achievement_id: Mapped[int] = mapped_column(ForeignKey("achievement.id"))
     number: Mapped[int]
-    digest: Mapped[str] = mapped_column(index=True)
+    digest: Mapped[str] = mapped_column(unique=True)
     definition: Mapped[dict[str, Any]]  # domain.badge.Badge.content()
     picture_svg: Mapped[str | None] = mapped_column(Text, deferred=True)
     picture_png: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # read only where it is asked for

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.credentials import ob3, picture
 from lti_tool.credentials.canonical import EditionTemplate, check_template
+from lti_tool.db import repeat_collided
 from lti_tool.domain.award import is_released
 from lti_tool.domain.badge import Badge, badge_from_content, number_text
 from lti_tool.errors import BadInput, CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, JobLost, NotFound
@@ -100,10 +100,7 @@ def put_badge(
     """Put a definition into a course; returns the course badge's id and "new", "changed" or "unchanged".
 
     A draft is replaced. A published badge keeps its version; a different content waits beside it until published."""
-    try:
-        return _put_badge(tool, course_id, badge, picture_png, actor, now)
-    except IntegrityError:  # the same badge was put in at the same moment
-        return _put_badge(tool, course_id, badge, picture_png, actor, now)
+    return repeat_collided(lambda: _put_badge(tool, course_id, badge, picture_png, actor, now))
 
 
 def _put_badge(
@@ -372,12 +369,8 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
             return {"columns": len(wanted), "made": made, "version": "unchanged"}
         _check_credential(tool, definition)
         png = uploaded or picture.render_png(drawing(definition), SIZE)
-        now = datetime.now(UTC)
-        with tool.db.write() as session:
-            badge = session.get_one(CourseBadge, course_badge_id, with_for_update={"key_share": True})
-            freeze_version(session, badge, definition, png, now)
-            number = badge.version.number if badge.version else 0
-            audit.record(session, now, audit.TOOL, "badge.published", f"badge:{badge.id}", version=number, made=made)
+        # Another course may be freezing the same content, or other content under the same slug: it is looked at again.
+        number = repeat_collided(lambda: _freeze(tool, course_badge_id, definition, png, made))
     except JobLost:  # another worker publishes it now
         raise
     except Exception:
@@ -385,6 +378,16 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
         raise
     say("Published.")
     return {"columns": len(wanted), "made": made, "version": number}
+
+
+def _freeze(tool: Tool, course_badge_id: str, definition: Badge, png: bytes, made: int) -> int:
+    now = datetime.now(UTC)
+    with tool.db.write() as session:
+        badge = session.get_one(CourseBadge, course_badge_id, with_for_update={"key_share": True})
+        freeze_version(session, badge, definition, png, now)
+        number = badge.version.number if badge.version else 0
+        audit.record(session, now, audit.TOOL, "badge.published", f"badge:{badge.id}", version=number, made=made)
+        return number
 
 
 def _check_credential(tool: Tool, definition: Badge) -> None:
@@ -458,10 +461,7 @@ def start_publishing(tool: Tool, course_id: int, slug: str, *, actor: str, now: 
     """Mark a badge as being published and make its job due; raises CannotPublish with the first obstacle.
 
     Returns the job's id; the caller wakes the queue. Both are one transaction: a badge never waits for no job."""
-    try:
-        return _start_publishing(tool, course_id, slug, actor, now)
-    except IntegrityError:  # somebody else has just made the same job due
-        return _start_publishing(tool, course_id, slug, actor, now)
+    return repeat_collided(lambda: _start_publishing(tool, course_id, slug, actor, now))
 
 
 def _start_publishing(tool: Tool, course_id: int, slug: str, actor: str, now: datetime) -> int:

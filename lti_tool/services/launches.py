@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.db import collided
+from lti_tool.db import repeat_collided
 from lti_tool.errors import NotPermitted, SessionEnded
 from lti_tool.lti.claims import Context
 from lti_tool.lti.claims import Launch as VerifiedLaunch
@@ -26,7 +26,6 @@ from lti_tool.services import audit
 from lti_tool.services.tool import Tool, log
 
 SESSION_LASTS = timedelta(hours=12)
-MOST_COLLISIONS = 5
 MOST_ORIGINS = 50
 HOST = re.compile(r"[a-z0-9._:-]+")
 MANAGE, LOOK, LEARN = "manage", "look", "learn"
@@ -106,16 +105,8 @@ def _add_deployment(tool: Tool, registration_id: int, deployment_id: str, status
 
 
 def open_launch(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime) -> Opened:
-    """Write down who launched where, and open a session. First launches that collide are tried again (J10).
-
-    More than once: somebody's row may be in the way at the first attempt, and her course's at the second."""
-    for _ in range(MOST_COLLISIONS):
-        try:
-            return _open(tool, launch, browser_secret, now)
-        except DBAPIError as error:
-            if not collided(error):
-                raise
-    return _open(tool, launch, browser_secret, now)
+    """Write down who launched where, and open a session. First launches that collide are tried again (J10)."""
+    return repeat_collided(lambda: _open(tool, launch, browser_secret, now))
 
 
 def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime) -> Opened:

@@ -240,12 +240,9 @@ def upgrade() -> None:
             ["achievement_id"], ["achievement.id"], name=op.f("fk_achievement_version_achievement_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_achievement_version")),
-        sa.UniqueConstraint("achievement_id", "digest", name=op.f("uq_achievement_version_achievement_id_digest")),
         sa.UniqueConstraint("achievement_id", "number", name=op.f("uq_achievement_version_achievement_id_number")),
+        sa.UniqueConstraint("digest", name=op.f("uq_achievement_version_digest")),
     )
-    with op.batch_alter_table("achievement_version", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_achievement_version_digest"), ["digest"], unique=False)
-
     op.create_table(
         "course_badge",
         sa.Column("id", sa.String(), nullable=False),
@@ -439,9 +436,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_course_badge_version_id"))
 
     op.drop_table("course_badge")
-    with op.batch_alter_table("achievement_version", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_achievement_version_digest"))
-
     op.drop_table("achievement_version")
     with op.batch_alter_table("launch", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_launch_expires_at"))
