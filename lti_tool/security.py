@@ -8,10 +8,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 from flask import Response, current_app, g, request
+from werkzeug.http import dump_cookie
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import FormExpired, NotPermitted, TooMany
@@ -50,21 +51,29 @@ def cookie_name(name: str) -> str:
 
 
 def set_cookie(response: BaseResponse, name: str, value: str, lasts: timedelta) -> None:
-    """Set a cookie that a browser sends back inside another site's frame, and only there (CHIPS)."""
-    response.set_cookie(
-        cookie_name(name),
-        value,
-        max_age=int(lasts.total_seconds()),
+    """Set a cookie that a browser sends back inside another site's frame, and only there (CHIPS).
+
+    `value` is a secret of ours, so it needs no quoting."""
+    response.headers.add("Set-Cookie", f"{cookie_name(name)}={value}{_attributes(int(lasts.total_seconds()))}")
+
+
+def drop_cookie(response: BaseResponse, name: str) -> None:
+    response.headers.add("Set-Cookie", f"{cookie_name(name)}={_attributes(0)}")
+
+
+@lru_cache(maxsize=8)
+def _attributes(seconds: int) -> str:
+    """Return what stands behind the value of each cookie; with 0 seconds the browser drops it."""
+    return dump_cookie(
+        "name",
+        max_age=seconds,
+        expires=None if seconds else 0,
         path="/",
         secure=True,
         httponly=True,
         samesite="None",
         partitioned=True,
-    )
-
-
-def drop_cookie(response: BaseResponse, name: str) -> None:
-    response.delete_cookie(cookie_name(name), path="/", secure=True, httponly=True, samesite="None", partitioned=True)
+    ).removeprefix("name=")
 
 
 def browser_secret() -> str | None:
@@ -108,6 +117,11 @@ def public(view: Callable[..., Any]) -> Callable[..., Any]:
 
 def csrf() -> str:
     return launches.csrf_token(browser_secret() or "", g.session.launch_id)
+
+
+def see(address: str, status: int) -> Response:
+    """Redirect. Flask's own writes a page with the address in it too, and looks at the address for letters to quote."""
+    return Response(status=status, headers={"Location": address})
 
 
 def _check_csrf(secret: str, launch: str) -> None:

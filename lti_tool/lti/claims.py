@@ -202,7 +202,7 @@ def check_claims(claims: Mapping[str, Any]) -> None:
         ("resource link id", (claims.get(RESOURCE_LINK) or {}).get("id")),
         ("for_user id", _member(claims.get(FOR_USER), "user_id")),
     ):
-        if isinstance(value, str) and not _can_be_kept(value):
+        if isinstance(value, str) and not can_be_kept(value):
             raise refusal("too_long", f"the {name} is longer than {LONGEST_ID} characters or no text")
 
 
@@ -260,7 +260,8 @@ def web_address(value: object) -> str | None:
     return value if parts.scheme in ("http", "https") and parts.hostname else None
 
 
-def _can_be_kept(value: str) -> bool:
+def can_be_kept(value: str) -> bool:
+    """Say whether an identifier fits a column: not too long, and text in every database."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -4,9 +4,12 @@ Security Framework 1.0, 5.1.3: https://www.imsglobal.org/spec/security/v1p0/#aut
 
 from __future__ import annotations
 
+import base64
 import hmac
+import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -62,6 +65,26 @@ JWT_ERRORS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Told:
+    """Whom and where a token names, before anything of it is checked: to look rows up with, and never to trust."""
+
+    sub: str | None = None
+    deployment_id: str | None = None
+    context_id: str | None = None
+
+
+def told_by(form: Mapping[str, str]) -> Told:
+    """Read what a launch's token names; nothing where it cannot be read, or has what no row can have."""
+    payload = form.get("id_token", "")[:LARGEST_TOKEN].split(".")[1:2]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(f"{payload[0]}=="))
+        named = (claims.get("sub"), claims.get(c.DEPLOYMENT_ID), (claims.get(c.CONTEXT) or {}).get("id"))
+    except (ValueError, LookupError, AttributeError, RecursionError):
+        return Told()
+    return Told(*(name if isinstance(name, str) and c.can_be_kept(name) else None for name in named))
+
+
 class StorageNeeded(LaunchRefused):
     """The launch is good, but its browser sent no cookie; the platform may hold the browser's secret for us.
 
@@ -79,7 +102,7 @@ def verify_launch(
     form: Mapping[str, str],
     *,
     find_login: Callable[[str], LoginRow | None],
-    consume_login: Callable[[str], bool],
+    use_login: Callable[[str, Launch], bool],
     find_registration: Callable[[int], Registration | None],
     deployment_status: Callable[[Registration, str], str],
     keys: KeyCache,
@@ -88,17 +111,18 @@ def verify_launch(
 ) -> Launch:
     """Check a launch and use its login up; of any number of equal posts exactly one returns.
 
-    `find_login` and `consume_login` get the state's `digest`. `consume_login` marks an unused row as used in one
-    atomic statement and says whether this call did it. `find_registration` returns None for one that is gone or
-    switched off. `deployment_status` is asked last and returns "approved", or a word for the log.
+    `find_login` and `use_login` get the state's `digest`. `find_registration` returns None for one that is gone or
+    switched off. `deployment_status` returns "approved", or a word for the log. `use_login` is asked last, with the
+    launch as it was checked: it marks an unused row as used in one atomic statement, which may do more in the same
+    transaction, and says whether this call did it.
     `browser_secret` is what the cookie `login_cookie(state)` held, or what platform storage gave back.
-    Between finding and consuming, the platform's keys may be fetched: each callable keeps its transaction to itself.
+    Between finding and using, the platform's keys may be fetched: each callable keeps its transaction to itself.
 
     Raises StorageNeeded, LaunchRefused (401; 403 for somebody else's submission) or LaunchMalformed (400)."""
     if form.get("error"):
         raise _platform_error(form["error"])
     row, registration = _find_login(form, find_login, find_registration, now)
-    check = _Check(form, row, registration, consume_login, deployment_status, keys, browser_secret, now)
+    check = _Check(form, row, registration, use_login, deployment_status, keys, browser_secret, now)
     check.validate()
     return check.launch
 
@@ -137,7 +161,7 @@ class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
         form: Mapping[str, str],
         row: LoginRow,
         registration: Registration,
-        consume_login: Callable[[str], bool],
+        use_login: Callable[[str, Launch], bool],
         deployment_status: Callable[[Registration, str], str],
         keys: KeyCache,
         browser_secret: str | None,
@@ -149,7 +173,7 @@ class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
         self.set_auto_validation(False)
         self._row = row
         self._found = registration
-        self._consume_login = consume_login
+        self._use_login = use_login
         self._deployment_status = deployment_status
         self._keys = keys
         self._browser_secret = browser_secret
@@ -162,7 +186,7 @@ class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
         return cast("dict[str, Any]", self._jwt["body"])
 
     def validate(self) -> MessageLaunch[Any, Any, Any, Any]:
-        """The token first, so that a bad one uses nothing up; then the one use; then what the message says."""
+        """The one use comes last: what is refused uses nothing up."""
         self.validate_jwt_format()
         self.validate_registration()
         self.validate_jwt_signature()
@@ -170,6 +194,8 @@ class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
         self.validate_state()
         self.validate_message()
         self.validate_deployment()
+        if not self._use_login(self._row.state_hash, self.launch):
+            raise refusal("state_used")
         return self
 
     def validate_jwt_format(self) -> MessageLaunch[Any, Any, Any, Any]:
@@ -233,13 +259,11 @@ class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
         return self
 
     def validate_state(self) -> MessageLaunch[Any, Any, Any, Any]:
-        """The browser must be the one that began, and this must be the first use. pylti1p3 keeps valid states valid."""
+        """The browser must be the one that began."""
         if not same_secret(self._browser_secret, self._row.browser_hash):
             if self._browser_secret is None and self._row.storage_target is not None:
                 raise StorageNeeded(self._row.storage_target, self._found.storage_origin)
             raise refusal("browser", "no cookie" if self._browser_secret is None else "another browser's cookie")
-        if not self._consume_login(self._row.state_hash):
-            raise refusal("state_used")
         return self
 
     def validate_message(self) -> MessageLaunch[Any, Any, Any, Any]:

@@ -152,6 +152,8 @@ def _find(
 
 def _check_target(target: str, our_redirect_uri: str) -> None:
     """Refuse a target on any host but ours; `//evil`, `\\evil` and `javascript:` are such targets too."""
+    if target == our_redirect_uri:
+        return
     if any(character <= " " or character in "\\\x7f" for character in target) or not same_origin(
         target, our_redirect_uri
     ):

@@ -14,8 +14,10 @@ from lti_tool.db import Database, forbid_in_transaction
 from lti_tool.http import Http
 from lti_tool.keyring import Keyring, load_keyring
 from lti_tool.lti.platform_keys import KeyCache, StoredJwks
+from lti_tool.lti.registration import Registration as RegistrationValue
 from lti_tool.lti.token import TokenCache
 from lti_tool.models import Registration
+from lti_tool.prepared import Connections
 from lti_tool.settings import Settings
 
 log = logging.getLogger("lti_tool")
@@ -34,7 +36,10 @@ class Tool:
     http: Http
     tokens: TokenCache
     keys: KeyCache
+    login_statements: Connections
+    launch_statements: Connections
     wake: Callable[[int], None] = _do_not_wake
+    registrations: dict[tuple[str, str], RegistrationValue] = field(default_factory=dict)  # see services.entry
     templates: dict[Any, Any] = field(default_factory=dict)  # compiled credential templates, see services.awards
     status_lists: dict[Any, Any] = field(default_factory=dict)  # signed lists, see services.public_pages
     _keyring: Keyring | None = None
@@ -72,6 +77,15 @@ def open_tool(settings: Settings) -> Tool:
                 row.jwks, row.jwks_fetched_at = stored.text, stored.fetched_at
 
     tokens = TokenCache(http, signing_key=lambda: tool.keyring.lti, clock=lambda: datetime.now(UTC))
-    tool = Tool(settings, db, http, tokens, KeyCache(http, load=load, save=save))
+    tool = Tool(
+        settings,
+        db,
+        http,
+        tokens,
+        KeyCache(http, load=load, save=save),
+        # A login that a power cut takes away costs a click; a launch's login must stay used.
+        login_statements=Connections(db, "SET synchronous_commit TO off"),
+        launch_statements=Connections(db),
+    )
     _ = tool.keyring  # a key that cannot be used stops the start, not the first launch
     return tool

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
 from lti_tool.errors import LaunchMalformed
 from lti_tool.lti import claims
 from lti_tool.lti.jwks import public_jwks
-from lti_tool.lti.launch import verify_launch
+from lti_tool.lti.launch import told_by, verify_launch
 from lti_tool.lti.login import login_cookie
 from lti_tool.security import public
 from lti_tool.services import entry, launches, sync
@@ -37,8 +37,9 @@ def login() -> BaseResponse:
     g.frame_anywhere = True
     current_app.extensions["login_limit"].count(request.remote_addr or "")
     tool, now = security.tool(), datetime.now(UTC)
-    started = entry.start(tool, request.values.to_dict(), now)
-    response = redirect(started.redirect_url)
+    sent = request.form if request.method == "POST" else request.args
+    started = entry.start(tool, sent.to_dict(), now)
+    response = security.see(started.redirect_url, 302)
     security.set_cookie(response, login_cookie(started.state), started.browser_secret, security.LOGIN_COOKIE_LASTS)
     return response
 
@@ -52,25 +53,25 @@ def launch() -> BaseResponse:
     form = request.form.to_dict()
     cookie = login_cookie(form.get("state", ""))
 
-    with entry.Entry(tool, now) as way_in:
-        verified = verify_launch(
-            form,
-            find_login=way_in.find_login,
-            consume_login=way_in.consume_login,
-            find_registration=way_in.find_registration,
-            deployment_status=way_in.deployment_status,
-            keys=tool.keys,
-            browser_secret=request.cookies.get(security.cookie_name(cookie)),
-            now=now,
+    way_in = entry.Entry(tool, told_by(form), security.browser_secret(), now)
+    verified = verify_launch(
+        form,
+        find_login=way_in.find_login,
+        use_login=way_in.use_login,
+        find_registration=way_in.find_registration,
+        deployment_status=way_in.deployment_status,
+        keys=tool.keys,
+        browser_secret=request.cookies.get(security.cookie_name(cookie)),
+        now=now,
+    )
+    if verified.message_type not in (claims.RESOURCE_LINK_REQUEST, claims.SUBMISSION_REVIEW_REQUEST):
+        raise LaunchMalformed(
+            verified.message_type,
+            reason="message_not_offered",
+            sentence="Your LMS asked for something this tool does not offer.",
+            what_to_do="Open Badges from the course itself.",
         )
-        if verified.message_type not in (claims.RESOURCE_LINK_REQUEST, claims.SUBMISSION_REVIEW_REQUEST):
-            raise LaunchMalformed(
-                verified.message_type,
-                reason="message_not_offered",
-                sentence="Your LMS asked for something this tool does not offer.",
-                what_to_do="Open Badges from the course itself.",
-            )
-        opened = way_in.open(verified, security.browser_secret())
+    opened = way_in.opened
     if opened.sync_is_old and opened.rights:
         sync.sync_if_old(tool, opened.launch_id, now)
     response = _first_page(opened)
@@ -84,9 +85,9 @@ def _first_page(opened: launches.Opened) -> BaseResponse:
     if opened.course_id is None:
         return Response(render_template("no_course.html"))
     if LOOK in opened.rights:
-        return redirect(f"/course/{opened.launch_id}/", 303)
+        return security.see(f"/course/{opened.launch_id}/", 303)
     if LEARN in opened.rights:
-        return redirect(f"/me/{opened.launch_id}/", 303)
+        return security.see(f"/me/{opened.launch_id}/", 303)
     return Response(render_template("no_role.html"))
 
 

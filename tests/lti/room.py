@@ -66,7 +66,7 @@ class LoginStore:
         times = [datetime.fromisoformat(value) if value else None for value in found[6:]]
         return LoginRow(*found[:6], *times)
 
-    def consume(self, state_hash: str) -> bool:
+    def use(self, state_hash: str, _launch: Launch) -> bool:
         with self.connect() as database:
             done = database.execute(
                 "UPDATE login SET consumed_at = ? WHERE state_hash = ? AND consumed_at IS NULL",
@@ -155,7 +155,7 @@ class Room:
     def verify(self, form: dict[str, str], secret: str | None, **changes: Any) -> Launch:
         arguments = {
             "find_login": self.logins.find,
-            "consume_login": self.logins.consume,
+            "use_login": self.logins.use,
             "find_registration": lambda wanted: next((r for r in self.registrations if r.id == wanted), None),
             "deployment_status": lambda registration, deployment: self.deployments.get(deployment, "unknown"),
             "keys": self.keys,
