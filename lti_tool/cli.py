@@ -242,6 +242,7 @@ def _worker(options: argparse.Namespace) -> int:
     _start_logging(settings)
     tool = _open()
     queue = jobs.connect(tool)
+    jobs.check_queue(tool, queue)
     # A worker that died holding a job, or whose message was lost, is made good at once and not at the next sweep.
     if not options.no_periodic:
         jobs.sweep(tool)

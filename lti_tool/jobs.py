@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
 from huey import Huey, RedisHuey, SqliteHuey, crontab
+from redis.exceptions import RedisError
 
+from lti_tool.errors import ConfigurationError
 from lti_tool.services import awards, catalog, sync, work
-from lti_tool.services.tool import Tool
+from lti_tool.services.tool import Tool, log
 
 RUNNERS: dict[str, work.Runner] = {"sync": sync.run_sync, "publish": catalog.run_publish}
 
@@ -36,8 +40,24 @@ def connect(tool: Tool) -> Huey:
     def periodic_sweep() -> None:
         sweep(tool)
 
-    tool.wake = lambda job_id: look(job_id) and None
+    def wake(job_id: int) -> None:
+        try:
+            look(job_id)
+        except (RedisError, sqlite3.Error) as error:  # the job stands in the database: the sweep finds it
+            log.warning("the queue does not answer, job=%s waits for the sweep: %s", job_id, type(error).__name__)
+
+    tool.wake = wake
     return queue
+
+
+def check_queue(tool: Tool, queue: Huey) -> None:
+    """Raise ConfigurationError where the queue does not answer."""
+    try:
+        queue.pending_count()
+    except (RedisError, sqlite3.Error) as error:
+        shown = re.sub(r"//[^/@]*@", "//", tool.settings.queue.url)
+        why = f"The queue {shown} cannot be reached: is it running, and is queue.url right?"
+        raise ConfigurationError(f"{why} ({type(error).__name__})") from None
 
 
 def sweep(tool: Tool) -> None:

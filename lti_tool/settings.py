@@ -43,6 +43,13 @@ class Server(_Section):
 class Database(_Section):
     url: str
 
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql+psycopg://")) or not _is_address(value):
+            raise ValueError('write "sqlite:///path" or "postgresql+psycopg://user:password@host/name"')
+        return value
+
 
 class Queue(_Section):
     url: str
@@ -52,9 +59,16 @@ class Queue(_Section):
     @field_validator("url")
     @classmethod
     def _known(cls, value: str) -> str:
-        if not value.startswith(("sqlite:///", "redis://", "rediss://")):
+        if not value.startswith(("sqlite:///", "redis://", "rediss://")) or not _is_address(value):
             raise ValueError('write "sqlite:///path" or "redis://host:6379/0"')
         return value
+
+
+def _is_address(value: str) -> bool:
+    try:
+        return urlsplit(value).port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 class Keys(_Section):
@@ -198,7 +212,8 @@ def _first_problem(error: ValidationError, told_by: dict[tuple[str, str], str]) 
     if problem["type"] == "missing":
         return f"{name} is missing. config/default.toml has it with its default"
     message = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
-    return f"{prefix}{name} cannot be {problem['input']!r}: {message}"
+    told = "what it is" if name.endswith(".url") and "@" in str(problem["input"]) else repr(problem["input"])
+    return f"{prefix}{name} cannot be {told}: {message}"  # an address may hold a password, and this goes to a log
 
 
 def _known_keys(where: list[str]) -> list[str]:

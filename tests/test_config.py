@@ -65,6 +65,10 @@ def test_an_unknown_key_in_a_file_names_the_file(tmp_path: Path) -> None:
         ("LTI_TOOL_PRIVACY__CLAIM", "never", "'required' or 'automatic'"),
         ("LTI_TOOL_ISSUER__ACCENT", "blue", "issuer.accent cannot be 'blue'"),
         ("LTI_TOOL_QUEUE__URL", "amqp://host", 'write "sqlite:///path" or "redis://host:6379/0"'),
+        ("LTI_TOOL_QUEUE__URL", "redis://host:port/0", 'write "sqlite:///path" or "redis://host:6379/0"'),
+        ("LTI_TOOL_DATABASE__URL", "badges.db", "database.url cannot be 'badges.db': write \"sqlite:///path\""),
+        ("LTI_TOOL_DATABASE__URL", "postgres://host/name", 'or "postgresql+psycopg://user:password@host/name"'),
+        ("LTI_TOOL_DATABASE__URL", "mysql://host/name", 'or "postgresql+psycopg://user:password@host/name"'),
         ("LTI_TOOL_SERVER__LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     ],
 )
@@ -84,6 +88,11 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
     broken.write_text("[server\n")
     assert str(gone) in refusal(LTI_TOOL_CONFIG=str(gone))
     assert str(broken) in refusal(LTI_TOOL_CONFIG=str(broken))
+
+
+def test_an_address_that_may_hold_a_password_is_not_repeated() -> None:
+    sentence = refusal(LTI_TOOL_DATABASE__URL="postgresql+psycopg://tool:sesame@host:port/badges")
+    assert "database.url cannot be what it is" in sentence and "sesame" not in sentence
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,17 @@ def test_a_worker_does_what_the_queue_tells_it(queued: Scene) -> None:
         job = until_done(queued, ask(queued))
     assert (job.state, job.problem) == ("done", None)
     assert queued.award_of("student1")["status"] == "issued"
+
+
+def test_without_a_queue_the_work_waits_in_the_database_and_nobody_gets_an_error(queued: Scene) -> None:
+    queued.grade("student1", 4, 4, 4, 4)
+    queue = queued.settings.queue.model_copy(update={"url": "redis://127.0.0.1:1/0"})
+    nowhere = replace(queued.tool, settings=queued.settings.model_copy(update={"queue": queue}))
+    jobs.connect(nowhere)
+    (course_id,) = sync.courses_to_sync(queued.tool)
+    job_id = work.start(nowhere, "sync", str(course_id))
+    with worker(queued):
+        assert until_done(queued, job_id).state == "done"
 
 
 def test_work_whose_message_was_lost_is_found_when_a_worker_starts(queued: Scene) -> None:

@@ -57,6 +57,14 @@ def test_a_path_that_is_no_database_is_one_line(
     assert said.status == 1 and is_one_line(said, str(empty / what), "cannot be reached")
 
 
+def test_a_queue_that_does_not_answer_is_one_line_without_its_password(
+    installed: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTI_TOOL_QUEUE__URL", "redis://:sesame@127.0.0.1:1/0")
+    said = run("worker")
+    assert said.status == 1 and is_one_line(said, "redis://127.0.0.1:1/0", "cannot be reached", "queue.url")
+
+
 def test_doctor_finds_a_database_that_does_not_answer(empty: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATABASE, NOBODY_THERE)
     said = run("doctor", "--json")
