@@ -301,6 +301,7 @@ class Issuer(Base):
     linkedin: Mapped[str] = mapped_column(default="")  # LinkedIn's number of the organisation's page
     logo: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # a PNG of ours, read only where asked for
     logo_at: Mapped[datetime | None]  # when it was put there; None: there is no logo
+    saved_at: Mapped[datetime | None]  # when an administrator last saved the page; None: the settings still fill it
 
 
 class Achievement(Base):

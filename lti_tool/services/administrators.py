@@ -10,17 +10,19 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import repeat_collided
-from lti_tool.errors import Conflict, NotSignedIn
+from lti_tool.errors import BadInput, Conflict, NotFound, NotSignedIn
 from lti_tool.lti.registration import digest
-from lti_tool.models import Administrator, AdminSession, Person, Registration, SignInAddress
+from lti_tool.models import Administrator, AdminSession, Binding, BindingCode, Person, Registration, SignInAddress
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
 
 ADDRESS_LASTS = timedelta(hours=24)
+ADDRESSES_KEPT = timedelta(days=30)  # after that one that is opened is unknown, no longer used or expired
+ASKED_LASTS = timedelta(minutes=30)  # how long an LMS account that asks to be bound waits for the answer
 SESSION_LASTS = timedelta(hours=12)
 IDLE_LASTS = timedelta(hours=1)
 LONGEST_NAME = 200
@@ -59,30 +61,103 @@ class OpenedSession:
     secret: str
 
 
+@dataclass(frozen=True)
+class Row:
+    """An administrator as the list shows her."""
+
+    id: str
+    name: str
+    email: str
+    added_at: datetime
+    signed_in_at: datetime | None
+    lms_accounts: tuple[Account, ...]
+
+
+@dataclass(frozen=True)
+class Account:
+    """An LMS account that signs an administrator in, or asks to."""
+
+    person_id: str
+    name: str
+    platform: str
+    confirmed: bool
+
+
+@dataclass(frozen=True)
+class OpenAddress:
+    """A sign-in address nobody has used yet."""
+
+    id: str
+    whom: str  # a name, an e-mail address, or empty: whoever opens it
+    made_by: str  # an actor of the audit log
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class AdministratorsPage:
+    rows: tuple[Row, ...]
+    open_addresses: tuple[OpenAddress, ...]
+
+
 # -- one-time addresses -----------------------------------------------------------------------------------------
 
 
-def invite(tool: Tool, *, email: str = "", actor: str, now: datetime) -> str:
+def invite(tool: Tool, *, email: str = "", administrator_id: str | None = None, actor: str, now: datetime) -> str:
     """Make a one-time sign-in address and return it; it is shown once, and only its hash is kept.
 
-    An e-mail address of an administrator signs her in; else whoever opens it becomes one."""
+    An administrator, by id or by e-mail address, is signed in by it; else whoever opens it becomes one."""
     email = email.strip().lower()
-    secret = secrets.token_urlsafe(32)
+    if problem := problem_of_email(email):
+        raise BadInput(sentence=problem)
     with tool.db.write() as session:
-        known = _with_email(session, email)
-        row = SignInAddress(
-            secret_hash=digest(secret),
-            administrator_id=known.id if known else None,
-            email=email,
-            made_by=actor,
-            created_at=now,
-            expires_at=now + ADDRESS_LASTS,
-        )
-        session.add(row)
-        session.flush()
-        subject = f"administrator:{known.id}" if known else f"sign-in:{row.id}"
-        audit.record(session, now, actor, "administrator.invited", subject)
+        known = get(session, administrator_id) if administrator_id else _with_email(session, email)
+        return make_address(tool, session, known, email=email, lasts=ADDRESS_LASTS, actor=actor, now=now)
+
+
+def make_address(
+    tool: Tool,
+    session: Session,
+    who: Administrator | None,
+    *,
+    email: str = "",
+    person_id: str | None = None,
+    lasts: timedelta,
+    actor: str,
+    now: datetime,
+) -> str:
+    """Write a one-time address for somebody, or for whoever opens it, and return it."""
+    secret = secrets.token_urlsafe(32)
+    row = SignInAddress(
+        secret_hash=digest(secret),
+        administrator_id=who.id if who else None,
+        email=email,
+        person_id=person_id,
+        made_by=actor,
+        created_at=now,
+        expires_at=now + lasts,
+    )
+    session.add(row)
+    session.flush()
+    told = {"administrator": who.id} if who else {}
+    audit.record(session, now, actor, "administrator.address_made", f"sign-in:{row.id}", **told)
     return f"{tool.settings.base_url}/sign-in/{secret}"
+
+
+def withdraw(tool: Tool, address_id: str, *, actor: str, now: datetime) -> None:
+    """Take an address back that nobody has used yet."""
+    with tool.db.write() as session:
+        unused = (SignInAddress.id == address_id, SignInAddress.used_at.is_(None))
+        if session.scalar(delete(SignInAddress).where(*unused).returning(SignInAddress.id)) is None:
+            raise Conflict(sentence="This sign-in address was used or withdrawn in the meantime.")
+        audit.record(session, now, actor, "administrator.address_withdrawn", f"sign-in:{address_id}")
+
+
+def get(session: Session, administrator_id: str) -> Administrator:
+    """Return an administrator who is one still; raises NotFound."""
+    who = session.get(Administrator, administrator_id)
+    if who is None or who.removed_at is not None:
+        raise NotFound("no such administrator", sentence="This administrator is not there any more.", what_to_do="")
+    return who
 
 
 def _with_email(session: Session, email: str) -> Administrator | None:
@@ -188,7 +263,7 @@ def _sign_in(tool: Tool, secret: str, name: str, email: str, before: str | None,
                 "used meanwhile", reason="address_used", sentence="This sign-in address was already used."
             )
         who = _whom(session, used.administrator_id, used.email)
-        if used.person_id is not None and not may_launch(session, used.person_id):
+        if used.person_id is not None and not _account_holds(session, used.person_id, used.administrator_id):
             raise NotSignedIn("the LMS account it came through is switched off", reason="disabled")
         if who is None:
             if _with_email(session, email) is not None:
@@ -221,6 +296,80 @@ def sign_out(tool: Tool, who: SignedIn, now: datetime) -> None:
         audit.record(session, now, who.actor, "administrator.signed_out", f"administrator:{who.id}")
 
 
+# -- who there is -----------------------------------------------------------------------------------------------
+
+
+def page(tool: Tool, now: datetime) -> AdministratorsPage:
+    """Return every administrator with her LMS accounts, and the addresses that are still open."""
+    people = select(Administrator).where(Administrator.removed_at.is_(None)).order_by(Administrator.created_at)
+    bound = (
+        select(Binding.administrator_id, Binding.person_id, Person.name, Registration.name, Binding.confirmed_at)
+        .join(Person, Person.id == Binding.person_id)
+        .join(Registration, Registration.id == Person.registration_id)
+        .where(or_(Binding.confirmed_at.is_not(None), Binding.created_at > now - ASKED_LASTS))
+        .order_by(Binding.created_at)
+    )
+    waiting = (
+        select(SignInAddress)
+        .where(SignInAddress.used_at.is_(None), SignInAddress.expires_at > now, SignInAddress.person_id.is_(None))
+        .order_by(SignInAddress.expires_at)
+    )
+    with tool.db.read() as session:
+        accounts: dict[str, list[Account]] = {}
+        for administrator_id, person_id, name, platform, confirmed_at in session.execute(bound):
+            account = Account(person_id, name or "Somebody without a name", platform, confirmed_at is not None)
+            accounts.setdefault(administrator_id, []).append(account)
+        rows = [
+            Row(who.id, who.name, who.email, who.created_at, who.signed_in_at, tuple(accounts.get(who.id, ())))
+            for who in session.scalars(people)
+        ]
+        names = {row.id: row.name for row in rows}
+        addresses = [
+            OpenAddress(row.id, names.get(row.administrator_id or "", row.email), row.made_by, row.expires_at)
+            for row in session.scalars(waiting)
+        ]
+    return AdministratorsPage(tuple(rows), tuple(addresses))
+
+
+def remove(tool: Tool, administrator_id: str, *, actor: str, now: datetime) -> None:
+    """Remove an administrator: her sessions, LMS accounts, codes and open addresses end at once.
+
+    Never the last one: all are locked, in one order, so that of two who remove each other only one succeeds."""
+    with tool.db.write() as session:
+        active = select(Administrator).where(Administrator.removed_at.is_(None)).order_by(Administrator.id)
+        everybody = {each.id: each for each in session.scalars(active.with_for_update())}
+        if administrator_id not in everybody:
+            raise NotFound("no such administrator", sentence="This administrator is not there any more.", what_to_do="")
+        if len(everybody) == 1:
+            raise Conflict(
+                sentence="This is the last administrator, and there has to be one.",
+                what_to_do="Invite somebody else first. She can remove you once she has signed in.",
+            )
+        who = everybody[administrator_id]
+        session.execute(delete(AdminSession).where(AdminSession.administrator_id == who.id))
+        session.execute(delete(Binding).where(Binding.administrator_id == who.id))
+        session.execute(delete(BindingCode).where(BindingCode.administrator_id == who.id))
+        hers = or_(
+            SignInAddress.administrator_id == who.id,
+            SignInAddress.made_by == audit.administrator(who.id),
+            and_(SignInAddress.email == who.email, SignInAddress.email != ""),
+        )
+        session.execute(delete(SignInAddress).where(hers, SignInAddress.used_at.is_(None)))
+        who.removed_at = now
+        audit.record(session, now, actor, "administrator.removed", f"administrator:{who.id}")
+
+
+def forget_expired(tool: Tool, now: datetime) -> None:
+    """Remove sessions, codes and sign-in addresses whose time is over."""
+    with tool.db.write() as session:
+        session.execute(
+            delete(AdminSession).where(or_(AdminSession.expires_at < now, AdminSession.used_at < now - IDLE_LASTS))
+        )
+        session.execute(delete(SignInAddress).where(SignInAddress.expires_at < now - ADDRESSES_KEPT))
+        session.execute(delete(BindingCode).where(BindingCode.expires_at < now))
+        session.execute(delete(Binding).where(Binding.confirmed_at.is_(None), Binding.created_at < now - ASKED_LASTS))
+
+
 # -- the session behind a request -------------------------------------------------------------------------------
 
 
@@ -239,7 +388,7 @@ def find_session(tool: Tool, secret: str | None, now: datetime) -> SignedIn:
             raise NotSignedIn("no such session, or an old one", reason="session_ended")
         if row.administrator.removed_at is not None:
             raise NotSignedIn("removed", reason="removed")
-        if row.person_id is not None and not may_launch(session, row.person_id):
+        if row.person_id is not None and not _account_holds(session, row.person_id, row.administrator_id):
             raise NotSignedIn("the LMS account it came through is switched off", reason="disabled")
     if now - row.used_at > SEEN_EVERY:
         with tool.db.write() as session:
@@ -247,12 +396,19 @@ def find_session(tool: Tool, secret: str | None, now: datetime) -> SignedIn:
     return SignedIn(row.administrator_id, row.administrator.name, row.administrator.email, row.id)
 
 
-def may_launch(session: Session, person_id: str) -> bool:
-    """Tell whether somebody of an LMS is let in by it: neither she nor the platform is switched off."""
+def _account_holds(session: Session, person_id: str, administrator_id: str) -> bool:
+    """Tell whether an LMS account still signs an administrator in: bound, and let in by its platform."""
     query = (
-        select(Person.id)
+        select(Binding.person_id)
+        .join(Person, Person.id == Binding.person_id)
         .join(Registration, Registration.id == Person.registration_id)
-        .where(Person.id == person_id, ~Person.disabled, Registration.status == "active")
+        .where(
+            Binding.person_id == person_id,
+            Binding.administrator_id == administrator_id,
+            Binding.confirmed_at.is_not(None),
+            ~Person.disabled,
+            Registration.status == "active",
+        )
     )
     return session.scalar(query) is not None
 

@@ -105,10 +105,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("linkedin", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("logo", sa.LargeBinary(), nullable=True))
         batch_op.add_column(sa.Column("logo_at", lti_tool.db.UtcDateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("saved_at", lti_tool.db.UtcDateTime(timezone=True), nullable=True))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("issuer", schema=None) as batch_op:
+        batch_op.drop_column("saved_at")
         batch_op.drop_column("logo_at")
         batch_op.drop_column("logo")
         batch_op.drop_column("linkedin")
