@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from lti_tool.web.admin import approvals, platforms, sign_in
+from lti_tool.web.admin import administrators, approvals, audit_log, issuer, jobs, keys, platforms, sign_in, way_in
 
-BLUEPRINTS = (sign_in.pages, platforms.pages, approvals.pages)
+BLUEPRINTS = (
+    sign_in.pages,
+    way_in.pages,
+    platforms.pages,
+    issuer.pages,
+    approvals.pages,
+    administrators.pages,
+    keys.pages,
+    jobs.pages,
+    audit_log.pages,
+)

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool import security
 from lti_tool.errors import NotSignedIn
 from lti_tool.security import administrator, public, tool
-from lti_tool.services import administrators
+from lti_tool.services import administrators, issuer
 
 pages = Blueprint("admin", __name__)
 
@@ -81,7 +81,9 @@ def _token(browser: str, secret: str) -> str:
 @pages.get("/admin/")
 @administrator
 def home() -> BaseResponse:
-    return redirect(url_for("admin_platforms.home"))
+    """Lead to the first page: the issuer's, until it says who issues badges."""
+    complete = issuer.is_complete(issuer.fields_of(tool()))
+    return redirect(url_for("admin_platforms.home" if complete else "admin_issuer.home"))
 
 
 @pages.post("/admin/sign-out")
