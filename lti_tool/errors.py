@@ -94,9 +94,7 @@ class NotSignedIn(ToolError):
     status = 401
     reason = "not_signed_in"
     sentence = "You are not signed in as an administrator."
-    what_to_do = (
-        "A one-time sign-in address lets you in. Whoever runs this server, or another administrator, makes one."
-    )
+    what_to_do = "A one-time sign-in address lets you in; it works once, and a session ends by itself after a while."
 
 
 class FormExpired(ToolError):

@@ -98,7 +98,9 @@ class Administrator(Visitor):
     def sign_in(self, address: str, name: str = "") -> Administrator:
         """Open a one-time address and press its button; the answer is at `page`."""
         asked = self.http.get(address, timeout=20)
-        self.page = self.http.post(address, data={"csrf": token_in(asked.text), "name": name}, timeout=20)
+        email = re.search(r'id="email"[^>]* value="([^"]*)"', asked.text)
+        sent = {"csrf": token_in(asked.text), "name": name, "email": email[1] if email else ""}
+        self.page = self.http.post(address, data=sent, timeout=20)
         return self
 
     def post(self, path: str, data: dict[str, str] | None = None, **options: Any) -> requests.Response:

@@ -280,7 +280,7 @@ def _in_words(session: Session, rows: list[AuditEvent]) -> list[Entry]:
         detail = []
         for key, value in row.detail.items():
             text = names.get(f"administrator:{value}", value) if key == "administrator" else value
-            detail.append((key.replace("_", " "), text if isinstance(text, str) else json.dumps(text)))
+            detail.append((key.replace("_", " "), _as_words(text)))
         subject = names.get(row.subject, "")
         if not subject and row.subject.partition(":")[0] not in ("sign-in", "issuer", "key"):
             subject = row.subject
@@ -297,3 +297,9 @@ def _in_words(session: Session, rows: list[AuditEvent]) -> list[Entry]:
             )
         )
     return entries
+
+
+def _as_words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_as_words(each) for each in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
