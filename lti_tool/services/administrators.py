@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import repeat_collided
-from lti_tool.errors import BadInput, Conflict, NotFound, NotSignedIn
+from lti_tool.errors import BadInput, Busy, Conflict, NotFound, NotSignedIn
 from lti_tool.lti.registration import digest
 from lti_tool.models import Administrator, AdminSession, Binding, BindingCode, Person, Registration, SignInAddress
 from lti_tool.services import audit
@@ -391,7 +392,7 @@ def find_session(tool: Tool, secret: str | None, now: datetime) -> SignedIn:
         if row.person_id is not None and not _account_holds(session, row.person_id, row.administrator_id):
             raise NotSignedIn("the LMS account it came through is switched off", reason="disabled")
     if now - row.used_at > SEEN_EVERY:
-        with tool.db.write() as session:
+        with suppress(Busy), tool.db.write() as session:  # a page is not refused because its time cannot be noted
             session.execute(update(AdminSession).where(AdminSession.id == row.id).values(used_at=now))
     return SignedIn(row.administrator_id, row.administrator.name, row.administrator.email, row.id)
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import select
+
 from lti_tool.errors import Conflict
 from lti_tool.keyring import RETIRED_LTI_KEYS_STAY, Key, Keyring, load_keyring, make_key
+from lti_tool.models import Issuer
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
 
@@ -50,14 +53,15 @@ def rotate(tool: Tool, name: str, *, actor: str, now: datetime, instead_of: str 
 
     `instead_of` is what `signing` gave to whoever decided: raises Conflict where somebody was quicker."""
     folder = Path(tool.settings.keys.dir)
-    before = load_keyring(folder, now)
-    if instead_of is not None and instead_of != signing(before, name):
-        raise Conflict(
-            sentence="These keys were rotated in the meantime, so nothing was done.",
-            what_to_do="Look at how they stand now.",
-        )
-    made = [make_key(folder, kind, now) for kind in SETS[name]]
     with tool.db.write() as session:
+        session.execute(select(Issuer.id).with_for_update())  # one rotation at a time, on several machines too
+        before = load_keyring(folder, now)
+        if instead_of is not None and instead_of != signing(before, name):
+            raise Conflict(
+                sentence="These keys were rotated in the meantime, so nothing was done.",
+                what_to_do="Look at how they stand now.",
+            )
+        made = [make_key(folder, kind, now) for kind in SETS[name]]
         for key in made:
             old = before.of(key.kind)[0].kid
             audit.record(session, now, actor, "key.rotated", f"key:{key.kid}", kind=key.kind, instead_of=old)

@@ -12,7 +12,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lti_tool.db import random_id
+from lti_tool.db import random_id, repeat_collided
 from lti_tool.errors import Busy, JobLost, NotFound, ServiceError, ToolError
 from lti_tool.models import Job
 from lti_tool.services import audit
@@ -194,6 +194,10 @@ def listing(tool: Tool, *, all_states: bool = False) -> list[dict[str, Any]]:
 
 def retry(tool: Tool, job_id: int, now: datetime, *, actor: str = audit.OPERATOR) -> int:
     """Make a failed job due again, with its attempts counted from the start; raises NotFound."""
+    return repeat_collided(lambda: _retry(tool, job_id, now, actor))
+
+
+def _retry(tool: Tool, job_id: int, now: datetime, actor: str) -> int:
     with tool.db.write() as session:
         job = session.get(Job, job_id)
         if job is None:

@@ -166,6 +166,7 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
         status=status,
         lines=_lines(error),
         outside=not request.path.startswith(IN_AN_LMS),
+        administration=request.path.startswith("/admin/"),
     )
     response = Response(page, status=status)
     if status == 503:

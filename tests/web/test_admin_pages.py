@@ -402,6 +402,14 @@ def test_asking_rotates_nothing_and_a_second_click_neither(shared: Scene, vera: 
     assert {row.actor.partition(":")[0] for row in rows} == {"administrator"}
 
 
+def test_of_two_rotations_at_once_of_the_same_keys_one_is_done(shared: Scene) -> None:  # noqa: F811
+    seen, before = keys.signing(shared.tool.keyring, "lti"), len(shared.tool.keyring.of("lti"))
+    turn = {"actor": audit.OPERATOR, "instead_of": seen}
+    done = at_once(*[lambda: keys.rotate(shared.tool, "lti", now=now(), **turn) for _ in range(2)])
+    assert [type(each) for each in done].count(Conflict) == 1, done
+    assert len(shared.tool.keyring.of("lti")) == before + 1
+
+
 def test_a_rotation_for_keys_that_are_gone_is_a_conflict(shared: Scene) -> None:  # noqa: F811
     with pytest.raises(Conflict):
         keys.rotate(shared.tool, "lti", actor=audit.OPERATOR, now=now(), instead_of="other")
