@@ -17,7 +17,18 @@ from sqlalchemy.exc import DBAPIError
 
 from lti_tool import LOG_LINE, __version__
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
-from lti_tool.services import awards, catalog, doctor, platforms, public_pages, sync, work
+from lti_tool.services import (
+    administrators,
+    audit,
+    awards,
+    catalog,
+    doctor,
+    keys,
+    platforms,
+    public_pages,
+    sync,
+    work,
+)
 from lti_tool.services.issuer import ensure_issuer
 from lti_tool.services.tool import Tool, open_tool
 from lti_tool.settings import Settings, load_settings
@@ -82,9 +93,13 @@ def parser() -> argparse.ArgumentParser:
     _listing(deployments, "list", _deployments_list, "all deployments")
     _command(deployments, "approve", _deployments_approve, "let a deployment launch").add_argument("id", type=int)
 
-    keys = _group(groups, "keys", "the private keys")
-    _listing(keys, "list", _keys_list, "all keys, newest first")
-    _command(keys, "rotate", _keys_rotate, "make a new key; the one before is kept").add_argument(
+    admin = _group(groups, "admin", "who looks after this installation")
+    invite = _listing(admin, "invite", _admin_invite, "print a one-time administrator sign-in address")
+    invite.add_argument("--email", default="", help="of an administrator: signs her in; else whoever opens it is one")
+
+    private = _group(groups, "keys", "the private keys")
+    _listing(private, "list", _keys_list, "all keys, newest first")
+    _command(private, "rotate", _keys_rotate, "make a new key; the one before is kept").add_argument(
         "kind", choices=("lti", "credentials")
     )
 
@@ -335,6 +350,21 @@ def _deployments_approve(options: argparse.Namespace) -> int:
     return 0
 
 
+# -- administrators ---------------------------------------------------------------------------------------------
+
+
+def _admin_invite(options: argparse.Namespace) -> int:
+    now = _now()
+    address = administrators.invite(_open(), email=options.email, actor=audit.OPERATOR, now=now)
+    ends = now + administrators.ADDRESS_LASTS
+    if options.json:
+        print(json.dumps({"address": address, "expires_at": ends.isoformat()}))
+        return 0
+    print(address)
+    print(f"It works once, until {ends:%Y-%m-%d %H:%M} UTC, and is not shown again.", file=sys.stderr)
+    return 0
+
+
 # -- keys -------------------------------------------------------------------------------------------------------
 
 
@@ -342,8 +372,8 @@ def _keys_list(options: argparse.Namespace) -> int:
     from lti_tool.keyring import load_keyring
 
     folder = Path(_settings().keys.dir)
-    keys = load_keyring(folder, _now()).keys if any(folder.glob("*.pem")) else ()
-    if not keys and not options.json:
+    found = load_keyring(folder, _now()).keys if any(folder.glob("*.pem")) else ()
+    if not found and not options.json:
         print(f"There are no keys in {folder} yet. They are made at the first start, as by lti-tool db upgrade.")
         return 0
     rows = [
@@ -354,20 +384,15 @@ def _keys_list(options: argparse.Namespace) -> int:
             "created": key.created.isoformat(),
             "retired": key.retired.isoformat() if key.retired else None,
         }
-        for key in keys
+        for key in found
     ]
     _print(options, rows, rows, ("kind", "kid", "state", "created", "retired"))
     return 0
 
 
 def _keys_rotate(options: argparse.Namespace) -> int:
-    from lti_tool.keyring import make_key
-
-    folder = Path(_settings().keys.dir)
-    _open(check=False)
-    for kind in ("lti",) if options.kind == "lti" else ("ed25519", "rsa"):
-        key = make_key(folder, kind, _now())
-        print(f"{kind}: {key.kid} signs from now on; the one before is kept.")
+    for key in keys.rotate(_open(), options.kind, actor=audit.OPERATOR, now=_now()):
+        print(f"{key.kind}: {key.kid} signs from now on; the one before is kept.")
     return 0
 
 
@@ -517,7 +542,7 @@ def _jobs_retry(options: argparse.Namespace) -> int:
     from lti_tool.jobs import RUNNERS
 
     tool, asked = _open(), _now()
-    job = work.wait(tool, work.retry(tool, options.id, asked), RUNNERS)
+    job = work.wait(tool, work.retry(tool, options.id, asked, actor=audit.OPERATOR), RUNNERS)
     if job.state != "done":
         raise ToolError(sentence=f"Job {job.id} failed again: {job.problem}")
     if job.finished_at is not None and job.finished_at < asked:

@@ -11,7 +11,7 @@ from huey import Huey, RedisHuey, SqliteHuey, crontab
 from redis.exceptions import RedisError
 
 from lti_tool.errors import ConfigurationError
-from lti_tool.services import awards, catalog, sync, work
+from lti_tool.services import administrators, awards, catalog, sync, work
 from lti_tool.services.tool import Tool, log
 
 RUNNERS: dict[str, work.Runner] = {"sync": sync.run_sync, "publish": catalog.run_publish}
@@ -64,6 +64,7 @@ def sweep(tool: Tool) -> None:
     """Find what is due and wake a worker for it: old syncs, jobs whose message was lost, held awards, unsigned ones."""
     now = datetime.now(UTC)
     sync.forget_expired(tool, now)
+    administrators.forget_expired(tool, now)
     for course_id in sync.courses_due(tool, now):
         work.request(tool, "sync", str(course_id), now)
     for job_id in work.due(tool, now):

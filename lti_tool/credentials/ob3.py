@@ -33,6 +33,8 @@ DID_CONTEXTS = [
     "https://w3id.org/security/jwk/v1",
 ]
 
+LINKEDIN = "ext:LinkedIn:organizationId"
+
 SALT_BYTES = 16
 SHORTEST_SALT = 22  # characters: 16 bytes in base64url without padding; ours are 32 hexadecimal digits
 
@@ -46,7 +48,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class IssuerProfile:
-    """The institution. `url` is its own website, `image` the address of its logo; both may be empty."""
+    """The institution. `url` is its own website, `image` the address of its logo; all after the name may be empty."""
 
     did: str
     slug: str
@@ -56,6 +58,7 @@ class IssuerProfile:
     email: str = ""
     description: str = ""
     image: str | None = None
+    linkedin: str = ""  # LinkedIn's number of the organisation
 
     @property
     def page(self) -> str:
@@ -402,6 +405,10 @@ def issuer_node(issuer: IssuerProfile) -> Json:
         node["description"] = signable(issuer.description)
     if issuer.image:
         node["image"] = {"id": issuer.image, "type": "Image"}
+    if issuer.linkedin:
+        # How LinkedIn finds the organisation's page: https://www.imsglobal.org/spec/ob/v3p0#identifierentry
+        entry = {"type": "IdentifierEntry", "identifier": issuer.linkedin, "identifierType": LINKEDIN}
+        node["otherIdentifier"] = [entry]
     return node
 
 

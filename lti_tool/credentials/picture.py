@@ -11,6 +11,7 @@ import io
 import math
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import resvg_py
@@ -29,6 +30,7 @@ RIBBON_WORD_HEIGHT = 9.4
 
 LARGEST_FILE = 2 * 1024 * 1024
 SMALLEST_SIDE, LARGEST_SIDE = 90, 4096  # 90 px is the least an Open Badges displayer is asked to show
+SMALLEST_LOGO_SIDE, LOGO_SIDE = 48, 800
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 NOT_XML = re.compile("[\\x00-\\x08\\x0b-\\x1f\\ud800-\\udfff\\ufffe\\uffff]")
@@ -113,21 +115,42 @@ def read_picture_file(data: bytes) -> bytes:
         raise BadInput(
             "not a PNG", sentence="The picture is not a PNG file. Save it as PNG; other kinds are not taken."
         )
+    return _png_of(_read(data, ["PNG"], _check_size))
+
+
+def read_logo_file(data: bytes) -> bytes:
+    """Return an institution's logo as a clean PNG of at most LOGO_SIDE pixels a side; it need not be square.
+
+    PNG, JPEG and WebP are taken, by their content and not by their name. Raises BadInput with a sentence."""
+    if len(data) > LARGEST_FILE:
+        raise BadInput("logo too large", sentence="The logo is larger than 2 MB. Save it smaller.")
+    if not (data.startswith((PNG_SIGNATURE, b"\xff\xd8\xff")) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")):
+        raise BadInput("no raster picture", sentence="The logo is not a PNG, JPEG or WebP file. Save it as PNG.")
+    clean = _read(data, ["PNG", "JPEG", "WEBP"], _check_logo_size)
+    clean.thumbnail((LOGO_SIDE, LOGO_SIDE))
+    return _png_of(clean)
+
+
+def _read(data: bytes, formats: list[str], check_size: Callable[[int, int], None]) -> Image.Image:
+    """Decode a picture whose size is checked before a pixel is, and keep its pixels alone."""
     try:
         with warnings.catch_warnings():
             # Pillow warns about very large pictures; the size is checked here before a pixel is decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-                _check_size(*image.size)
+            with Image.open(io.BytesIO(data), formats=formats) as image:
+                check_size(*image.size)
                 image.load()
-                clean = _pixels(image)
+                return _pixels(image)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(
-            f"PNG does not decode: {type(error).__name__}",
+            f"picture does not decode: {type(error).__name__}",
             sentence="The picture is damaged and cannot be opened. Save it as PNG once more.",
         ) from error
+
+
+def _png_of(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    clean.save(out, "PNG", optimize=True)
+    image.save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
@@ -309,6 +332,14 @@ def _check_size(width: int, height: int) -> None:
     if max(width, height) > 1.1 * min(width, height):
         raise BadInput(
             "picture not square", sentence=f"The picture is {width} × {height} pixels. Cut it to a square first."
+        )
+
+
+def _check_logo_size(width: int, height: int) -> None:
+    if min(width, height) < SMALLEST_LOGO_SIDE or max(width, height) > LARGEST_SIDE:
+        raise BadInput(
+            "logo size",
+            sentence=f"The logo is {width} × {height} pixels; each side takes {SMALLEST_LOGO_SIDE} to 4,096.",
         )
 
 

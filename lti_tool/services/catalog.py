@@ -34,7 +34,7 @@ from lti_tool.models import (
 from lti_tool.services import audit, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
-from lti_tool.services.issuer import issuer_profile
+from lti_tool.services.issuer import is_complete, issuer_profile
 from lti_tool.services.tool import Tool
 from lti_tool.services.work import Say
 from lti_tool.settings import badge_library
@@ -256,10 +256,10 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
     definition = next_definition(badge)
     found = []
     issuer = session.scalars(select(Issuer)).first()
-    if issuer is None or not issuer.name or not issuer.url:
+    if issuer is None or not is_complete(issuer):
         found.append(
             "The institution that issues badges has no name or web address yet. "
-            "An administrator sets issuer.name and issuer.url."
+            "An administrator of this tool writes them on the Issuer page, at /admin/issuer."
         )
     if badge.course.line_items_url is None:
         found.append(

@@ -19,7 +19,7 @@ from lti_tool.lti.platform_keys import parse_jwks
 from lti_tool.migrations import schema
 from lti_tool.models import Course, Deployment, Job, Registration
 from lti_tool.services.access import course_service, registration_value
-from lti_tool.services.issuer import issuer_row
+from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
 
 MOST_SKEW = 60  # seconds a platform's clock may differ: Canvas refuses a token request 30 s ahead
@@ -70,8 +70,8 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
     with tool.db.read() as session:
         try:
             issuer = issuer_row(session)
-            told = bool(issuer.name and issuer.url)
-            sentence = issuer.name if told else "has no name or address yet: set issuer.name and issuer.url"
+            told = is_complete(issuer)
+            sentence = issuer.name if told else f"has no name or address yet: write them at {issuer_address(tool)}"
             yield Finding("issuer", told, sentence)
         except ConfigurationError as error:
             yield Finding("issuer", False, error.sentence)

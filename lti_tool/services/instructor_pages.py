@@ -30,7 +30,7 @@ from lti_tool.models import (
 )
 from lti_tool.services import catalog
 from lti_tool.services.awards import get_award, newest_awards, shown_status
-from lti_tool.services.issuer import issuer_row
+from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import (
     AwardRow,
@@ -72,7 +72,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
         cards = [_card(session, badge, learners, now) for badge in course.badges]
         used = {badge.slug for badge in course.badges}
         issuer = issuer_row(session)
-        can_publish = bool(issuer.name and issuer.url)
+        can_publish = is_complete(issuer)
         return CourseHome(
             title=course.title,
             label=course.label,
@@ -113,7 +113,7 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
         yield Need(
             "warn",
             "The institution has no name or web address here yet.",
-            "Until an administrator has set them, badges can be prepared but not published.",
+            "Until an administrator has written them on the Issuer page, badges can be prepared but not published.",
             "",
             "",
         )

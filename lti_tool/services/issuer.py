@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from urllib.parse import urlsplit
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.credentials.ob3 import IssuerProfile, did_web
-from lti_tool.errors import ConfigurationError
+from lti_tool.credentials.contexts import is_iri
+from lti_tool.credentials.ob3 import IssuerProfile, did_web, signable
+from lti_tool.credentials.picture import read_logo_file
+from lti_tool.errors import BadInput, ConfigurationError
 from lti_tool.models import Edition, Issuer
+from lti_tool.services import audit
+from lti_tool.services.administrators import problem_of_email
 from lti_tool.services.tool import Tool
 
 
 def ensure_issuer(tool: Tool) -> None:
     """Fill the issuer's row at the first start, and its empty fields as the settings come to know them.
+
+    Once an administrator has saved the issuer's page, the settings have no say any more.
 
     Raises ConfigurationError where the base address, and with it the issuer's DID, has changed after an award."""
     told = tool.settings.issuer
@@ -32,9 +43,10 @@ def ensure_issuer(tool: Tool) -> None:
                 )
             )
             return
-        for field in ("name", "url", "email", "description"):
-            if not getattr(row, field):
-                setattr(row, field, getattr(told, field))
+        if row.saved_at is None:
+            for field in ("name", "url", "email", "description"):
+                if not getattr(row, field):
+                    setattr(row, field, getattr(told, field))
         if row.did != did:
             if session.scalars(select(Edition.id).limit(1)).first() is not None:
                 raise ConfigurationError(
@@ -62,7 +74,133 @@ def issuer_profile(session: Session, tool: Tool) -> IssuerProfile:
         url=row.url,
         email=row.email,
         description=row.description,
+        image=logo_address(tool, row),
+        linkedin=row.linkedin,
     )
+
+
+def logo_address(tool: Tool, row: Issuer) -> str | None:
+    return f"{tool.settings.base_url}/issuers/{row.slug}/logo.png" if row.logo_at is not None else None
+
+
+def is_complete(row: Issuer | IssuerFields) -> bool:
+    """Tell whether badges may be published: the issuer has a name and a web address."""
+    return bool(row.name and row.url)
+
+
+def issuer_address(tool: Tool) -> str:
+    """Return the address of the page on which an administrator writes down who issues badges."""
+    return f"{tool.settings.base_url}/admin/issuer"
+
+
+# -- the administrator's page -----------------------------------------------------------------------------------
+
+LONGEST = {"name": 200, "url": 500, "email": 254, "description": 1000, "linkedin": 200, "accent": 7}
+WEB_ADDRESS = re.compile(r"https?://[^\s/?#<>\"{}|^`\\]+[^\s<>\"{}|^`\\]*")
+LINKEDIN_PAGE = re.compile(r"(?:https?://)?(?:[a-z]+\.)?linkedin\.com/(?:company|school)/(\d{1,20})(?:[/?#].*)?")
+
+
+@dataclass(frozen=True)
+class IssuerFields:
+    """The issuer as a form sends it."""
+
+    name: str
+    url: str
+    email: str
+    description: str
+    linkedin: str
+    accent: str
+
+
+def fields_of(tool: Tool) -> IssuerFields:
+    """Return the issuer as it stands."""
+    with tool.db.read() as session:
+        row = issuer_row(session)
+    return IssuerFields(row.name, row.url, row.email, row.description, row.linkedin, row.accent)
+
+
+def save_issuer(
+    tool: Tool,
+    told: IssuerFields,
+    *,
+    logo_file: bytes | None = None,
+    remove_logo: bool = False,
+    actor: str,
+    now: datetime,
+) -> dict[str, str]:
+    """Save who issues badges, or return what is wrong, by field, and save nothing.
+
+    Credentials that are signed already keep what they say; those signed from now on say this."""
+    told, problems = _checked(told)
+    logo: bytes | None = None
+    if logo_file is not None:
+        try:
+            logo = read_logo_file(logo_file)
+        except BadInput as error:
+            problems["logo"] = error.sentence
+    if problems:
+        return problems
+    with tool.db.write() as session:
+        row = session.scalars(select(Issuer).with_for_update()).one()
+        changed = [name for name, value in asdict(told).items() if getattr(row, name) != value]
+        for name in changed:
+            setattr(row, name, getattr(told, name))
+        if logo is not None:
+            row.logo, row.logo_at = logo, now
+        elif remove_logo:
+            row.logo, row.logo_at = None, None
+        changed += ["logo"] if logo is not None or remove_logo else []
+        row.saved_at = now
+        audit.record(session, now, actor, "issuer.saved", "issuer", changed=changed)
+    return {}
+
+
+def _checked(told: IssuerFields) -> tuple[IssuerFields, dict[str, str]]:
+    """Return the fields as they are kept, and what is wrong with them."""
+    problems: dict[str, str] = {}
+    kept = IssuerFields(
+        name=" ".join(told.name.split()),
+        url=told.url.strip(),
+        email=told.email.strip(),
+        description=told.description.replace("\r\n", "\n").strip(),
+        linkedin=told.linkedin.strip(),
+        accent=told.accent.strip().upper(),
+    )
+    if not kept.name:
+        problems["name"] = "Write the institution’s name, as it shall stand on every badge."
+    elif signable(kept.name) != kept.name:
+        problems["name"] = "There is a character in this name that cannot be shown or signed. Type the name anew."
+    if not kept.url:
+        problems["url"] = "Write the institution’s web address."
+    elif not is_web_address(kept.url):
+        problems["url"] = "Write the whole web address, as https://www.example.edu."
+    if kept.email and problem_of_email(kept.email):
+        problems["email"] = "This is not an e-mail address. Write it as badges@example.edu, or leave it out."
+    if signable(kept.description) != kept.description:
+        problems["description"] = "There is a character in this text that cannot be shown or signed. Type it anew."
+    if (page := LINKEDIN_PAGE.fullmatch(kept.linkedin)) is not None:
+        kept = replace(kept, linkedin=page[1])
+    if kept.linkedin and not re.fullmatch("[0-9]{1,20}", kept.linkedin):
+        problems["linkedin"] = (
+            "This is not a number. It stands in the address of your organisation’s admin page on LinkedIn: "
+            "linkedin.com/company/206815/admin"
+        )
+    if not re.fullmatch("#[0-9A-F]{6}", kept.accent):
+        problems["accent"] = "Write the colour as # and six digits, as #0E5468."
+    for name, most in LONGEST.items():
+        if (length := len(getattr(kept, name))) > most:
+            problems[name] = f"This has {length:,} characters; at most {most:,} fit."
+    return kept, problems
+
+
+def is_web_address(text: str) -> bool:
+    """Tell whether a text is an address a credential can carry: only a legal IRI can be signed."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for one that is none
+    except ValueError:
+        return False
+    return WEB_ADDRESS.fullmatch(text) is not None and bool(parts.hostname) and not parts.username and is_iri(text)
 
 
 # -- the one colour ---------------------------------------------------------------------------------------------
@@ -75,12 +213,23 @@ Colour = tuple[float, float, float]
 def accent_css(accent: str) -> str:
     """Return the style sheet that gives the pages the issuer's colour, mixed until it reads on paper (4.5 : 1)."""
     base: Colour = (int(accent[1:3], 16) / 255, int(accent[3:5], 16) / 255, int(accent[5:7], 16) / 255)
-    light = _rules(base, "light", (0.0, 0.0, 0.0))
-    dark = _rules(base, "dark", (1.0, 1.0, 1.0))
+    light = _rules(_shades(base, "light", (0.0, 0.0, 0.0)))
+    dark = _rules(_shades(base, "dark", (1.0, 1.0, 1.0)))
     return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 
-def _rules(base: Colour, ground: str, towards: Colour) -> str:
+def accent_on_paper(accent: str) -> dict[str, str]:
+    """Return what becomes of an accent colour on "light" and on "dark" paper, as #RRGGBB."""
+    base: Colour = (int(accent[1:3], 16) / 255, int(accent[3:5], 16) / 255, int(accent[5:7], 16) / 255)
+    light, dark = _shades(base, "light", (0.0, 0.0, 0.0)), _shades(base, "dark", (1.0, 1.0, 1.0))
+    return {"light": light["accent"], "dark": dark["accent"]}
+
+
+def _rules(shades: dict[str, str]) -> str:
+    return " ".join(f"--{name}: {colour};" for name, colour in shades.items())
+
+
+def _shades(base: Colour, ground: str, towards: Colour) -> dict[str, str]:
     paper = PAPER[ground]
     share = 0.0
     accent = base
@@ -95,7 +244,7 @@ def _rules(base: Colour, ground: str, towards: Colour) -> str:
             break
     on_accent = max((PAPER["light"], _mix(accent, (0.0, 0.0, 0.0), 0.8)), key=lambda c: contrast(c, accent))
     values = {"accent": accent, "accent-deep": deep, "accent-soft": soft, "on-accent": on_accent}
-    return " ".join(f"--{name}: {_hex(colour)};" for name, colour in values.items())
+    return {name: _hex(colour) for name, colour in values.items()}
 
 
 def contrast(one: Colour, other: Colour) -> float:

@@ -29,6 +29,7 @@ SESSION_LASTS = timedelta(hours=12)
 MOST_ORIGINS = 50
 HOST = re.compile(r"[a-z0-9._:-]+")
 MANAGE, LOOK, LEARN = "manage", "look", "learn"
+ANYBODY = "anybody"  # no right: whoever has launched, from a course or not
 
 
 @dataclass(frozen=True)

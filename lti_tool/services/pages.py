@@ -326,6 +326,7 @@ class IssuerPage:
     did: str
     badges: tuple[IssuedBadge, ...]
     downloads: tuple[tuple[str, str, str], ...] = ()
+    logo_url: str = ""  # empty where there is none
 
 
 @dataclass(frozen=True)

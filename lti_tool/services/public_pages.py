@@ -39,7 +39,7 @@ from lti_tool.models import (
     StatusList,
 )
 from lti_tool.services.awards import achievement_of
-from lti_tool.services.issuer import issuer_profile, issuer_row
+from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
 from lti_tool.services.launches import LOOK, rights_of, switched_off
 from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, ReportPage
 from lti_tool.services.rows import row_views
@@ -315,6 +315,7 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
         email=row.email,
         did=row.did,
         badges=tuple(_issued_badge(base, version) for version in versions),
+        logo_url=logo_address(tool, row) or "",
         downloads=(("JSON", "Profile", f"{address}.json"), ("DID", "document", f"{base}/.well-known/did.json")),
     )
 
@@ -332,6 +333,16 @@ def find_issuer(tool: Tool, slug: str) -> Issuer:
     if row is None:
         raise NotFound(f"no issuer {slug}")
     return row
+
+
+def issuer_logo(tool: Tool, slug: str) -> bytes:
+    """Return the issuer's logo as PNG; raises NotFound where there is none."""
+    _check_text(slug)
+    with tool.db.read() as session:
+        logo = session.scalar(select(Issuer.logo).where(Issuer.slug == slug, Issuer.logo_at.is_not(None)))
+    if logo is None:
+        raise NotFound(f"no logo of {slug}")
+    return logo
 
 
 def issuer_json(tool: Tool) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lti_tool.db import random_id
+from lti_tool.db import random_id, repeat_collided
 from lti_tool.errors import Busy, JobLost, NotFound, ServiceError, ToolError
 from lti_tool.models import Job
+from lti_tool.services import audit
 from lti_tool.services.tool import Tool, log
 
 LEASE = timedelta(minutes=5)  # renewed with every progress line; a dead worker loses its job after it
@@ -191,8 +192,12 @@ def listing(tool: Tool, *, all_states: bool = False) -> list[dict[str, Any]]:
         ]
 
 
-def retry(tool: Tool, job_id: int, now: datetime) -> int:
+def retry(tool: Tool, job_id: int, now: datetime, *, actor: str = audit.OPERATOR) -> int:
     """Make a failed job due again, with its attempts counted from the start; raises NotFound."""
+    return repeat_collided(lambda: _retry(tool, job_id, now, actor))
+
+
+def _retry(tool: Tool, job_id: int, now: datetime, actor: str) -> int:
     with tool.db.write() as session:
         job = session.get(Job, job_id)
         if job is None:
@@ -202,6 +207,7 @@ def retry(tool: Tool, job_id: int, now: datetime) -> int:
             if other is not None and other.id != job.id:
                 return other.id
             job.state, job.attempts, job.not_before, job.finished_at = "due", 0, now, None
+            audit.record(session, now, actor, "job.retried", f"job:{job.id}", kind=job.kind)
         return job.id
 
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, Conflict, DefinitionInvalid, NotFound, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, awards, catalog, work
+from lti_tool.services import audit, awards, bindings, catalog, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
@@ -42,7 +42,11 @@ def _to(endpoint: str, **values: Any) -> BaseResponse:
 @pages.get("/")
 @guarded(LOOK)
 def home() -> Page:
-    return render_template("instructor/home.html", page=shown.course_home(tool(), g.session), **_notice())
+    return render_template("instructor/home.html", page=shown.course_home(tool(), g.session), **_notice(), **_way_in())
+
+
+def _way_in() -> dict[str, str]:
+    return {"way_in": bindings.way_in(tool(), g.session.person_id, _now())}
 
 
 def _notice() -> dict[str, str]:

@@ -17,7 +17,7 @@ from lti_tool.lti.jwks import public_jwks
 from lti_tool.lti.launch import told_by, verify_launch
 from lti_tool.lti.login import login_cookie
 from lti_tool.security import public
-from lti_tool.services import entry, launches, sync
+from lti_tool.services import bindings, entry, launches, sync
 from lti_tool.services.launches import LEARN, LOOK
 
 pages = Blueprint("lti", __name__)
@@ -83,12 +83,18 @@ def launch() -> BaseResponse:
 
 def _first_page(opened: launches.Opened) -> BaseResponse:
     if opened.course_id is None:
-        return Response(render_template("no_course.html"))
+        return Response(render_template("no_course.html", **_administration(opened)))
     if LOOK in opened.rights:
         return security.see(f"/course/{opened.launch_id}/", 303)
     if LEARN in opened.rights:
         return security.see(f"/me/{opened.launch_id}/", 303)
-    return Response(render_template("no_role.html"))
+    return Response(render_template("no_role.html", **_administration(opened)))
+
+
+def _administration(opened: launches.Opened) -> dict[str, str]:
+    """Return what the line that leads to administration needs: most administrators of an LMS have no course role."""
+    way_in = bindings.way_in_of_launch(security.tool(), opened.launch_id, datetime.now(UTC))
+    return {"launch": opened.launch_id, "way_in": way_in}
 
 
 @pages.get("/.well-known/jwks.json")

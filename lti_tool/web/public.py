@@ -133,6 +133,12 @@ def issuer_form(slug: str) -> Response:
     return _json(shown.issuer_json(tool()))
 
 
+@pages.get("/issuers/<slug>/logo.png")
+@public
+def issuer_logo(slug: str) -> Response:
+    return _content(shown.issuer_logo(tool(), slug), "image/png", seconds=300)
+
+
 @pages.get("/.well-known/did.json")
 @public
 def did_document() -> Response:

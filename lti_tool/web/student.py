@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import NotFound
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, awards
+from lti_tool.services import audit, awards, bindings
 from lti_tool.services import student_pages as shown
 from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN
@@ -21,7 +21,8 @@ pages = Blueprint("student", __name__, url_prefix="/me/<launch>")
 @pages.get("/")
 @guarded(LEARN)
 def home() -> str:
-    return render_template("student/home.html", page=shown.home(tool(), g.session))
+    way_in = bindings.way_in(tool(), g.session.person_id, datetime.now(UTC))
+    return render_template("student/home.html", page=shown.home(tool(), g.session), way_in=way_in)
 
 
 @pages.get("/badges/<slug>")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,21 @@ def test_deployments_are_listed_and_approved(installed: Path, run: Run) -> None:
     assert (row["deployment_id"], row["status"], row["platform_name"]) == ("1:a", "active", "Canvas")
     assert run("deployments", "approve", str(row["id"])).status == 0
     assert "no deployment 9" in run("deployments", "approve", "9").err
+
+
+# -- administrators ---------------------------------------------------------------------------------------------
+
+
+def test_an_administrator_s_one_time_address_is_printed_alone_and_as_json(installed: Path, run: Run) -> None:
+    said = run("admin", "invite", "--email", "vera@hallwood.example")
+    assert said.status == 0 and re.fullmatch(r"https://badges\.example\.edu/sign-in/[\w-]{43}\n", said.out)
+    assert "works once" in said.err and said.out.strip() not in said.err
+    told = run("admin", "invite", "--json").json
+    assert told["address"] != said.out.strip()
+    left = datetime.fromisoformat(told["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=23, minutes=59) < left <= timedelta(hours=24)
+    wrong = run("admin", "invite", "--email", "vera")
+    assert wrong.status == 1 and wrong.out == "" and "not an e-mail address" in wrong.err
 
 
 # -- keys -------------------------------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ def issuer(**changes: Any) -> ob3.IssuerProfile:
         "email": "badges@example.edu",
         "description": "Office of Micro-credentials",
         "image": f"{BASE}/static/logo.png",
+        "linkedin": "206815",
     }
     return ob3.IssuerProfile(**{**values, **changes})
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 import requests
+from alembic import command
 from sqlalchemy import func, inspect, select, text, update
 
 from lti_tool import db as database
@@ -17,7 +18,7 @@ from lti_tool.cli import main
 from lti_tool.db import Database
 from lti_tool.errors import Busy, ConfigurationError, NotFound, ServiceBusy, ServiceError, TokenRefused
 from lti_tool.migrations import schema
-from lti_tool.models import AuditEvent, Base, Course, CourseBadge, Job
+from lti_tool.models import AuditEvent, Base, Course, CourseBadge, Issuer, Job
 from lti_tool.services import audit, work
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
@@ -302,6 +303,32 @@ def test_J11_an_empty_database_is_brought_to_exactly_the_models_schema_and_again
     assert schema.upgrade(db) == head
     with db.read() as session:
         assert session.scalars(select(AuditEvent)).one().subject == "kept"
+    db.engine.dispose()
+
+
+def test_J11_a_database_of_the_first_version_keeps_its_data_through_the_upgrade(database_url):
+    db = Database(database_url)
+    config = schema._config()
+    with db.engine.execution_options(write=True).connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO issuer (id, slug, did, name, url, email, description, accent) VALUES "
+                "(1, 'hallwood', 'did:web:h', 'Hallwood', 'https://h.example', '', '', '#0E5468')"
+            )
+        )
+        connection.commit()
+    schema.upgrade(db)
+    schema.check(db)
+    with db.read() as session:
+        row = session.scalars(select(Issuer)).one()
+        assert (row.name, row.linkedin, row.logo_at, row.saved_at) == ("Hallwood", "", None, None)
+    with db.engine.execution_options(write=True).connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        connection.commit()
+        assert connection.execute(text("SELECT name FROM issuer")).scalar() == "Hallwood"
     db.engine.dispose()
 
 

@@ -1,0 +1,305 @@
+"""The audit log as people read it: who in words, what in words, found again by text, kind and time, and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import Select, Text, cast, func, or_, select
+from sqlalchemy.orm import Session
+
+from lti_tool.errors import BadInput
+from lti_tool.models import (
+    Achievement,
+    Administrator,
+    AuditEvent,
+    Award,
+    Course,
+    CourseBadge,
+    Deployment,
+    Job,
+    Person,
+    Registration,
+)
+from lti_tool.services.tool import Tool
+
+A_PAGE = 50
+A_CHUNK = 500  # rows of a file read at once
+LONGEST_TEXT = 200
+MOST_NAMED = 500  # people whose name a searched text may match
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+KINDS = {
+    "administrator": "Administrators",
+    "award": "Awards",
+    "badge": "Badges",
+    "deployment": "Deployments",
+    "issuer": "Issuer",
+    "job": "Jobs",
+    "key": "Keys",
+    "platform": "Platforms",
+}
+
+# What an action is called. One that is not here is shown as it is written.
+ACTIONS = {
+    "administrator.account_asked": "An LMS account asked to sign an administrator in",
+    "administrator.account_bound": "An LMS account was bound to an administrator",
+    "administrator.account_unbound": "An LMS account was unbound",
+    "administrator.added": "Became administrator",
+    "administrator.address_made": "A sign-in address was made",
+    "administrator.address_withdrawn": "A sign-in address was withdrawn",
+    "administrator.refused": "A sign-in was refused",
+    "administrator.removed": "An administrator was removed",
+    "administrator.signed_in": "Signed in",
+    "administrator.signed_out": "Signed out",
+    "award.claimed": "A learner decided what is public",
+    "award.confirmed": "An award was confirmed",
+    "award.earned": "A badge was earned",
+    "award.kept": "An award was looked at and kept",
+    "award.revoked": "An award was withdrawn",
+    "badge.change_discarded": "A badge's change was thrown away",
+    "badge.publish": "Publishing was started",
+    "badge.published": "A badge was published",
+    "badge.put": "A badge was put into a course",
+    "badge.released": "Levels and awards were released to learners",
+    "badge.removed": "A draft was removed",
+    "deployment.approved": "A deployment was approved",
+    "deployment.seen": "A deployment launched for the first time",
+    "issuer.saved": "The issuer was changed",
+    "job.retried": "A job was started again",
+    "key.rotated": "A key was rotated",
+    "platform.active": "A platform was switched on",
+    "platform.added": "A platform was registered",
+    "platform.disabled": "A platform was switched off",
+    "platform.removed": "A platform was removed",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    id: int
+    at: datetime
+    who: str
+    action: str
+    code: str  # the action as it is kept
+    subject: str  # what it was done to, in words
+    subject_code: str
+    detail: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for. Days are whole days, UTC, both included; `before` is the id an older page begins below."""
+
+    text: str = ""
+    kind: str = ""
+    since: date | None = None
+    until: date | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True)
+class LogPage:
+    entries: tuple[Entry, ...]
+    older: int | None  # the id to go on below, None where there is nothing older
+
+
+def search_of(text: str, kind: str, since: str, until: str, before: str = "") -> Search:
+    """Read a search as a form sends it; raises BadInput naming what cannot be used."""
+    if kind not in ("", *KINDS):
+        raise BadInput(sentence="There is no such kind of entry.", what_to_do="Choose one of the list.")
+    if before and not (before.isdecimal() and len(before) < 19):
+        raise BadInput(sentence="There is no such page of the log.", what_to_do="Begin again at the newest entries.")
+    text = "".join(character for character in text if character.isprintable()).strip()[:LONGEST_TEXT]
+    return Search(text, kind, _day(since), _day(until), int(before) if before else None)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadInput(
+            sentence="A day is written like 2026-11-22.", what_to_do="Correct it and search again."
+        ) from None
+
+
+def page(tool: Tool, search: Search) -> LogPage:
+    """Return a page of the log, newest first."""
+    with tool.db.read() as session:
+        rows = list(session.scalars(_query(session, search).limit(A_PAGE + 1)))
+        shown = rows[:A_PAGE]
+        entries = _in_words(session, shown)
+    return LogPage(tuple(entries), shown[-1].id if len(rows) > A_PAGE else None)
+
+
+def csv_lines(tool: Tool, search: Search) -> Iterator[str]:
+    """Yield the log as CSV, newest first, a transaction for each part: a long file holds nobody up."""
+    yield _csv_line(("time", "who", "action", "on", "actor_id", "action_id", "subject_id", "detail"))
+    before = search.before
+    while True:
+        part = Search(search.text, search.kind, search.since, search.until, before)
+        with tool.db.read() as session:
+            rows = list(session.scalars(_query(session, part).limit(A_CHUNK)))
+            entries = _in_words(session, rows)
+        for row, entry in zip(rows, entries, strict=True):
+            detail = json.dumps(row.detail, ensure_ascii=False, sort_keys=True) if row.detail else ""
+            moment = row.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            yield _csv_line(
+                (moment, entry.who, entry.action, entry.subject, row.actor, row.action, row.subject, detail)
+            )
+        if len(rows) < A_CHUNK:
+            return
+        before = rows[-1].id
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerow([safe_cell(cell) for cell in cells])
+    return out.getvalue()
+
+
+def safe_cell(text: str) -> str:
+    """Keep a spreadsheet from taking a text for a formula (I19): such a cell begins with an apostrophe.
+
+    https://owasp.org/www-community/attacks/CSV_Injection"""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+# -- finding ----------------------------------------------------------------------------------------------------
+
+
+def _query(session: Session, search: Search) -> Select[AuditEvent]:
+    query = select(AuditEvent).order_by(AuditEvent.id.desc())
+    if search.before is not None:
+        query = query.where(AuditEvent.id < search.before)
+    if search.kind:
+        query = query.where(AuditEvent.action.startswith(f"{search.kind}.", autoescape=True))
+    if search.since is not None:
+        query = query.where(AuditEvent.at >= _midnight(search.since))
+    if search.until is not None and search.until < date.max:
+        query = query.where(AuditEvent.at < _midnight(search.until + timedelta(days=1)))
+    if search.text:
+        query = query.where(or_(*_matches(session, search.text)))
+    return query
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _matches(session: Session, text: str) -> list[Any]:
+    """Return where a text may stand: in what is kept, in the words it is shown with, in the names of who acted."""
+    found: list[Any] = [
+        column.icontains(text, autoescape=True) for column in (AuditEvent.action, AuditEvent.subject, AuditEvent.actor)
+    ]
+    found.append(cast(AuditEvent.detail, Text).icontains(text, autoescape=True))
+    if actions := [action for action, words in ACTIONS.items() if text.lower() in words.lower()]:
+        found.append(AuditEvent.action.in_(actions))
+    for model, prefix in ((Administrator, "administrator"), (Person, "person")):
+        named = select(model.id).where(model.name.icontains(text, autoescape=True)).limit(MOST_NAMED)
+        if ids := [f"{prefix}:{each}" for each in session.scalars(named)]:
+            found += [AuditEvent.actor.in_(ids), AuditEvent.subject.in_(ids)]
+    return found
+
+
+# -- in words ---------------------------------------------------------------------------------------------------
+
+
+def actor_words(tool: Tool, actors: Iterable[str]) -> dict[str, str]:
+    """Return who each actor of the log is, in words."""
+    with tool.db.read() as session:
+        return _actor_words(session, set(actors))
+
+
+def _actor_words(session: Session, actors: set[str]) -> dict[str, str]:
+    said = {"operator": "The operator", "tool": "The tool", "nobody": "Somebody unknown"}
+    named = _names(session, actors)
+    return {actor: said.get(actor) or named.get(actor) or actor for actor in actors}
+
+
+def _ids(codes: Iterable[str], prefix: str) -> list[str]:
+    return [code.partition(":")[2] for code in codes if code.startswith(f"{prefix}:")]
+
+
+def _names(session: Session, codes: set[str]) -> dict[str, str]:
+    """Return what `kind:id` codes stand for, those that are still there."""
+    found: dict[str, str] = {}
+
+    def add(prefix: str, query: Any) -> None:
+        for key, name in session.execute(query):
+            if name:
+                found[f"{prefix}:{key}"] = name
+
+    if ids := _ids(codes, "administrator"):
+        add("administrator", select(Administrator.id, Administrator.name).where(Administrator.id.in_(ids)))
+    if ids := _ids(codes, "person"):
+        add("person", select(Person.id, Person.name).where(Person.id.in_(ids)))
+    if numbers := [int(each) for each in _ids(codes, "platform") if each.isdecimal()]:
+        add("platform", select(Registration.id, Registration.name).where(Registration.id.in_(numbers)))
+    if numbers := [int(each) for each in _ids(codes, "deployment") if each.isdecimal()]:
+        query = (
+            select(Deployment.id, Deployment.deployment_id, Registration.name)
+            .join(Registration, Registration.id == Deployment.registration_id)
+            .where(Deployment.id.in_(numbers))
+        )
+        for key, deployment_id, platform in session.execute(query):
+            found[f"deployment:{key}"] = f"{deployment_id} of {platform}"
+    if ids := _ids(codes, "badge"):
+        badges = (
+            select(CourseBadge.id, CourseBadge.slug, func.coalesce(func.nullif(Course.label, ""), Course.title))
+            .join(Course, Course.id == CourseBadge.course_id)
+            .where(CourseBadge.id.in_(ids))
+        )
+        for badge_id, slug, course in session.execute(badges):
+            found[f"badge:{badge_id}"] = f"{slug} in {course}" if course else slug
+    if ids := _ids(codes, "award"):
+        awards = (
+            select(Award.id, Achievement.slug, Person.name)
+            .join(Achievement, Achievement.id == Award.achievement_id)
+            .join(Person, Person.id == Award.person_id)
+            .where(Award.id.in_(ids))
+        )
+        for award_id, slug, name in session.execute(awards):
+            found[f"award:{award_id}"] = f"{slug}, {name}" if name else slug
+    if numbers := [int(each) for each in _ids(codes, "job") if each.isdecimal()]:
+        add("job", select(Job.id, Job.kind).where(Job.id.in_(numbers)))
+    return found
+
+
+def _in_words(session: Session, rows: list[AuditEvent]) -> list[Entry]:
+    actors = _actor_words(session, {row.actor for row in rows})
+    told = {f"administrator:{row.detail['administrator']}" for row in rows if row.detail.get("administrator")}
+    names = _names(session, {row.subject for row in rows} | told)
+    entries = []
+    for row in rows:
+        detail = []
+        for key, value in row.detail.items():
+            text = names.get(f"administrator:{value}", value) if key == "administrator" else value
+            detail.append((key.replace("_", " "), _as_words(text)))
+        subject = names.get(row.subject, "")
+        if not subject and row.subject.partition(":")[0] not in ("sign-in", "issuer", "key"):
+            subject = row.subject
+        entries.append(
+            Entry(
+                id=row.id,
+                at=row.at,
+                who=actors[row.actor],
+                action=ACTIONS.get(row.action, row.action),
+                code=row.action,
+                subject=subject,
+                subject_code=row.subject,
+                detail=tuple(detail),
+            )
+        )
+    return entries
+
+
+def _as_words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_as_words(each) for each in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

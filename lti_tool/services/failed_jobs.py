@@ -1,0 +1,88 @@
+"""Jobs as an administrator sees them: what failed and why, what is tried again, what runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from lti_tool.models import Course, CourseBadge, Job
+from lti_tool.services.tool import Tool
+from lti_tool.services.work import MOST_ATTEMPTS
+
+MOST = 200  # of each list
+KINDS = {"sync": "Reading grades", "publish": "Publishing a badge"}
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job. `tried` counts attempts; `next_at` is None where nothing happens by itself any more."""
+
+    id: int
+    what: str
+    where: str
+    state: str
+    problem: str
+    what_to_do: str
+    error_id: str
+    tried: int
+    of: int
+    created_at: datetime
+    ended_at: datetime | None
+    next_at: datetime | None
+
+
+@dataclass(frozen=True)
+class JobsPage:
+    failed: tuple[JobRow, ...]
+    again: tuple[JobRow, ...]  # failed at least once, and tried again by themselves
+    open: tuple[JobRow, ...]  # due or running for the first time
+
+
+def page(tool: Tool, now: datetime) -> JobsPage:
+    """Return what failed, newest first, and what is due or running."""
+    failed = select(Job).where(Job.state == "failed").order_by(Job.finished_at.desc(), Job.id.desc())
+    going = select(Job).where(or_(Job.state == "running", Job.state == "due")).order_by(Job.not_before)
+    with tool.db.read() as session:
+        lost = [_row(session, job) for job in session.scalars(failed.limit(MOST))]
+        rest = [(_row(session, job), job) for job in session.scalars(going.limit(MOST))]
+    again = tuple(row for row, job in rest if job.state == "due" and job.problem)
+    known = {row.id for row in again}
+    return JobsPage(tuple(lost), again, tuple(row for row, _ in rest if row.id not in known))
+
+
+def overdue(row: JobRow, now: datetime) -> bool:
+    """Tell whether a due job should have begun by now: then no worker is there."""
+    return row.state == "due" and row.next_at is not None and now - row.next_at > timedelta(minutes=2)
+
+
+def _row(session: Session, job: Job) -> JobRow:
+    return JobRow(
+        id=job.id,
+        what=KINDS.get(job.kind, job.kind),
+        where=_where(session, job),
+        state=job.state,
+        problem=job.problem or "",
+        what_to_do=job.outcome.get("what_to_do") or "",
+        error_id=job.outcome.get("error_id") or "",
+        tried=job.attempts,
+        of=MOST_ATTEMPTS,
+        created_at=job.created_at,
+        ended_at=job.finished_at,
+        next_at=job.not_before if job.state == "due" else None,
+    )
+
+
+def _where(session: Session, job: Job) -> str:
+    """Say what a job is about: a course, or a badge in one."""
+    if job.kind == "sync" and job.subject.isdecimal():
+        course = session.get(Course, int(job.subject))
+        return _course(course) if course is not None else ""
+    badge = session.get(CourseBadge, job.subject)
+    return f"{badge.slug} in {_course(badge.course)}" if badge is not None else job.subject
+
+
+def _course(course: Course) -> str:
+    return f"{course.label or course.title or course.context_id} on {course.registration.name}"

@@ -1,0 +1,68 @@
+"""The tool's keys as people look after them: what there is, and a new one in the place of the one that signs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from lti_tool.errors import Conflict
+from lti_tool.keyring import RETIRED_LTI_KEYS_STAY, Key, Keyring, load_keyring, make_key
+from lti_tool.models import Issuer
+from lti_tool.services import audit
+from lti_tool.services.tool import Tool
+
+# What is rotated together: credentials are signed twice, with an Ed25519 and an RSA key.
+SETS: dict[str, tuple[str, ...]] = {"lti": ("lti",), "credentials": ("ed25519", "rsa")}
+KIND_WORDS = {"lti": "RSA, for LTI", "ed25519": "Ed25519, for Data Integrity proofs", "rsa": "RSA, for VC-JWT"}
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """A key. `state` is signs, published (retired, its public key is still shown) or hidden (shown no more)."""
+
+    kid: str
+    kind: str
+    words: str
+    state: str
+    created: datetime
+    retired: datetime | None
+    shown_until: datetime | None  # None: for ever
+
+
+def listing(keyring: Keyring, now: datetime) -> dict[str, tuple[KeyRow, ...]]:
+    """Return all keys by the set they are rotated in, each kind newest first."""
+    return {name: tuple(_row(key, now) for kind in kinds for key in keyring.of(kind)) for name, kinds in SETS.items()}
+
+
+def _row(key: Key, now: datetime) -> KeyRow:
+    shown_until = key.retired + RETIRED_LTI_KEYS_STAY if key.kind == "lti" and key.retired is not None else None
+    state = "signs" if key.retired is None else "hidden" if shown_until and shown_until <= now else "published"
+    return KeyRow(key.kid, key.kind, KIND_WORDS[key.kind], state, key.created, key.retired, shown_until)
+
+
+def signing(keyring: Keyring, name: str) -> str:
+    """Return the ids of the keys of a set that sign now, as one word: what a page shows is what it rotates."""
+    return ".".join(keyring.of(kind)[0].kid for kind in SETS[name])
+
+
+def rotate(tool: Tool, name: str, *, actor: str, now: datetime, instead_of: str | None = None) -> list[Key]:
+    """Make new keys of a set, which sign at once; the ones before are kept. Returns the new ones.
+
+    `instead_of` is what `signing` gave to whoever decided: raises Conflict where somebody was quicker."""
+    folder = Path(tool.settings.keys.dir)
+    with tool.db.write() as session:
+        session.execute(select(Issuer.id).with_for_update())  # one rotation at a time, on several machines too
+        before = load_keyring(folder, now)
+        if instead_of is not None and instead_of != signing(before, name):
+            raise Conflict(
+                sentence="These keys were rotated in the meantime, so nothing was done.",
+                what_to_do="Look at how they stand now.",
+            )
+        made = [make_key(folder, kind, now) for kind in SETS[name]]
+        for key in made:
+            old = before.of(key.kind)[0].kid
+            audit.record(session, now, actor, "key.rotated", f"key:{key.kid}", kind=key.kind, instead_of=old)
+    return made

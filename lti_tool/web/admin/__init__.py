@@ -1,0 +1,17 @@
+"""The administrator's pages, a file for each tab: a blueprint below /admin/, opened by `security.administrator`."""
+
+from __future__ import annotations
+
+from lti_tool.web.admin import administrators, approvals, audit_log, issuer, jobs, keys, platforms, sign_in, way_in
+
+BLUEPRINTS = (
+    sign_in.pages,
+    way_in.pages,
+    platforms.pages,
+    issuer.pages,
+    approvals.pages,
+    administrators.pages,
+    keys.pages,
+    jobs.pages,
+    audit_log.pages,
+)
