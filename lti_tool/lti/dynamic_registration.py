@@ -85,7 +85,9 @@ def read_configuration(http: Http, url: str, token: str | None = None) -> Config
         )
     except AddressRefused as error:
         if error.reason == "redirect":
-            raise _refused("config_redirect", "The LMS's configuration leads to another address.", error.detail) from None
+            raise _refused(
+                "config_redirect", "The LMS's configuration leads to another address.", error.detail
+            ) from None
         sentence = f"The address of the LMS's configuration cannot be used. {_NO_PUBLIC_ADDRESS}"
         raise _refused("config_address", sentence, error.detail) from None
     except ServiceError as error:
@@ -151,7 +153,9 @@ def _configuration(document: Mapping[str, Any]) -> Configuration:
 def _name(extension: Mapping[str, Any], product: str, issuer: str) -> str:
     told = extension.get(f"{CANVAS_ACCOUNT}name")
     family = extension.get("product_family_code")
-    kind = platform_of(product).name if product != "other" else str(family or "LMS") if isinstance(family, str) else "LMS"
+    kind = (
+        platform_of(product).name if product != "other" else str(family or "LMS") if isinstance(family, str) else "LMS"
+    )
     name = told if isinstance(told, str) and told.strip() else f"{kind}, {urlsplit(issuer).hostname}"
     return " ".join("".join(c if c.isprintable() else " " for c in name[:LONGEST_ID]).split()) or "LMS"
 
@@ -174,7 +178,9 @@ def _check_issuer(found: Configuration, url: str, allow_private: bool) -> None:
     schemes = ("https", "http") if allow_private else ("https",)
     # OpenID Connect Discovery 1.0, 4.3: an https address without query or fragment. A bare "?" is a query too.
     if "?" in found.issuer or "#" in found.issuer or issuer.scheme not in schemes or len(found.issuer) > LONGEST_ID:
-        raise _refused("issuer", "The LMS names itself by an address that cannot be used.", "issuer is not a plain address")
+        raise _refused(
+            "issuer", "The LMS names itself by an address that cannot be used.", "issuer is not a plain address"
+        )
     if not platform_of(found.product).describes(_host(issuer), _host(at)):
         raise _refused(
             "issuer_host",
@@ -245,7 +251,9 @@ def ask_registration(http: Http, found: Configuration, request: Mapping[str, Any
     Raises RegistrationRefused with the reason `not_offered`, `not_sent`, `platform_refused` or `no_answer` (it may or
     may not have made a client), or `answer_unreadable`, then with `made` set: there is a client now."""
     if found.registration_endpoint is None:
-        raise _refused("not_offered", "This LMS does not offer registration by an invite link.", "no registration_endpoint")
+        raise _refused(
+            "not_offered", "This LMS does not offer registration by an invite link.", "no registration_endpoint"
+        )
     try:
         answer = http.request(
             "POST",
@@ -312,7 +320,7 @@ def _made(detail: str) -> RegistrationRefused:
         "answer_unreadable",
         "The LMS registered the tool, but did not say under which client id.",
         detail,
-        what_to_do="Look up the client id of Badges in its list of tools, and let an administrator register it by hand.",
+        what_to_do="Look up the client id of Badges in its list of tools, and have it registered here by hand.",
     )
     error.made = True
     return error

@@ -27,7 +27,7 @@ LONGEST_LINK_HEADER = 16_384
 RESOURCE_LINK, DEEP_LINKING = "LtiResourceLinkRequest", "LtiDeepLinkingRequest"
 SUBMISSION_REVIEW, DATA_PRIVACY = "LtiSubmissionReviewRequest", "LtiDataPrivacyLaunchRequest"
 
-# What can be found wrong with a platform, and mended by clicks in it. In a click, [[…]] is a label as the LMS writes it.
+# What can be found wrong with a platform, and mended by clicks in it. In a click, [[…]] is a label of the LMS.
 Trouble = Literal["keys", "token", "launch", "deployment", "roster", "columns_read", "columns_write", "scopes", "clock"]
 Clicks = Sequence[str]
 
@@ -323,7 +323,7 @@ class Canvas(Platform):
             "token": (
                 key,
                 "See that [[State]] is [[On]], and that the number under [[Details]] is the client id below.",
-                "Choose the pencil and see that [[Public JWK URL]] is the address of our keys below, then press [[Save]].",
+                "Choose the pencil, see that [[Public JWK URL]] is the address of our keys below, and press [[Save]].",
             ),
             "launch": (
                 "Open a course and choose [[Badges]] in its menu, as an instructor.",
@@ -424,8 +424,8 @@ class Moodle(Platform):
             "Press its gear, set [[Tool configuration usage]] to [[Show in activity chooser and as a preconfigured "
             "tool]], and press [[Save changes]]. Or let each teacher do it: course → [[More]] → "
             "[[LTI External tools]] → [[Show in activity chooser]].",
-            "In a course switch [[Edit mode]] on, press [[Add an activity or resource]], choose [[Badges]], and open it "
-            "once as its teacher.",
+            "In a course switch [[Edit mode]] on, press [[Add an activity or resource]], choose [[Badges]], and open "
+            "it once as its teacher.",
         )
 
     def mend(self, trouble: Trouble) -> Clicks:
@@ -434,7 +434,10 @@ class Moodle(Platform):
         )
         gear = "Press the gear of Badges, then open [[Services]]."
         save = "Press [[Save changes]]. This line turns green by itself within a minute."
-        grades = "Set [[IMS LTI Assignment and Grade Services]] to [[Use this service for grade sync and column management]]."
+        grades = (
+            "Set [[IMS LTI Assignment and Grade Services]] to [[Use this service for grade sync and column "
+            "management]]."
+        )
         return {
             "token": (
                 tool,

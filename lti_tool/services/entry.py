@@ -13,9 +13,10 @@ from types import TracebackType
 from sqlalchemy import and_, bindparam, exists, insert, select, update
 
 from lti_tool.db import random_id
-from lti_tool.errors import ToolError
+from lti_tool.errors import LaunchRefused, ToolError
 from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.login import StartedLogin, start_login
+from lti_tool.lti.refusals import refusal
 from lti_tool.lti.registration import LoginRow, Registration, digest
 from lti_tool.models import Browser, Course, CourseBadge, Deployment, Enrolment, Launch, Login, Person
 from lti_tool.models import Registration as RegistrationRow
@@ -42,6 +43,7 @@ _REGISTRATION = (
 _of_issuer = select(*_REGISTRATION).where(_R.issuer == bindparam("issuer"), _R.status == "active")
 _OF_ISSUER = Prepared(_of_issuer)
 _OF_CLIENT = Prepared(_of_issuer.where(_R.client_id == bindparam("client_id")))
+_SHUT_OUT = Prepared(select(_R.client_id, _R.approved).where(_R.issuer == bindparam("issuer"), _R.status == "disabled"))
 _LOGIN = Prepared(
     select(*(_L[name] for name in LoginRow.__dataclass_fields__), *_REGISTRATION)
     .join_from(Login.__table__, RegistrationRow.__table__, _L.registration_id == _R.id)
@@ -52,7 +54,7 @@ _CONSUME = Prepared(
     update(Login).where(_L.state_hash == bindparam("of"), _L.consumed_at.is_(None)).values(consumed_at=bindparam("at"))
 )
 _DEPLOYMENT = Prepared(
-    select(_D.id, _D.status, _R.origins)
+    select(_D.id, _D.status, _D.former, _R.origins)
     .join_from(Deployment.__table__, RegistrationRow.__table__, _D.registration_id == _R.id)
     .where(_D.registration_id == bindparam("registration"), _D.deployment_id == bindparam("deployment"))
 )
@@ -100,12 +102,27 @@ def start(tool: Tool, params: Mapping[str, str], now: datetime) -> StartedLogin:
             told = {"issuer": issuer, "client_id": client_id}
             return [registration_value(row) for row in connection.rows(_OF_CLIENT, told)]
 
-        started = start_login(
-            params, find_registrations=find, our_redirect_uri=f"{tool.settings.base_url}/lti/launch", now=now
-        )
+        try:
+            started = start_login(
+                params, find_registrations=find, our_redirect_uri=f"{tool.settings.base_url}/lti/launch", now=now
+            )
+        except LaunchRefused as refused:
+            if refused.reason == "registration_unknown":
+                _tell_why_not(connection, params)
+            raise
         with tool.db.turn():
             connection.run(_STORE_LOGIN, vars(started.row))
         return started
+
+
+def _tell_why_not(connection: Statements, params: Mapping[str, str]) -> None:
+    """Raise a clearer refusal where the LMS is known and not let in: it waits for approval, or is switched off."""
+    client_id = params.get("client_id") or None
+    rows = [row for row in connection.rows(_SHUT_OUT, {"issuer": params["iss"]}) if client_id in (None, row.client_id)]
+    if any(not row.approved for row in rows):
+        raise refusal("registration_pending", "the registration waits for approval")
+    if rows:
+        raise refusal("registration_disabled", "the registration is switched off")
 
 
 class Entry:
@@ -167,7 +184,7 @@ class Entry:
     def open(self, launch: VerifiedLaunch, browser_secret: str | None) -> Opened:
         """Open a session for a verified launch: here where all is known, through `launches.open_launch` where not."""
         known = self._known(launch)
-        if known is None or self._connection is None or self._deployment is None:
+        if known is None or self._connection is None or self._deployment is None or self._deployment.former:
             self._commit()
             return launches.open_launch(self._tool, launch, browser_secret, self._now)
         browser = self._browser(known.person, browser_secret)
