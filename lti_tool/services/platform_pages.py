@@ -159,7 +159,7 @@ def _deployments(session: Session, row: Registration) -> tuple[DeploymentView, .
         .where(Course.registration_id == row.id)
         .group_by(Course.deployment_pk)
     )
-    courses = {pk: count for pk, count in session.execute(counted).tuples()}  # noqa: C416 (typed rows)
+    courses: dict[int, int] = {row[0]: row[1] for row in session.execute(counted)}
     return tuple(
         DeploymentView(each.id, each.deployment_id, each.status, each.former, courses.get(each.id, 0), each.created_at)
         for each in sorted(row.deployments, key=lambda each: each.id)
