@@ -65,7 +65,7 @@ def peek(service: Service, memberships_url: str) -> tuple[int, bool]:
     """Read the first page of a roster: how many are on it, and whether there are more. Raises as `Service.call`."""
     url = with_query(memberships_url, limit=service.platform.page_limit("memberships"))
     scopes = frozenset({MEMBERSHIPS_READ})
-    page = service.call("GET", url, scopes=scopes, accept=MEMBERSHIPS_TYPE, granted=scopes)
+    page = service.call("GET", url, scopes=scopes, accept=MEMBERSHIPS_TYPE)
     answer = page.json()
     entries = answer.get("members") if isinstance(answer, dict) else None
     if not isinstance(entries, list):

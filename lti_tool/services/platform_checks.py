@@ -123,7 +123,6 @@ def _facts(session: Session, row: RegistrationRow) -> _Facts:
     publish = session.scalar(
         select(Job).where(Job.kind == "publish", Job.subject.in_(badges)).order_by(Job.id.desc()).limit(1)
     )
-    failed = publish is not None and publish.state == "failed"
     return _Facts(
         first_launch=first.created_at if first else None,
         first_course=_title(first) if first else "",
@@ -134,7 +133,7 @@ def _facts(session: Session, row: RegistrationRow) -> _Facts:
         shared=len(session.execute(shared).all()),
         columns_made=count,
         column_made_at=latest,
-        publish_problem=publish.problem if publish is not None and failed else None,
+        publish_problem=publish.problem if publish is not None else None,
     )
 
 
@@ -157,7 +156,9 @@ def _checks(tool: Tool, registration: Registration, facts: _Facts, now: datetime
     yield token
     yield _first_launch(facts)
     yield _deployment(facts)
-    service = Service(registration, http, tokens, None, facts.deployment_id)
+    # The scopes of the token that is there already: each further token costs throttle units on Canvas.
+    usable = granted & set(NEEDED_SCOPES) if granted else None
+    service = Service(registration, http, tokens, usable, facts.deployment_id)
     yield _roster(service, facts, granted)
     yield _columns_read(service, facts, granted)
     yield _columns_write(facts, granted, name)
