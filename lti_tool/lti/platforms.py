@@ -420,7 +420,7 @@ class Moodle(Platform):
 
     def after_registration(self) -> Clicks:
         return (
-            "Close this window. Badges stands in the list of tools as [[Pending]]: press [[Activate]].",
+            "In [[Manage tools]] Badges stands as [[Pending]]: press [[Activate]].",
             "Press its gear, set [[Tool configuration usage]] to [[Show in activity chooser and as a preconfigured "
             "tool]], and press [[Save changes]]. Or let each teacher do it: course → [[More]] → "
             "[[LTI External tools]] → [[Show in activity chooser]].",

@@ -248,9 +248,11 @@ def _deployment(facts: _Facts) -> Check:
     question = "Deployment approved"
     if pending := facts.deployments.get("pending", 0):
         verb = "waits" if pending == 1 else "wait"
-        return Check("deployment", question, "fail", f"{words.number(pending, 'deployment')} {verb} for approval.")
+        return Check(
+            "deployment", question, "fail", _upper(f"{words.number(pending, 'deployment')} {verb} for approval.")
+        )
     if active := facts.deployments.get("active", 0):
-        return Check("deployment", question, "pass", f"{words.number(active, 'deployment')} may launch.")
+        return Check("deployment", question, "pass", _upper(f"{words.number(active, 'deployment')} may launch."))
     if facts.deployments.get("disabled", 0):
         return Check("deployment", question, "fail", "Every deployment that is known is switched off.")
     return Check("deployment", question, "waiting", "Its deployment id is learned at the first launch.")
