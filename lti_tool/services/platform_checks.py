@@ -368,7 +368,9 @@ def kept(row: RegistrationRow) -> list[Check]:
     """Return the last look at a platform, or the lines as they stand before the first."""
     if row.state != "active":
         return [_switched_off(row.state)]
-    return [Check(**each) for each in row.checks or ()]
+    lines = row.checks or ()
+    known = all(isinstance(each, dict) and each.keys() == Check.__dataclass_fields__.keys() for each in lines)
+    return [Check(**each) for each in lines] if known else []  # another version wrote them: they come anew
 
 
 def look_again(tool: Tool, platform_id: int, now: datetime, *, asked: bool = False) -> bool:

@@ -9,18 +9,25 @@ from typing import Any
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from lti_tool.errors import BadInput, ToolError
+from lti_tool.errors import BadInput, NotFound, ToolError
 from lti_tool.security import administrator, tool
 from lti_tool.services import platform_checks, platform_pages, platforms, registration
 
 pages = Blueprint("admin_platforms", __name__, url_prefix="/admin/platforms")
 
 EXPIRES = {"1": timedelta(hours=1), "24": timedelta(hours=24), "168": timedelta(days=7)}
+ACTS = {"approve": "active", "enable": "active", "disable": "disabled"}
 FIELDS = ("name", "product", "issuer", "client_id", "auth_login_url", "auth_token_url", "jwks_url", "auth_audience")
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _status(act: str) -> str:
+    if act not in ACTS:
+        raise NotFound(f"no act {act}")
+    return ACTS[act]
 
 
 def _back(id: int, **values: Any) -> BaseResponse:
@@ -71,10 +78,10 @@ def check(id: int) -> BaseResponse:
     return _back(id)
 
 
-@pages.post("/<int:id>/<any(approve, enable, disable):act>")
+@pages.post("/<int:id>/<act>")
 @administrator
 def switch(id: int, act: str) -> BaseResponse:
-    status = "disabled" if act == "disable" else "active"
+    status = _status(act)
     platforms.set_status(tool(), id, status, _now(), actor=g.admin.actor)
     return _back(id, **({"done": "approved"} if act == "approve" else {}))
 
@@ -86,11 +93,10 @@ def remove(id: int) -> BaseResponse:
     return redirect(url_for("admin_platforms.home"), 303)
 
 
-@pages.post("/<int:id>/deployments/<int:pk>/<any(approve, disable):act>")
+@pages.post("/<int:id>/deployments/<int:pk>/<act>")
 @administrator
 def deployment(id: int, pk: int, act: str) -> BaseResponse:
-    status = "active" if act == "approve" else "disabled"
-    platforms.set_deployment(tool(), pk, status, actor=g.admin.actor, now=_now(), platform_id=id)
+    platforms.set_deployment(tool(), pk, _status(act), actor=g.admin.actor, now=_now(), platform_id=id)
     platform_checks.look_again(tool(), id, _now(), asked=True)
     return _back(id)
 
