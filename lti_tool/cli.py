@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,17 @@ from lti_tool import LOG_LINE, __version__
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
 from lti_tool.services import (
     administrators,
-    audit,
     awards,
     catalog,
     doctor,
     keys,
     platforms,
     public_pages,
+    registration,
     sync,
     work,
 )
+from lti_tool.services.audit import OPERATOR
 from lti_tool.services.issuer import ensure_issuer
 from lti_tool.services.tool import Tool, open_tool
 from lti_tool.settings import Settings, load_settings
@@ -91,7 +93,9 @@ def parser() -> argparse.ArgumentParser:
 
     deployments = _group(groups, "deployments", "where in an LMS the tool is deployed")
     _listing(deployments, "list", _deployments_list, "all deployments")
-    _command(deployments, "approve", _deployments_approve, "let a deployment launch").add_argument("id", type=int)
+    for name, what in (("approve", "let a deployment launch"), ("disable", "let it launch no longer")):
+        _command(deployments, name, _deployments_change, what).add_argument("id", type=int)
+        deployments.choices[name].set_defaults(change=name)
 
     admin = _group(groups, "admin", "who looks after this installation")
     invite = _listing(admin, "invite", _admin_invite, "print a one-time administrator sign-in address")
@@ -135,9 +139,23 @@ def _platform_commands(group: Any) -> None:
     add.add_argument("--auth-audience")
     add.add_argument("--deployment-id", action="append", default=[])
     add.add_argument("--product", choices=platforms.PRODUCTS, default="other")
+    inviting = _listing(group, "invite", _platforms_invite, "a one-time address for dynamic registration")
+    inviting.add_argument("--expires", type=_duration, default="24h", help="30m, 24h or 7d (default: 24h)")
+    changing = _command(
+        group, "change", _platforms_edit, "change a platform, its client id too; courses and awards stay"
+    )
+    changing.add_argument("id", type=int)
+    for name in ("name", "issuer", "client-id", "auth-login-url", "auth-token-url", "jwks-url", "auth-audience"):
+        changing.add_argument(f"--{name}")
+    changing.add_argument("--deployment-id", action="append", default=[])
+    changing.add_argument("--product", choices=platforms.PRODUCTS)
     _listing(group, "list", _platforms_list, "all platforms")
     _listing(group, "show", _platforms_show, "one platform").add_argument("id", type=int)
-    for name, what in (("disable", "switch off"), ("enable", "switch on again"), ("remove", "remove one never used")):
+    for name, what in (
+        ("disable", "switch off"),
+        ("enable", "switch on, or approve"),
+        ("remove", "remove one never used"),
+    ):
         _command(group, name, _platforms_change, what).add_argument("id", type=int)
         group.choices[name].set_defaults(change=name)
 
@@ -154,6 +172,14 @@ def _badge_commands(group: Any) -> None:
         command.add_argument("--platform", type=int, required=True)
         command.add_argument("--context", required=True)
         command.add_argument("--deployment")
+
+
+def _duration(text: str) -> timedelta:
+    unit = {"m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    number = text[:-1]
+    if not unit or not number.isdecimal() or not 0 < int(number[:9]) * unit <= 30 * 86400 or len(number) > 6:
+        raise argparse.ArgumentTypeError(f"{text} is not a duration: write 30m, 24h or 7d, of 30 days at most")
+    return timedelta(seconds=int(number) * unit)
 
 
 def _port(text: str) -> int:
@@ -312,6 +338,33 @@ def _platforms_add(options: argparse.Namespace) -> int:
     return 0
 
 
+def _platforms_invite(options: argparse.Namespace) -> int:
+    made = registration.invite(_open(), lasts=options.expires, actor=OPERATOR, now=_now())
+    if options.json:
+        print(json.dumps({"id": made.id, "address": made.address, "expires_at": made.expires_at.isoformat()}))
+    else:
+        print(made.address)
+    return 0
+
+
+def _platforms_edit(options: argparse.Namespace) -> int:
+    tool = _open()
+    now = platforms.told_of(tool, options.id)
+    names = ("name", "issuer", "client_id", *platforms.ADDRESSES, "auth_audience", "product")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if given.get("auth_audience") == "":
+        given["auth_audience"] = None
+    told = dataclasses.replace(now, **given, deployment_ids=tuple(dict.fromkeys(options.deployment_id)))
+    for field, problem in platforms.problems_of(tool, told).items():
+        raise BadInput(sentence=f"{platforms.OPTIONS.get(field, field)} {problem}")
+    moved = platforms.change(tool, options.id, told, actor=OPERATOR, now=_now())
+    if moved:
+        print(f"Platform {options.id} has moved to client id {told.client_id}. Courses, people and awards stay.")
+    else:
+        print(f"Platform {options.id} is changed.")
+    return 0
+
+
 PLATFORM_COLUMNS = ("id", "name", "product", "status", "issuer", "client_id", "deployments", "courses", "people")
 
 
@@ -344,9 +397,10 @@ def _deployments_list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _deployments_approve(options: argparse.Namespace) -> int:
-    platforms.approve(_open(), options.id, _now())
-    print(f"Deployment {options.id} is approved.")
+def _deployments_change(options: argparse.Namespace) -> int:
+    status, word = {"approve": ("active", "approved"), "disable": ("disabled", "switched off")}[options.change]
+    platforms.set_deployment(_open(), options.id, status, actor=OPERATOR, now=_now())
+    print(f"Deployment {options.id} is {word}.")
     return 0
 
 
@@ -355,7 +409,7 @@ def _deployments_approve(options: argparse.Namespace) -> int:
 
 def _admin_invite(options: argparse.Namespace) -> int:
     now = _now()
-    address = administrators.invite(_open(), email=options.email, actor=audit.OPERATOR, now=now)
+    address = administrators.invite(_open(), email=options.email, actor=OPERATOR, now=now)
     ends = now + administrators.ADDRESS_LASTS
     if options.json:
         print(json.dumps({"address": address, "expires_at": ends.isoformat()}))
@@ -391,7 +445,7 @@ def _keys_list(options: argparse.Namespace) -> int:
 
 
 def _keys_rotate(options: argparse.Namespace) -> int:
-    for key in keys.rotate(_open(), options.kind, actor=audit.OPERATOR, now=_now()):
+    for key in keys.rotate(_open(), options.kind, actor=OPERATOR, now=_now()):
         print(f"{key.kind}: {key.kid} signs from now on; the one before is kept.")
     return 0
 
@@ -526,8 +580,15 @@ def _awards_revoke(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     findings = doctor.examine(_open(check=False), options.platform, _now())
-    rows = [{"check": f.what, "result": "ok" if f.ok else "WRONG", "told": f.sentence} for f in findings]
-    document = [{"check": f.what, "ok": f.ok, "sentence": f.sentence} for f in findings]
+    results = {"unknown": "not checked", "waiting": "waits"}
+    rows = [
+        {"check": f.what, "result": results.get(f.state, "ok" if f.ok else "WRONG"), "told": f.sentence}
+        for f in findings
+    ]
+    document = [
+        {"check": f.what, "ok": f.ok, "sentence": f.sentence, **({"state": f.state} if f.state else {})}
+        for f in findings
+    ]
     _print(options, document, rows, ("check", "result", "told"))
     return 0 if all(f.ok for f in findings) else 1
 
@@ -542,7 +603,7 @@ def _jobs_retry(options: argparse.Namespace) -> int:
     from lti_tool.jobs import RUNNERS
 
     tool, asked = _open(), _now()
-    job = work.wait(tool, work.retry(tool, options.id, asked, actor=audit.OPERATOR), RUNNERS)
+    job = work.wait(tool, work.retry(tool, options.id, asked, actor=OPERATOR), RUNNERS)
     if job.state != "done":
         raise ToolError(sentence=f"Job {job.id} failed again: {job.problem}")
     if job.finished_at is not None and job.finished_at < asked:

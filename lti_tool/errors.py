@@ -139,6 +139,28 @@ class Busy(ToolError):
     what_to_do = "Try again in a few seconds."
 
 
+# -- registration -----------------------------------------------------------------------------------------------
+
+
+class InviteRefused(ToolError):
+    """An address for registration that is unknown, used, withdrawn or too old."""
+
+    status = 403
+    reason = "invite"
+    sentence = "This registration address cannot be used."
+    what_to_do = "Ask an administrator of Badges for a new invite link: each works once, and only for a while."
+
+
+class RegistrationRefused(ToolError):
+    """A platform that was not registered. The invite stays as it was unless `made`: the platform made a client."""
+
+    status = 400
+    reason = "registration_refused"
+    sentence = "Your LMS could not be registered, and nothing was changed here."
+    what_to_do = "The same invite link can be used again. If it keeps happening, an administrator can register by hand."
+    made = False
+
+
 # -- the LMS's services -----------------------------------------------------------------------------------------
 
 

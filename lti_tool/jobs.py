@@ -11,10 +11,14 @@ from huey import Huey, RedisHuey, SqliteHuey, crontab
 from redis.exceptions import RedisError
 
 from lti_tool.errors import ConfigurationError
-from lti_tool.services import administrators, awards, catalog, sync, work
+from lti_tool.services import administrators, awards, catalog, platform_checks, sync, work
 from lti_tool.services.tool import Tool, log
 
-RUNNERS: dict[str, work.Runner] = {"sync": sync.run_sync, "publish": catalog.run_publish}
+RUNNERS: dict[str, work.Runner] = {
+    "sync": sync.run_sync,
+    "publish": catalog.run_publish,
+    "check": platform_checks.run_check,
+}
 
 
 def make_queue(url: str) -> Huey:

@@ -75,14 +75,44 @@ class Registration(Base):
     auth_audience: Mapped[str | None]
     jwks_url: Mapped[str]
     status: Mapped[str] = mapped_column(default="active")
+    approved: Mapped[bool] = mapped_column(default=True)  # False: it registered itself and waits, and is disabled too
+    registered_by: Mapped[str] = mapped_column(default="hand")  # or "invite"
+    # AGS and NRPS scopes as the platform said it grants them when it registered; None where it said nothing reliable
+    granted_scopes: Mapped[list[Any] | None] = mapped_column(JSON)
     # named: only deployments given by an administrator are let in; else each is approved as the settings say
     deployments_named: Mapped[bool] = mapped_column(default=False)
     origins: Mapped[list[Any]] = mapped_column(default=list)  # origins seen in verified launches, for frame-ancestors
     jwks: Mapped[str | None] = mapped_column(Text)  # the platform's keys as last received
     jwks_fetched_at: Mapped[datetime | None]
     problem: Mapped[str | None]  # why the token endpoint refuses, in words
+    checks: Mapped[list[Any] | None] = mapped_column(JSON)  # the last look at it, see services.platform_checks
+    checked_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     deployments: Mapped[list[Deployment]] = relationship(back_populates="registration")
+
+    @property
+    def state(self) -> str:
+        """Return `active`, `disabled`, or `pending` for one that waits to be approved here."""
+        return self.status if self.approved else "pending"
+
+
+class Invite(Base):
+    """A one-time address for dynamic registration. `claimed_until` is the lease of the request that is using it.
+
+    `asked_at` without `used_at`: a platform was asked to register the tool, and its answer was never stored."""
+
+    __tablename__ = "invite"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+    claimed_until: Mapped[datetime | None]
+    asked_at: Mapped[datetime | None]
+    asked_of: Mapped[str | None]  # the issuer
+    used_at: Mapped[datetime | None]
+    registration_id: Mapped[int | None] = mapped_column(ForeignKey("registration.id", ondelete="SET NULL"))
 
 
 class Deployment(Base):
@@ -95,6 +125,8 @@ class Deployment(Base):
     registration_id: Mapped[int] = mapped_column(ForeignKey("registration.id"))
     deployment_id: Mapped[str]
     status: Mapped[str]
+    # it belongs to a client id the platform had before: its courses go over to the deployment they are launched from
+    former: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     registration: Mapped[Registration] = relationship(back_populates="deployments")
 

@@ -102,6 +102,7 @@ class Privacy(_Section):
 
 
 class Lti(_Section):
+    approve_registrations: Literal["ask", "automatic"]
     approve_deployments: Literal["first-launch", "ask"]
     teaching_assistants: Literal["none", "review", "manage"]
 

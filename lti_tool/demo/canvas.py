@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from flask import Response
 
-from . import canvas_services, launches
+from . import canvas_registration, canvas_services, launches
 from .launches import AGS, INSTITUTION, LTI, MEMBERSHIP, NRPS, SYSTEM, TEST_USER
 from .records import Access, Column, Course, Grade, Launch, Link, Tool, User
 from .wire import digest, find_tool_key, is_number
@@ -184,7 +184,9 @@ class Canvas:
         waiting = self.lms.launches.get(query["lti_message_hint"])
         if waiting is not None and query["login_hint"] != self.login_hint(waiting.user):
             return self.error("login_required", "Must have an active user session", state)
-        if waiting is not None and (waiting.tool is not tool or self.is_withdrawn(tool, waiting.course)):
+        if waiting is not None and (
+            waiting.tool is not tool or not tool.active or self.is_withdrawn(tool, waiting.course)
+        ):
             return self.error("unauthorized_client", "Client not authorized in requested context", state)
         launch = launches.take(self.lms, query["lti_message_hint"])
         if launch is None:
@@ -400,8 +402,8 @@ class Canvas:
         except jwt.PyJWTError:
             return self.token_error("invalid_request", "JWS signature invalid.")
         tool = lms.tools.get(str(claims.get("sub")))
-        if tool is None:
-            return self.token_error("invalid_client", "unknown client", 401)
+        if tool is None or not tool.active:
+            return self.token_error("invalid_client", "Unknown or inactive Developer Key", 401)
         missing = [name for name in ASSERTION_REQUIRED if not claims.get(name)]
         if missing:
             return self.token_error("invalid_request", f"the following assertions are missing: {','.join(missing)}")
@@ -478,6 +480,7 @@ class Canvas:
 
     def add_routes(self, blueprint: Blueprint) -> None:
         canvas_services.add_routes(blueprint, self.lms)
+        canvas_registration.add_routes(blueprint, self.lms)
 
     def note_on(self, column: Column) -> str:
         """Say below a column's name what a teacher would see of it."""

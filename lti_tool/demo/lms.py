@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import launches
+from . import launches, registration
 from .canvas import Canvas
 from .faults import Faults
 from .keys import SigningKey, sign
@@ -69,6 +69,7 @@ class Lms:
         self.serials: dict[str, int] = {}
         self.keys: list[SigningKey] = []
         self.launches: dict[str, Launch] = {}
+        self.registering: dict[str, str] = {}  # registration tokens that are good, with Moodle's client id to be
         self.access: dict[str, Access] = {}
         self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
         self.faults = Faults(self)
@@ -131,6 +132,8 @@ class Lms:
         custom: dict[str, Any] | None = None,
         privacy: str = "public",
         name: str = "Badges",
+        active: bool = True,
+        shown: bool = True,
     ) -> Tool:
         """Register a tool; call it twice for two client ids under one issuer."""
         with self.lock:
@@ -147,6 +150,8 @@ class Lms:
                 scopes=list(self.mood.scopes if scopes is None else scopes),
                 custom=dict(self.mood.custom if custom is None else custom),
                 privacy=privacy,
+                active=active,
+                shown=shown,
             )
             tool.deployment_ids = list(deployment_ids or ())
             self.tools[tool.client_id] = tool
@@ -154,6 +159,17 @@ class Lms:
                 self.add_deployment(tool)
             self.changed()
             return tool
+
+    def remove_tool(self, tool: Tool) -> None:
+        """Delete a tool with its links; its columns stay in the gradebook, and no tool sees them."""
+        with self.lock:
+            self.tools.pop(tool.client_id, None)
+            self.links = {name: link for name, link in self.links.items() if link.client_id != tool.client_id}
+            self.changed()
+
+    def registration_address(self, url: str) -> str:
+        """Give the address the LMS opens where an administrator pastes a tool's registration address."""
+        return registration.start_address(self, url)
 
     def add_deployment(self, tool: Tool) -> str:
         """Deploy the tool once more under its client id."""

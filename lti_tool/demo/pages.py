@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from . import launches, platform
+from . import launches, platform, registration
 from .faults import KINDS, SERVICES
 from .records import Column, Course, Tool, User
 
@@ -167,7 +167,8 @@ def blueprint(lms: Lms) -> Blueprint:
         )
 
     def tools_in(course: Course) -> list[Tool]:
-        return [tool for tool in lms.tools.values() if tool.client_id not in course.withdrawn]
+        usable = [tool for tool in lms.tools.values() if tool.active and tool.shown and tool.deployment_ids]
+        return [tool for tool in usable if tool.client_id not in course.withdrawn]
 
     def others(course: Course) -> list[tuple[str, User]]:
         """Give one person of each other kind, to open the course as."""
@@ -197,7 +198,8 @@ def blueprint(lms: Lms) -> Blueprint:
 
     def start_launch(course: Course | None) -> Response | str:
         asked = request.args
-        tool = lms.tools.get(asked.get("tool", "")) or next(iter(lms.tools.values()), None)
+        usable = tools_in(course) if course is not None else [one for one in lms.tools.values() if one.deployment_ids]
+        tool = lms.tools.get(asked.get("tool", "")) or next(iter(usable), None)
         if tool is None or asked.get("link", "") not in ("", *lms.links):
             abort(404)
         fields = lms.login_request(
@@ -298,6 +300,8 @@ def blueprint(lms: Lms) -> Blueprint:
         if not isinstance(options, dict):
             raise ValueError("the options are not a JSON object")
         platform.act(lms, {**asked, **options})
+
+    registration.add_pages(routes, lms, address)
 
     @routes.get("/post_message_forwarding")
     def forwarding() -> str:

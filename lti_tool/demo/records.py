@@ -108,6 +108,10 @@ class Tool:
     scopes: list[str] = field(default_factory=list)
     custom: dict[str, Any] = field(default_factory=dict)
     privacy: str = "public"  # public, name_only, email_only, anonymous
+    active: bool = True  # Canvas: the key's state is On; Moodle: not pending
+    shown: bool = True  # Moodle: in the activity chooser
+    placements: list[str] = field(default_factory=list)
+    description: str = ""
 
     @property
     def deployment_id(self) -> str:

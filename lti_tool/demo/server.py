@@ -28,6 +28,16 @@ class QuietHandler(WSGIRequestHandler):
         """Say nothing: `lms.requests` is the log."""
 
 
+def handler_with(lmses: Sequence[Lms]) -> type[QuietHandler]:
+    """Make a handler whose Date is the time the LMS believes it is."""
+
+    class Handler(QuietHandler):
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(lmses[0].clock() if timestamp is None else timestamp)
+
+    return Handler
+
+
 class UpperPaths:
     """Answers `/API/LTI/` like `/api/lti/`, for next links with an upper-case path."""
 
@@ -80,7 +90,7 @@ class Running:
             port,
             self.app,
             threaded=True,
-            request_handler=QuietHandler,
+            request_handler=handler_with(lmses),
             fd=listener.fileno() if listener else None,
         )
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import jwt
 import requests
@@ -34,6 +35,11 @@ def find_tool_key(jwks_url: str, kid: str | None) -> tuple[Any, str]:
             except jwt.PyJWTError:
                 return None, "the tool's key cannot be read"
     return None, "kid not found"
+
+
+def with_query(url: str, **values: str) -> str:
+    """Add parameters to an address and keep those it has."""
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(values)}"
 
 
 def access(lms: Lms) -> Access | str:

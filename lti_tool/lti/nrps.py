@@ -61,6 +61,18 @@ def memberships(
     return tuple(members)
 
 
+def peek(service: Service, memberships_url: str) -> tuple[int, bool]:
+    """Read the first page of a roster: how many are on it, and whether there are more. Raises as `Service.call`."""
+    url = with_query(memberships_url, limit=service.platform.page_limit("memberships"))
+    scopes = frozenset({MEMBERSHIPS_READ})
+    page = service.call("GET", url, scopes=scopes, accept=MEMBERSHIPS_TYPE)
+    answer = page.json()
+    entries = answer.get("members") if isinstance(answer, dict) else None
+    if not isinstance(entries, list):
+        raise ServiceError("the roster has no list of members", reason="malformed")
+    return len(entries), service.platform.next_page(page.headers.get("Link", "")) is not None
+
+
 def _member(entry: Any) -> Member:
     user_id = entry.get("user_id") if isinstance(entry, dict) else None
     if not isinstance(user_id, str) or not user_id:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -23,6 +23,17 @@ _UNRESOLVED = re.compile(r"\$[A-Za-z]")
 _PARAMETER = re.compile(r"\s*;\s*([^\s=;,<>]+)(?:\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"<>]*)))?")
 _LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[^\s=;,<>]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"<>]*))?)*)")
 LONGEST_LINK_HEADER = 16_384
+
+RESOURCE_LINK, DEEP_LINKING = "LtiResourceLinkRequest", "LtiDeepLinkingRequest"
+SUBMISSION_REVIEW, DATA_PRIVACY = "LtiSubmissionReviewRequest", "LtiDataPrivacyLaunchRequest"
+
+# What can be found wrong with a platform, and mended by clicks in it. In a click, [[…]] is a label of the LMS.
+Trouble = Literal["keys", "token", "launch", "deployment", "roster", "columns_read", "columns_write", "scopes", "clock"]
+Clicks = Sequence[str]
+
+
+# Message type → the placements a platform offers for it.
+Messages = Mapping[str, Collection[str]]
 
 
 class Platform:
@@ -70,6 +81,67 @@ class Platform:
             return ScoreRefused(f"the platform answered {response.status}", reason=f"score_refused_{response.status}")
         return None
 
+    # Registration
+
+    def describes(self, issuer_host: str, configuration_host: str) -> bool:
+        """Say whether a host may describe an issuer (LTI Dynamic Registration 1.0, 3.5.1).
+
+        The host alone is compared: Moodle's issuer is the site's address with its path, and its configuration lies
+        deeper than that (seen), so neither is the beginning of the other everywhere."""
+        return issuer_host == configuration_host
+
+    def token_audience(self, authorization_server: str | None) -> str | None:
+        """Return the `aud` for token requests, None for the token address (LTI Dynamic Registration 1.0)."""
+        return authorization_server
+
+    def messages(self, launch_url: str, icon_url: str, offered: Messages) -> list[dict[str, Any]]:
+        """Return the messages to register, of those the platform says it can send. None named: what every LMS has."""
+        wanted = [kind for kind in (RESOURCE_LINK, DEEP_LINKING, SUBMISSION_REVIEW, DATA_PRIVACY) if kind in offered]
+        made: list[dict[str, Any]] = []
+        for kind in wanted or [RESOURCE_LINK, DEEP_LINKING]:
+            message: dict[str, Any] = {"type": kind, "target_link_uri": launch_url, "label": "Badges"}
+            if "ContentArea" in offered.get(kind, ()):
+                message["placements"] = ["ContentArea"]
+            made.append(message)
+        return made
+
+    def custom_parameters(self) -> dict[str, str]:
+        """Return the custom parameters the tool reads, before those the platform does not know are left out."""
+        return {"context_id_history": "$Context.id.history", "resource_link_id_history": "$ResourceLink.id.history"}
+
+    def further_scopes(self, notices: Collection[str]) -> list[str]:
+        """Return scopes to ask for beside those every LMS has."""
+        return []
+
+    def tool_members(self) -> dict[str, Any]:
+        """Return members to add to the tool's configuration."""
+        return {}
+
+    def believed_scopes(self, answered: Sequence[str] | None) -> list[str] | None:
+        """Return the scopes a registration's answer grants, None where it cannot be believed or says nothing."""
+        return None if answered is None else list(answered)
+
+    def after_registration(self) -> Clicks:
+        """Say what an administrator clicks in the LMS once it has registered the tool."""
+        return ("Switch the tool on in your LMS, and let courses use it.",)
+
+    def mend(self, trouble: Trouble) -> Clicks:
+        """Say what to click in the LMS, in its own labels, to mend what was found."""
+        return {
+            "keys": ("Check in the LMS's settings of the tool that its key address is the one registered here.",),
+            "token": (
+                "Open the tool's registration in the LMS and see that it is switched on.",
+                "Compare its client id, and the address of our keys, with those below.",
+            ),
+            "launch": ("Open Badges once in a course, as somebody who teaches there.",),
+            "deployment": ("Approve the deployment below, if you know where it comes from.",),
+            "roster": ("Let the tool use Names and Role Provisioning Services.",),
+            "columns_read": ("Let the tool use Assignment and Grade Services, line items and results included.",),
+            "columns_write": ("Let the tool make line items and send scores (Assignment and Grade Services).",),
+            "scopes": ("Grant the tool what is named above in its registration.",),
+            "clock": ("Set the clock of the machine that is wrong by NTP.",),
+        }[trouble]
+
     def where_to_grade(self) -> str:
         """Say where an instructor marks a gradebook column of ours."""
         return "Open the gradebook of the course and enter the points in the column."
@@ -77,6 +149,29 @@ class Platform:
     def keep_out_of_total(self) -> str:
         """Say which clicks keep a column out of the course total, which AGS cannot ask for."""
         return "Look in the gradebook's settings for the column's weight, and set it to 0."
+
+
+CANVAS = "https://canvas.instructure.com/lti/"
+TOOL_ID = "lti-tool-badges"
+NOTICE_HANDLERS = "https://purl.imsglobal.org/spec/lti/scope/noticehandlers"
+_PICKER = {"launch_width": 900, "launch_height": 700}
+# Message, placement, label, and what Canvas alone knows of it. Where badges are opened, chosen for an assignment, put
+# into a module, and found by a learner over all courses.
+CANVAS_PLACEMENTS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    (
+        RESOURCE_LINK,
+        "course_navigation",
+        "Badges",
+        {
+            "course_navigation/default_enabled": True,
+            "visibility": "members",
+            "display_type": "full_width_in_context",
+        },
+    ),
+    (DEEP_LINKING, "assignment_selection", "Badges", _PICKER),
+    (DEEP_LINKING, "link_selection", "Badges", _PICKER),
+    (RESOURCE_LINK, "user_navigation", "My badges", {}),
+)
 
 
 class Canvas(Platform):
@@ -115,6 +210,152 @@ class Canvas(Platform):
             if words in text:
                 return ScoreRefused(f"{response.status} {reason}", reason=reason, sentence=sentence)
         return super().score_refusal(response)
+
+    # Registration
+
+    def describes(self, issuer_host: str, configuration_host: str) -> bool:
+        # Source, lib/lti/oidc.rb: every cloud customer has the issuer canvas.instructure.com, and the configuration
+        # lies at sso.canvaslms.com; beta and test likewise. Captured 2025: also at the customer's *.instructure.com.
+        for environment in ("", ".beta", ".test"):
+            if issuer_host == f"canvas{environment}.instructure.com":
+                return configuration_host in (
+                    issuer_host,
+                    f"sso{environment}.canvaslms.com",
+                ) or configuration_host.endswith(f"{environment}.instructure.com")
+        return super().describes(issuer_host, configuration_host)
+
+    def token_audience(self, authorization_server: str | None) -> str | None:
+        # Source, client_credentials_provider.rb: `aud` must be the token address of the host that is called. What its
+        # configuration names as authorization_server is a bare host name (captured 2025).
+        return None
+
+    def messages(self, launch_url: str, icon_url: str, offered: Messages) -> list[dict[str, Any]]:
+        # Captured 2025: placements are offered with the prefix; older documentation has them without, and both are
+        # taken (source, resource_placement.rb). A message may stand there once for each placement.
+        made = []
+        for kind, placement, label, members in CANVAS_PLACEMENTS:
+            known = offered.get(kind, ())
+            named = next((name for name in (f"{CANVAS}{placement}", placement) if name in known), None)
+            if offered and named is None:
+                continue
+            made.append(
+                {
+                    "type": kind,
+                    "target_link_uri": launch_url,
+                    "label": label,
+                    "icon_uri": icon_url,
+                    "placements": [named or f"{CANVAS}{placement}"],
+                    **{f"{CANVAS}{name}": value for name, value in members.items()},
+                }
+            )
+        return made
+
+    def custom_parameters(self) -> dict[str, str]:
+        # Captured 2025: Canvas knows $Context.id.history and $Activity.id.history, and no $ResourceLink.id.history.
+        return {
+            "context_id_history": "$Context.id.history",
+            "activity_id_history": "$Activity.id.history",
+            "canvas_api_domain": "$Canvas.api.domain",
+            "canvas_course_id": "$Canvas.course.id",
+            "canvas_user_id": "$Canvas.user.id",
+            "canvas_assignment_id": "$Canvas.assignment.id",
+        }
+
+    def further_scopes(self, notices: Collection[str]) -> list[str]:
+        # Documentation (pns.md): the notice that a course was copied.
+        return [NOTICE_HANDLERS] if "LtiContextCopyNotice" in notices else []
+
+    def tool_members(self) -> dict[str, Any]:
+        return {f"{CANVAS}privacy_level": "public", f"{CANVAS}tool_id": TOOL_ID}
+
+    def key_configuration(self, base_url: str, host: str, description: str, scopes: Sequence[str]) -> dict[str, Any]:
+        """Return the configuration of a developer key, as “Enter URL” reads it (Canvas' lti_dev_key_config.md)."""
+        launch_url, icon_url = f"{base_url}/lti/launch", f"{base_url}/lti/icon.png"
+        placements = []
+        for kind, placement, label, members in CANVAS_PLACEMENTS:
+            place: dict[str, Any] = {
+                "placement": placement,
+                "text": label,
+                "enabled": True,
+                "message_type": kind,
+                "target_link_uri": launch_url,
+                "icon_url": icon_url,
+            }
+            if placement == "course_navigation":
+                place |= {"default": "enabled", "visibility": "members"}
+            if "launch_width" in members:
+                place |= {"selection_width": members["launch_width"], "selection_height": members["launch_height"]}
+            placements.append(place)
+        return {
+            "title": "Badges",
+            "description": description,
+            "oidc_initiation_url": f"{base_url}/lti/login",
+            "target_link_uri": launch_url,
+            "public_jwk_url": f"{base_url}/.well-known/jwks.json",
+            "scopes": [*scopes, NOTICE_HANDLERS],
+            "custom_fields": self.custom_parameters(),
+            "extensions": [
+                {
+                    "platform": "canvas.instructure.com",
+                    "domain": host,
+                    "tool_id": TOOL_ID,
+                    "privacy_level": "public",
+                    "settings": {"text": "Badges", "icon_url": icon_url, "placements": placements},
+                }
+            ],
+        }
+
+    def after_registration(self) -> Clicks:
+        return (
+            "Look through what Badges asks for, leave it switched on, and press [[Install]] or [[Enable & Close]].",
+            "Where Canvas shows it under [[Admin]] → [[Developer Keys]], switch [[State]] to [[On]].",
+            "If it is not in your courses yet: [[Settings]] → [[Apps]] → [[View App Configurations]] → [[+ App]], "
+            "type [[By Client ID]], with the client id below.",
+            "Open [[Badges]] once in a course as an instructor. If it is not in the course's menu: [[Settings]] → "
+            "[[Navigation]].",
+        )
+
+    def mend(self, trouble: Trouble) -> Clicks:
+        key = "Open [[Admin]] → [[Developer Keys]] and find Badges."
+        services = "Choose the pencil, then [[LTI Advantage Services]]."
+        save = "Press [[Save]]. This line turns green by itself within a minute."
+        return {
+            "token": (
+                key,
+                "See that [[State]] is [[On]], and that the number under [[Details]] is the client id below.",
+                "Choose the pencil, see that [[Public JWK URL]] is the address of our keys below, and press [[Save]].",
+            ),
+            "launch": (
+                "Open a course and choose [[Badges]] in its menu, as an instructor.",
+                "If it is not there: [[Settings]] → [[Navigation]], drag [[Badges]] up, and press [[Save]].",
+            ),
+            "deployment": (
+                "In Canvas the app's gear menu shows its deployment id: [[Settings]] → [[Apps]] → "
+                "[[View App Configurations]] → gear → [[Deployment Id]].",
+                "Approve it below if it is the one that is shown.",
+            ),
+            "roster": (
+                key,
+                services,
+                "Turn on [[Can retrieve user data associated with the context the tool is installed in]].",
+                save,
+            ),
+            "columns_read": (
+                key,
+                services,
+                "Turn on [[Can create and view assignment data in the gradebook associated with the tool]] and "
+                "[[Can view submission data for assignments associated with the tool]].",
+                save,
+            ),
+            "columns_write": (
+                key,
+                services,
+                "Turn on [[Can create and view assignment data in the gradebook associated with the tool]] and "
+                "[[Can create and update submission results for assignments associated with the tool]].",
+                save,
+            ),
+            "scopes": (key, services, "Turn on what is named above, then press [[Save]].", "Open Badges once more."),
+        }.get(trouble) or super().mend(trouble)
 
     def where_to_grade(self) -> str:
         return (
@@ -166,6 +407,65 @@ class Moodle(Platform):
             return ScoreRefused("500 []", reason="grade_locked", sentence="This grade is locked in Moodle's gradebook.")
         return super().score_refusal(response)
 
+    # Registration
+
+    def messages(self, launch_url: str, icon_url: str, offered: Messages) -> list[dict[str, Any]]:
+        # Seen: of everything sent, one deep-linking message with its target_link_uri is kept; labels, placements,
+        # custom parameters of a message and all other types are dropped. What is not kept is not asked for.
+        return [{"type": kind, "target_link_uri": launch_url} for kind in (RESOURCE_LINK, DEEP_LINKING)]
+
+    def believed_scopes(self, answered: Sequence[str] | None) -> list[str] | None:
+        # Seen: a tool that asked for two read scopes was answered with line item and score too, and had neither.
+        return None
+
+    def after_registration(self) -> Clicks:
+        return (
+            "In [[Manage tools]] Badges stands as [[Pending]]: press [[Activate]].",
+            "Press its gear, set [[Tool configuration usage]] to [[Show in activity chooser and as a preconfigured "
+            "tool]], and press [[Save changes]]. Or let each teacher do it: course → [[More]] → "
+            "[[LTI External tools]] → [[Show in activity chooser]].",
+            "In a course switch [[Edit mode]] on, press [[Add an activity or resource]], choose [[Badges]], and open "
+            "it once as its teacher.",
+        )
+
+    def mend(self, trouble: Trouble) -> Clicks:
+        tool = (
+            "Open [[Site administration]] → [[Plugins]] → [[Activity modules]] → [[External tool]] → [[Manage tools]]."
+        )
+        gear = "Press the gear of Badges, then open [[Services]]."
+        save = "Press [[Save changes]]. This line turns green by itself within a minute."
+        grades = (
+            "Set [[IMS LTI Assignment and Grade Services]] to [[Use this service for grade sync and column "
+            "management]]."
+        )
+        return {
+            "token": (
+                tool,
+                "See that Badges is not [[Pending]]: press [[Activate]].",
+                "Press the list icon, [[View configuration details]], and compare [[Client ID]] with the one below.",
+                "Press the gear and see that [[Public keyset]] is the address of our keys below.",
+            ),
+            "launch": (
+                "Open a course, then [[More]] → [[LTI External tools]], and switch [[Show in activity chooser]] on.",
+                "Switch [[Edit mode]] on, press [[Add an activity or resource]], choose [[Badges]], and open it once.",
+            ),
+            "deployment": (
+                tool,
+                "Press the list icon, [[View configuration details]]: it shows [[Deployment ID]].",
+                "Approve it below if it is the one that is shown.",
+            ),
+            "roster": (
+                tool,
+                gear,
+                "Set [[IMS LTI Names and Role Provisioning]] to [[Use this service to retrieve members' information as "
+                "per privacy settings]].",
+                save,
+            ),
+            "columns_read": (tool, gear, grades, save),
+            "columns_write": (tool, gear, grades, save),
+            "scopes": (tool, gear, grades, save),
+        }.get(trouble) or super().mend(trouble)
+
     def where_to_grade(self) -> str:
         return "In Moodle open Grades, switch Edit mode on, and enter the points in the column."
 
@@ -180,6 +480,16 @@ _OTHER = Platform()
 def platform_of(product: str | None) -> Platform:
     """Return what is known of a product: `canvas`, `moodle`, or anything else."""
     return _PLATFORMS.get((product or "").lower(), _OTHER)
+
+
+def product_of(family: object) -> str:
+    """Return the product a `product_family_code` names: `canvas`, `moodle` or `other`."""
+    return family.lower() if isinstance(family, str) and family.lower() in _PLATFORMS else "other"
+
+
+def canvas_key_configuration(base_url: str, host: str, description: str, scopes: Sequence[str]) -> dict[str, Any]:
+    """Return what Canvas reads where a developer key is made by “Enter URL”."""
+    return Canvas().key_configuration(base_url, host, description, scopes)
 
 
 def is_unresolved(value: str) -> bool:

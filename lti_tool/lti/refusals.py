@@ -22,6 +22,11 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     ),
     "target_link_uri_elsewhere": (400, "Your LMS asked for a page that does not belong to this tool.", _ADMIN),
     "registration_unknown": (401, "This tool does not know your LMS.", _ADMIN),
+    "registration_pending": (
+        401,
+        "Your LMS has registered Badges, and is still waiting to be approved.",
+        "An administrator of Badges approves it on the page of the platform. Then open Badges again.",
+    ),
     # the answer of the platform instead of a launch
     "login_required": (
         401,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lti_tool.errors import ScopeMissing
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
-from lti_tool.models import Course
+from lti_tool.models import Course, Deployment
 from lti_tool.models import Registration as RegistrationRow
 from lti_tool.services.tool import Tool
 
@@ -24,6 +24,11 @@ def registration_value(row: RegistrationRow) -> Registration:
     )
 
 
+def known_deployment(deployment: Deployment) -> str | None:
+    """Return the deployment id for a token request; None for one that the platform's client id of today never had."""
+    return None if deployment.former else deployment.deployment_id
+
+
 def course_service(tool: Tool, course_id: int) -> tuple[Service, str]:
     """Return the authorised caller for a course and the address of its line items.
 
@@ -31,7 +36,7 @@ def course_service(tool: Tool, course_id: int) -> tuple[Service, str]:
     with tool.db.read() as session:
         course = session.get_one(Course, course_id)
         registration = registration_value(course.registration)
-        deployment_id, line_items_url = course.deployment.deployment_id, course.line_items_url
+        deployment_id, line_items_url = known_deployment(course.deployment), course.line_items_url
         granted = frozenset(course.scopes)
     if line_items_url is None:
         raise ScopeMissing("the launch named no line items")

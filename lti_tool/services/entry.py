@@ -13,9 +13,11 @@ from sqlalchemy import and_, bindparam, exists, insert, literal_column, select, 
 from sqlalchemy.sql.expression import ColumnElement
 
 from lti_tool.db import random_id
+from lti_tool.errors import LaunchRefused
 from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.launch import Told
 from lti_tool.lti.login import StartedLogin, start_login
+from lti_tool.lti.refusals import refusal
 from lti_tool.lti.registration import LoginRow, Registration, digest
 from lti_tool.models import Browser, Course, CourseBadge, Deployment, Enrolment, Launch, Login, Person
 from lti_tool.models import Registration as RegistrationRow
@@ -34,6 +36,7 @@ _KNOWN = tuple(Registration.__dataclass_fields__)
 _of_issuer = select(*(_R[name] for name in _KNOWN)).where(_R.issuer == bindparam("issuer"), _R.status == "active")
 _OF_ISSUER = Prepared(_of_issuer)
 _OF_CLIENT = Prepared(_of_issuer.where(_R.client_id == bindparam("client_id")))
+_SHUT_OUT = Prepared(select(_R.client_id, _R.approved).where(_R.issuer == bindparam("issuer"), _R.status == "disabled"))
 
 
 def _bound(of: ColumnElement[object], name: str) -> ColumnElement[object]:
@@ -60,6 +63,7 @@ _ALL = Prepared(
         _R.origins,
         _D.id.label("deployment"),
         _D.status.label("deployment_status"),
+        _D.former,
         _P.id.label("person"),
         _P.name.label("person_name"),
         _P.email,
@@ -123,7 +127,12 @@ def start(tool: Tool, params: Mapping[str, str], now: datetime) -> StartedLogin:
         if _store(tool, started):
             tool.registrations[asked] = remembered
             return started
-    started = _start(tool, params, _find(tool, *asked), now)
+    try:
+        started = _start(tool, params, _find(tool, *asked), now)
+    except LaunchRefused as refused:
+        if refused.reason == "registration_unknown":
+            _tell_why_not(tool, *asked)
+        raise
     while not _store(tool, started):  # it was changed in the moment since it was read
         started = _start(tool, params, _find(tool, *asked), now)
     if asked[1]:  # without a client id, one registration more makes the request ambiguous
@@ -140,6 +149,16 @@ def _find(tool: Tool, issuer: str, client_id: str) -> list[Registration]:
     wanted = _OF_CLIENT if client_id else _OF_ISSUER
     rows = tool.login_statements.rows(wanted, {"issuer": issuer, "client_id": client_id})
     return [registration_value(row) for row in rows]
+
+
+def _tell_why_not(tool: Tool, issuer: str, client_id: str) -> None:
+    """Raise a clearer refusal where the LMS is known and not let in: it waits for approval, or is switched off."""
+    rows = tool.login_statements.rows(_SHUT_OUT, {"issuer": issuer})
+    rows = [row for row in rows if client_id in ("", row.client_id)]
+    if any(not row.approved for row in rows):
+        raise refusal("registration_pending", "the registration waits for approval")
+    if rows:
+        raise refusal("registration_disabled", "the registration is switched off")
 
 
 def _store(tool: Tool, started: StartedLogin) -> bool:
@@ -244,6 +263,8 @@ class Entry:
         found, registration = self._found, self._registration
         if registration is None or found.person is None or found.disabled or found.deployment_status != "active":
             return False
+        if found.former:
+            return False  # it is the platform's under its client id of today
         if (self._told.sub, self._told.deployment_id) != (launch.sub, launch.deployment_id):
             return False
         if found.browser is not None and found.browser_person != found.person:

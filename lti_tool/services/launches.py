@@ -115,6 +115,7 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
         deployment = _deployment(session, launch.registration_id, launch.deployment_id)
         if deployment is None:
             raise NotPermitted("the deployment is gone")
+        deployment.former = False  # the client id of today launches from it
         registration = deployment.registration
         _learn_origins(registration, launch)
         person = _person(session, launch, now)
@@ -216,6 +217,8 @@ def _course(
         select(Course).where(Course.deployment_pk == deployment.id, Course.context_id == context.id)
     )
     if course is None:
+        course = _moved_course(session, registration, deployment, context.id)
+    if course is None:
         course = Course(
             registration_id=registration.id,
             deployment_pk=deployment.id,
@@ -237,12 +240,36 @@ def _course(
     return course
 
 
+def _moved_course(
+    session: Session, registration: Registration, deployment: Deployment, context_id: str
+) -> Course | None:
+    """Return the course that was launched under the platform's former client id, taken over by this deployment.
+
+    An LMS gives a new client id new deployment ids, and its courses keep theirs. Two former deployments with the same
+    context id are two courses: nobody can say which of them this is."""
+    known = session.scalars(
+        select(Course)
+        .join(Deployment, Course.deployment_pk == Deployment.id)
+        .where(
+            Course.registration_id == registration.id,
+            Course.context_id == context_id,
+            Deployment.former,
+            Deployment.id != deployment.id,
+        )
+    ).all()
+    if len(known) != 1:
+        return None
+    known[0].deployment_pk = deployment.id
+    return known[0]
+
+
 def _warn_of_shared_gradebook(session: Session, course: Course, line_items_url: str) -> None:
     others = session.scalars(
         select(Course.id).where(
             Course.registration_id == course.registration_id,
             Course.line_items_url == line_items_url,
             Course.deployment_pk != course.deployment_pk,
+            Course.id != course.id,
         )
     )
     for other in others:

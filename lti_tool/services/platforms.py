@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import BadInput, Conflict, NotFound
-from lti_tool.models import Award, Course, Deployment, Login, Person, Registration
+from lti_tool.lti.dynamic_registration import read_configuration
+from lti_tool.models import Award, Course, Deployment, Invite, Login, Person, Registration
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
 
 PRODUCTS = ("canvas", "moodle", "other")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an administrator says of a platform. `deployment_ids`: only these are let in, where any are named."""
+
+    name: str
+    issuer: str
+    client_id: str
+    auth_login_url: str
+    auth_token_url: str
+    jwks_url: str
+    auth_audience: str | None = None
+    product: str = "other"
+    deployment_ids: tuple[str, ...] = ()
+
+
+ADDRESSES = ("auth_login_url", "auth_token_url", "jwks_url")
+OPTIONS = {name: f"--{name.replace('_', '-')}" for name in ("name", "issuer", "client_id", "auth_audience", *ADDRESSES)}
 
 
 def add_platform(
@@ -32,57 +54,202 @@ def add_platform(
     deployment_ids: Sequence[str],
     product: str,
     now: datetime,
+    actor: str = audit.OPERATOR,
 ) -> int:
     """Register a platform by hand and return its id. Raises BadInput for an address that cannot be used, Conflict
     where issuer and client id are registered already."""
-    for what, address in (
-        ("--auth-login-url", auth_login_url),
-        ("--auth-token-url", auth_token_url),
-        ("--jwks-url", jwks_url),
-    ):
-        _check_address(what, address, tool.settings.network.allow_private)
-    for what, value in (("--name", name), ("--issuer", issuer), ("--client-id", client_id)):
-        if not value.strip() or len(value) > 255 or value != value.strip() or "\0" in value:
-            raise BadInput(sentence=f"{what} is empty, too long, or has blanks around it.")
+    told = Told(
+        name=name,
+        issuer=issuer,
+        client_id=client_id,
+        auth_login_url=auth_login_url,
+        auth_token_url=auth_token_url,
+        jwks_url=jwks_url,
+        auth_audience=auth_audience,
+        product=product,
+        deployment_ids=tuple(dict.fromkeys(deployment_ids)),
+    )
+    for field, problem in problems_of(tool, told).items():
+        raise BadInput(sentence=f"{OPTIONS.get(field, field)} {problem}")
+    return add(tool, told, actor=actor, now=now)
+
+
+def add(tool: Tool, told: Told, *, actor: str, now: datetime) -> int:
+    """Store a platform that was checked with `problems_of`; returns its id. Raises Conflict."""
     try:
         with tool.db.write() as session:
             row = Registration(
-                name=name,
-                product=product,
-                issuer=issuer,
-                client_id=client_id,
-                auth_login_url=auth_login_url,
-                auth_token_url=auth_token_url,
-                auth_audience=auth_audience,
-                jwks_url=jwks_url,
-                deployments_named=bool(deployment_ids),
-                origins=[],
+                name=told.name,
+                product=told.product,
+                issuer=told.issuer,
+                client_id=told.client_id,
+                auth_login_url=told.auth_login_url,
+                auth_token_url=told.auth_token_url,
+                auth_audience=told.auth_audience,
+                jwks_url=told.jwks_url,
+                deployments_named=bool(told.deployment_ids),
                 created_at=now,
             )
             row.deployments = [
-                Deployment(deployment_id=each, status="active", created_at=now)
-                for each in dict.fromkeys(deployment_ids)
+                Deployment(deployment_id=each, status="active", created_at=now) for each in told.deployment_ids
             ]
             session.add(row)
             session.flush()
-            audit.record(session, now, audit.OPERATOR, "platform.added", f"platform:{row.id}", name=name)
+            audit.record(session, now, actor, "platform.added", f"platform:{row.id}", name=told.name)
             return row.id
     except IntegrityError:
-        raise Conflict(
-            sentence=f"A platform with the issuer {issuer} and the client id {client_id} is registered already.",
-            what_to_do="See lti-tool platforms list.",
-        ) from None
+        raise _taken(told.issuer, told.client_id) from None
 
 
-def _check_address(what: str, address: str, allow_private: bool) -> None:
+def _taken(issuer: str, client_id: str) -> Conflict:
+    return Conflict(
+        sentence=f"A platform with the issuer {issuer} and the client id {client_id} is registered already.",
+        what_to_do="See lti-tool platforms list.",
+    )
+
+
+def problems_of(tool: Tool, told: Told) -> dict[str, str]:
+    """Return what is wrong with which field, as the rest of a sentence that begins with the field's name."""
+    problems = {}
+    for field in ("name", "issuer", "client_id"):
+        value = getattr(told, field)
+        if not value.strip() or len(value) > 255 or value != value.strip() or not value.isprintable():
+            problems[field] = "is empty, too long, or has blanks around it."
+    for field in ADDRESSES:
+        if not _is_address(getattr(told, field), tool.settings.network.allow_private):
+            problems[field] = f"must be an address that begins with https://, not {getattr(told, field)!r}."
+    if told.auth_audience is not None and not (
+        0 < len(told.auth_audience) <= 2048 and told.auth_audience.isprintable()
+    ):
+        problems["auth_audience"] = "is too long or holds control characters."
+    if any(not 0 < len(each) <= 255 or not each.isprintable() for each in told.deployment_ids):
+        problems["deployment_ids"] = "holds one that is too long or has control characters."
+    return problems
+
+
+def _is_address(address: str, allow_private: bool) -> bool:
     try:
         parts = urlsplit(address)
         port_is_one = parts.port is None or parts.port > 0
     except ValueError:
-        port_is_one = False
+        return False
     schemes = ("https", "http") if allow_private else ("https",)
-    if not port_is_one or parts.scheme not in schemes or not parts.hostname or parts.username or parts.fragment:
-        raise BadInput(sentence=f"{what} must be an address that begins with https://, not {address!r}.")
+    plain = len(address) <= 2048 and not any(character <= " " or character in "\\\x7f" for character in address)
+    usable = parts.scheme in schemes and bool(parts.hostname) and not parts.username and not parts.fragment
+    return port_is_one and plain and usable
+
+
+def read_from_platform(tool: Tool, url: str) -> Told:
+    """Read a platform's own openid-configuration, to fill the form for registering it by hand.
+
+    Raises RegistrationRefused. The client id is what the platform's administrator knows: it is left empty."""
+    found = read_configuration(tool.http, url)
+    return Told(
+        name=found.name,
+        issuer=found.issuer,
+        client_id="",
+        auth_login_url=found.authorization_endpoint,
+        auth_token_url=found.token_endpoint,
+        jwks_url=found.jwks_uri,
+        auth_audience=found.token_audience,
+        product=found.product,
+    )
+
+
+def told_of(tool: Tool, platform_id: int) -> Told:
+    """Return what is stored of a platform, as the form shows it."""
+    with tool.db.read() as session:
+        row = _get(session, platform_id)
+        return Told(
+            name=row.name,
+            issuer=row.issuer,
+            client_id=row.client_id,
+            auth_login_url=row.auth_login_url,
+            auth_token_url=row.auth_token_url,
+            jwks_url=row.jwks_url,
+            auth_audience=row.auth_audience,
+            product=row.product,
+        )
+
+
+def change(tool: Tool, platform_id: int, told: Told, *, actor: str, now: datetime) -> bool:
+    """Change what is known of a platform, checked with `problems_of`; returns whether its client id is another one.
+
+    Courses, people and awards hang on the row and stay. With another issuer or client id, logins that are under way end
+    and the old ones are refused from the next request; the deployments become former ones, whose courses go over to the
+    deployment they are next launched from (`services.launches`). The platform's record in use before, and nothing else,
+    may hold the new client id: one that registered itself for this and was never used is taken over, deployments and
+    all. Raises NotFound or Conflict."""
+    try:
+        with tool.db.write() as session:
+            row = _get(session, platform_id)
+            moved = (row.issuer, row.client_id) != (told.issuer, told.client_id)
+            before: dict[str, str] = {"issuer": row.issuer, "client_id": row.client_id} if moved else {}
+            if moved:
+                session.execute(delete(Login).where(Login.registration_id == row.id))
+                for deployment in row.deployments:
+                    deployment.former = True
+                row.granted_scopes = None
+                _take_over(session, row, told)
+            if row.jwks_url != told.jwks_url:
+                row.jwks = row.jwks_fetched_at = None
+            for field in ("name", "issuer", "client_id", *ADDRESSES, "auth_audience", "product"):
+                setattr(row, field, getattr(told, field))
+            row.checks = row.checked_at = row.problem = None
+            known = {each.deployment_id: each for each in row.deployments}
+            for each in told.deployment_ids:
+                if each in known:
+                    known[each].status, known[each].former = "active", False
+                else:
+                    session.add(Deployment(registration_id=row.id, deployment_id=each, status="active", created_at=now))
+            session.flush()
+            action = "platform.moved" if moved else "platform.changed"
+            audit.record(session, now, actor, action, f"platform:{row.id}", **before)
+            return moved
+    except IntegrityError:
+        raise _taken(told.issuer, told.client_id) from None
+
+
+def take_place(tool: Tool, platform_id: int, of_id: int, *, actor: str, now: datetime) -> None:
+    """Let platform `of_id` go on under the client id of a registration of the same issuer that nobody has used.
+
+    Raises NotFound, or Conflict where they are not two registrations of one LMS."""
+    newer, older = told_of(tool, platform_id), told_of(tool, of_id)
+    if newer.issuer != older.issuer or platform_id == of_id:
+        raise Conflict(sentence="These are not two registrations of the same LMS.")
+    change(tool, of_id, dataclasses.replace(newer, name=older.name), actor=actor, now=now)
+
+
+def _take_over(session: Session, row: Registration, told: Told) -> None:
+    """Make room for the new client id: a registration of it that nobody has launched from gives up its place."""
+    other = session.scalar(
+        select(Registration).where(
+            Registration.issuer == told.issuer, Registration.client_id == told.client_id, Registration.id != row.id
+        )
+    )
+    if other is None:
+        return
+    used = session.scalar(select(Person.id).where(Person.registration_id == other.id).limit(1))
+    opened = session.scalar(select(Course.id).where(Course.registration_id == other.id).limit(1))
+    if used is not None or opened is not None:
+        raise Conflict(
+            sentence=f"Platform {other.id} has this client id and has been launched from: two cannot become one.",
+            what_to_do="Choose which of the two goes on, and switch the other off.",
+        )
+    session.execute(delete(Login).where(Login.registration_id == other.id))
+    taken = {each.deployment_id: each for each in row.deployments}
+    for deployment in list(other.deployments):
+        if deployment.deployment_id in taken:
+            taken[deployment.deployment_id].former = False
+            session.delete(deployment)
+        else:
+            deployment.registration = row
+    session.execute(update(Invite).where(Invite.registration_id == other.id).values(registration_id=row.id))
+    row.granted_scopes = other.granted_scopes
+    session.flush()
+    session.expire(other, ["deployments"])
+    session.delete(other)
+    session.flush()
 
 
 def listing(tool: Tool, platform_id: int | None = None) -> list[dict[str, Any]]:
@@ -104,7 +271,7 @@ def _platform(session: Session, row: Registration) -> dict[str, Any]:
         "id": row.id,
         "name": row.name,
         "product": row.product,
-        "status": row.status,
+        "status": row.state,
         "issuer": row.issuer,
         "client_id": row.client_id,
         "auth_login_url": row.auth_login_url,
@@ -112,21 +279,26 @@ def _platform(session: Session, row: Registration) -> dict[str, Any]:
         "auth_audience": row.auth_audience,
         "jwks_url": row.jwks_url,
         "problem": row.problem,
+        "registered_by": row.registered_by,
+        "granted_scopes": row.granted_scopes,
         "deployments": [{"id": d.id, "deployment_id": d.deployment_id, "status": d.status} for d in row.deployments],
         "courses": courses,
         "people": people,
     }
 
 
-def set_status(tool: Tool, platform_id: int, status: str, now: datetime) -> None:
-    """Switch a platform on or off; it takes effect on the next request."""
+def set_status(tool: Tool, platform_id: int, status: str, now: datetime, actor: str = audit.OPERATOR) -> None:
+    """Switch a platform on or off; it takes effect on the next request. Switching on approves one that waits."""
     with tool.db.write() as session:
         row = _get(session, platform_id)
-        row.status = status
-        audit.record(session, now, audit.OPERATOR, f"platform.{status}", f"platform:{row.id}")
+        action = f"platform.{status}"
+        if status == "active" and not row.approved:
+            row.approved, action = True, "platform.approved"
+        row.status, row.checks = status, None
+        audit.record(session, now, actor, action, f"platform:{row.id}")
 
 
-def remove(tool: Tool, platform_id: int, now: datetime) -> None:
+def remove(tool: Tool, platform_id: int, now: datetime, actor: str = audit.OPERATOR) -> None:
     """Remove a platform nobody has used. One with awards is only ever disabled: they must stay checkable."""
     with tool.db.write() as session:
         row = _get(session, platform_id)
@@ -143,11 +315,12 @@ def remove(tool: Tool, platform_id: int, now: datetime) -> None:
                 what_to_do=f"Switch it off instead: lti-tool platforms disable {platform_id}",
             )
         session.execute(delete(Login).where(Login.registration_id == row.id))
+        session.execute(update(Invite).where(Invite.registration_id == row.id).values(registration_id=None))
         for deployment in row.deployments:
             session.delete(deployment)
         session.flush()
         session.delete(row)
-        audit.record(session, now, audit.OPERATOR, "platform.removed", f"platform:{platform_id}", name=row.name)
+        audit.record(session, now, actor, "platform.removed", f"platform:{platform_id}", name=row.name)
 
 
 def _get(session: Session, platform_id: int) -> Registration:
@@ -172,12 +345,20 @@ def deployments(tool: Tool) -> list[dict[str, Any]]:
         ]
 
 
-def approve(tool: Tool, deployment_pk: int, now: datetime) -> None:
+def approve(tool: Tool, deployment_pk: int, now: datetime, actor: str = audit.OPERATOR) -> None:
+    set_deployment(tool, deployment_pk, "active", actor=actor, now=now)
+
+
+def set_deployment(
+    tool: Tool, deployment_pk: int, status: str, *, actor: str, now: datetime, platform_id: int | None = None
+) -> None:
+    """Let a deployment launch, or no longer; it takes effect on the next request. Raises NotFound."""
     with tool.db.write() as session:
         row = session.get(Deployment, deployment_pk)
-        if row is None:
+        if row is None or platform_id not in (None, row.registration_id):
             raise NotFound(
                 sentence=f"There is no deployment {deployment_pk}.", what_to_do="See lti-tool deployments list."
             )
-        row.status = "active"
-        audit.record(session, now, audit.OPERATOR, "deployment.approved", f"deployment:{row.id}")
+        row.status = status
+        word = {"active": "approved"}.get(status, status)
+        audit.record(session, now, actor, f"deployment.{word}", f"deployment:{row.id}")

@@ -57,13 +57,19 @@ class Tool:
         return self._keyring
 
 
-def open_tool(settings: Settings) -> Tool:
-    """Open the installation that the settings describe. Raises ConfigurationError for keys that cannot be used."""
-    http = Http(
+def make_http(settings: Settings, **limits: Any) -> Http:
+    """Return the door to the outside as the settings have it; `limits` as `Http` takes them."""
+    return Http(
         allow_private=settings.network.allow_private,
         user_agent=f"lti-tool/{__version__} (+{settings.base_url})",
         before_request=forbid_in_transaction,
+        **limits,
     )
+
+
+def open_tool(settings: Settings) -> Tool:
+    """Open the installation that the settings describe. Raises ConfigurationError for keys that cannot be used."""
+    http = make_http(settings)
     db = Database(settings.database.url)
 
     def load(registration_id: int) -> StoredJwks | None:

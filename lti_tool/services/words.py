@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from lti_tool.domain.badge import months_and_days
@@ -13,6 +14,16 @@ def words(number: int, *, capital: bool = False) -> str:
     """Write a number below ten as a word."""
     word = NUMBERS[number] if 0 <= number < len(NUMBERS) else str(number)
     return word[:1].upper() + word[1:] if capital else word
+
+
+def number(count: int, noun: str) -> str:
+    """Write a number with its noun: one key, three keys."""
+    return f"{words(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def plain_clicks(clicks: Iterable[str]) -> list[str]:
+    """Write what to click as plain text: a label of the LMS, written [[Save]], in quotes."""
+    return [each.replace("[[", "“").replace("]]", "”") for each in clicks]
 
 
 def day(when: datetime) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ import nh3
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_babel import Babel
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, StatementError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map, UnicodeConverter
@@ -21,11 +22,12 @@ from lti_tool.db import random_id
 from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
-from lti_tool.web import admin, instructor, lti, public, student
+from lti_tool.web import admin, instructor, lti, public, registration, student
 
 log = logging.getLogger("lti_tool")
 
 _markdown = MarkdownIt("commonmark", {"html": False})
+LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
@@ -64,7 +66,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     Babel(app)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    for blueprint in (lti.pages, instructor.pages, student.pages, public.pages, *admin.BLUEPRINTS):
+    for blueprint in (lti.pages, registration.pages, instructor.pages, student.pages, public.pages, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, datetime.now(UTC)),
@@ -72,6 +74,7 @@ def add_to(app: Flask) -> None:
         moment=words.moment,
         words=lambda number, capital=False: words.words(number, capital=capital),
         markdown=markdown,
+        labels=labels,
     )
     app.context_processor(common_values)
     app.register_error_handler(ToolError, tool_error)
@@ -86,6 +89,11 @@ def add_to(app: Flask) -> None:
 def markdown(text: str) -> Markup:
     """Render Markdown that people wrote; HTML in it is shown as text, and links carry nothing along."""
     return Markup(nh3.clean(_markdown.render(text), link_rel="noopener nofollow"))  # noqa: S704 (cleaned by nh3)
+
+
+def labels(text: str) -> Markup:
+    """Show the labels of an LMS, written [[Save]], as it shows them itself."""
+    return Markup(LABEL.sub(r'<span class="ui">\1</span>', str(escape(text))))  # noqa: S704 (escaped before)
 
 
 def common_values() -> dict[str, Any]:

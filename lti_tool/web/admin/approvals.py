@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
-from lti_tool.security import administrator
+from lti_tool.security import administrator, tool
+from lti_tool.services import platform_pages
 
 pages = Blueprint("admin_approvals", __name__, url_prefix="/admin/approvals")
 
@@ -12,4 +13,4 @@ pages = Blueprint("admin_approvals", __name__, url_prefix="/admin/approvals")
 @pages.get("/")
 @administrator
 def home() -> str:
-    return render_template("admin/approvals.html")
+    return render_template("admin/approvals.html", waiting=platform_pages.waiting(tool()))

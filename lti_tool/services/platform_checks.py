@@ -1,0 +1,396 @@
+"""Whether a platform works, line by line: what the platform's page shows and `lti-tool doctor` prints.
+
+The network is asked outside any transaction, with short timeouts. The page never waits for it: it shows the last look,
+and a job looks again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, get_args
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.errors import ScopeMissing, ServiceBusy, ServiceError
+from lti_tool.http import Http
+from lti_tool.lti.ags import LINE_ITEM, SCORE, list_line_items
+from lti_tool.lti.dynamic_registration import NEEDED_SCOPES
+from lti_tool.lti.nrps import MEMBERSHIPS_READ, peek
+from lti_tool.lti.platform_keys import parse_jwks
+from lti_tool.lti.platforms import Clicks, Trouble, platform_of
+from lti_tool.lti.registration import Registration
+from lti_tool.lti.service import Service
+from lti_tool.lti.token import TokenCache
+from lti_tool.models import Column, Course, CourseBadge, Deployment, Enrolment, Job
+from lti_tool.models import Registration as RegistrationRow
+from lti_tool.services import words, work
+from lti_tool.services.access import known_deployment, registration_value
+from lti_tool.services.registration import scope_word
+from lti_tool.services.tool import Tool, make_http
+
+State = Literal["pass", "fail", "unknown", "waiting"]
+
+MOST_SKEW = 60  # seconds a platform's clock may differ: Canvas refuses a token request 30 s ahead
+PATIENCE: dict[str, Any] = {"timeout": (4, 8), "total_timeout": 12}
+# A token costs 200 of Canvas' 600 throttle units, which come back at 10 a second: hence not more often than this.
+AGAIN_AFTER = timedelta(seconds=30)
+AGAIN_AFTER_ALL_WELL = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line. `key` is a word of lti.platforms.Trouble where clicks in the LMS can mend it."""
+
+    key: str
+    question: str
+    state: State
+    sentence: str
+
+    def clicks(self, product: str) -> Clicks:
+        """Return what to click in the LMS where the line is red."""
+        known = self.key in get_args(Trouble)
+        return platform_of(product).mend(self.key) if known and self.state == "fail" else ()  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the database knows of a platform, read in one go before anything is asked."""
+
+    first_launch: datetime | None
+    first_course: str
+    learner: bool
+    deployments: dict[str, int]
+    course: Course | None
+    deployment_id: str | None
+    shared: int
+    columns_made: int
+    column_made_at: datetime | None
+    publish_problem: str | None
+
+
+# -- looking ----------------------------------------------------------------------------------------------------
+
+
+def look(tool: Tool, platform_id: int, now: datetime) -> list[Check]:
+    """Ask a platform everything, and return each line. One that is switched off is not asked."""
+    with tool.db.read() as session:
+        row = session.get(RegistrationRow, platform_id)
+        if row is None:
+            return []
+        if row.state != "active":
+            return [_switched_off(row.state)]
+        facts, registration = _facts(session, row), registration_value(row)
+    return list(_checks(tool, registration, facts, now))
+
+
+def _switched_off(state: str) -> Check:
+    if state == "pending":
+        return Check(
+            "approval", "Approved here", "fail", "It registered itself by an invite link and waits for approval."
+        )
+    return Check("state", "Switched on here", "waiting", "It is switched off, so it was not asked anything.")
+
+
+def _facts(session: Session, row: RegistrationRow) -> _Facts:
+    of_platform = Course.registration_id == row.id
+    first = session.scalar(select(Course).where(of_platform).order_by(Course.created_at, Course.id).limit(1))
+    course = session.scalar(
+        select(Course)
+        .join(Deployment)
+        .options(joinedload(Course.deployment))
+        .where(of_platform, Course.line_items_url.is_not(None), Course.state != "concluded")
+        .order_by(Deployment.former, Course.id.desc())
+        .limit(1)
+    )
+    learner = select(Enrolment.person_id).join(Course).where(of_platform, Enrolment.launch_role == "Learner").limit(1)
+    statuses = select(Deployment.status, func.count()).where(Deployment.registration_id == row.id, ~Deployment.former)
+    shared = (
+        select(Course.line_items_url)
+        .join(Deployment)
+        .where(of_platform, Course.line_items_url.is_not(None), ~Deployment.former)
+        .group_by(Course.line_items_url)
+        .having(func.count(Course.deployment_pk.distinct()) > 1)
+    )
+    badges = select(CourseBadge.id).join(Course).where(of_platform)
+    made = select(func.count(Column.id), func.max(Column.created_at)).where(
+        Column.course_badge_id.in_(badges), ~Column.found, Column.state == "bound"
+    )
+    count, latest = session.execute(made).one()
+    publish = session.scalar(
+        select(Job).where(Job.kind == "publish", Job.subject.in_(badges)).order_by(Job.id.desc()).limit(1)
+    )
+    return _Facts(
+        first_launch=first.created_at if first else None,
+        first_course=_title(first) if first else "",
+        learner=session.scalar(learner) is not None,
+        deployments={row[0]: row[1] for row in session.execute(statuses.group_by(Deployment.status))},
+        course=course,
+        deployment_id=known_deployment(course.deployment) if course else None,
+        shared=len(session.execute(shared).all()),
+        columns_made=count,
+        column_made_at=latest,
+        publish_problem=publish.problem if publish is not None else None,
+    )
+
+
+def _title(course: Course) -> str:
+    return course.label or course.title or "a course"
+
+
+def _checks(tool: Tool, registration: Registration, facts: _Facts, now: datetime) -> Iterator[Check]:
+    name = platform_of(registration.product).name if registration.product != "other" else "the LMS"
+    http = make_http(tool.settings, **PATIENCE)
+    tokens = TokenCache(http, signing_key=lambda: tool.keyring.lti, clock=lambda: datetime.now(UTC))
+    keys, clock = _keys_and_clock(http, registration, name, now)
+    token, granted = _token(tokens, registration, facts.deployment_id, name)
+    if keys.state == "pass":
+        theirs = (
+            f"{name} has just read ours." if token.state == "pass" else f"Whether {name} can read ours is not known."
+        )
+        keys = Check(keys.key, keys.question, keys.state, f"{keys.sentence} {theirs[0].upper()}{theirs[1:]}")
+    yield keys
+    yield token
+    yield _first_launch(facts)
+    yield _deployment(facts)
+    # The scopes of the token that is there already: each further token costs throttle units on Canvas.
+    usable = granted & set(NEEDED_SCOPES) if granted else None
+    service = Service(registration, http, tokens, usable, facts.deployment_id)
+    yield _roster(service, facts, granted)
+    yield _columns_read(service, facts, granted)
+    yield _columns_write(facts, granted, name)
+    yield _scopes(granted)
+    yield clock
+    yield _learner(facts)
+    if facts.shared:
+        yield Check(
+            "shared",
+            "Each gradebook belongs to one deployment",
+            "fail",
+            "Two deployments name the same gradebook: both would use the same columns. Switch one of them off below, "
+            "or deploy the tool only once for those courses.",
+        )
+
+
+def _keys_and_clock(http: Http, registration: Registration, name: str, now: datetime) -> tuple[Check, Check]:
+    question, clock = "Keys reachable, both ways", "Clock within a minute"
+    started = time.monotonic()
+    try:
+        answer = http.get(registration.jwks_url, headers={"Accept": "application/json"}, same_host_redirects=True)
+    except ServiceError as error:
+        failed = Check("keys", question, "fail", f"{registration.jwks_url}: {error.sentence} ({error.reason})")
+        return failed, Check("clock", clock, "unknown", f"{_upper(name)} told no time, since its keys were not read.")
+    count = len(parse_jwks(answer.body.decode("utf-8", "replace")))
+    if count:
+        keys = Check("keys", question, "pass", f"{_upper(name)} publishes {words.number(count, 'usable key')}.")
+    else:
+        keys = Check("keys", question, "fail", f"{registration.jwks_url} holds no RSA key.")
+    return keys, _clock(clock, answer.headers.get("Date", ""), now, time.monotonic() - started)
+
+
+def _clock(question: str, date: str, now: datetime, elapsed: float) -> Check:
+    try:
+        skew = parsedate_to_datetime(date).timestamp() - (now.timestamp() + elapsed)
+    except (TypeError, ValueError):
+        return Check("clock", question, "unknown", "The LMS's answer told no time.")
+    apart = f"{abs(skew):.0f} s apart"
+    if abs(skew) <= MOST_SKEW:
+        return Check("clock", question, "pass", f"{apart}.")
+    return Check(
+        "clock",
+        question,
+        "fail",
+        f"{apart}: this machine's clock is {'behind' if skew > 0 else 'ahead'}, or that of the LMS is wrong. Launches "
+        "and token requests are refused when clocks differ. Set this machine's clock by NTP.",
+    )
+
+
+def _token(
+    tokens: TokenCache, registration: Registration, deployment_id: str | None, name: str
+) -> tuple[Check, frozenset[str] | None]:
+    """Ask for a token with all scopes, and one by one where the platform refuses them together as Canvas does.
+
+    Returns the scopes that were granted, None where nobody knows."""
+    question = "Access token granted"
+    try:
+        granted = tokens.get(registration, NEEDED_SCOPES, deployment_id).scopes
+    except ScopeMissing:
+        granted = frozenset()
+        for scope in NEEDED_SCOPES:
+            try:
+                granted |= tokens.get(registration, (scope,), deployment_id).scopes & {scope}
+            except ScopeMissing:
+                continue
+            except ServiceError as error:
+                return Check("token", question, "unknown", f"{error.sentence} ({error.reason})"), None
+    except ServiceBusy as error:
+        return Check("token", question, "unknown", error.sentence), None
+    except ServiceError as error:
+        return Check("token", question, "fail", f"{error.sentence} {error.what_to_do} ({error.reason})"), None
+    if not granted & set(NEEDED_SCOPES):
+        return Check("token", question, "fail", f"{_upper(name)} grants none of what the tool needs."), granted
+    return Check("token", question, "pass", f"{_upper(name)} knows the tool and gives it a token."), granted
+
+
+def _first_launch(facts: _Facts) -> Check:
+    if facts.first_launch is None:
+        sentence = "None yet: open the tool once in a course, then its services can be checked."
+        return Check("launch", "First launch seen", "waiting", sentence)
+    return Check(
+        "launch", "First launch seen", "pass", f"{words.moment(facts.first_launch)}, from {facts.first_course}."
+    )
+
+
+def _deployment(facts: _Facts) -> Check:
+    question = "Deployment approved"
+    if pending := facts.deployments.get("pending", 0):
+        verb = "waits" if pending == 1 else "wait"
+        return Check(
+            "deployment", question, "fail", _upper(f"{words.number(pending, 'deployment')} {verb} for approval.")
+        )
+    if active := facts.deployments.get("active", 0):
+        return Check("deployment", question, "pass", _upper(f"{words.number(active, 'deployment')} may launch."))
+    if facts.deployments.get("disabled", 0):
+        return Check("deployment", question, "fail", "Every deployment that is known is switched off.")
+    return Check("deployment", question, "waiting", "Its deployment id is learned at the first launch.")
+
+
+_LATER = "This can be checked after the first launch from a course."
+_NO_TOKEN = "Without a token this could not be checked."  # noqa: S105 (a sentence)
+
+
+def _roster(service: Service, facts: _Facts, granted: frozenset[str] | None) -> Check:
+    question = "Roster readable"
+    if (early := _too_early(facts, granted)) is not None:
+        return Check("roster", question, *early)
+    assert facts.course is not None and granted is not None
+    if facts.course.memberships_url is None or MEMBERSHIPS_READ not in granted:
+        return Check("roster", question, "fail", "The LMS does not let the tool read who is in a course.")
+    try:
+        count, more = peek(service, facts.course.memberships_url)
+    except ServiceError as error:
+        return Check("roster", question, *_failed(error))
+    people = f"more than {count} people" if more else "1 person" if count == 1 else f"{count} people"
+    return Check("roster", question, "pass", f"{_upper(people)} in {_title(facts.course)}.")
+
+
+def _columns_read(service: Service, facts: _Facts, granted: frozenset[str] | None) -> Check:
+    question = "Gradebook columns readable"
+    if (early := _too_early(facts, granted)) is not None:
+        return Check("columns_read", question, *early)
+    assert facts.course is not None and facts.course.line_items_url is not None and granted is not None
+    if LINE_ITEM not in granted:
+        return Check("columns_read", question, "fail", "The LMS does not let the tool see its gradebook columns.")
+    try:
+        count = len(list_line_items(service, facts.course.line_items_url))
+    except ServiceError as error:
+        return Check("columns_read", question, *_failed(error))
+    return Check("columns_read", question, "pass", f"Readable in {_title(facts.course)}: {count} of ours.")
+
+
+def _columns_write(facts: _Facts, granted: frozenset[str] | None, name: str) -> Check:
+    """Judge by what the token allows and by the last publishing: a column made as a try would stay in a gradebook."""
+    question = "Gradebook columns writable"
+    if granted is None:
+        return Check("columns_write", question, "unknown", _NO_TOKEN)
+    missing = [scope_word(scope) for scope in (LINE_ITEM, SCORE) if scope not in granted]
+    if missing:
+        refused = f"{_upper(name)} does not let the tool {' or '.join(missing)}."
+        return Check("columns_write", question, "fail", f"{refused} Badges cannot be published until this is on.")
+    if facts.publish_problem:
+        return Check("columns_write", question, "fail", f"The last publishing failed: {facts.publish_problem}")
+    if facts.columns_made:
+        made = words.number(facts.columns_made, "column")
+        last = words.moment(facts.column_made_at) if facts.column_made_at else ""
+        return Check("columns_write", question, "pass", f"{_upper(made)} made, the last one {last}.")
+    return Check(
+        "columns_write",
+        question,
+        "pass",
+        "The token allows it. None was made as a try: it would stand in a teacher's gradebook.",
+    )
+
+
+def _scopes(granted: frozenset[str] | None) -> Check:
+    question = "Every permission granted"
+    if granted is None:
+        return Check("scopes", question, "unknown", _NO_TOKEN)
+    missing = [scope for scope in NEEDED_SCOPES if scope not in granted]
+    if not missing:
+        return Check("scopes", question, "pass", f"All {len(NEEDED_SCOPES)} that are needed.")
+    told = ", ".join(f"{scope_word(scope)} ({scope.rpartition('/')[2]})" for scope in missing)
+    return Check("scopes", question, "fail", f"Not granted: {told}.")
+
+
+def _learner(facts: _Facts) -> Check:
+    question = "Learner's first launch"
+    if facts.learner:
+        return Check("learner", question, "pass", "A learner has opened the tool.")
+    return Check("learner", question, "waiting", "Not needed; shows that learners can get in too.")
+
+
+def _too_early(facts: _Facts, granted: frozenset[str] | None) -> tuple[State, str] | None:
+    if facts.course is None:
+        return "waiting", _LATER
+    return ("unknown", _NO_TOKEN) if granted is None else None
+
+
+def _failed(error: ServiceError) -> tuple[State, str]:
+    busy = isinstance(error, ServiceBusy)
+    return ("unknown" if busy else "fail"), f"{error.sentence} {error.what_to_do} ({error.reason})"
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+# -- keeping ----------------------------------------------------------------------------------------------------
+
+
+def run_check(tool: Tool, subject: str, say: work.Say) -> dict[str, Any]:
+    """Look at a platform and keep what was found; the work of a `check` job."""
+    now = datetime.now(UTC)
+    found = look(tool, int(subject), now)
+    with tool.db.write() as session:
+        row = session.get(RegistrationRow, int(subject))
+        if row is not None:
+            row.checks, row.checked_at = [asdict(check) for check in found], now
+        session.execute(
+            delete(Job).where(Job.kind == "check", Job.subject == subject, Job.state.in_(("done", "failed")))
+        )
+    return {"fail": sum(check.state == "fail" for check in found), "checks": len(found)}
+
+
+def kept(row: RegistrationRow) -> list[Check]:
+    """Return the last look at a platform, or the lines as they stand before the first."""
+    if row.state != "active":
+        return [_switched_off(row.state)]
+    lines = row.checks or ()
+    known = all(isinstance(each, dict) and each.keys() == Check.__dataclass_fields__.keys() for each in lines)
+    return [Check(**each) for each in lines] if known else []  # another version wrote them: they come anew
+
+
+def look_again(tool: Tool, platform_id: int, now: datetime, *, asked: bool = False) -> bool:
+    """Make a look due where the last one is old, or at once where somebody asked; returns whether one is under way."""
+    with tool.db.read() as session:
+        row = session.get(RegistrationRow, platform_id)
+        if row is None or row.state != "active":
+            return False
+        running = work.open_job(session, "check", str(platform_id)) is not None
+        pause = AGAIN_AFTER_ALL_WELL if row.checks and not needs_mending(kept(row)) else AGAIN_AFTER
+        old = row.checked_at is None or now - row.checked_at >= pause
+    if running:
+        return True
+    if not old and not asked:
+        return False
+    work.start(tool, "check", str(platform_id))
+    with tool.db.read() as session:
+        return work.open_job(session, "check", str(platform_id)) is not None
+
+
+def needs_mending(checks: Sequence[Check]) -> list[Check]:
+    """Return the lines that keep a platform from being all well; what only waits is none of them."""
+    return [check for check in checks if check.state in ("fail", "unknown")]
