@@ -7,10 +7,15 @@ from pathlib import Path
 
 from huey import Huey, RedisHuey, SqliteHuey, crontab
 
-from lti_tool.services import awards, catalog, sync, work
+from lti_tool.services import awards, catalog, copies, notices, sync, work
 from lti_tool.services.tool import Tool
 
-RUNNERS: dict[str, work.Runner] = {"sync": sync.run_sync, "publish": catalog.run_publish}
+RUNNERS: dict[str, work.Runner] = {
+    "sync": sync.run_sync,
+    "publish": catalog.run_publish,
+    "copy": copies.run_copy,
+    "subscribe": notices.run_subscribe,
+}
 
 
 def make_queue(url: str) -> Huey:

@@ -1,6 +1,6 @@
 """Platform Notification Service: notices a platform sends by itself, and asking for them.
 
-https://www.imsglobal.org/spec/lti-pns/v1p0. Canvas sends each once and never again, so nothing rests on one arriving."""
+https://www.imsglobal.org/spec/lti-pns/v1p0. Canvas sends each once and never again: nothing rests on one arriving."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def verify_notice(
     """Check a notice as a launch is checked: key, signature, issuer, audience, times, version, deployment.
 
     `find_registrations(issuer, client_id)` returns those switched on; only then a platform's keys may be fetched.
-    `deployment_status` returns "approved" or a word for the log. Raises LaunchRefused (401) or LaunchMalformed (400)."""
+    `deployment_status` returns "approved" or a word for the log. Raises LaunchRefused (401), LaunchMalformed (400)."""
     kid = key_id(token)
     registration = _registration(token, find_registrations)
     claims = verified_claims(token, kid, registration, keys, now, OLDEST_NOTICE)

@@ -17,16 +17,17 @@ from lti_tool.errors import ToolError
 from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.login import StartedLogin, start_login
 from lti_tool.lti.registration import LoginRow, Registration, digest
-from lti_tool.models import Browser, Course, CourseBadge, Deployment, Enrolment, Launch, Login, Person
+from lti_tool.models import Browser, Course, CourseBadge, Deployment, Enrolment, Launch, Login, Person, ResourceLink
 from lti_tool.models import Registration as RegistrationRow
 from lti_tool.prepared import Prepared, Row, Statements, statements
-from lti_tool.services import launches
+from lti_tool.services import launches, notices, origins
 from lti_tool.services.access import registration_value
 from lti_tool.services.launches import Opened
 from lti_tool.services.tool import Tool
 
 _R, _D, _L = RegistrationRow.__table__.c, Deployment.__table__.c, Login.__table__.c
 _P, _C, _E, _B = Person.__table__.c, Course.__table__.c, Enrolment.__table__.c, Browser.__table__.c
+_K = ResourceLink.__table__.c
 
 _REGISTRATION = (
     _R.id,
@@ -52,7 +53,7 @@ _CONSUME = Prepared(
     update(Login).where(_L.state_hash == bindparam("of"), _L.consumed_at.is_(None)).values(consumed_at=bindparam("at"))
 )
 _DEPLOYMENT = Prepared(
-    select(_D.id, _D.status, _R.origins)
+    select(_D.id, _D.status, _D.notices_url, _R.origins)
     .join_from(Deployment.__table__, RegistrationRow.__table__, _D.registration_id == _R.id)
     .where(_D.registration_id == bindparam("registration"), _D.deployment_id == bindparam("deployment"))
 )
@@ -72,13 +73,21 @@ _KNOWN = Prepared(
         _C.memberships_url,
         _C.scopes,
         _C.synced_at,
+        _C.history,
+        _K.id.label("link"),
+        _K.history.label("link_history"),
         _E.launch_role,
         _HAS_BADGE.label("has_badge"),
     )
     .select_from(
         Person.__table__.outerjoin(
             Course.__table__, and_(_C.deployment_pk == bindparam("deployment"), _C.context_id == bindparam("context"))
-        ).outerjoin(Enrolment.__table__, and_(_E.course_id == _C.id, _E.person_id == _P.id))
+        )
+        .outerjoin(Enrolment.__table__, and_(_E.course_id == _C.id, _E.person_id == _P.id))
+        .outerjoin(
+            ResourceLink.__table__,
+            and_(_K.deployment_pk == bindparam("deployment"), _K.resource_link_id == bindparam("link")),
+        )
     )
     .where(_P.registration_id == bindparam("registration"), _P.sub == bindparam("sub"))
 )
@@ -211,6 +220,7 @@ class Entry:
             "sub": launch.sub,
             "deployment": self._deployment.id,
             "context": context.id if context is not None else None,
+            "link": origins.link_id(launch) if context is not None else None,
         }
         row = self._connection.one(_KNOWN, told)
         if row is None or row.disabled:
@@ -223,10 +233,15 @@ class Entry:
         )
         if not same_person or any(o not in self._deployment.origins for o in launches.told_origins(launch, product)):
             return None
+        if notices.service_url(launch) not in (None, self._deployment.notices_url):
+            return None
         if context is None:
             return row
+        if told["link"] is not None and (row.link is None or not set(launch.link_history) <= set(row.link_history)):
+            return None
         same_course = (
             row.course is not None
+            and set(launch.context_history) <= set(row.history)
             and row.launch_role == launches.main_role(launch)
             and row.title == (context.title or row.title)[:255]
             and row.label == (context.label or row.label)[:255]

@@ -28,7 +28,7 @@ from lti_tool.models import (
     Person,
     Review,
 )
-from lti_tool.services import catalog
+from lti_tool.services import catalog, copies
 from lti_tool.services.awards import get_award, newest_awards, shown_status
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -73,6 +73,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
         used = {badge.slug for badge in course.badges}
         issuer = issuer_row(session)
         can_publish = bool(issuer.name and issuer.url)
+        looking = copies.is_looking(session, course.id) if MANAGE in who.rights else None
         return CourseHome(
             title=course.title,
             label=course.label,
@@ -92,6 +93,8 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
             may_manage=MANAGE in who.rights,
             can_publish=can_publish,
             learners=len(learners),
+            copies=tuple(copies.offers(tool, session, who)),
+            copy_job=looking.id if looking is not None and looking.attempts < 2 else 0,
         )
 
 
@@ -117,7 +120,16 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
             "",
             "",
         )
-    if course.problem_sentence:
+    if course.state == "concluded":
+        yield Need(
+            "warn",
+            "This course has ended in your LMS, so its grades are not read any more.",
+            "Badges that were awarded stay, and can be checked for ever. Should the course be opened again, press Sync "
+            "now: reading starts anew.",
+            "",
+            "",
+        )
+    elif course.problem_sentence:
         yield Need("warn", "Grades cannot be read at the moment.", course.problem_sentence, "", "")
     if course.registration.problem:
         yield Need("warn", "Your LMS does not let the tool in.", course.registration.problem, "", "")
@@ -541,8 +553,10 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 
 
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
-    if job.kind == "sync":
+    if job.kind in ("sync", "copy"):
         return job.subject == str(course_id)
+    if job.kind != "publish":
+        return False
     badge = session.get(CourseBadge, job.subject)
     return badge is not None and badge.course_id == course_id
 

@@ -49,7 +49,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_context_notice")),
         sa.UniqueConstraint("registration_id", "notice_id", name=op.f("uq_context_notice_registration_id_notice_id")),
     )
-    op.create_index(op.f("ix_context_notice_deployment_pk_context_id"), "context_notice", ["deployment_pk", "context_id"])
+    op.create_index(
+        op.f("ix_context_notice_deployment_pk_context_id"), "context_notice", ["deployment_pk", "context_id"]
+    )
 
     op.create_table(
         "course_copy",
