@@ -143,7 +143,8 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
 
 def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now: datetime) -> BadgeCard:
     definition = catalog.next_definition(badge) if badge.version is None else catalog.definition_of(badge)
-    people = {person.id for person in learners}
+    holders = {person.id: person.holder_id for person in learners}
+    people = set(holders.values())
     newest = newest_awards(session, badge)
     # One given elsewhere counts for whoever is a learner here; one given here counts also when she has left.
     counted = {p: award for p, award in newest.items() if p in people or award.course_badge_id == badge.id}
@@ -157,7 +158,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
         )
     )
     with_award = {person_id for person_id, status in states.items() if status not in ("revoked", "expired")}
-    on_the_way = len((started & people) - with_award)
+    on_the_way = len({holders[p] for p in started if p in holders} - with_award)
     read = {wanted.tag for wanted in wanted_columns(definition)}
     missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in read]
     problem = ""
@@ -275,7 +276,9 @@ def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
         newest = newest_awards(session, badge)
         under_review = _under_review(session, badge)
         rows = tuple(
-            _learner_row(definition, person, records.get(person.id, {}), newest.get(person.id), under_review, now)
+            _learner_row(
+                definition, person, records.get(person.id, {}), newest.get(person.holder_id), under_review, now
+            )
             for person in learners
         )
         counts = Counter(row.state for row in rows)
@@ -422,7 +425,7 @@ def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) 
         if tag not in views:
             raise NotFound(f"no row {tag}")
         person = enrolment.person
-        award = newest_awards(session, badge, person_id).get(person_id)
+        award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
         row = _learner_row(definition, person, records, award, _under_review(session, badge), datetime.now(UTC))
         column = next((column for column in badge.columns if column.tag == tag), None)
         return RecordView(
