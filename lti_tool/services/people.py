@@ -146,7 +146,7 @@ def _views(session: Session, people: Iterable[Person]) -> dict[str, PersonView]:
     earned = func.coalesce(Award.earned_as_id, Award.person_id)
     counted = select(earned, func.count()).where(earned.in_(by_id)).group_by(earned)
     counts: dict[str, int] = {row[0]: row[1] for row in session.execute(counted)}
-    names = dict(session.execute(select(Registration.id, Registration.name)).tuples())
+    names = {row.id: row.name for row in session.execute(select(Registration.id, Registration.name))}
     return {
         id_: PersonView(
             id=id_,
@@ -252,7 +252,7 @@ def _collapse(
 def unlink(tool: Tool, link_id: str, *, actor: str, now: datetime) -> None:
     """Take a link back: each has her own awards again, and those that were superseded by it count again (H16).
 
-    One whose credential had been issued gets a new one, which `awards.sign_pending` signs. The decision stays on record."""
+    One whose credential had been issued gets a new one, which `awards.sign_pending` signs. The decision is kept."""
     repeat_collided(lambda: _unlink(tool, link_id, actor, now))
 
 
