@@ -20,7 +20,7 @@ from .keys import SigningKey
 if TYPE_CHECKING:
     from .lms import Lms
 
-SERVICES = ("token", "lineitems", "lineitem", "results", "scores", "memberships", "jwks", "auth")
+SERVICES = ("token", "lineitems", "lineitem", "results", "scores", "memberships", "jwks", "auth", "notices")
 HUGE = 5 * 1024 * 1024
 NEXT_LINK = re.compile(r"<([^>]+)>(; rel=[^,>]*next)")
 UPPER_PATHS = {"/api/lti/": "/API/LTI/", "/mod/lti/": "/MOD/LTI/"}

@@ -108,6 +108,8 @@ class Tool:
     scopes: list[str] = field(default_factory=list)
     custom: dict[str, Any] = field(default_factory=dict)
     privacy: str = "public"  # public, name_only, email_only, anonymous
+    # Canvas: where each deployment wants its notices, by their type
+    notice_handlers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def deployment_id(self) -> str:

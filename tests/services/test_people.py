@@ -51,7 +51,7 @@ class Merged:
     def suggested(self) -> list[people.Suggestion]:
         return [each for each in people.suggestions(self.tool) if each.person.id == self.new]
 
-    def award(self, room: Classroom, user) -> Award:  # noqa: F811
+    def award(self, room: Classroom, user) -> Award:
         with self.tool.db.read() as session:
             query = select(Award).where(Award.course_id == room.id).order_by(Award.earned_at.desc())
             found = session.scalars(query).first()
