@@ -87,7 +87,7 @@ def test_nothing_is_left_to_be_done() -> None:
 
 
 def test_a_lock_file_names_no_host_and_every_package_by_hash() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "tests/independent/requirements.lock"):
         text = (ROOT / name).read_text()
         assert "://" not in text
         packages = re.split(r"\n(?=[a-z0-9])", text)
