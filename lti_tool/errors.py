@@ -88,6 +88,17 @@ class SessionEnded(ToolError):
     what_to_do = "Go back to your course and open Badges again. What was saved is kept."
 
 
+class NotSignedIn(ToolError):
+    """A page of administrators, opened without an administrator's session."""
+
+    status = 401
+    reason = "not_signed_in"
+    sentence = "You are not signed in as an administrator."
+    what_to_do = (
+        "A one-time sign-in address lets you in. Whoever runs this server, or another administrator, makes one."
+    )
+
+
 class FormExpired(ToolError):
     """A POST without the right CSRF token."""
 

@@ -15,7 +15,7 @@ from flask import Response, current_app, g, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import FormExpired, NotPermitted, TooMany
-from lti_tool.services import launches
+from lti_tool.services import administrators, launches
 from lti_tool.services.tool import Tool
 
 COOKIE_LASTS = launches.SESSION_LASTS
@@ -71,6 +71,27 @@ def browser_secret() -> str | None:
     return request.cookies.get(cookie_name("browser"))
 
 
+def set_admin_cookie(response: BaseResponse, name: str, value: str, lasts: timedelta) -> None:
+    """Set a cookie of the administrator's pages, which are never framed: other sites' requests do not carry it."""
+    response.set_cookie(
+        cookie_name(name),
+        value,
+        max_age=int(lasts.total_seconds()),
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def drop_admin_cookie(response: BaseResponse, name: str) -> None:
+    response.delete_cookie(cookie_name(name), path="/", secure=True, httponly=True, samesite="Lax")
+
+
+def admin_secret() -> str | None:
+    return request.cookies.get(cookie_name("admin"))
+
+
 # -- who may do what --------------------------------------------------------------------------------------------
 
 
@@ -100,6 +121,23 @@ def guarded(right: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return wrap
 
 
+def administrator(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Open a view to signed-in administrators only; a POST also needs the CSRF token of her session.
+
+    Who she is stands at `g.admin`."""
+
+    @wraps(view)
+    def guarded_view(**values: Any) -> Any:
+        secret = admin_secret()
+        g.admin = administrators.find_session(tool(), secret, datetime.now(UTC))
+        if request.method == "POST":
+            same_token(admin_csrf(), "Load the page again, then try once more.")
+        return view(**values)
+
+    guarded_view.guard = "administrator"  # type: ignore[attr-defined]
+    return guarded_view
+
+
 def public(view: Callable[..., Any]) -> Callable[..., Any]:
     """Declare a view open to everybody: a test walks all addresses and finds each guarded or public (L14)."""
     view.guard = "public"  # type: ignore[attr-defined]
@@ -110,10 +148,19 @@ def csrf() -> str:
     return launches.csrf_token(browser_secret() or "", g.session.launch_id)
 
 
+def admin_csrf() -> str:
+    return administrators.csrf_token(admin_secret() or "", g.admin.session_id)
+
+
 def _check_csrf(secret: str, launch: str) -> None:
+    same_token(launches.csrf_token(secret, launch))
+
+
+def same_token(wanted: str, what_to_do: str | None = None) -> None:
+    """Refuse a form whose token is not the one wanted."""
     sent = request.form.get("csrf") or request.headers.get("X-Csrf", "")
-    if not hmac.compare_digest(sent.encode(), launches.csrf_token(secret, launch).encode()):
-        raise FormExpired("no or another session's token")
+    if not hmac.compare_digest(sent.encode(), wanted.encode()):
+        raise FormExpired("no or another session's token", what_to_do=what_to_do)
 
 
 # -- headers ----------------------------------------------------------------------------------------------------
@@ -138,6 +185,8 @@ def add_headers(response: Response) -> Response:
         ancestors = "*"
         headers.setdefault("Cache-Control", "no-store")
     else:
+        if g.get("admin") is not None or g.get("no_store"):
+            headers.setdefault("Cache-Control", "no-store")
         ancestors = "'none'"
         headers.setdefault("X-Frame-Options", "DENY")
     form_action = "'self'" if not g.get("posts_to") else f"'self' {g.posts_to}"

@@ -24,7 +24,7 @@ from lti_tool import create_app, demo
 from lti_tool.db import Database
 from lti_tool.jobs import RUNNERS
 from lti_tool.migrations import schema
-from lti_tool.services import platforms, work
+from lti_tool.services import administrators, audit, platforms, work
 from lti_tool.services.tool import Tool
 from lti_tool.settings import Settings, load_settings
 
@@ -86,10 +86,30 @@ class Visitor:
 
     def post(self, path: str, data: dict[str, str] | None = None, **options: Any) -> requests.Response:
         """Send a form with the CSRF token of the home page."""
-        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("").text)
         url = f"{self.scene.url}{path}" if path.startswith("/") else f"{self.home}{path}"
-        sent = {"csrf": found[1] if found else "", **(data or {})}
+        sent = {"csrf": token_in(self.get("").text), **(data or {})}
         return self.http.post(url, data=sent, timeout=20, **options)
+
+
+@dataclass
+class Administrator(Visitor):
+    """An administrator's browser: every address begins with a slash, and a form's token is that of any of her pages."""
+
+    def sign_in(self, address: str, name: str = "") -> Administrator:
+        """Open a one-time address and press its button; the answer is at `page`."""
+        asked = self.http.get(address, timeout=20)
+        self.page = self.http.post(address, data={"csrf": token_in(asked.text), "name": name}, timeout=20)
+        return self
+
+    def post(self, path: str, data: dict[str, str] | None = None, **options: Any) -> requests.Response:
+        sent = {"csrf": token_in(self.get("/admin/platforms/").text), **(data or {})}
+        return self.http.post(f"{self.scene.url}{path}", data=sent, timeout=20, **options)
+
+
+def token_in(page: str) -> str:
+    """Return the CSRF token of a page, empty where it has no form."""
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', page)
+    return found[1] if found else ""
 
 
 class Scene:
@@ -180,6 +200,12 @@ class Scene:
         visitor.page = visitor.http.post(form["target"], data=form["fields"], timeout=20)
         visitor.home = visitor.page.url if "/course/" in visitor.page.url or "/me/" in visitor.page.url else ""
         return visitor
+
+    def administrator(self, name: str = "Vera Lindqvist", email: str = "") -> Administrator:
+        """Sign somebody in as administrator with an address of the operator's; returns her browser."""
+        return Administrator(self).sign_in(
+            administrators.invite(self.tool, email=email, actor=audit.OPERATOR, now=now()), name
+        )
 
     def publish(self, slug: str = ORAL, *, user: str = "teacher1") -> Visitor:
         """Launch as an instructor and publish a badge of the library; returns her browser."""

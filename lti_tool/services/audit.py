@@ -11,10 +11,15 @@ from lti_tool.models import AuditEvent
 
 OPERATOR = "operator"
 TOOL = "tool"
+NOBODY = "nobody"  # somebody we do not know: a refused sign-in
 
 
 def person(person_id: str) -> str:
     return f"person:{person_id}"
+
+
+def administrator(administrator_id: str) -> str:
+    return f"administrator:{administrator_id}"
 
 
 def record(session: Session, now: datetime, actor: str, action: str, subject: str, **detail: Any) -> None:

@@ -18,10 +18,10 @@ from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 
 from lti_tool import security
 from lti_tool.db import random_id
-from lti_tool.errors import Busy, NotFound, ToolError
+from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
-from lti_tool.web import instructor, lti, public, student
+from lti_tool.web import admin, instructor, lti, public, student
 
 log = logging.getLogger("lti_tool")
 
@@ -64,7 +64,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     Babel(app)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    for blueprint in (lti.pages, instructor.pages, student.pages, public.pages):
+    for blueprint in (lti.pages, instructor.pages, student.pages, public.pages, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, datetime.now(UTC)),
@@ -75,6 +75,7 @@ def add_to(app: Flask) -> None:
     )
     app.context_processor(common_values)
     app.register_error_handler(ToolError, tool_error)
+    app.register_error_handler(NotSignedIn, admin.sign_in.not_signed_in)
     app.register_error_handler(OperationalError, database_error)
     for odd in (StatementError, OverflowError):
         app.register_error_handler(odd, odd_value)
@@ -101,6 +102,8 @@ def common_values() -> dict[str, Any]:
             course_title=who.course_title,
             csrf=security.csrf(),
         )
+    if (signed_in := g.get("admin")) is not None:
+        values.update(admin=signed_in, csrf=security.admin_csrf())
     return values
 
 
