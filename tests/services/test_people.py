@@ -161,6 +161,26 @@ def test_after_linking_a_badge_given_once_is_not_earned_again_under_the_new_id(m
     assert merged.old_room.shown(award["id"])["reviews"] == []
 
 
+def test_both_ids_in_one_course_have_one_award_and_only_the_grades_it_was_given_for_doubt_it(make_room):  # noqa: F811
+    room = make_room(mood="canvas")
+    room.publish(badge())
+    first, second = room.students
+    room.sync()
+    people.link(room.tool, room.person_id(second), room.person_id(first), actor=ACTOR, now=now())
+    room.grade(first, 4, 4)
+    room.grade(second, 1, 1)
+    room.sync()
+    (award,) = room.awards()
+    assert (award["user"], award["status"]) == (first.id, "issued")
+    assert room.shown(award["id"])["reviews"] == []
+    room.grade(second, 4, 4)
+    room.sync()
+    assert len(room.awards()) == 1
+    room.grade(first, 1, 4)
+    room.sync()
+    assert len(room.shown(award["id"])["reviews"]) == 1
+
+
 def test_what_is_earned_while_linked_goes_back_to_the_id_that_earned_it(merged):
     merged.old_room.sync()
     merged.new_room.sync()
