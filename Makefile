@@ -7,6 +7,7 @@ RUNTIME := .venv/.installed
 TOOLS := .venv/.tools
 NODE := tests/interop/node_modules/.package-lock.json
 SCHEMAS := tests/interop/.cache/.checked
+OPENEDX := tests/independent/.venv/.installed
 
 .PHONY: setup demo test lint format bench lock clean
 
@@ -15,7 +16,7 @@ setup: $(RUNTIME)
 demo: $(RUNTIME)
 	$(BIN)/lti-tool demo --port $(PORT) --lms-port $(LMS_PORT)
 
-test: debian lint $(NODE) $(SCHEMAS)
+test: debian lint $(NODE) $(SCHEMAS) $(OPENEDX)
 	$(BIN)/python -m tests.servers $(BIN)/python -m pytest -q -p tests.servers -n 2 --ignore=tests/browser
 	$(BIN)/python -m pytest -n 2
 
@@ -55,15 +56,22 @@ $(SCHEMAS): $(TOOLS) tests/interop/schemas.py
 	$(BIN)/python tests/interop/schemas.py
 	touch $@
 
+# The platform of tests/independent brings its own Django, which has no business in the tool's environment.
+$(OPENEDX): tests/independent/requirements.lock
+	test -x tests/independent/.venv/bin/python || $(PYTHON) -m venv tests/independent/.venv
+	tests/independent/.venv/bin/python -m pip install --quiet --require-hashes -r tests/independent/requirements.lock
+	touch $@
+
 # Asks the package index anew: run it after a change of the dependencies in pyproject.toml.
 lock: $(RUNTIME)
 	$(PYTHON) -m venv .venv/lock && .venv/lock/bin/python -m pip install --quiet uv
 	.venv/lock/bin/uv $(LOCK) pyproject.toml - -o requirements.lock <<< 'setuptools>=80'
 	.venv/lock/bin/uv $(LOCK) --extra dev pyproject.toml - -c requirements.lock -o requirements-dev.lock <<< 'setuptools>=80'
+	.venv/lock/bin/uv $(LOCK) tests/independent/requirements.in -o tests/independent/requirements.lock
 lock: LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: SHELL := /bin/bash
 
 clean:
-	rm -rf .venv build *.egg-info tests/interop/node_modules tests/interop/.cache
+	rm -rf .venv build *.egg-info tests/interop/node_modules tests/interop/.cache tests/independent/.venv
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -128,6 +128,8 @@ class Deployment(Base):
     # it belongs to a client id the platform had before: its courses go over to the deployment they are launched from
     former: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
+    notices_url: Mapped[str | None]  # of its notification service, as a launch named it
+    notices_asked_at: Mapped[datetime | None]  # when it was last told where notices go
     registration: Mapped[Registration] = relationship(back_populates="deployments")
 
 
@@ -144,7 +146,41 @@ class Person(Base):
     subject_id: Mapped[str] = mapped_column(unique=True)
     test_user: Mapped[bool] = mapped_column(default=False)
     disabled: Mapped[bool] = mapped_column(default=False)
+    # The person whose awards hers are too, as an administrator has linked them; never one that is linked itself.
+    same_as_id: Mapped[str | None] = mapped_column(ForeignKey("person.id"), index=True)
     created_at: Mapped[datetime]
+
+    @property
+    def holder_id(self) -> str:
+        """Whose awards hers are: her own, or those of the person she is linked to."""
+        return self.same_as_id or self.id
+
+
+class PersonLink(Base):
+    """What an administrator decided of two people who may be one. Rows stay, so that a decision can be looked up.
+
+    `undo` holds what linking changed, so that unlinking can put it back."""
+
+    __tablename__ = "person_link"
+    __table_args__ = (
+        Index(
+            "uq_person_link_open",
+            "person_id",
+            unique=True,
+            sqlite_where=text("state = 'linked'"),
+            postgresql_where=text("state = 'linked'"),
+        ),
+        _one_of("state", ("linked", "unlinked", "refused"), "state"),
+    )
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
+    same_as_id: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
+    state: Mapped[str]
+    undo: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    decided_at: Mapped[datetime]
+    unlinked_at: Mapped[datetime | None]
+    person: Mapped[Person] = relationship(foreign_keys=[person_id])
+    same_as: Mapped[Person] = relationship(foreign_keys=[same_as_id])
 
 
 class Course(Base):
@@ -169,10 +205,61 @@ class Course(Base):
     problem_sentence: Mapped[str | None]
     synced_at: Mapped[datetime | None]
     roster_at: Mapped[datetime | None]
+    history: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # what it was copied from, as told
     created_at: Mapped[datetime]
     registration: Mapped[Registration] = relationship()
     deployment: Mapped[Deployment] = relationship()
     badges: Mapped[list[CourseBadge]] = relationship(back_populates="course", order_by="CourseBadge.created_at")
+
+
+class ResourceLink(Base):
+    """A place in a course that opens the tool: a Canvas assignment, a Moodle activity. A copied course has others."""
+
+    __tablename__ = "resource_link"
+    __table_args__ = (UniqueConstraint("deployment_pk", "resource_link_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    deployment_pk: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"), index=True)
+    resource_link_id: Mapped[str]
+    history: Mapped[list[Any]] = mapped_column(default=list)  # ids of the links it was copied from, as launches told
+    created_at: Mapped[datetime]
+
+
+class ContextNotice(Base):
+    """A platform's signed notice that a course was copied; kept also for a course that was never launched."""
+
+    __tablename__ = "context_notice"
+    __table_args__ = (UniqueConstraint("registration_id", "notice_id"), Index(None, "deployment_pk", "context_id"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    registration_id: Mapped[int] = mapped_column(ForeignKey("registration.id"))
+    notice_id: Mapped[str]
+    deployment_pk: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
+    context_id: Mapped[str]
+    origins: Mapped[list[Any]]  # context ids
+    received_at: Mapped[datetime]
+
+
+class CourseCopy(Base):
+    """That a course was copied from another one whose badges it may use. Awards are never copied."""
+
+    __tablename__ = "course_copy"
+    __table_args__ = (
+        UniqueConstraint("course_id", "source_id"),
+        _one_of("state", ("offered", "taken", "declined"), "state"),
+        _one_of("told_by", ("launch", "notice"), "told_by"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    source_id: Mapped[int] = mapped_column(ForeignKey("course.id"), index=True)
+    told_by: Mapped[str]  # whoever sets up an activity can write a launch's history, but only the platform a notice
+    state: Mapped[str] = mapped_column(default="offered")
+    columns: Mapped[list[Any] | None]  # [resourceId, tag] of what came along; None: the gradebook was not read yet
+    problem: Mapped[str | None]  # why it could not be read, in words
+    badges: Mapped[list[Any]] = mapped_column(default=list)  # the slugs that were taken
+    created_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    course: Mapped[Course] = relationship(foreign_keys=[course_id])
+    source: Mapped[Course] = relationship(foreign_keys=[source_id])
 
 
 class Enrolment(Base):
@@ -460,6 +547,8 @@ class Award(Base):
     course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), index=True)
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"), index=True)
     person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
+    # Set where a person who was linked to that one earned it.
+    earned_as_id: Mapped[str | None] = mapped_column(ForeignKey("person.id"), index=True)
     scope: Mapped[str]  # "course:<id>" or "installation"
     status: Mapped[str] = mapped_column(index=True)
     live: Mapped[bool] = mapped_column(default=True)  # False after revocation and expiry
@@ -475,8 +564,14 @@ class Award(Base):
     achievement: Mapped[Achievement] = relationship()
     course_badge: Mapped[CourseBadge] = relationship()
     course: Mapped[Course] = relationship()
-    person: Mapped[Person] = relationship()
+    person: Mapped[Person] = relationship(foreign_keys=[person_id])
+    earned_as: Mapped[Person | None] = relationship(foreign_keys=[earned_as_id])
     editions: Mapped[list[Edition]] = relationship(back_populates="award", order_by="Edition.number")
+
+    @property
+    def earner(self) -> Person:
+        """The person whose grades carry it and whose pseudonym its credential names: linking people changes neither."""
+        return self.earned_as or self.person
 
 
 class Edition(Base):
@@ -555,8 +650,8 @@ class Job(Base):
         Index("ix_job_subject", "kind", "subject"),
     )
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    kind: Mapped[str]  # "sync" or "publish"
-    subject: Mapped[str]  # the course's or the course badge's id
+    kind: Mapped[str]  # "sync", "publish", "copy", "subscribe"
+    subject: Mapped[str]  # the id of the course, the course badge or the deployment
     state: Mapped[str] = mapped_column(default="due")
     attempts: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime]

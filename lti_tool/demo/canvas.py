@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from flask import Response
 
-from . import canvas_registration, canvas_services, launches
+from . import canvas_notices, canvas_registration, canvas_services, launches
 from .launches import AGS, INSTITUTION, LTI, MEMBERSHIP, NRPS, SYSTEM, TEST_USER
 from .records import Access, Column, Course, Grade, Launch, Link, Tool, User
 from .wire import digest, find_tool_key, is_number
@@ -74,6 +74,7 @@ class Canvas:
         SCOPE + "score",
         "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly",
         "https://canvas.instructure.com/lti-ags/progress/scope/show",
+        canvas_notices.SCOPE,
     )
 
     def __init__(self, lms: Lms) -> None:
@@ -84,6 +85,7 @@ class Canvas:
             "canvas_course_id": "$Canvas.course.id",
             "canvas_api_domain": "$Canvas.api.domain",
             "context_id_history": "$Context.id.history",
+            "resource_link_id_history": "$ResourceLink.id.history",  # comes back as it is written
             "canvas_enrollment_state": "$Canvas.enrollment.enrollmentState",
             "canvas_assignment_id": "$Canvas.assignment.id",
             "student_view": "$com.instructure.User.student_view",
@@ -281,6 +283,10 @@ class Canvas:
                 "context_memberships_url": self.memberships_url(course, launch.tool),
                 "service_versions": ["2.0"],
             }
+        if canvas_notices.SCOPE in launch.tool.scopes:
+            written[LTI + "platformnotificationservice"] = canvas_notices.claim(
+                self.lms, launch.tool, launch.deployment_id
+            )
         return written
 
     def context(self, course: Course | None) -> dict[str, Any]:
@@ -481,6 +487,11 @@ class Canvas:
     def add_routes(self, blueprint: Blueprint) -> None:
         canvas_services.add_routes(blueprint, self.lms)
         canvas_registration.add_routes(blueprint, self.lms)
+        canvas_notices.add_routes(blueprint, self.lms)
+
+    def course_copied(self, new: Course, old: Course) -> None:
+        """Tell the tools that asked for it."""
+        canvas_notices.copied(self.lms, new, old)
 
     def note_on(self, column: Column) -> str:
         """Say below a column's name what a teacher would see of it."""

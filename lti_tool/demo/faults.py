@@ -31,6 +31,7 @@ SERVICES = (
     "auth",
     "openid",
     "registration",
+    "notices",
 )
 HUGE = 5 * 1024 * 1024
 NEXT_LINK = re.compile(r"<([^>]+)>(; rel=[^,>]*next)")

@@ -282,15 +282,24 @@ class Lms:
         """List who has a row in the gradebook, the test student too."""
         return self.people(course, *CLASS_LIST)
 
-    def copy_course(self, course: Course | str, label: str | None = None, title: str | None = None) -> Course:
-        """Copy a course: new ids everywhere, same labels, tags, resource ids and custom parameters, no learners."""
+    def copy_course(
+        self, course: Course | str, label: str | None = None, title: str | None = None, *, learners: bool = False
+    ) -> Course:
+        """Copy a course: new ids everywhere, same labels, tags, resource ids and custom parameters, no grades.
+
+        Its instructors come along, its learners only where asked for. Canvas then tells the tools that want to know."""
         old = self.course(course)
+        new = self._copy(old, label, title, {"instructor", *(CLASS_LIST if learners else ())})
+        self.mood.course_copied(new, old)  # outside the lock: the tool fetches our keys to check the notice
+        return new
+
+    def _copy(self, old: Course, label: str | None, title: str | None, roles: set[str]) -> Course:
         with self.lock:
             new = self.add_course(label or f"{old.label} copy", title or old.title)
             new.history = [old.id, *old.history]
             for enrolment in old.enrolments.values():
-                if enrolment.role == "instructor":
-                    new.enrolments[enrolment.user_id] = Enrolment(enrolment.user_id, "instructor")
+                if enrolment.role in roles:
+                    new.enrolments[enrolment.user_id] = Enrolment(enrolment.user_id, enrolment.role)
             new_links = {}
             for link in [one for one in self.links.values() if one.course_id == old.id and not one.navigation]:
                 copy = self.add_link(

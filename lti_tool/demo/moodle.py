@@ -67,7 +67,7 @@ class Moodle:
         self.custom = {
             "context_id_history": "$Context.id.history",
             "user_username": "$User.username",
-            "resource_link_history": "$ResourceLink.id.history",
+            "resource_link_id_history": "$ResourceLink.id.history",
             "membership_role": "$Membership.role",
         }
         self.tool_keys: dict[tuple[str, str | None], Any] = {}
@@ -437,6 +437,9 @@ class Moodle:
     def add_routes(self, blueprint: Blueprint) -> None:
         moodle_services.add_routes(blueprint, self.lms)
         moodle_registration.add_routes(blueprint, self.lms)
+
+    def course_copied(self, new: Course, old: Course) -> None:
+        """Do nothing: Moodle has no notices."""
 
     def note_on(self, column: Column) -> str:
         """Say below a column's name what a teacher would see of it."""

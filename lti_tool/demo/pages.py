@@ -160,6 +160,7 @@ def blueprint(lms: Lms) -> Blueprint:
             course=found,
             tools=tools_in(found),
             others=others(found),
+            mine=[one for one in lms.courses.values() if one is not found and (g.user.admin or lms.role(one, g.user))],
             links=[link for link in lms.links_of(found) if not link.navigation],
             frame=frame_address(found),
             notice=request.args.get("lti_msg"),
@@ -219,6 +220,16 @@ def blueprint(lms: Lms) -> Blueprint:
     @routes.get("/profile")
     def profile() -> str:
         return render_template("profile.html", frame=address("account_launch"))
+
+    @routes.post("/course/<number>/copy")
+    def copy(number: str) -> AnyResponse | tuple[str, int]:
+        found = find_course(lms, number)
+        if not can_grade(lms, found, g.user):
+            return render_template("refused.html", sentence="Only instructors copy a course.", course=found), 403
+        count = 1 + sum(one.label.startswith(f"{found.label} ") for one in lms.courses.values())
+        label = f"{found.label} copy" if count == 1 else f"{found.label} copy {count}"
+        made = lms.copy_course(found, label, learners="learners" in request.form)
+        return redirect(address("course", number=made.number), 303)
 
     @routes.get("/course/<number>/people")
     def people(number: str) -> str:

@@ -112,6 +112,8 @@ class Tool:
     shown: bool = True  # Moodle: in the activity chooser
     placements: list[str] = field(default_factory=list)
     description: str = ""
+    # Canvas: where each deployment wants its notices, by their type
+    notice_handlers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def deployment_id(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from lti_tool.lti.platforms import is_unresolved, platform_of
 from lti_tool.lti.refusals import refusal
@@ -28,6 +28,7 @@ TOOL_PLATFORM = LTI + "tool_platform"
 FOR_USER = LTI + "for_user"
 AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
 NRPS = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
+NOTICES = LTI + "platformnotificationservice"
 DEEP_LINKING = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
 
 RESOURCE_LINK_REQUEST = "LtiResourceLinkRequest"
@@ -35,7 +36,12 @@ DEEP_LINKING_REQUEST = "LtiDeepLinkingRequest"
 SUBMISSION_REVIEW_REQUEST = "LtiSubmissionReviewRequest"
 DATA_PRIVACY_REQUEST = "DataPrivacyLaunchRequest"
 
+# The custom parameters under which the tool is registered for what a course and a link were copied from.
+CONTEXT_HISTORY = "context_id_history"  # $Context.id.history
+LINK_HISTORY = "resource_link_id_history"  # $ResourceLink.id.history
+
 LONGEST_ID = 255
+MOST_HISTORY = 50  # ids of a history that are looked at, newest first; Canvas sends up to 1,000
 LONGEST_TEXT = 2000
 
 
@@ -63,6 +69,15 @@ class GradeServices:
     line_items: str | None
     line_item: str | None
     scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NoticeService:
+    """Where a deployment says which notices it wants (https://www.imsglobal.org/spec/lti-pns/v1p0)."""
+
+    url: str
+    scopes: tuple[str, ...]
+    types: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -117,6 +132,9 @@ class Launch:
     custom: Mapping[str, str] = field(repr=False)
     ags: GradeServices | None
     memberships_url: str | None
+    notices: NoticeService | None
+    context_history: tuple[str, ...]  # ids of the courses this one was copied from, newest first
+    link_history: tuple[str, ...]  # the same of its resource link
     return_url: str | None
     product_family: str | None
     platform_name: str | None
@@ -232,6 +250,9 @@ def read_launch(claims: Mapping[str, Any], registration: Registration) -> Launch
         custom=_custom(claims.get(CUSTOM)),
         ags=_grade_services(claims.get(AGS)),
         memberships_url=web_address(_mapping(claims.get(NRPS)).get("context_memberships_url")),
+        notices=_notice_service(claims.get(NOTICES)),
+        context_history=_history(claims, CONTEXT_HISTORY),
+        link_history=_history(claims, LINK_HISTORY),
         return_url=web_address(presentation.get("return_url")),
         product_family=family.lower() if family else None,
         platform_name=text(tool_platform.get("name")),
@@ -261,7 +282,7 @@ def web_address(value: object) -> str | None:
 
 
 def can_be_kept(value: str) -> bool:
-    """Say whether an identifier fits a column: not too long, and text in every database."""
+    """Tell whether an identifier can be stored as it is: LTI allows 255 characters, PostgreSQL no NUL."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -309,6 +330,28 @@ def _custom(value: object) -> dict[str, str]:
         elif isinstance(item, str) and not is_unresolved(item):
             kept[name] = text(item) or ""
     return kept
+
+
+def _history(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Read a history of ids: URL-encoded, with commas between (https://www.imsglobal.org/spec/lti/v1p3/#lti-context-variable).
+
+    Canvas ends a long one with the word "truncated" (source). Moodle fills in the course's and leaves the link's as it
+    was written (seen), and there whoever sets up an activity can write one: it is a hint, never a right."""
+    value = _mapping(claims.get(CUSTOM)).get(name)
+    if not isinstance(value, str | int) or is_unresolved(str(value)):
+        return ()
+    parts = str(value)[: MOST_HISTORY * (LONGEST_ID + 1)].split(",")
+    ids = [unquote(part.strip()) for part in parts]
+    kept = [each for each in ids if each and each != "truncated" and can_be_kept(each)]
+    return tuple(dict.fromkeys(kept))[:MOST_HISTORY]
+
+
+def _notice_service(value: object) -> NoticeService | None:
+    claim = _mapping(value)
+    url = web_address(claim.get("platform_notification_service_url"))
+    if url is None:
+        return None
+    return NoticeService(url, _texts(claim.get("scope")), _texts(claim.get("notice_types_supported")))
 
 
 def _grade_services(value: object) -> GradeServices | None:

@@ -7,13 +7,11 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-import jwt
 from pylti1p3.exception import LtiException, OIDCException
 from pylti1p3.message_launch import MessageLaunch
 
@@ -22,47 +20,15 @@ from lti_tool.lti import claims as c
 from lti_tool.lti.claims import Launch, check_claims, read_launch
 from lti_tool.lti.login import same_secret
 from lti_tool.lti.platform_keys import KeyCache
+from lti_tool.lti.platform_token import LARGEST_TOKEN, key_id, verified_claims
 from lti_tool.lti.refusals import REFUSALS, refusal
 from lti_tool.lti.registration import LoginRow, Registration, ToolConf, digest
 from lti_tool.lti.request import FormRequest, NoCookies, OneLogin
 from lti_tool.lti.roles import Role
 
-# https://www.imsglobal.org/spec/security/v1p0/#authentication-response-validation: "no more than a few minutes"
-LEEWAY = timedelta(seconds=30)
 # A launch answers a login, and a login lives ten minutes: an older token answers none of ours. Moodle's lasts 60 s,
 # Canvas' an hour, made when the link was clicked.
 OLDEST_TOKEN = timedelta(minutes=10)
-# A Canvas token with all its claims is about 6 kB.
-LARGEST_TOKEN = 128 * 1024
-
-# https://www.imsglobal.org/spec/security/v1p0/#id-token; `nonce` and `sub` have refusals of their own below.
-REQUIRED_CLAIMS = ["iss", "aud", "exp", "iat"]
-
-# Every option is written out, also where it is PyJWT's default, to state what is checked and where.
-JWT_OPTIONS: Any = {
-    "verify_signature": True,
-    "enforce_minimum_key_length": True,
-    "require": REQUIRED_CLAIMS,
-    "verify_iss": True,
-    "verify_aud": True,
-    "strict_aud": False,  # a list is allowed; `_check_audience` says what may be in it
-    # The clock is an argument here, and PyJWT would take its own: `_check_times` checks these three.
-    "verify_exp": False,
-    "verify_iat": False,
-    "verify_nbf": False,
-    "verify_sub": False,  # `claims.REQUIRED` asks for a text, with a friendlier sentence
-    "verify_jti": False,  # the login row is what is used up, not a jti
-}
-
-# What PyJWT found wrong, most particular first.
-JWT_ERRORS: tuple[tuple[type[Exception], str], ...] = (
-    (jwt.InvalidSignatureError, "signature"),
-    (jwt.InvalidAlgorithmError, "algorithm"),
-    (jwt.InvalidKeyError, "kid_unknown"),
-    (jwt.MissingRequiredClaimError, "claim_missing"),
-    (jwt.InvalidAudienceError, "audience"),
-    (jwt.InvalidIssuerError, "issuer"),
-)
 
 
 @dataclass(frozen=True)
@@ -72,6 +38,7 @@ class Told:
     sub: str | None = None
     deployment_id: str | None = None
     context_id: str | None = None
+    link_id: str | None = None
 
 
 def told_by(form: Mapping[str, str]) -> Told:
@@ -79,7 +46,8 @@ def told_by(form: Mapping[str, str]) -> Told:
     payload = form.get("id_token", "")[:LARGEST_TOKEN].split(".")[1:2]
     try:
         claims = json.loads(base64.urlsafe_b64decode(f"{payload[0]}=="))
-        named = (claims.get("sub"), claims.get(c.DEPLOYMENT_ID), (claims.get(c.CONTEXT) or {}).get("id"))
+        context, link = ((claims.get(claim) or {}).get("id") for claim in (c.CONTEXT, c.RESOURCE_LINK))
+        named = (claims.get("sub"), claims.get(c.DEPLOYMENT_ID), context, link)
     except (ValueError, LookupError, AttributeError, RecursionError):
         return Told()
     return Told(*(name if isinstance(name, str) and c.can_be_kept(name) else None for name in named))
@@ -199,23 +167,11 @@ class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
         return self
 
     def validate_jwt_format(self) -> MessageLaunch[Any, Any, Any, Any]:
-        """Read `alg` and `kid` of the header, and nothing else: jku, jwk, x5u and x5c are never looked at (B04–B06)."""
+        """Read the key's id of the header; the rest of the token is not looked at before its signature was."""
         token = self._get_request_param("id_token")
         if not token:
             raise refusal("token_missing")
-        if len(token) > LARGEST_TOKEN:
-            raise refusal("token_too_large", f"{len(token)} characters")
-        # PyJWT would read payload and signature too, and once more when it verifies: half a launch's time.
-        header_alone = f"{token.partition('.')[0]}.."
-        try:
-            header = jwt.get_unverified_header(header_alone)
-        except (jwt.PyJWTError, TypeError, ValueError, RecursionError) as error:
-            raise refusal("token_malformed", type(error).__name__) from error
-        if header.get("alg") != "RS256":
-            raise refusal("algorithm", f"alg is {str(header.get('alg'))[:20]!r}")
-        if not header.get("kid"):
-            raise refusal("kid_missing")
-        self._header = {"kid": header["kid"]}
+        self._header = {"kid": key_id(token)}
         return self
 
     def validate_registration(self) -> MessageLaunch[Any, Any, Any, Any]:
@@ -223,26 +179,8 @@ class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
         return self
 
     def validate_jwt_signature(self) -> MessageLaunch[Any, Any, Any, Any]:
-        key = self._keys.find(self._found, self._header["kid"], self._now)
-        if key is None:
-            raise refusal("kid_unknown", f"no key {self._header['kid'][:80]!r} at the platform's key address")
-        try:
-            body = jwt.decode(
-                self._get_request_param("id_token"),
-                key,
-                algorithms=["RS256"],  # a literal: CVE-2022-29217 and CVE-2024-37568 came from taking it elsewhere
-                options=JWT_OPTIONS,
-                audience=self._found.client_id,
-                issuer=self._found.issuer,
-                subject=None,
-                leeway=0,  # for PyJWT's own time checks, which are off: see LEEWAY
-                detached_payload=None,
-            )
-        except (jwt.PyJWTError, TypeError, ValueError, RecursionError) as error:
-            reason = next((reason for kind, reason in JWT_ERRORS if isinstance(error, kind)), "token_malformed")
-            raise refusal(reason, f"{type(error).__name__} {getattr(error, 'claim', '')}".strip()) from error
-        _check_audience(body, self._found.client_id)
-        _check_times(body, self._now)
+        token, kid = self._get_request_param("id_token"), self._header["kid"]
+        body = verified_claims(token, kid, self._found, self._keys, self._now, OLDEST_TOKEN)
         # The name is in use with and without Lti in front; pylti1p3 knows it without.
         if body.get(c.MESSAGE_TYPE) == f"Lti{c.DATA_PRIVACY_REQUEST}":
             body[c.MESSAGE_TYPE] = c.DATA_PRIVACY_REQUEST
@@ -292,43 +230,6 @@ class _Check(MessageLaunch[FormRequest, ToolConf, OneLogin, NoCookies]):
 
     def _get_request_param(self, key: str) -> str:
         return self._request.get_param(key)
-
-
-def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
-    """Check aud and azp beyond PyJWT's "our client_id is in it" (5.1.3, steps 3 to 5).
-
-    A token for others too is taken only where `azp` says that it was made for us."""
-    audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
-    azp = claims.get("azp")
-    if azp is not None and azp != client_id:
-        raise refusal("azp", "azp is another client")
-    if set(audience) != {client_id} and azp is None:
-        raise refusal("audience", "aud names others too and there is no azp")
-
-
-def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
-    """Check exp, iat and nbf (5.1.3, steps 7 and 8), with LEEWAY for clocks that differ."""
-    moment, leeway = now.timestamp(), LEEWAY.total_seconds()
-    expires, issued = _seconds(claims, "exp"), _seconds(claims, "iat")
-    if expires is None or issued is None:
-        raise refusal("claim_missing", "exp or iat is no number")
-    if moment >= expires + leeway:
-        raise refusal("expired", f"{moment - expires:.0f} s ago")
-    if issued > moment + leeway:
-        raise refusal("iat_future", f"{issued - moment:.0f} s ahead")
-    if moment - issued > OLDEST_TOKEN.total_seconds() + leeway:
-        raise refusal("too_old", f"{moment - issued:.0f} s old")
-    if "nbf" in claims:
-        not_before = _seconds(claims, "nbf")
-        if not_before is None or not_before > moment + leeway:
-            raise refusal("not_yet_valid")
-
-
-def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def _check_for_user(launch: Launch) -> None:

@@ -83,6 +83,9 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "for_user_other": (403, "This is the work of somebody else.", "Only those who teach the course can open it."),
     "deep_linking_settings": (400, "Your LMS did not say where the chosen link should go.", _AGAIN),
     "too_long": (400, "Your LMS sent an identifier that is longer than LTI allows, or no text.", _ADMIN),
+    # a notice of the platform: nobody but its administrator reads these
+    "notice_malformed": (400, "What your LMS sent is not a list of notices.", _ADMIN),
+    "notice_type": (400, "Your LMS sent a notice this tool did not ask for.", _ADMIN),
     "claim_malformed": (400, "Something your LMS sent about this launch cannot be read.", _ADMIN),
 }
 

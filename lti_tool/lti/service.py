@@ -19,7 +19,11 @@ from lti_tool.lti.token import TokenCache
 MOST_PAGES = 1000
 
 # The scopes the tool has a use for begin so; a launch may grant others too (Canvas: its progress service).
-USED_SCOPES = ("https://purl.imsglobal.org/spec/lti-ags/scope/", "https://purl.imsglobal.org/spec/lti-nrps/scope/")
+USED_SCOPES = (
+    "https://purl.imsglobal.org/spec/lti-ags/scope/",
+    "https://purl.imsglobal.org/spec/lti-nrps/scope/",
+    "https://purl.imsglobal.org/spec/lti/scope/noticehandlers",
+)
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 

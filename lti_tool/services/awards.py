@@ -19,7 +19,7 @@ from lti_tool.credentials.signing import Signed
 from lti_tool.db import random_id
 from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
 from lti_tool.errors import BadInput, Conflict, CredentialHeldBack, NotFound
-from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Person, Review, StatusList
+from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Review, StatusList
 from lti_tool.services import audit, catalog
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
@@ -173,6 +173,7 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
         .options(
             joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement),
             joinedload(Edition.award).joinedload(Award.person),
+            joinedload(Edition.award).joinedload(Award.earned_as),
             joinedload(Edition.award).joinedload(Award.course),
         )
         .order_by(Edition.id)
@@ -229,7 +230,7 @@ def edition_facts(edition: Edition) -> ob3.EditionFacts:
     )
     return ob3.EditionFacts(
         credential_id=edition.id,
-        subject_id=award.person.subject_id,
+        subject_id=award.earner.subject_id,
         valid_from=edition.valid_from,
         valid_until=edition.valid_until,
         status_list=edition.status_list_id,
@@ -348,23 +349,62 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
             edition.withdrawn_at = edition.withdrawn_at or now
         for list_id in sorted(lists):
             session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
-        session.execute(
-            update(Review)
-            .where(Review.award_id == award.id, Review.resolved_at.is_(None))
-            .values(resolved_at=now, resolution="revoked")
-        )
+        _resolve(session, award, "revoked", now)
         audit.record(session, now, actor, "award.revoked", f"award:{award.id}", reason=reason)
+
+
+def supersede(session: Session, award: Award, now: datetime) -> list[str]:
+    """Let another award of the same person stand in for this one; returns the editions whose status bit this sets."""
+    award.status, award.live = "superseded", False
+    withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
+    for edition in withdrawn:
+        edition.withdrawn_at = now
+    for list_id in sorted({edition.status_list_id for edition in withdrawn}):
+        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
+    _resolve(session, award, "superseded", now)
+    return [edition.id for edition in withdrawn]
+
+
+def restore(session: Session, award: Award, status: str, now: datetime) -> None:
+    """Give a superseded award back the status it had.
+
+    A revoked status entry is never cleared (Bitstring Status List 1.0, 3.1: not reversible), so one that was issued
+    gets a new edition: another credential id, with the times and choices of the old one."""
+    award.live = True
+    if status not in ("issued", "pending"):
+        award.status = status
+        return
+    award.status = "pending"
+    old = award.editions[-1]
+    ((list_id, index),) = _status_places(session, 1, now)
+    session.add(
+        Edition(
+            id=ob3.new_credential_id(),
+            award_id=award.id,
+            number=old.number + 1,
+            choices=old.choices,
+            salt=ob3.new_salt(),
+            status_list_id=list_id,
+            status_index=index,
+            valid_from=old.valid_from,
+            valid_until=old.valid_until,
+        )
+    )
+
+
+def _resolve(session: Session, award: Award, resolution: str, now: datetime) -> None:
+    session.execute(
+        update(Review)
+        .where(Review.award_id == award.id, Review.resolved_at.is_(None))
+        .values(resolved_at=now, resolution=resolution)
+    )
 
 
 def keep(tool: Tool, award_id: str, *, actor: str, now: datetime) -> None:
     """Close an award's open review: somebody has looked, and the award stands."""
     with tool.db.write() as session:
         award = get_award(session, award_id)
-        session.execute(
-            update(Review)
-            .where(Review.award_id == award.id, Review.resolved_at.is_(None))
-            .values(resolved_at=now, resolution="kept")
-        )
+        _resolve(session, award, "kept", now)
         audit.record(session, now, actor, "award.kept", f"award:{award.id}")
 
 
@@ -400,7 +440,7 @@ def shown_status(award: Award, now: datetime) -> str:
 def newest_awards(
     session: Session, badge: CourseBadge, person_id: str | None = None, *, issued_here: bool = False
 ) -> dict[str, Award]:
-    """Return the newest award of each person, or of one, that a course badge's pages show.
+    """Return the newest award of each person, or of one, that a course badge's pages show, by `Person.holder_id`.
 
     Those given here, and those given elsewhere that count everywhere; `issued_here`: of the former, those issued."""
     here = Award.course_badge_id == badge.id
@@ -413,7 +453,9 @@ def newest_awards(
         query = select(Award).where(here | anywhere)
     if person_id is not None:
         query = query.where(Award.person_id == person_id)
-    return {award.person_id: award for award in session.scalars(query.order_by(Award.earned_at, Award.id))}
+    awards = list(session.scalars(query.order_by(Award.earned_at, Award.id)))
+    awards.sort(key=lambda award: award.status != "superseded")  # one that stands goes before a later one it replaces
+    return {award.person_id: award for award in awards}
 
 
 def listing(tool: Tool, *, context: str | None = None, award_id: str | None = None) -> list[dict[str, Any]]:
@@ -421,12 +463,12 @@ def listing(tool: Tool, *, context: str | None = None, award_id: str | None = No
     query = (
         select(Award)
         .join(Course)
-        .join(Person)
         .options(
             joinedload(Award.version).joinedload(AchievementVersion.achievement),
             joinedload(Award.course_badge),
             joinedload(Award.course),
             joinedload(Award.person),
+            joinedload(Award.earned_as),
         )
         .order_by(Award.earned_at, Award.id)
     )
@@ -459,7 +501,7 @@ def _listed(tool: Tool, award: Award, edition_id: str | None) -> dict[str, Any]:
         "badge_version": version.number,
         "platform": award.course.registration_id,
         "context": award.course.context_id,
-        "user": award.person.sub,
+        "user": award.earner.sub,
         "status": award.status,
         "earned_at": _iso(award.earned_at),
         "issued_at": _iso(award.issued_at),

@@ -159,12 +159,16 @@ def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: date
             found.draft = found.draft_picture = None
             audit.record(session, now, actor, "badge.change_discarded", f"badge:{found.id}", slug=slug)
             return
-        if found.version_id is not None or found.columns:
+        came_along = all(column.found for column in found.columns)  # in a copied course; nothing was read from them
+        if found.version_id is not None or not came_along:
             raise Conflict(
                 sentence="This badge has been published, so it stays.",
                 what_to_do="What was awarded with it must stay checkable.",
             )
         audit.record(session, now, actor, "badge.removed", f"badge:{found.id}", slug=slug)
+        for column in found.columns:
+            session.delete(column)
+        session.flush()
         session.delete(found)
 
 

@@ -19,10 +19,10 @@ from lti_tool.lti.launch import Told
 from lti_tool.lti.login import StartedLogin, start_login
 from lti_tool.lti.refusals import refusal
 from lti_tool.lti.registration import LoginRow, Registration, digest
-from lti_tool.models import Browser, Course, CourseBadge, Deployment, Enrolment, Launch, Login, Person
+from lti_tool.models import Browser, Course, CourseBadge, Deployment, Enrolment, Launch, Login, Person, ResourceLink
 from lti_tool.models import Registration as RegistrationRow
 from lti_tool.prepared import DriverError, Prepared, Row
-from lti_tool.services import launches
+from lti_tool.services import launches, notices, origins
 from lti_tool.services.access import registration_value
 from lti_tool.services.launches import Opened
 from lti_tool.services.tool import Tool
@@ -30,6 +30,7 @@ from lti_tool.services.tool import Tool
 _REGISTRATION, _DEPLOYMENT = RegistrationRow.__table__, Deployment.__table__
 _R, _D, _L = _REGISTRATION.c, _DEPLOYMENT.c, Login.__table__.c
 _P, _C, _E, _B = Person.__table__.c, Course.__table__.c, Enrolment.__table__.c, Browser.__table__.c
+_K = ResourceLink.__table__.c
 
 _LOGIN = tuple(LoginRow.__dataclass_fields__)
 _KNOWN = tuple(Registration.__dataclass_fields__)
@@ -64,6 +65,7 @@ _ALL = Prepared(
         _D.id.label("deployment"),
         _D.status.label("deployment_status"),
         _D.former,
+        _D.notices_url,
         _P.id.label("person"),
         _P.name.label("person_name"),
         _P.email,
@@ -76,6 +78,9 @@ _ALL = Prepared(
         _C.memberships_url,
         _C.scopes,
         _C.synced_at,
+        _C.history,
+        _K.id.label("link"),
+        _K.history.label("link_history"),
         _E.launch_role,
         _HAS_BADGE.label("has_badge"),
         _B.id.label("browser"),
@@ -87,6 +92,9 @@ _ALL = Prepared(
         .outerjoin(Person.__table__, and_(_P.registration_id == _R.id, _P.sub == bindparam("sub_told")))
         .outerjoin(Course.__table__, and_(_C.deployment_pk == _D.id, _C.context_id == bindparam("context_told")))
         .outerjoin(Enrolment.__table__, and_(_E.course_id == _C.id, _E.person_id == _P.id))
+        .outerjoin(
+            ResourceLink.__table__, and_(_K.deployment_pk == _D.id, _K.resource_link_id == bindparam("link_told"))
+        )
         .outerjoin(Browser.__table__, _B.secret_hash == bindparam("secret_hash"))
     )
     .where(_L.state_hash == bindparam("of"))
@@ -187,6 +195,7 @@ class Entry:
             "deployment_told": self._told.deployment_id,
             "sub_told": self._told.sub,
             "context_told": self._told.context_id,
+            "link_told": self._told.link_id,
             "secret_hash": digest(self._secret) if self._secret else None,
         }
         row = self._found = self._tool.launch_statements.one(_ALL, asked)
@@ -278,11 +287,18 @@ class Entry:
         )
         if not same_person or any(o not in found.origins for o in launches.told_origins(launch, registration.product)):
             return False
+        if notices.service_url(launch) not in (None, found.notices_url):
+            return False
         if context is None:
             return found.course is None
+        if (link := origins.link_id(launch)) is not None:
+            known_link = found.link is not None and link == self._told.link_id
+            if not known_link or not set(launch.link_history) <= set(found.link_history):
+                return False
         same_course = (
             found.course is not None
             and self._told.context_id == context.id
+            and set(launch.context_history) <= set(found.history)
             and found.launch_role == launches.main_role(launch)
             and found.title == (context.title or found.title)[:255]
             and found.label == (context.label or found.label)[:255]

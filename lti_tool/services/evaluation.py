@@ -36,8 +36,11 @@ class Received:
 
 @dataclass(frozen=True)
 class Learner:
+    """Whose grades count, and whose the award will be: another's where an administrator has linked the two."""
+
     person_id: str
     sub: str
+    holder_id: str
 
 
 def evaluate(session: Session, badge: CourseBadge, now: datetime) -> dict[str, int]:
@@ -69,7 +72,7 @@ def _learners(session: Session, course_id: int) -> list[Learner]:
         .where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled)
         .options(contains_eager(Enrolment.person))
     )
-    return [Learner(e.person_id, e.person.sub) for e in enrolments if e.is_learner]
+    return [Learner(e.person_id, e.person.sub, e.person.holder_id) for e in enrolments if e.is_learner]
 
 
 def _results_query(badge: CourseBadge) -> Any:
@@ -90,7 +93,7 @@ def _digest(badge: CourseBadge, learners: Sequence[Learner], rows: Iterable[Any]
     digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
     digest.update(json.dumps([(c.tag, c.state) for c in badge.columns]).encode())
     for learner in sorted(learners, key=lambda each: each.person_id):
-        digest.update(f"{learner.person_id}\n".encode())
+        digest.update(f"{learner.person_id} {learner.holder_id}\n".encode())
     for tag, sub, raw, _ in rows:
         digest.update(f"{tag}\0{sub}\0{raw}\n".encode())
     return digest.hexdigest()
@@ -195,7 +198,7 @@ def _store_decisions(
     wanted: list[dict[str, Any]] = []
     reviews = restored = 0
     for learner in learners:
-        award = newest.get(learner.person_id)
+        award = newest.get(learner.holder_id)
         rows = standings[learner.person_id]
         judged_by = definition
         if award is not None and award.version_id != badge.version_id:
@@ -212,23 +215,30 @@ def _store_decisions(
                     "version_id": badge.version_id,
                     "course_badge_id": badge.id,
                     "course_id": badge.course_id,
-                    "person_id": learner.person_id,
+                    "person_id": learner.holder_id,
+                    "earned_as_id": learner.person_id if learner.person_id != learner.holder_id else None,
                     "scope": scope,
                     "status": status,
                     "decision": awards.decision_record(definition, badge.version.number, rows_now, now),
                     "earned_at": now,
                 }
             )
-        elif isinstance(decision, Review) and award is not None and award.course_badge_id == badge.id:
+        elif award is None or award.course_badge_id != badge.id or _earned_as(award) != learner.person_id:
+            continue  # an award is doubted by the grades it was given for, and by no others
+        elif isinstance(decision, Review):
             reviews += _open_review(session, award, decision.sentence, now)
-        elif award is not None and award.course_badge_id == badge.id:
+        else:
             restored += _settle_review(session, award, now)
     given = awards.give(session, wanted, now)
     return {"awards": given, "reviews": reviews, "restored": restored}
 
 
+def _earned_as(award: Award) -> str:
+    return award.earned_as_id or award.person_id
+
+
 def _newest_awards(session: Session, badge: CourseBadge, scope: str, now: datetime) -> dict[str, Award]:
-    """Return each person's newest award that still speaks: live, or revoked by a person.
+    """Return each person's newest award that still speaks, by `Person.holder_id`: live, or revoked by somebody.
 
     One that has expired makes room, but only where a grade has changed since: the old ones were spent on it."""
     if badge.version is None:
@@ -246,7 +256,7 @@ def _newest_awards(session: Session, badge: CourseBadge, scope: str, now: dateti
     for award in expired:
         regraded = session.scalar(
             select(Mastery.tag)
-            .where(Mastery.course_badge_id == badge.id, Mastery.person_id == award.person_id)
+            .where(Mastery.course_badge_id == badge.id, Mastery.person_id == _earned_as(award))
             .where(Mastery.decided_at > award.expires_at)
             .limit(1)
         )

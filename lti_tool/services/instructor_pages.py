@@ -28,7 +28,7 @@ from lti_tool.models import (
     Person,
     Review,
 )
-from lti_tool.services import catalog
+from lti_tool.services import catalog, copies
 from lti_tool.services.awards import get_award, newest_awards, shown_status
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -73,6 +73,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
         used = {badge.slug for badge in course.badges}
         issuer = issuer_row(session)
         can_publish = is_complete(issuer)
+        looking = copies.is_looking(session, course.id) if MANAGE in who.rights else None
         return CourseHome(
             title=course.title,
             label=course.label,
@@ -92,6 +93,8 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
             may_manage=MANAGE in who.rights,
             can_publish=can_publish,
             learners=len(learners),
+            copies=tuple(copies.offers(tool, session, who)),
+            copy_job=looking.id if looking is not None and looking.attempts < 2 else 0,
         )
 
 
@@ -117,7 +120,16 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
             "",
             "",
         )
-    if course.problem_sentence:
+    if course.state == "concluded":
+        yield Need(
+            "warn",
+            "This course has ended in your LMS, so its grades are not read any more.",
+            "Badges that were awarded stay, and can be checked for ever. Should the course be opened again, press Sync "
+            "now: reading starts anew.",
+            "",
+            "",
+        )
+    elif course.problem_sentence:
         yield Need("warn", "Grades cannot be read at the moment.", course.problem_sentence, "", "")
     if course.registration.problem:
         yield Need("warn", "Your LMS does not let the tool in.", course.registration.problem, "", "")
@@ -131,7 +143,8 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
 
 def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now: datetime) -> BadgeCard:
     definition = catalog.next_definition(badge) if badge.version is None else catalog.definition_of(badge)
-    people = {person.id for person in learners}
+    holders = {person.id: person.holder_id for person in learners}
+    people = set(holders.values())
     newest = newest_awards(session, badge)
     # One given elsewhere counts for whoever is a learner here; one given here counts also when she has left.
     counted = {p: award for p, award in newest.items() if p in people or award.course_badge_id == badge.id}
@@ -145,7 +158,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
         )
     )
     with_award = {person_id for person_id, status in states.items() if status not in ("revoked", "expired")}
-    on_the_way = len((started & people) - with_award)
+    on_the_way = len({holders[p] for p in started if p in holders} - with_award)
     read = {wanted.tag for wanted in wanted_columns(definition)}
     missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in read]
     problem = ""
@@ -263,7 +276,9 @@ def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
         newest = newest_awards(session, badge)
         under_review = _under_review(session, badge)
         rows = tuple(
-            _learner_row(definition, person, records.get(person.id, {}), newest.get(person.id), under_review, now)
+            _learner_row(
+                definition, person, records.get(person.id, {}), newest.get(person.holder_id), under_review, now
+            )
             for person in learners
         )
         counts = Counter(row.state for row in rows)
@@ -410,7 +425,7 @@ def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) 
         if tag not in views:
             raise NotFound(f"no row {tag}")
         person = enrolment.person
-        award = newest_awards(session, badge, person_id).get(person_id)
+        award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
         row = _learner_row(definition, person, records, award, _under_review(session, badge), datetime.now(UTC))
         column = next((column for column in badge.columns if column.tag == tag), None)
         return RecordView(
@@ -541,8 +556,10 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 
 
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
-    if job.kind == "sync":
+    if job.kind in ("sync", "copy"):
         return job.subject == str(course_id)
+    if job.kind != "publish":
+        return False
     badge = session.get(CourseBadge, job.subject)
     return badge is not None and badge.course_id == course_id
 

@@ -22,7 +22,7 @@ from lti_tool.lti.nrps import Member
 from lti_tool.lti.platforms import platform_of
 from lti_tool.lti.registration import digest, origin_of
 from lti_tool.models import Browser, Course, Deployment, Enrolment, Launch, Person, Registration
-from lti_tool.services import audit
+from lti_tool.services import audit, notices, origins, work
 from lti_tool.services.tool import Tool, log
 
 SESSION_LASTS = timedelta(hours=12)
@@ -36,13 +36,15 @@ ANYBODY = "anybody"  # no right: whoever has launched, from a course or not
 class Opened:
     """A session that was opened. `secret` goes into the cookie, also where it is the one the browser has: it lives on.
 
-    `sync_is_old`: the course has a badge, and its grades were read longer ago than the settings allow at a launch."""
+    `sync_is_old`: the course has a badge, and its grades were read longer ago than the settings allow at a launch.
+    `jobs` are those this launch made due, for the caller to wake."""
 
     launch_id: str
     secret: str
     rights: frozenset[str]
     course_id: int | None
     sync_is_old: bool
+    jobs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,15 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
         person = _person(session, launch, now)
         if person.disabled:
             raise NotPermitted("the person is disabled")
-        course = _course(session, registration, deployment, launch, now)
+        course, is_new = _course(session, registration, deployment, launch, now)
         roles = role_words(launch)
+        jobs = []
         if course is not None:
             _enrol(session, course, person, main_role(launch))
+            if origins.news(session, course, launch, first=is_new, now=now):
+                jobs.append(work.request_in(session, "copy", str(course.id), now))
+        if notices.news(deployment, launch):
+            jobs.append(work.request_in(session, "subscribe", str(deployment.id), now))
         secret, browser = _browser(session, person, browser_secret, now)
         row = Launch(
             browser_id=browser.id,
@@ -144,6 +151,7 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
             rights=rights_of(roles, tool.settings.lti.teaching_assistants),
             course_id=course.id if course is not None else None,
             sync_is_old=course is not None,
+            jobs=tuple(jobs),
         )
 
 
@@ -209,13 +217,15 @@ def course_context(product: str, launch: VerifiedLaunch) -> Context | None:
 
 def _course(
     session: Session, registration: Registration, deployment: Deployment, launch: VerifiedLaunch, now: datetime
-) -> Course | None:
+) -> tuple[Course | None, bool]:
+    """Return the launch's course brought up to it, and whether it was not known before."""
     context = course_context(registration.product, launch)
     if context is None:
-        return None
+        return None, False
     course = session.scalar(
         select(Course).where(Course.deployment_pk == deployment.id, Course.context_id == context.id)
     )
+    is_new = course is None
     if course is None:
         course = _moved_course(session, registration, deployment, context.id)
     if course is None:
@@ -224,6 +234,7 @@ def _course(
             deployment_pk=deployment.id,
             context_id=context.id,
             scopes=[],
+            history=[],
             created_at=now,
         )
         session.add(course)
@@ -237,7 +248,7 @@ def _course(
     if launch.memberships_url:
         course.memberships_url = launch.memberships_url
     session.flush()
-    return course
+    return course, is_new
 
 
 def _moved_course(

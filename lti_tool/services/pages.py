@@ -106,6 +106,40 @@ class LibraryCard:
 
 
 @dataclass(frozen=True)
+class CopiedBadge:
+    """A badge that may come along into a copied course."""
+
+    slug: str
+    name: str
+    draft: bool  # it was not published there
+    wanted: int  # gradebook columns it reads
+    missing: tuple[str, ...]  # labels of those that did not come along
+    looked: bool  # the gradebook was read: without that, nothing is known to be missing
+
+
+@dataclass(frozen=True)
+class CopyOffer:
+    """That this course was copied, and what may come along. `label` is empty where its source is not to be named."""
+
+    source_id: int
+    label: str
+    badges: tuple[CopiedBadge, ...]
+    problem: str  # why the gradebook could not be read
+
+    @property
+    def wanted(self) -> int:
+        return sum(badge.wanted for badge in self.badges)
+
+    @property
+    def recognised(self) -> int:
+        return self.wanted - sum(len(badge.missing) for badge in self.badges)
+
+    @property
+    def looked(self) -> bool:
+        return all(badge.looked for badge in self.badges)
+
+
+@dataclass(frozen=True)
 class Need:
     """Something that waits for the instructor. `href` is relative to the course home."""
 
@@ -128,6 +162,8 @@ class CourseHome:
     may_manage: bool
     can_publish: bool  # False: the issuer has no name or address yet
     learners: int
+    copies: tuple[CopyOffer, ...] = ()
+    copy_job: int = 0  # the job that looks at what came along, while it does
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,8 @@ def _may_look(tool: Tool, session: Session, person_id: str, course_id: int, secr
     )
     setting = tool.settings.lti.teaching_assistants
     return any(
-        launch.person_id == person_id or (launch.course_id == course_id and LOOK in rights_of(launch.role, setting))
+        launch.person.holder_id == person_id
+        or (launch.course_id == course_id and LOOK in rights_of(launch.role, setting))
         for launch in launches
         if not switched_off(launch)
     )

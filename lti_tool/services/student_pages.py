@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
-from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery
+from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
 from lti_tool.services import catalog
 from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
 from lti_tool.services.instructor_pages import sync_state
@@ -138,12 +138,13 @@ def _seen(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
 
     Held back, present levels are not even hinted at; an award issued here before shows what it was given for."""
     definition = catalog.definition_of(badge)
+    holder_id = session.get_one(Person, person_id).holder_id
     if catalog.released(badge, now):
-        award = newest_awards(session, badge, person_id).get(person_id)
+        award = newest_awards(session, badge, holder_id).get(holder_id)
         stored = standing_rows(session, badge.id, person_id)
         rows = row_views(definition, {tag: row.record for tag, row in stored.items()})
         return _Seen(definition, award, rows, _history(rows, stored))
-    award = newest_awards(session, badge, person_id, issued_here=True).get(person_id)
+    award = newest_awards(session, badge, holder_id, issued_here=True).get(holder_id)
     if award is None:
         return _Seen(definition, None, tuple(hide(row) for row in row_views(definition, {})))
     given_for = badge_from_content(award.version.definition)

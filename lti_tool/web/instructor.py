@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, Conflict, DefinitionInvalid, NotFound, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, awards, bindings, catalog, work
+from lti_tool.services import audit, awards, bindings, catalog, copies, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
@@ -54,6 +54,8 @@ def _notice() -> dict[str, str]:
     sentences = {
         "put": "It is a draft now. Look at what publishing will do, then publish it.",
         "removed": "The draft is gone.",
+        "copied": "They are drafts here now. Publish each: columns that came along are used, none is made twice.",
+        "declined": "Nothing was taken over.",
     }
     return {"notice": sentences[notice]} if notice in sentences else {}
 
@@ -89,6 +91,18 @@ def import_file() -> Page:
         page = shown.course_home(tool(), g.session)
         return render_template("instructor/home.html", page=page, import_problem=tuple(lines)), error.status
     return _to("instructor.plan", slug=badge.slug)
+
+
+@pages.post("/copies/<int:source>")
+@guarded(MANAGE)
+def take_copy(source: int) -> Page:
+    """Take badges over from the course this one was copied from, or say that none are needed."""
+    if "decline" in request.form:
+        copies.decline(tool(), g.session, source, actor=_actor(), now=_now())
+        return _to("instructor.home", done="declined")
+    slugs = request.form.getlist("badge")
+    tool().wake(copies.take(tool(), g.session, source, slugs, actor=_actor(), now=_now()))
+    return _to("instructor.home", done="copied")
 
 
 @pages.get("/library/<slug>/picture.svg")

@@ -16,8 +16,9 @@ from lti_tool.lti import claims
 from lti_tool.lti.jwks import public_jwks
 from lti_tool.lti.launch import told_by, verify_launch
 from lti_tool.lti.login import login_cookie
+from lti_tool.lti.notices import read_body
 from lti_tool.security import public
-from lti_tool.services import bindings, entry, launches, sync
+from lti_tool.services import bindings, entry, launches, notices, sync
 from lti_tool.services.launches import LEARN, LOOK
 
 pages = Blueprint("lti", __name__)
@@ -74,6 +75,8 @@ def launch() -> BaseResponse:
     opened = way_in.opened
     if opened.sync_is_old and opened.rights:
         sync.sync_if_old(tool, opened.launch_id, now)
+    for job_id in opened.jobs:
+        tool.wake(job_id)
     response = _first_page(opened)
     security.drop_cookie(response, cookie)
     security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
@@ -95,6 +98,19 @@ def _administration(opened: launches.Opened) -> dict[str, str]:
     """Return what the line that leads to administration needs: most administrators of an LMS have no course role."""
     way_in = bindings.way_in_of_launch(security.tool(), opened.launch_id, datetime.now(UTC))
     return {"launch": opened.launch_id, "way_in": way_in}
+
+
+@pages.post("/lti/notices")
+@public
+def take_notices() -> tuple[str, int]:
+    """Take in what a platform tells by itself, and answer at once: a job acts on it.
+
+    Each notice is signed, which is what stands in for a session here."""
+    current_app.extensions["login_limit"].count(request.remote_addr or "")
+    tool = security.tool()
+    for job_id in notices.receive(tool, read_body(request.get_data(cache=False)), datetime.now(UTC)):
+        tool.wake(job_id)
+    return "", 200
 
 
 @pages.get("/.well-known/jwks.json")

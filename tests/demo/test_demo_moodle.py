@@ -34,7 +34,7 @@ def test_a_token_lives_sixty_seconds_and_has_short_types_and_no_azp(moodle):
     assert claims[CLAIM + "context"]["type"] == ["CourseSection"]
     assert "azp" not in claims
     assert claims[CLAIM + "roles"] == [MEMBERSHIP + "#Learner"]
-    assert claims[CLAIM + "custom"]["resource_link_history"] == "$ResourceLink.id.history"
+    assert claims[CLAIM + "custom"]["resource_link_id_history"] == "$ResourceLink.id.history"
     assert "{link_id}" in claims[CLAIM + "custom"]["link_setting_url"]
 
 

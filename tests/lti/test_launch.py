@@ -135,7 +135,7 @@ def test_another_process_uses_the_stored_keys(room):
     assert len(room.asked("jwks")) == 1
 
 
-def test_l01_after_the_platform_rotates_its_key_one_refetch_lets_launches_pass(room):
+def test_L01_after_the_platform_rotates_its_key_one_refetch_lets_launches_pass(room):
     room.launch()
     room.lms.rotate_keys(3)
     room.launch()
@@ -143,7 +143,7 @@ def test_l01_after_the_platform_rotates_its_key_one_refetch_lets_launches_pass(r
     assert len(room.asked("jwks")) == 2
 
 
-def test_l01_another_process_rotated_already_and_nothing_is_fetched(room):
+def test_L01_another_process_rotated_already_and_nothing_is_fetched(room):
     room.launch()
     other = room.new_key_cache()
     other.find(room.registration, room.lms.signing_key.kid, room.clock())
@@ -155,14 +155,14 @@ def test_l01_another_process_rotated_already_and_nothing_is_fetched(room):
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "drop"}, {"kind": "html"}])
-def test_l03_with_the_key_address_down_cached_keys_let_launches_pass(room, fault):
+def test_L03_with_the_key_address_down_cached_keys_let_launches_pass(room, fault):
     room.launch()
     room.lms.faults.on("jwks", **fault)
     room.keys = room.new_key_cache()
     assert room.launch().sub
 
 
-def test_l03_old_keys_are_asked_for_again_and_kept_where_that_fails(room):
+def test_L03_old_keys_are_asked_for_again_and_kept_where_that_fails(room):
     room.launch()
     room.lms.faults.on("jwks", "status", status=503)
     kid, later = room.lms.signing_key.kid, room.clock() + timedelta(days=2)

@@ -18,7 +18,7 @@ from lti_tool.cli import main
 from lti_tool.db import Database
 from lti_tool.errors import Busy, ConfigurationError, NotFound, ServiceBusy, ServiceError, TokenRefused
 from lti_tool.migrations import schema
-from lti_tool.models import AuditEvent, Base, Course, CourseBadge, Issuer, Job
+from lti_tool.models import AuditEvent, Award, Base, Course, CourseBadge, Deployment, Issuer, Job
 from lti_tool.services import audit, work
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
@@ -340,6 +340,48 @@ def test_J11_the_models_and_the_migrations_say_the_same(database_url):
     schema.upgrade(db)
     with db.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    db.engine.dispose()
+
+
+def test_J11_a_database_with_courses_people_and_awards_is_upgraded_with_all_of_it(database_url):
+    """Rows of the first schema, in every table that later ones add columns to, are there afterwards."""
+    db = Database(database_url)
+    with db.engine.execution_options(write=True).connect() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.commit()
+    moment = "2026-11-22 10:00:00"
+    rows = (
+        "INSERT INTO registration (id, name, product, issuer, client_id, auth_login_url, auth_token_url, jwks_url,"
+        " status, deployments_named, origins, created_at) VALUES (1, 'n', 'canvas', 'i', 'c', 'a', 't', 'j', 'active',"
+        " false, '[]', :at)",
+        "INSERT INTO deployment (id, registration_id, deployment_id, status, created_at)"
+        " VALUES (1, 1, '1:x', 'active', :at)",
+        "INSERT INTO person (id, registration_id, sub, name, email, subject_id, test_user, disabled, created_at)"
+        " VALUES ('p', 1, 's', '', '', 'urn:p', false, false, :at)",
+        "INSERT INTO course (id, registration_id, deployment_pk, context_id, title, label, scopes, state, created_at)"
+        " VALUES (1, 1, 1, 'x', '', '', '[]', 'ok', :at)",
+        "INSERT INTO enrolment (course_id, person_id, active) VALUES (1, 'p', true)",
+        "INSERT INTO achievement (id, slug, owner_course_id, created_at) VALUES (1, 'b', 1, :at)",
+        "INSERT INTO achievement_version (id, achievement_id, number, digest, definition, picture_png, published_at)"
+        " VALUES (1, 1, 1, 'd', '{}', :png, :at)",
+        "INSERT INTO course_badge (id, course_id, slug, status, version_id, created_at)"
+        " VALUES ('cb', 1, 'b', 'active', 1, :at)",
+        "INSERT INTO award (id, achievement_id, version_id, course_badge_id, course_id, person_id, scope, status, live,"
+        " decision, earned_at, page_public) VALUES ('a', 1, 1, 'cb', 1, 'p', 'course:1', 'issued', true, '{}', :at,"
+        " false)",
+    )
+    with db.engine.execution_options(write=True).connect() as connection:
+        for row in rows:
+            connection.execute(text(row), {"at": moment, "png": b"x"} if ":png" in row else {"at": moment})
+        connection.commit()
+    schema.upgrade(db)
+    with db.read() as session:
+        award = session.scalars(select(Award)).one()
+        assert (award.person_id, award.earned_as_id, award.earner.holder_id) == ("p", None, "p")
+        assert session.scalars(select(Course)).one().history == []
+        assert session.scalars(select(Deployment)).one().notices_url is None
     db.engine.dispose()
 
 

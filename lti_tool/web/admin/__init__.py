@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from lti_tool.web.admin import administrators, approvals, audit_log, issuer, jobs, keys, platforms, sign_in, way_in
+from lti_tool.web.admin import (
+    administrators,
+    approvals,
+    audit_log,
+    issuer,
+    jobs,
+    keys,
+    people,
+    platforms,
+    sign_in,
+    way_in,
+)
 
 BLUEPRINTS = (
     sign_in.pages,
@@ -10,6 +21,7 @@ BLUEPRINTS = (
     platforms.pages,
     issuer.pages,
     approvals.pages,
+    people.pages,
     administrators.pages,
     keys.pages,
     jobs.pages,
