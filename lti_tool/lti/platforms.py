@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -70,6 +70,14 @@ class Platform:
             return ScoreRefused(f"the platform answered {response.status}", reason=f"score_refused_{response.status}")
         return None
 
+    def link_makes_column(self, claims: Mapping[str, Any]) -> bool:
+        """Say whether a link placed by this deep linking request gets a column whether we ask for one or not."""
+        return False
+
+    def after_placing(self) -> str:
+        """Say what an instructor still has to do in the LMS once links were placed; empty where nothing is left."""
+        return ""
+
     def where_to_grade(self) -> str:
         """Say where an instructor marks a gradebook column of ours."""
         return "Open the gradebook of the course and enter the points in the column."
@@ -115,6 +123,15 @@ class Canvas(Platform):
             if words in text:
                 return ScoreRefused(f"{response.status} {reason}", reason=reason, sentence=sentence)
         return super().score_refusal(response)
+
+    def link_makes_column(self, claims: Mapping[str, Any]) -> bool:
+        # Source, assignment.rb update_line_items: an assignment of a tool always has a line item, with neither tag nor
+        # resourceId unless the item brought them.
+        return claims.get("https://www.instructure.com/placement") == "assignment_selection"
+
+    def after_placing(self) -> str:
+        # Source, deep_linking_modules.rb: workflow_state "unpublished".
+        return "Canvas makes an unpublished assignment of whatever has a gradebook column: publish it there."
 
     def where_to_grade(self) -> str:
         return (
@@ -165,6 +182,10 @@ class Moodle(Platform):
             # Seen: a locked grade answers 500 with an empty list.
             return ScoreRefused("500 []", reason="grade_locked", sentence="This grade is locked in Moodle's gradebook.")
         return super().score_refusal(response)
+
+    def after_placing(self) -> str:
+        # Seen: one item fills the activity's form, several are listed; either way nothing is there until it is saved.
+        return "Moodle then shows the new activity, or the list of them: save it there."
 
     def where_to_grade(self) -> str:
         return "In Moodle open Grades, switch Edit mode on, and enter the points in the column."

@@ -21,7 +21,7 @@ from lti_tool.db import random_id
 from lti_tool.errors import Busy, NotFound, ToolError
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
-from lti_tool.web import instructor, lti, public, student
+from lti_tool.web import instructor, lti, messages, public, student
 
 log = logging.getLogger("lti_tool")
 
@@ -64,7 +64,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     Babel(app)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    for blueprint in (lti.pages, instructor.pages, student.pages, public.pages):
+    for blueprint in (lti.pages, instructor.pages, messages.pages, student.pages, public.pages):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, datetime.now(UTC)),

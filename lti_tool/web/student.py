@@ -13,7 +13,7 @@ from lti_tool.services import audit, awards
 from lti_tool.services import student_pages as shown
 from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN
-from lti_tool.web.instructor import badge_picture
+from lti_tool.web.instructor import badge_picture, not_named
 
 pages = Blueprint("student", __name__, url_prefix="/me/<launch>")
 
@@ -21,7 +21,7 @@ pages = Blueprint("student", __name__, url_prefix="/me/<launch>")
 @pages.get("/")
 @guarded(LEARN)
 def home() -> str:
-    return render_template("student/home.html", page=shown.home(tool(), g.session))
+    return render_template("student/home.html", page=shown.home(tool(), g.session), **not_named())
 
 
 @pages.get("/badges/<slug>")
