@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 from lxml import html
 from sqlalchemy import select
 
 from lti_tool.domain.badge import Picture
-from lti_tool.models import AuditEvent, Column, CourseBadge
+from lti_tool.models import AuditEvent, Column, CourseBadge, Launch, Message
+from lti_tool.services.sync import forget_expired
 from tests.classroom import badge, gate, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
 from tests.placing import DEEP_LINKING, answer, choose, send, values
+from tests.scene import now
 
 MODULE = {"placement": "module_index_menu_modal"}  # of Canvas: takes several
 
@@ -314,6 +317,17 @@ def test_the_picker_belongs_to_its_own_launch(course):
         )  # no token
     student = course.enter(course.students[0])
     assert student.http.get(f"{course.scene.url}/course/{student.launch}/place", timeout=10).status_code == 403
+
+
+def test_what_a_launch_asked_for_goes_with_its_session(course):
+    picker = choose(course)
+    with course.tool.db.write() as session:
+        assert session.get(Message, picker.launch) is not None
+        session.get_one(Launch, picker.launch).expires_at = now() - timedelta(hours=1)
+    assert picker.get("place").status_code == 401
+    forget_expired(course.tool, now())
+    with course.tool.db.read() as session:
+        assert session.get(Message, picker.launch) is None
 
 
 @pytest.mark.parametrize(
