@@ -328,6 +328,15 @@ class Launch(Base):
     course: Mapped[Course | None] = relationship()
 
 
+class Message(Base):
+    """What a launch asks for beyond a page, for as long as its session lives: which links, or whose submission."""
+
+    __tablename__ = "message"
+    launch_id: Mapped[str] = mapped_column(ForeignKey("launch.id", ondelete="CASCADE"), primary_key=True)
+    message_type: Mapped[str]  # the specification's word
+    told: Mapped[dict[str, Any]]
+
+
 # -- administrators ---------------------------------------------------------------------------------------------
 
 

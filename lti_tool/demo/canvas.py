@@ -354,7 +354,7 @@ class Canvas:
             "accept_types": ["ltiResourceLink"],
             "accept_presentation_document_targets": ["iframe", "window"],
             "accept_media_types": "application/vnd.ims.lti.v1.ltilink",
-            "auto_create": False,
+            "auto_create": str(launch.placement).startswith("module_"),
             "accept_multiple": launch.placement != "assignment_selection",
             "data": jwt.encode({"course": launch.course.id, "placement": launch.placement}, self.lms.token_secret),
         }
@@ -365,9 +365,11 @@ class Canvas:
         """Make assignments of the items a tool sent back (section 2.2, B); gives what was made and what was refused."""
         made, refused = [], []
         try:
-            jwt.decode(data or "", self.lms.token_secret, algorithms=["HS256"])
+            kept = jwt.decode(data or "", self.lms.token_secret, algorithms=["HS256"])
         except jwt.PyJWTError:
             return [], ["the tool did not send `data` back as it was"]
+        # What a teacher picks while making an assignment becomes one, with a column of its own either way (2.2, A).
+        is_assignment = kept.get("placement") == "assignment_selection"
         for item in items:
             if item.get("type") != "ltiResourceLink":
                 refused.append(f"type {item.get('type')!r} is not accepted")
@@ -385,7 +387,7 @@ class Canvas:
                 text=item.get("text", ""),
                 custom=item.get("custom") or {},
                 deployment_id=deployment_id,
-                maximum=line["scoreMaximum"] if line else None,
+                maximum=line["scoreMaximum"] if line else 0.0 if is_assignment else None,
                 tag=(line or {}).get("tag"),
                 resource_id=(line or {}).get("resourceId"),
             )
@@ -492,6 +494,9 @@ class Canvas:
     def course_copied(self, new: Course, old: Course) -> None:
         """Tell the tools that asked for it."""
         canvas_notices.copied(self.lms, new, old)
+
+    def can_review(self, column: Column, grade: Grade | None) -> bool:
+        return False  # its gradebook opens SpeedGrader, and no submission review of a tool
 
     def note_on(self, column: Column) -> str:
         """Say below a column's name what a teacher would see of it."""

@@ -441,6 +441,10 @@ class Moodle:
     def course_copied(self, new: Course, old: Course) -> None:
         """Do nothing: Moodle has no notices."""
 
+    def can_review(self, column: Column, grade: Grade | None) -> bool:
+        """Offer a submission review for every grade of an activity with a tool (section 5)."""
+        return column.coupled and grade is not None and grade.score is not None
+
     def note_on(self, column: Column) -> str:
         """Say below a column's name what a teacher would see of it."""
         return "activity" if column.coupled else ""

@@ -161,11 +161,27 @@ def blueprint(lms: Lms) -> Blueprint:
             tools=tools_in(found),
             others=others(found),
             mine=[one for one in lms.courses.values() if one is not found and (g.user.admin or lms.role(one, g.user))],
-            links=[link for link in lms.links_of(found) if not link.navigation],
+            links=[
+                (link, lms.columns_by_number.get(link.column or 0))
+                for link in lms.links_of(found)
+                if not link.navigation
+            ],
             frame=frame_address(found),
             notice=request.args.get("lti_msg"),
             trouble=request.args.get("lti_errormsg"),
         )
+
+    @routes.post("/course/<number>/publish")
+    def publish(number: str) -> AnyResponse:
+        """Publish an assignment, as a Canvas teacher does once a deep link has made it."""
+        found = find_course(lms, number)
+        if not can_grade(lms, found, g.user):
+            abort(403)
+        try:
+            lms.publish_column(found, request.form.get("column", ""))
+        except KeyError:
+            abort(404)
+        return redirect(address("course", number=number), 303)
 
     def tools_in(course: Course) -> list[Tool]:
         usable = [tool for tool in lms.tools.values() if tool.active and tool.shown and tool.deployment_ids]
@@ -184,7 +200,7 @@ def blueprint(lms: Lms) -> Blueprint:
     def frame_address(course: Course) -> str:
         kept = {
             name: request.args[name]
-            for name in ("tool", "link", "message", "for", "deployment")
+            for name in ("tool", "link", "message", "for", "deployment", "placement")
             if name in request.args
         }
         return address("launch", number=course.number, **kept)
@@ -213,7 +229,7 @@ def blueprint(lms: Lms) -> Blueprint:
             window="window" in asked,
             # Moodle signs a review of anybody for anybody who asks; so does this page.
             for_user=lms.users.get(asked.get("for", "")),
-            placement=None if course else "user_navigation",
+            placement=asked.get("placement") or (None if course else "user_navigation"),
         )
         return render_template("post.html", target=tool.login_url, fields=fields, words=f"Opening {tool.name}")
 

@@ -104,7 +104,7 @@ def create_line_item(
     """Make a gradebook column. Not idempotent on any LMS: look with `list_line_items` first (AGS 2.0, 3.2.15)."""
     document: dict[str, Any] = {
         "label": label[:LONGEST_LABEL],
-        "scoreMaximum": _json_number(maximum),
+        "scoreMaximum": json_number(maximum),
         "resourceId": resource_id,
         "tag": tag,
         **({"resourceLinkId": resource_link_id} if resource_link_id is not None else {}),
@@ -161,8 +161,8 @@ def post_score(
         "timestamp": zoned(timestamp),
         "activityProgress": "Completed",
         "gradingProgress": "FullyGraded",
-        "scoreGiven": _json_number(points),
-        "scoreMaximum": _json_number(maximum),
+        "scoreGiven": json_number(points),
+        "scoreMaximum": json_number(maximum),
         **({"comment": comment} if comment else {}),
         **service.platform.score_members(),
     }
@@ -264,7 +264,7 @@ def _after_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _json_number(value: Points) -> int | float:
+def json_number(value: Points) -> int | float:
     """The shortest decimal that is this number to fifteen places; both LMSs keep at most five."""
     return int(value) if value == int(value) else float(value)
 

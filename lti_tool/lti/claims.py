@@ -40,8 +40,11 @@ DATA_PRIVACY_REQUEST = "DataPrivacyLaunchRequest"
 CONTEXT_HISTORY = "context_id_history"  # $Context.id.history
 LINK_HISTORY = "resource_link_id_history"  # $ResourceLink.id.history
 
-LONGEST_ID = 255
 MOST_HISTORY = 50  # ids of a history that are looked at, newest first; Canvas sends up to 1,000
+RESOURCE_LINK_TYPE = "ltiResourceLink"  # https://www.imsglobal.org/spec/lti-dl/v2p0/#lti-resource-link
+
+LONGEST_ID = 255
+LONGEST_NAME = 60  # of a message, as it is shown
 LONGEST_TEXT = 2000
 
 
@@ -93,13 +96,14 @@ class ForUser:
 class DeepLinking:
     """What the platform takes back (https://www.imsglobal.org/spec/lti-dl/v2p0/#deep-linking-settings).
 
-    `data` goes back as it came; None where there was none."""
+    `accept_line_item` is None where the platform does not say: neither Canvas (source) nor Moodle (seen) does, and both
+    make columns. `data` goes back as it came; None where there was none."""
 
     return_url: str
     accept_types: tuple[str, ...]
     accept_targets: tuple[str, ...]
     accept_multiple: bool
-    accept_line_item: bool
+    accept_line_item: bool | None
     auto_create: bool
     title: str | None
     text: str | None
@@ -168,13 +172,21 @@ def _is_deep_linking(value: object) -> bool:
     return isinstance(value, Mapping) and web_address(value.get("deep_link_return_url")) is not None
 
 
+def _takes_our_links(value: Any) -> bool:
+    return RESOURCE_LINK_TYPE in _texts(value.get("accept_types"))
+
+
+def _names_a_target(value: Any) -> bool:
+    return bool(_texts(value.get("accept_presentation_document_targets")))
+
+
 Check = tuple[str, str, Callable[[Any], bool]]  # claim, reason of the refusal, what must hold of its value
 
 # https://www.imsglobal.org/spec/lti/v1p3/#required-message-claims; `sub` may be left out for anonymous launches, which
 # this tool does not take. target_link_uri is compared with the login before this table is read.
 REQUIRED: tuple[Check, ...] = (
     (VERSION, "version", lambda value: value == "1.3.0"),
-    (MESSAGE_TYPE, "message_type", lambda value: isinstance(value, str) and value in REQUIRED_BY_MESSAGE),
+    (MESSAGE_TYPE, "message_type", lambda value: _is_id(value)),
     (DEPLOYMENT_ID, "deployment_id", _is_id),
     (ROLES, "roles", _is_text_list),
     ("sub", "sub", _is_id),
@@ -184,7 +196,11 @@ REQUIRED_BY_MESSAGE: dict[str, tuple[Check, ...]] = {
     # https://www.imsglobal.org/spec/lti/v1p3/#resource-link-claim
     RESOURCE_LINK_REQUEST: ((RESOURCE_LINK, "resource_link", _has_id),),
     # https://www.imsglobal.org/spec/lti-dl/v2p0/#deep-linking-settings
-    DEEP_LINKING_REQUEST: ((DEEP_LINKING, "deep_linking_settings", _is_deep_linking),),
+    DEEP_LINKING_REQUEST: (
+        (DEEP_LINKING, "deep_linking_settings", _is_deep_linking),
+        (DEEP_LINKING, "deep_linking_type", _takes_our_links),
+        (DEEP_LINKING, "deep_linking_settings", _names_a_target),
+    ),
     # https://www.imsglobal.org/spec/lti-sr/v1p0
     SUBMISSION_REVIEW_REQUEST: (
         (RESOURCE_LINK, "resource_link", _has_id),
@@ -207,6 +223,7 @@ OPTIONAL: tuple[Check, ...] = (
 
 def check_claims(claims: Mapping[str, Any]) -> None:
     """Refuse a message that lacks what its type needs (A03 to A12), or has an identifier that cannot be kept (B28)."""
+    _check_message_type(claims.get(MESSAGE_TYPE))
     for claim, reason, holds in (*REQUIRED, *REQUIRED_BY_MESSAGE.get(str(claims.get(MESSAGE_TYPE)), ())):
         if not holds(claims.get(claim)):
             raise refusal(reason, f"the claim {claim} is missing or of another kind")
@@ -222,6 +239,19 @@ def check_claims(claims: Mapping[str, Any]) -> None:
     ):
         if isinstance(value, str) and not can_be_kept(value):
             raise refusal("too_long", f"the {name} is longer than {LONGEST_ID} characters or no text")
+
+
+def _check_message_type(value: object) -> None:
+    """Refuse a message that is not ours to answer, by the name the platform gives it."""
+    if not isinstance(value, str) or value in REQUIRED_BY_MESSAGE:
+        return
+    name = text(value)
+    shown = name if name is None or len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    raise refusal(
+        "message_type",
+        "the platform sent a message this tool does not know",
+        sentence=f"Your LMS asked for “{shown}”, which this tool does not do." if shown else None,
+    )
 
 
 def read_launch(claims: Mapping[str, Any], registration: Registration) -> Launch:
@@ -380,7 +410,7 @@ def _deep_linking(value: object) -> DeepLinking | None:
         accept_types=_texts(claim.get("accept_types")),
         accept_targets=_texts(claim.get("accept_presentation_document_targets")),
         accept_multiple=_true(claim.get("accept_multiple")),  # left out: one item is right on every platform
-        accept_line_item=_true(claim.get("accept_lineitem")),
+        accept_line_item=None if claim.get("accept_lineitem") is None else _true(claim["accept_lineitem"]),
         auto_create=_true(claim.get("auto_create")),
         title=text(claim.get("title")),
         text=text(claim.get("text")),

@@ -142,6 +142,14 @@ class Platform:
             "clock": ("Set the clock of the machine that is wrong by NTP.",),
         }[trouble]
 
+    def link_makes_column(self, claims: Mapping[str, Any]) -> bool:
+        """Say whether a link placed by this deep linking request gets a column whether we ask for one or not."""
+        return False
+
+    def after_placing(self) -> str:
+        """Say what an instructor still has to do in the LMS once links were placed; empty where nothing is left."""
+        return ""
+
     def where_to_grade(self) -> str:
         """Say where an instructor marks a gradebook column of ours."""
         return "Open the gradebook of the course and enter the points in the column."
@@ -357,6 +365,15 @@ class Canvas(Platform):
             "scopes": (key, services, "Turn on what is named above, then press [[Save]].", "Open Badges once more."),
         }.get(trouble) or super().mend(trouble)
 
+    def link_makes_column(self, claims: Mapping[str, Any]) -> bool:
+        # Source, assignment.rb update_line_items: an assignment of a tool always has a line item, with neither tag nor
+        # resourceId unless the item brought them.
+        return claims.get("https://www.instructure.com/placement") == "assignment_selection"
+
+    def after_placing(self) -> str:
+        # Source, deep_linking_modules.rb: workflow_state "unpublished".
+        return "Canvas makes an unpublished assignment of whatever has a gradebook column: publish it there."
+
     def where_to_grade(self) -> str:
         return (
             "In Canvas open Grades, find the column, and enter the points or open SpeedGrader from the column's menu."
@@ -465,6 +482,10 @@ class Moodle(Platform):
             "columns_write": (tool, gear, grades, save),
             "scopes": (tool, gear, grades, save),
         }.get(trouble) or super().mend(trouble)
+
+    def after_placing(self) -> str:
+        # Seen: one item fills the activity's form, several are listed; either way nothing is there until it is saved.
+        return "Moodle then shows the new activity, or the list of them: save it there."
 
     def where_to_grade(self) -> str:
         return "In Moodle open Grades, switch Edit mode on, and enter the points in the column."

@@ -82,6 +82,16 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "for_user": (400, "Your LMS did not say whose work is to be shown.", _AGAIN),
     "for_user_other": (403, "This is the work of somebody else.", "Only those who teach the course can open it."),
     "deep_linking_settings": (400, "Your LMS did not say where the chosen link should go.", _AGAIN),
+    "deep_linking_type": (
+        400,
+        "Your LMS asked for something other than a link to a tool, and badges are placed as such links.",
+        "Choose Badges where your LMS adds an activity, an assignment or an external tool to a course.",
+    ),
+    "deep_linking_elsewhere": (
+        400,
+        "The chosen links would go to a page that does not belong to your LMS, so nothing was opened.",
+        _ADMIN,
+    ),
     "too_long": (400, "Your LMS sent an identifier that is longer than LTI allows, or no text.", _ADMIN),
     # a notice of the platform: nobody but its administrator reads these
     "notice_malformed": (400, "What your LMS sent is not a list of notices.", _ADMIN),
@@ -90,8 +100,10 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
 }
 
 
-def refusal(reason: str, detail: str = "") -> LaunchRefused:
-    """Return the exception of a reason. `detail` is for the log: no token, name or e-mail address in it."""
-    status, sentence, what_to_do = REFUSALS[reason]
+def refusal(reason: str, detail: str = "", *, sentence: str | None = None) -> LaunchRefused:
+    """Return the exception of a reason. `detail` is for the log: no token, name or e-mail address in it.
+
+    `sentence` takes the place of the reason's own where it can say more."""
+    status, its_own, what_to_do = REFUSALS[reason]
     kind = LaunchMalformed if status == 400 else LaunchRefused
-    return kind(detail or reason, reason=reason, status=status, sentence=sentence, what_to_do=what_to_do)
+    return kind(detail or reason, reason=reason, status=status, sentence=sentence or its_own, what_to_do=what_to_do)

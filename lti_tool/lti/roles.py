@@ -65,6 +65,20 @@ def course_roles(uris: Iterable[str]) -> tuple[Role, ...]:
     return tuple(role for role in Role if role in found)
 
 
+# https://www.imsglobal.org/spec/lti/v1p3/#lis-vocabulary-for-institution-roles and …-for-system-roles. Canvas sends the
+# first for an account's administrator (source), Moodle both for a site's (seen).
+_ADMINISTRATORS = {
+    "http://purl.imsglobal.org/vocab/lis/v2/institution/person#Administrator",
+    "http://purl.imsglobal.org/vocab/lis/v2/system/person#Administrator",
+    "http://purl.imsglobal.org/vocab/lis/v2/system/person#SysAdmin",
+}
+
+
+def is_administrator(uris: Iterable[str]) -> bool:
+    """Say whether the LMS calls somebody an administrator of its own. It gives no right in a course, and none here."""
+    return not _ADMINISTRATORS.isdisjoint(uris)
+
+
 def is_test_user(uris: Iterable[str]) -> bool:
     """Say whether this is an LMS's pretended student, who may look and is never awarded (D06)."""
     return TEST_USER in set(uris)

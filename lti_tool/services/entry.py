@@ -14,6 +14,7 @@ from sqlalchemy.sql.expression import ColumnElement
 
 from lti_tool.db import random_id
 from lti_tool.errors import LaunchRefused
+from lti_tool.lti.claims import DATA_PRIVACY_REQUEST
 from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.launch import Told
 from lti_tool.lti.login import StartedLogin, start_login
@@ -175,7 +176,8 @@ def _store(tool: Tool, started: StartedLogin) -> bool:
 
 
 class Entry:
-    """One launch on its way in. Its methods are what `verify_launch` asks for; then `opened` is the session.
+    """One launch on its way in. Its methods are what `verify_launch` asks for; then `opened` is the session,
+    or None for a message that opens none.
 
     `told` is what the token says before anything is checked: it only chooses the rows that are read along. The login's
     one use and the session it opens are one transaction, and nothing goes out to the network in it."""
@@ -187,7 +189,7 @@ class Entry:
         self._now = now
         self._found: Row = None
         self._registration: Registration | None = None
-        self.opened: Opened
+        self.opened: Opened | None = None
 
     def find_login(self, state_hash: str) -> LoginRow | None:
         asked = {
@@ -219,14 +221,16 @@ class Entry:
         """Use the login up and open the session; only one launch is told True.
 
         Where all is as it was, here; else the login is used up alone, and `launches.open_launch` does the rest."""
-        if self._all_as_it_was(launch):
+        sessionless = launch.message_type == DATA_PRIVACY_REQUEST
+        if not sessionless and self._all_as_it_was(launch):
             try:
                 return self._open(state_hash, launch)
             except DriverError:  # what was read has changed since, as where another launch ended this browser's pages
                 pass
         if not self._tool.launch_statements.run((_USE, {"of": state_hash, "at": self._now})):
             return False
-        self.opened = launches.open_launch(self._tool, launch, self._secret, self._now)
+        if not sessionless:
+            self.opened = launches.open_launch(self._tool, launch, self._secret, self._now)
         return True
 
     def _open(self, state_hash: str, launch: VerifiedLaunch) -> bool:

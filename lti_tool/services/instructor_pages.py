@@ -36,6 +36,7 @@ from lti_tool.services.pages import (
     AwardRow,
     BadgeCard,
     BadgePlan,
+    BadgeStanding,
     ColumnPlan,
     CourseHome,
     LearnerRow,
@@ -419,24 +420,44 @@ def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) 
         enrolment = session.get(Enrolment, (badge.course_id, person_id))
         if enrolment is None:
             raise NotFound(f"person {person_id} is not in course {badge.course_id}")
-        mastery = session.get(Mastery, (badge.id, person_id, tag))
-        records = _records(session, badge, person_id).get(person_id, {})
-        views = {view.tag: view for view in row_views(definition, records)}
-        if tag not in views:
+        standing = _standing(session, badge, definition, enrolment.person, datetime.now(UTC))
+        found = next((each for each in standing.records if each.row.tag == tag), None)
+        if found is None:
             raise NotFound(f"no row {tag}")
-        person = enrolment.person
-        award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
-        row = _learner_row(definition, person, records, award, _under_review(session, badge), datetime.now(UTC))
-        column = next((column for column in badge.columns if column.tag == tag), None)
-        return RecordView(
-            person_id=person_id,
-            name=person.name or "Learner",
-            row=views[tag],
-            facts=tuple(_facts(mastery, column, badge)),
-            before=tuple(_before(mastery)),
-            verdict=_verdict(views[tag]),
-            award=row.sentence,
-        )
+        return found
+
+
+def standings(session: Session, course: Course, person: Person, slug: str = "") -> tuple[BadgeStanding, ...]:
+    """Return where somebody stands in each published badge of a course, or in the one of this slug."""
+    published = [b for b in course.badges if b.version is not None and slug in ("", b.slug)]
+    now = datetime.now(UTC)
+    return tuple(_standing(session, badge, catalog.definition_of(badge), person, now) for badge in published)
+
+
+def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
+    records = _records(session, badge, person.id).get(person.id, {})
+    award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
+    row = _learner_row(definition, person, records, award, _under_review(session, badge), now)
+    query = select(Mastery).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)
+    masteries = {mastery.tag: mastery for mastery in session.scalars(query)}
+    columns = {column.tag: column for column in badge.columns}
+    return BadgeStanding(
+        slug=badge.slug,
+        badge=definition,
+        row=row,
+        records=tuple(
+            RecordView(
+                person_id=person.id,
+                name=person.name or "Learner",
+                row=cell,
+                facts=tuple(_facts(masteries.get(cell.tag), columns.get(cell.tag), badge)),
+                before=tuple(_before(masteries.get(cell.tag))),
+                verdict=_verdict(cell),
+                award=row.sentence,
+            )
+            for cell in row.cells
+        ),
+    )
 
 
 def _verdict(row: RowView) -> str:

@@ -391,11 +391,28 @@ def csrf_token(browser_secret: str, launch_id: str) -> str:
     return hashlib.sha256(f"csrf\0{browser_secret}\0{launch_id}".encode()).hexdigest()
 
 
+def product_of(tool: Tool, registration_id: int) -> str:
+    with tool.db.read() as session:
+        return session.get_one(Registration, registration_id).product
+
+
 def frame_origins(tool: Tool, registration_id: int) -> list[str]:
     """Return the origins that may frame this registration's pages: the one of its login address, and those learned."""
     with tool.db.read() as session:
         row = session.get(Registration, registration_id)
         if row is None:
             return []
-        known = (safe_origin(address) for address in (row.auth_login_url, row.issuer, *row.origins))
-        return sorted({origin for origin in known if origin})
+        return _origins(row.auth_login_url, row.issuer, *row.origins)
+
+
+def platform_origins(tool: Tool, registration_id: int) -> list[str]:
+    """Return every origin that is known to be the platform's own, those that only servers call too.
+
+    Canvas' cloud signs everybody in at one host and returns to the institution's: that of the token address."""
+    with tool.db.read() as session:
+        row = session.get_one(Registration, registration_id)
+        return _origins(row.auth_login_url, row.issuer, row.auth_token_url, row.jwks_url, *row.origins)
+
+
+def _origins(*addresses: str) -> list[str]:
+    return sorted({origin for address in addresses if (origin := safe_origin(address))})

@@ -300,6 +300,102 @@ class ClaimView:
 
 
 @dataclass(frozen=True)
+class PlaceRow:
+    """One sub-competency in the picker."""
+
+    value: str  # what the form sends
+    code: str
+    name: str
+    points: str  # of the column that is made with it
+    column: str  # "new", "there": is used and not made again, "second": the LMS would make another, "none"
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class PlaceCard:
+    """One badge in the picker."""
+
+    value: str
+    slug: str
+    name: str
+    level: str
+    status: str
+    rows: tuple[PlaceRow, ...]
+    chosen: bool
+
+    @property
+    def any_chosen(self) -> bool:
+        return self.chosen or any(row.chosen for row in self.rows)
+
+
+@dataclass(frozen=True)
+class PlacePage:
+    """What can be placed in a course by a deep linking request."""
+
+    cards: tuple[PlaceCard, ...]
+    library: tuple[LibraryCard, ...]
+    multiple: bool
+    columns: bool  # the LMS makes gradebook columns with links
+    with_columns: bool
+    general: str  # the value of the link to the course's badges
+    general_chosen: bool
+    where: str  # the LMS's name
+    afterwards: str  # what is left to do there
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The answer to a deep linking request, for the browser to bring to the LMS."""
+
+    return_url: str
+    jwt: str
+    titles: tuple[str, ...]
+    origins: tuple[str, ...]  # where that form may go
+
+
+@dataclass(frozen=True)
+class BadgeStanding:
+    """One learner in one badge: her line of the matrix, and the decision record of each row."""
+
+    slug: str
+    badge: Badge
+    row: LearnerRow
+    records: tuple[RecordView, ...]
+
+
+@dataclass(frozen=True)
+class SubmissionReview:
+    """What an instructor sees of one learner's submission. `name` is empty where the course does not know her."""
+
+    name: str
+    learns: bool  # she is a learner of this course now
+    standings: tuple[BadgeStanding, ...]
+    only: str  # the tag of the one row that is reviewed, empty for all
+    sync: SyncState
+
+
+@dataclass(frozen=True)
+class KeptData:
+    """One kind of data that is kept about a person: how much, and from when to when."""
+
+    what: str
+    why: str
+    count: int
+    since: datetime | None
+    until: datetime | None
+    ends: str  # how long it stays
+
+
+@dataclass(frozen=True)
+class DataPrivacy:
+    own: bool  # she looks at her own
+    kept: tuple[KeptData, ...]
+    issuer: str
+    issuer_url: str
+    issuer_email: str
+
+
+@dataclass(frozen=True)
 class CheckView:
     name: str
     outcome: str  # "passed", "failed", "could not check"

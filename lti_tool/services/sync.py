@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, String, cast, delete, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
+from lti_tool.domain.badge import number_text
 from lti_tool.errors import (
     AccessRefused,
     ColumnMissing,
@@ -22,8 +23,10 @@ from lti_tool.errors import (
     TokenRefused,
     ToolError,
 )
-from lti_tool.lti.ags import RawResult, results
+from lti_tool.grades.columns import find_column
+from lti_tool.lti.ags import LineItem, RawResult, list_line_items, results
 from lti_tool.lti.nrps import Member, memberships
+from lti_tool.lti.service import Service
 from lti_tool.models import (
     Browser,
     Column,
@@ -55,6 +58,7 @@ class _Read:
     members: Sequence[Member] | None = None
     results: dict[int, Sequence[RawResult]] = field(default_factory=dict)  # by column id
     missing: list[int] = field(default_factory=list)
+    back: dict[int, LineItem] = field(default_factory=dict)  # by column: deleted, and there again under another address
 
 
 def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
@@ -92,10 +96,11 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
                 select(Column)
                 .join(CourseBadge)
                 .where(CourseBadge.course_id == course_id, CourseBadge.status == "active")
+                .options(joinedload(Column.course_badge))
                 .order_by(Column.id)
             )
         )
-    service, _ = course_service(tool, course_id)
+    service, line_items_url = course_service(tool, course_id)
     service = replace(service, after_page=lambda: say(""))
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
@@ -107,7 +112,27 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
             read.results[column.id] = results(service, column.url)
         except ColumnMissing:
             read.missing.append(column.id)
+    if read.missing:
+        _find_again(service, line_items_url, [column for column in columns if column.id in read.missing], read)
     return read
+
+
+def _find_again(service: Service, line_items_url: str, missing: Sequence[Column], read: _Read) -> None:
+    """Look for columns with the marks of those that are gone: a placed link brings one back. None is made here."""
+    try:
+        items = list_line_items(service, line_items_url)
+    except ServiceError:  # what was read is good all the same; the next sync looks again
+        return
+    for column in missing:
+        item = find_column(items, f"badge:{column.course_badge.slug}", column.tag)
+        if item is None or item.url == column.url:
+            continue
+        try:
+            read.results[column.id] = results(service, item.url)
+        except ColumnMissing:
+            continue
+        read.back[column.id] = item
+        read.missing.remove(column.id)
 
 
 def _note_problem(tool: Tool, course_id: int, error: ServiceError) -> None:
@@ -133,6 +158,12 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             return {"stale": 1}  # somebody has read the course after us, and stored it before
         if read.members is not None:
             counts["members"] = _store_roster(session, course, read.members, read.at)
+        for column_id, item in read.back.items():
+            column = session.get_one(Column, column_id)
+            # Answers older than this came from the column that is gone: its being empty does not take them back.
+            column.url, column.label, column.created_at, column.found = item.url, item.label, read.at, True
+            column.score_maximum = number_text(item.maximum)
+        session.flush()
         counts["results"] = _store_results(session, read)
         counts["aside"] = count_aside(session, course)
         for column_id in read.missing:

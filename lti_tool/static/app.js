@@ -298,10 +298,46 @@
     });
   }
 
+  /* -- the picker: how many are chosen, and which badges a word finds ------------------------------------------ */
+
+  function countChosen() {
+    const form = one("#picker");
+    const line = form && one("[data-count]", form);
+    if (!line) return;
+    const chosen = all("input[name=item]:checked", form).length;
+    line.textContent = chosen === 0 ? line.dataset.none : chosen === 1 ? line.dataset.one : line.dataset.many.replace("{n}", chosen);
+  }
+
+  function findBadges() {
+    const field = one("#find-badge");
+    if (!field) return;
+    const wanted = plainly(field.value.trim());
+    let found = 0;
+    for (const card of all("[data-find]")) {
+      const chosen = one("input[name=item]:checked", card);
+      card.hidden = !chosen && !plainly(card.dataset.find).includes(wanted);
+      if (!card.hidden) found += 1;
+    }
+    one("#none-found").hidden = found > 0;
+  }
+
+  document.addEventListener("change", (event) => { if (event.target.closest("#picker")) countChosen(); });
+  document.addEventListener("input", (event) => { if (event.target.id === "find-badge") findBadges(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.target.id === "find-badge" && event.key === "Enter") event.preventDefault();
+  });
+
+  /* -- a form that brings something back to the LMS; without this there is its button --------------------------- */
+
+  const sending = one("form[data-send]");
+  if (sending) sending.submit();
+
   /* -- on arrival, and after every swap -------------------------------------------------------------------------- */
 
   function arrive() {
     prepareCells();
+    countChosen();
+    findBadges();
     arrange(false);
     const running = one("[data-job]") || one("[data-again]");
     following += 1;

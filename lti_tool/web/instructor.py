@@ -57,7 +57,15 @@ def _notice() -> dict[str, str]:
         "copied": "They are drafts here now. Publish each: columns that came along are used, none is made twice.",
         "declined": "Nothing was taken over.",
     }
-    return {"notice": sentences[notice]} if notice in sentences else {}
+    return {"notice": sentences[notice]} if notice in sentences else not_named()
+
+
+def not_named() -> dict[str, str]:
+    """Say on a home page that the link which led here names a badge that is not to be seen in this course."""
+    if "unknown" not in request.args:
+        return {}
+    sentence = "The link you opened names a badge that is not open in this course. These are the badges there are."
+    return {"notice": sentence, "notice_sign": "info"}
 
 
 @pages.post("/library/<slug>")
@@ -215,6 +223,8 @@ def csv(slug: str) -> Page:
 @guarded(LOOK)
 def sync() -> Page:
     work.start(tool(), "sync", str(g.session.course_id))
+    if "review" in request.form:
+        return _to("messages.review")
     slug = request.form.get("slug", "")
     return _to("instructor.badge", slug=slug) if slug else _to("instructor.home")
 

@@ -7,19 +7,17 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
+from flask import Blueprint, Response, current_app, g, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
-from lti_tool.errors import LaunchMalformed
-from lti_tool.lti import claims
 from lti_tool.lti.jwks import public_jwks
 from lti_tool.lti.launch import told_by, verify_launch
 from lti_tool.lti.login import login_cookie
 from lti_tool.lti.notices import read_body
 from lti_tool.security import public
-from lti_tool.services import bindings, entry, launches, notices, sync
-from lti_tool.services.launches import LEARN, LOOK
+from lti_tool.services import entry, notices, sync
+from lti_tool.web import messages
 
 pages = Blueprint("lti", __name__)
 log = logging.getLogger("lti_tool")
@@ -65,39 +63,20 @@ def launch() -> BaseResponse:
         browser_secret=request.cookies.get(security.cookie_name(cookie)),
         now=now,
     )
-    if verified.message_type not in (claims.RESOURCE_LINK_REQUEST, claims.SUBMISSION_REVIEW_REQUEST):
-        raise LaunchMalformed(
-            verified.message_type,
-            reason="message_not_offered",
-            sentence="Your LMS asked for something this tool does not offer.",
-            what_to_do="Open Badges from the course itself.",
-        )
     opened = way_in.opened
+    if opened is None:  # one page, and no session: who looks after data leaves none behind
+        page = messages.data_privacy(verified, now)
+        security.drop_cookie(page, cookie)
+        return page
     if opened.sync_is_old and opened.rights:
         sync.sync_if_old(tool, opened.launch_id, now)
     for job_id in opened.jobs:
         tool.wake(job_id)
-    response = _first_page(opened)
+    response = messages.FIRST_PAGES[verified.message_type](opened, verified)
     security.drop_cookie(response, cookie)
     security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
     log.info("launch registration=%s rights=%s", verified.registration_id, ",".join(sorted(opened.rights)))
     return response
-
-
-def _first_page(opened: launches.Opened) -> BaseResponse:
-    if opened.course_id is None:
-        return Response(render_template("no_course.html", **_administration(opened)))
-    if LOOK in opened.rights:
-        return security.see(f"/course/{opened.launch_id}/", 303)
-    if LEARN in opened.rights:
-        return security.see(f"/me/{opened.launch_id}/", 303)
-    return Response(render_template("no_role.html", **_administration(opened)))
-
-
-def _administration(opened: launches.Opened) -> dict[str, str]:
-    """Return what the line that leads to administration needs: most administrators of an LMS have no course role."""
-    way_in = bindings.way_in_of_launch(security.tool(), opened.launch_id, datetime.now(UTC))
-    return {"launch": opened.launch_id, "way_in": way_in}
 
 
 @pages.post("/lti/notices")

@@ -13,7 +13,7 @@ from lti_tool.services import audit, awards, bindings
 from lti_tool.services import student_pages as shown
 from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN
-from lti_tool.web.instructor import badge_picture
+from lti_tool.web.instructor import badge_picture, not_named
 
 pages = Blueprint("student", __name__, url_prefix="/me/<launch>")
 
@@ -22,7 +22,7 @@ pages = Blueprint("student", __name__, url_prefix="/me/<launch>")
 @guarded(LEARN)
 def home() -> str:
     way_in = bindings.way_in(tool(), g.session.person_id, datetime.now(UTC))
-    return render_template("student/home.html", page=shown.home(tool(), g.session), way_in=way_in)
+    return render_template("student/home.html", page=shown.home(tool(), g.session), way_in=way_in, **not_named())
 
 
 @pages.get("/badges/<slug>")

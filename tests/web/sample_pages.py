@@ -26,24 +26,32 @@ from lti_tool.services.pages import (
     AwardRow,
     BadgeCard,
     BadgePlan,
+    BadgeStanding,
     CheckView,
     ClaimView,
     ColumnPlan,
     CourseHome,
     CredentialPage,
+    DataPrivacy,
     IssuedBadge,
     IssuerPage,
+    KeptData,
     LearnerRow,
     LevelMark,
     LibraryCard,
     Matrix,
     Need,
+    PlaceCard,
+    Placed,
+    PlacePage,
+    PlaceRow,
     RecordView,
     ReportPage,
     RowView,
     StudentBadge,
     StudentCard,
     StudentHome,
+    SubmissionReview,
     SyncState,
 )
 
@@ -339,6 +347,29 @@ REPORT = ReportPage(
 )  # fmt: skip
 GOOD = replace(REPORT, verdict="All checks passed.", ok=True, checks=CHECKS)
 
+
+def place_card(slug: str, name: str, status: str, column: str, chosen: bool = False) -> PlaceCard:
+    made = tuple(PlaceRow(f"{slug} {s.code}", s.code, s.name, "4", column, chosen and s is SUBS[1]) for s in SUBS)
+    return PlaceCard(slug, slug, name, "Foundational", status, made, chosen=False)
+
+
+PLACE = PlacePage(
+    cards=(place_card(BADGE.slug, BADGE.name, "active", "there"),
+           place_card("resilience", "Resilience", "draft", "new", True),
+           place_card("long", "Straßenverkehrssicherheitsbewusstsein und mehr", "active", "none")),
+    library=HOME.library[:3], multiple=True, columns=True, with_columns=True, general="badges", general_chosen=False,
+    where="Canvas",
+    afterwards="Canvas makes an unpublished assignment of whatever has a gradebook column: publish it there.",
+)  # fmt: skip
+STANDING = BadgeStanding(BADGE.slug, BADGE, LEARNERS[0], tuple(replace(RECORD, row=r) for r in LEARNERS[0].cells))
+REVIEWED = SubmissionReview("Ana R.", True, (STANDING,), "", SYNCED)
+KEPT_DATA = DataPrivacy(True, (
+    KeptData("The person in the LMS: its identifier, name, e-mail address", "To know the person again.", 1,
+             NOW - timedelta(days=80), None, "until the institution erases it"),
+    KeptData("Grades, as the gradebook sent them", "To work out levels.", 14, NOW - timedelta(days=40), NOW,
+             "until the institution erases it"),
+    KeptData("Signed credentials", "The files themselves.", 0, None, None, "until the institution erases it")),
+    "Hallwood University", "https://hallwood.example", "badges@hallwood.example")  # fmt: skip
 PUBLISHING = replace(PLAN, status="publishing", job_id=7, columns=columns("made", last="will be made"),
                      progress=("Making OC-1 … done", "Making OC-2 … done", "Making OC-3 …"))  # fmt: skip
 of_badge = {"slug": BADGE.slug, "badge": BADGE}
@@ -383,6 +414,26 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "awards-watcher": ("instructor/awards.html", {"page": AWARDS, "may_manage": False, **of_badge}),
     "revoke": ("instructor/revoke.html", {"page": AWARDS[3], **of_badge}),
     "revoke-held": ("instructor/revoke.html", {"page": AWARDS[4], "reason_problem": "Write a reason.", **of_badge}),
+    "place": ("instructor/place.html", {"page": PLACE}),
+    "place-one": ("instructor/place.html", {"page": replace(PLACE, multiple=False, library=(), afterwards="",
+                  cards=(place_card(BADGE.slug, BADGE.name, "active", "second"),)), "problem": "Choose one."}),
+    "place-empty": ("instructor/place.html", {"page": replace(PLACE, cards=(), columns=False)}),
+    "place-many": ("instructor/place.html", {"page": replace(PLACE, library=(), cards=tuple(
+                   place_card(f"b-{n}", f"Badge {n}", "active", "new") for n in range(9)))}),
+    "placed": ("instructor/placed.html", {"page": Placed("https://lms.example/back", "a.b.c", ("OC-1 <A>", "B"), ())}),
+    "placed-nothing": ("instructor/placed.html", {"page": Placed("https://lms.example/back", "a.b.c", (), ())}),
+    "review": ("instructor/review.html", {"page": REVIEWED}),
+    "review-row": ("instructor/review.html", {"page": replace(REVIEWED, only=SUBS[2].tag)}),
+    "review-all": ("instructor/review.html", {"page": replace(REVIEWED, learns=False, sync=FAILED,
+                   standings=(STANDING, replace(STANDING, slug="empathy", badge=GATED)))}),
+    "review-unknown": ("instructor/review.html", {"page": SubmissionReview("", False, (), "", NEVER)}),
+    "review-none": ("instructor/review.html", {"page": replace(REVIEWED, standings=(), sync=RUNNING)}),
+    "home-unknown": ("instructor/home.html", {"page": HOME, "notice": "The link names a badge that is not open.",
+                     "notice_sign": "info"}),
+    "data-privacy": ("data_privacy.html", {"page": KEPT_DATA}),
+    "data-privacy-other": ("data_privacy.html", {"page": replace(KEPT_DATA, own=False, issuer_email="",
+                           issuer_url="")}),
+    "data-privacy-nothing": ("data_privacy.html", {"page": replace(KEPT_DATA, kept=(), issuer="")}),
     "me": ("student/home.html", {"page": ME}),
     "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), available=(),
                  sync=NEVER, preview=True, first_name="")}),
@@ -434,7 +485,7 @@ IN_COURSE = {
     "course_title": "Employability Skills", "csrf": "c5rf", "now": NOW,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
-STANDALONE = {"error.html", "no_role.html", "no_course.html"}
+STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html"}
 
 # -- a program to render them ------------------------------------------------------------------------------------
 
@@ -459,6 +510,11 @@ ADDRESSES = {
     "instructor.picture": "/course/<launch>/<slug>/picture.svg",
     "instructor.library_picture": "/course/<launch>/library/<slug>/picture.svg",
     "instructor.job": "/course/<launch>/jobs/<job_id>",
+    "messages.picker": "/course/<launch>/place",
+    "messages.place": "/course/<launch>/place/sent",
+    "messages.cancel": "/course/<launch>/place/cancel",
+    "messages.take_from_library": "/course/<launch>/place/library/<slug>",
+    "messages.review": "/course/<launch>/review",
     "student.home": "/me/<launch>/",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",

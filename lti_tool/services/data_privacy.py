@@ -1,0 +1,142 @@
+"""A data privacy launch: what is kept about a person, in kinds, counts and times.
+
+https://www.imsglobal.org/spec/lti-dp/v1p0. Whoever looks at somebody else gets no grade, no badge and no course named:
+that an LMS calls her an administrator makes her none here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from lti_tool.errors import NotPermitted
+from lti_tool.lti.claims import Launch as VerifiedLaunch
+from lti_tool.lti.roles import is_administrator
+from lti_tool.models import (
+    AuditEvent,
+    Award,
+    Column,
+    Course,
+    CourseBadge,
+    Edition,
+    Enrolment,
+    Launch,
+    Mastery,
+    Person,
+    Result,
+)
+from lti_tool.services import audit
+from lti_tool.services.issuer import issuer_row
+from lti_tool.services.pages import DataPrivacy, KeptData
+from lti_tool.services.tool import Tool
+
+
+def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
+    """Return what is kept about the person a data privacy launch is for; a look at somebody else is written down.
+
+    Raises NotPermitted for anybody but that person herself and the LMS's administrators."""
+    assert launch.for_user is not None
+    own = launch.for_user.user_id == launch.sub
+    if not own and not is_administrator(launch.roles):
+        raise NotPermitted(
+            "a data privacy launch for somebody else",
+            reason="for_user_other",
+            sentence="This is about the data of somebody else.",
+            what_to_do="You can open this page for yourself; an administrator of your LMS can open it for others.",
+        )
+    with tool.db.write() as session:
+        viewer, person = _person(session, launch, launch.sub), _person(session, launch, launch.for_user.user_id)
+        if viewer is not None and viewer.disabled:
+            raise NotPermitted("the person is disabled")
+        if person is not None and not own:
+            actor = audit.person(viewer.id) if viewer is not None else f"registration:{launch.registration_id}"
+            audit.record(session, now, actor, "privacy.looked", audit.person(person.id))
+        issuer = issuer_row(session)
+        return DataPrivacy(
+            own=own,
+            kept=tuple(_kept(session, person)) if person is not None else (),
+            issuer=issuer.name,
+            issuer_url=issuer.url,
+            issuer_email=issuer.email,
+        )
+
+
+def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None:
+    return session.scalar(select(Person).where(Person.registration_id == launch.registration_id, Person.sub == sub))
+
+
+def _kept(session: Session, person: Person) -> list[KeptData]:
+    """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
+    told = [word for word, value in (("name", person.name), ("e-mail address", person.email)) if value]
+    identity = ", ".join(["its identifier", *told])
+    mine = Award.person_id == person.id
+    award_ids = list(session.scalars(select(Award.id).where(mine)))
+    public = session.scalar(select(func.count()).select_from(Award).where(mine, Award.page_public)) or 0
+    results = (
+        _counted(Result.received_at)
+        .join(Column, Result.column_id == Column.id)
+        .join(CourseBadge)
+        .join(Course)
+        .where(Course.registration_id == person.registration_id, Result.user_sub == person.sub)
+    )
+    subjects = [audit.person(person.id), *(f"award:{award_id}" for award_id in award_ids)]
+    events = _counted(AuditEvent.at).where(
+        or_(AuditEvent.actor == audit.person(person.id), AuditEvent.subject.in_(subjects))
+    )
+    courses = session.scalar(select(func.count()).select_from(Enrolment).where(Enrolment.person_id == person.id)) or 0
+
+    def line(what: str, why: str, query: Any, ends: str = "until the institution erases it") -> KeptData:
+        count, since, until = session.execute(query).one()
+        return KeptData(what, why, count, since, until, ends)
+
+    return [
+        KeptData(
+            f"The person in the LMS: {identity}",
+            "To know the person again, and to write the name on pages for the teachers.",
+            1,
+            person.created_at,
+            None,
+            "until the institution erases it",
+        ),
+        KeptData(
+            "Courses, with the role in each",
+            "To award badges to learners only, and to show teachers their class.",
+            courses,
+            None,
+            None,
+            "until the institution erases it",
+        ),
+        line(
+            "Open visits",
+            "To let the pages work that were opened from the LMS.",
+            _counted(Launch.created_at).where(Launch.person_id == person.id),
+            "for 12 hours after each visit",
+        ),
+        line(
+            "Grades, as the gradebook sent them",
+            "To work out levels, and to show where each came from.",
+            results,
+        ),
+        line(
+            "Levels worked out from them, with earlier ones",
+            "To decide about a badge, and to say why.",
+            _counted(Mastery.decided_at).where(Mastery.person_id == person.id),
+        ),
+        line(
+            f"Awards, each with the record of its decision; {public} with a public page",
+            "To let anyone check what was awarded, as long as it counts.",
+            _counted(Award.earned_at).where(mine),
+        ),
+        line(
+            "Signed credentials",
+            "The files themselves, which name their owner by a random identifier.",
+            _counted(Edition.valid_from).join(Award).where(mine),
+        ),
+        line("Entries in the log of who did what", "To be able to say later who changed something.", events),
+    ]
+
+
+def _counted(column: Any) -> Any:
+    return select(func.count(column), func.min(column), func.max(column))
