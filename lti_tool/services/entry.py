@@ -164,8 +164,11 @@ class Entry:
         self._commit()
         return launches.deployment_status(self._tool, registration.id, deployment_id, self._now)
 
-    def open(self, launch: VerifiedLaunch, browser_secret: str | None) -> Opened:
+    def open(self, launch: VerifiedLaunch, browser_secret: str | None, *, carried: bool = False) -> Opened:
         """Open a session for a verified launch: here where all is known, through `launches.open_launch` where not."""
+        if carried:
+            self._commit()
+            return launches.open_launch(self._tool, launch, None, self._now, carried=True)
         known = self._known(launch)
         if known is None or self._connection is None or self._deployment is None:
             self._commit()

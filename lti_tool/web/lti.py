@@ -6,22 +6,26 @@ import logging
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response, current_app, g, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, current_app, g, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
 from lti_tool.errors import LaunchMalformed
 from lti_tool.lti import claims
 from lti_tool.lti.jwks import public_jwks
-from lti_tool.lti.launch import verify_launch
-from lti_tool.lti.login import login_cookie
+from lti_tool.lti.launch import StorageNeeded, verify_launch
+from lti_tool.lti.login import StartedLogin, login_cookie, storage_key
 from lti_tool.security import public
 from lti_tool.services import entry, launches, sync
 from lti_tool.services.launches import LEARN, LOOK
 
 pages = Blueprint("lti", __name__)
 log = logging.getLogger("lti_tool")
+
+TRIED = "lti_tool_cookie"  # marks the second look at a login: the browser was asked to take a cookie
+LONGEST_ADDRESS = 6000  # proxies take about 8,000 characters
 
 
 @pages.record_once
@@ -33,14 +37,49 @@ def _limit(state: Any) -> None:
 @pages.route("/lti/login", methods=["GET", "POST"])
 @public
 def login() -> BaseResponse:
-    """Answer a third-party login, by GET and by POST, with the redirect to the platform."""
+    """Answer a third-party login, by GET and by POST, with the redirect to the platform.
+
+    A frame whose browser sends no cookie of ours is asked once whether it takes one, before the platform is asked:
+    what the platform sent along (its hint) is good for one question only."""
     g.frame_anywhere = True
+    asked = request.values.to_dict()
+    tried = asked.pop(TRIED, "")
+    no_cookie = security.in_frame() and not security.cookies_come()
+    if no_cookie and not tried and (address := _login_address({**asked, TRIED: "1"})):
+        again = redirect(address, 303)
+        security.set_cookie(again, security.PROBE, "1", security.LOGIN_COOKIE_LASTS)
+        return again
     current_app.extensions["login_limit"].count(request.remote_addr or "")
     tool, now = security.tool(), datetime.now(UTC)
-    started = entry.start(tool, request.values.to_dict(), now)
+    started = entry.start(tool, asked, now)
+    if no_cookie and tried:
+        return _without_cookies(started, _login_address(asked))
     response = redirect(started.redirect_url)
     security.set_cookie(response, login_cookie(started.state), started.browser_secret, security.LOGIN_COOKIE_LASTS)
+    if security.cookie_name(security.PROBE) in request.cookies:
+        security.drop_cookie(response, security.PROBE)
     return response
+
+
+def _login_address(asked: dict[str, str]) -> str:
+    """Return the address that begins this login again, empty where it would be longer than servers take."""
+    address = f"{url_for('lti.login')}?{urlencode(asked)}"
+    return address if len(address) <= LONGEST_ADDRESS else ""
+
+
+def _without_cookies(started: StartedLogin, new_window: str) -> Response:
+    """Go on through the platform's storage where it has one; otherwise, and without a script, offer a new window."""
+    put: dict[str, str] = {}
+    if started.row.storage_target is not None:
+        put = {
+            "act": "put",
+            "frame": started.row.storage_target,
+            "origin": started.registration.storage_origin,
+            "key": storage_key(started.state),
+            "value": started.browser_secret,
+            "next": started.redirect_url,
+        }
+    return Response(render_template("new_window.html", storage=put, new_window=new_window))
 
 
 @pages.route("/lti/launch", methods=["POST"])
@@ -51,42 +90,62 @@ def launch() -> BaseResponse:
     tool, now = security.tool(), datetime.now(UTC)
     form = request.form.to_dict()
     cookie = login_cookie(form.get("state", ""))
+    secret = request.cookies.get(security.cookie_name(cookie))
+    # What platform storage gave back counts from our own page alone: another site could post a login of its own.
+    carried = secret is None and bool(form.get("browser_secret")) and security.from_own_page()
 
-    with entry.Entry(tool, now) as way_in:
-        verified = verify_launch(
-            form,
-            find_login=way_in.find_login,
-            consume_login=way_in.consume_login,
-            find_registration=way_in.find_registration,
-            deployment_status=way_in.deployment_status,
-            keys=tool.keys,
-            browser_secret=request.cookies.get(security.cookie_name(cookie)),
-            now=now,
-        )
-        if verified.message_type not in (claims.RESOURCE_LINK_REQUEST, claims.SUBMISSION_REVIEW_REQUEST):
-            raise LaunchMalformed(
-                verified.message_type,
-                reason="message_not_offered",
-                sentence="Your LMS asked for something this tool does not offer.",
-                what_to_do="Open Badges from the course itself.",
+    try:
+        with entry.Entry(tool, now) as way_in:
+            verified = verify_launch(
+                form,
+                find_login=way_in.find_login,
+                consume_login=way_in.consume_login,
+                find_registration=way_in.find_registration,
+                deployment_status=way_in.deployment_status,
+                keys=tool.keys,
+                browser_secret=form["browser_secret"] if carried else secret,
+                now=now,
             )
-        opened = way_in.open(verified, security.browser_secret())
+            if verified.message_type not in (claims.RESOURCE_LINK_REQUEST, claims.SUBMISSION_REVIEW_REQUEST):
+                raise LaunchMalformed(
+                    verified.message_type,
+                    reason="message_not_offered",
+                    sentence="Your LMS asked for something this tool does not offer.",
+                    what_to_do="Open Badges from the course itself.",
+                )
+            opened = way_in.open(verified, security.browser_secret(), carried=carried)
+    except StorageNeeded as needed:
+        if not security.in_frame():
+            raise
+        return _from_storage(needed, form)
     if opened.sync_is_old and opened.rights:
         sync.sync_if_old(tool, opened.launch_id, now)
     response = _first_page(opened)
-    security.drop_cookie(response, cookie)
-    security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
-    log.info("launch registration=%s rights=%s", verified.registration_id, ",".join(sorted(opened.rights)))
+    if not opened.carried:
+        security.drop_cookie(response, cookie)
+        security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
+    log.info(
+        "launch registration=%s rights=%s carried=%s",
+        *(verified.registration_id, ",".join(sorted(opened.rights)), opened.carried),
+    )
     return response
+
+
+def _from_storage(needed: StorageNeeded, form: dict[str, str]) -> Response:
+    """Ask the platform's storage for the browser's secret, and post the launch again with it.
+
+    The token of this form is a good one: it was verified, and not yet used."""
+    get = {"act": "get", "frame": needed.target, "origin": needed.origin, "key": storage_key(form["state"])}
+    return Response(render_template("from_storage.html", storage=get, form=form, refused=needed))
 
 
 def _first_page(opened: launches.Opened) -> BaseResponse:
     if opened.course_id is None:
         return Response(render_template("no_course.html"))
     if LOOK in opened.rights:
-        return redirect(f"/course/{opened.launch_id}/", 303)
+        return redirect(f"/course/{opened.address}/", 303)
     if LEARN in opened.rights:
-        return redirect(f"/me/{opened.launch_id}/", 303)
+        return redirect(f"/me/{opened.address}/", 303)
     return Response(render_template("no_role.html"))
 
 
