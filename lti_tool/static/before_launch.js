@@ -41,7 +41,9 @@
         if (!frame) return;
         const message_id = crypto.randomUUID();
         asked.add(message_id);
-        frame.postMessage({ subject, message_id, key: told.key, ...more }, told.origin);
+        try {
+          frame.postMessage({ subject, message_id, key: told.key, ...more }, told.origin);
+        } catch { /* the name it was given is no frame's */ }
       };
       const late = setTimeout(() => end(reject, new Error("no answer")), ENOUGH);
       window.addEventListener("message", hear);

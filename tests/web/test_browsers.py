@@ -7,6 +7,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -14,6 +15,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
+import lti_tool
 from lti_tool.lti.login import storage_key
 from lti_tool.lti.registration import digest
 from lti_tool.models import Browser, Login, Person, Registration
@@ -89,6 +91,12 @@ def canvas(make_room):  # noqa: F811
     made.grade(made.students[0], 3, 3)
     made.sync()
     return made
+
+
+def test_the_code_makes_addresses_of_what_stands_for_the_launch_and_not_of_its_bare_id():
+    """A page that forgets the token would end the session of a browser without cookies."""
+    for path in (Path(lti_tool.__file__).parent / "web").glob("*.py"):
+        assert not re.search(r"launch=[\w.]+\.launch_id|\{[\w.]+\.launch_id\}", path.read_text()), path.name
 
 
 # -- the login ----------------------------------------------------------------------------------------------------
