@@ -1,7 +1,6 @@
 """The course page in a browser: the launch in its frame, and Canvas' messages."""
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 ASK = """([frame, origin, message]) => new Promise((resolve) => {
   window.addEventListener("message", (event) => resolve({...event.data, origin: event.origin}), {once: true});
@@ -11,11 +10,10 @@ ASK = """([frame, origin, message]) => new Promise((resolve) => {
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield running
-        running.close()
+def browser(playwright):
+    running = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+    yield running
+    running.close()
 
 
 def open_course(talk, browser):
