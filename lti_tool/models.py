@@ -314,8 +314,11 @@ class Launch(Base):
     """What one verified launch opened: its id stands in every address of the pages it leads to."""
 
     __tablename__ = "launch"
+    __table_args__ = (CheckConstraint("(browser_id IS NULL) <> (token_hash IS NULL)", name="one_proof"),)
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
-    browser_id: Mapped[str] = mapped_column(ForeignKey("browser.id", ondelete="CASCADE"), index=True)
+    # One of the two: the browser whose cookie opens it, or the hash of the token in its addresses (no cookie came).
+    browser_id: Mapped[str | None] = mapped_column(ForeignKey("browser.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[str | None]
     deployment_pk: Mapped[int] = mapped_column(ForeignKey("deployment.id"))
     person_id: Mapped[str] = mapped_column(ForeignKey("person.id"))
     course_id: Mapped[int | None] = mapped_column(ForeignKey("course.id"))

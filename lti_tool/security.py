@@ -19,6 +19,7 @@ from lti_tool.errors import FormExpired, NotPermitted, TooMany
 from lti_tool.services import administrators, launches
 from lti_tool.services.tool import Tool
 
+PROBE = "probe"
 COOKIE_LASTS = launches.SESSION_LASTS
 LOGIN_COOKIE_LASTS = timedelta(minutes=10)
 
@@ -101,21 +102,39 @@ def admin_secret() -> str | None:
     return request.cookies.get(cookie_name("admin"))
 
 
+def in_frame() -> bool:
+    """Tell whether the browser says that this page is for a frame. It says so over https and to localhost only."""
+    return request.headers.get("Sec-Fetch-Dest") == "iframe"
+
+
+def from_own_page() -> bool:
+    """Tell whether the browser says that a page of ours sent this request.
+
+    `Origin` cannot tell: under Referrer-Policy no-referrer a form's is "null"."""
+    return request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+def cookies_come() -> bool:
+    """Tell whether this browser sends cookies of ours here: the session's, or the one set to find out."""
+    return browser_secret() is not None or cookie_name(PROBE) in request.cookies
+
+
 # -- who may do what --------------------------------------------------------------------------------------------
 
 
 def guarded(right: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Open a view only to the browser and launch its address names, and only with a right in that course.
 
-    A POST also needs the CSRF token of this launch. The session is at `g.session`."""
+    A POST also needs the CSRF token of this launch. The session is at `g.session`; `g.launch` is what stands for it
+    in the addresses of its pages, with the launch's token where the browser sends no cookie."""
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def guarded_view(launch: str, **values: Any) -> Any:
-            secret = browser_secret()
-            g.session = launches.find_session(tool(), launch, secret, datetime.now(UTC))
+            g.session = launches.find_session(tool(), launch, browser_secret(), datetime.now(UTC))
+            g.launch, g.secret = launch, launches.split_address(launch)[1] or browser_secret() or ""
             if request.method == "POST":
-                _check_csrf(secret or "", launch)
+                same_token(csrf())
             if right == launches.ANYBODY:
                 return view(**values)
             if right == launches.LEARN:
@@ -156,15 +175,11 @@ def public(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def csrf() -> str:
-    return launches.csrf_token(browser_secret() or "", g.session.launch_id)
+    return launches.csrf_token(g.secret, g.session.launch_id)
 
 
 def admin_csrf() -> str:
     return administrators.csrf_token(admin_secret() or "", g.admin.session_id)
-
-
-def _check_csrf(secret: str, launch: str) -> None:
-    same_token(launches.csrf_token(secret, launch))
 
 
 def same_token(wanted: str, what_to_do: str | None = None) -> None:
@@ -177,6 +192,21 @@ def same_token(wanted: str, what_to_do: str | None = None) -> None:
 def see(address: str, status: int) -> Response:
     """Redirect. Flask's own writes a page with the address in it too, and looks at the address for letters to quote."""
     return Response(status=status, headers={"Location": address})
+
+
+def shown_to(address: str) -> str:
+    """Return an address outside the launch's pages as this session may open it: with its launch where no cookie comes.
+
+    Only for what may be private to the session (a learner's own files); such a link is not one to pass on."""
+    return f"{address}?launch={g.launch}" if launches.split_address(g.launch)[1] else address
+
+
+def parents() -> list[str]:
+    """Return the origins that may frame the pages of this session, read once for a request."""
+    if "parents" not in g:
+        g.parents = launches.frame_origins(tool(), g.session.registration_id)
+    origins: list[str] = g.parents
+    return origins
 
 
 # -- headers ----------------------------------------------------------------------------------------------------
@@ -195,7 +225,7 @@ def add_headers(response: Response) -> Response:
         return response
     session = g.get("session")
     if session is not None:
-        ancestors = " ".join(["'self'", *launches.frame_origins(tool(), session.registration_id)])
+        ancestors = " ".join(["'self'", *parents()])
         headers.setdefault("Cache-Control", "no-store")
     elif g.get("frame_anywhere"):
         ancestors = "*"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Playwright, sync_playwright
 
 from tests.scene import Scene, make_database
 
@@ -26,3 +27,10 @@ def scene(tmp_path: Path, database_url: str) -> Iterator[Scene]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """Start Playwright, once for a process: it refuses to start a second time beside the first."""
+    with sync_playwright() as running:
+        yield running

@@ -182,10 +182,12 @@ class Entry:
     `told` is what the token says before anything is checked: it only chooses the rows that are read along. The login's
     one use and the session it opens are one transaction, and nothing goes out to the network in it."""
 
-    def __init__(self, tool: Tool, told: Told, browser_secret: str | None, now: datetime) -> None:
+    def __init__(self, tool: Tool, told: Told, browser_secret: str | None, now: datetime, *, carried: bool) -> None:
+        """`carried`: no cookie comes, so the session gets a token that its addresses carry."""
         self._tool = tool
         self._told = told
         self._secret = browser_secret
+        self._carried = carried
         self._now = now
         self._found: Row = None
         self._registration: Registration | None = None
@@ -222,7 +224,7 @@ class Entry:
 
         Where all is as it was, here; else the login is used up alone, and `launches.open_launch` does the rest."""
         sessionless = launch.message_type == DATA_PRIVACY_REQUEST
-        if not sessionless and self._all_as_it_was(launch):
+        if not sessionless and not self._carried and self._all_as_it_was(launch):
             try:
                 return self._open(state_hash, launch)
             except DriverError:  # what was read has changed since, as where another launch ended this browser's pages
@@ -230,7 +232,7 @@ class Entry:
         if not self._tool.launch_statements.run((_USE, {"of": state_hash, "at": self._now})):
             return False
         if not sessionless:
-            self.opened = launches.open_launch(self._tool, launch, self._secret, self._now)
+            self.opened = launches.open_launch(self._tool, launch, self._secret, self._now, carried=self._carried)
         return True
 
     def _open(self, state_hash: str, launch: VerifiedLaunch) -> bool:

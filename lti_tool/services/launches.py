@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -26,6 +26,7 @@ from lti_tool.services import audit, notices, origins, work
 from lti_tool.services.tool import Tool, log
 
 SESSION_LASTS = timedelta(hours=12)
+CARRIED_LASTS = timedelta(hours=2)  # an address is easier to lose than a cookie
 MOST_ORIGINS = 50
 HOST = re.compile(r"[a-z0-9._:-]+")
 MANAGE, LOOK, LEARN = "manage", "look", "learn"
@@ -36,6 +37,7 @@ ANYBODY = "anybody"  # no right: whoever has launched, from a course or not
 class Opened:
     """A session that was opened. `secret` goes into the cookie, also where it is the one the browser has: it lives on.
 
+    Where no cookie comes, `secret` is the launch's own token, and `carried`: `address` brings it along.
     `sync_is_old`: the course has a badge, and its grades were read longer ago than the settings allow at a launch.
     `jobs` are those this launch made due, for the caller to wake."""
 
@@ -45,6 +47,12 @@ class Opened:
     course_id: int | None
     sync_is_old: bool
     jobs: tuple[int, ...] = ()
+    carried: bool = False
+
+    @property
+    def address(self) -> str:
+        """What stands for the launch in the addresses of its pages; `split_address` takes it apart."""
+        return f"{self.launch_id}.{self.secret}" if self.carried else self.launch_id
 
 
 @dataclass(frozen=True)
@@ -107,12 +115,16 @@ def _add_deployment(tool: Tool, registration_id: int, deployment_id: str, status
 # -- opening ----------------------------------------------------------------------------------------------------
 
 
-def open_launch(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime) -> Opened:
-    """Write down who launched where, and open a session. First launches that collide are tried again (J10)."""
-    return repeat_collided(lambda: _open(tool, launch, browser_secret, now))
+def open_launch(
+    tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime, *, carried: bool = False
+) -> Opened:
+    """Write down who launched where, and open a session. First launches that collide are tried again (J10).
+
+    `carried`: the browser sends no cookie, so the session gets a token that its addresses carry."""
+    return repeat_collided(lambda: _open(tool, launch, browser_secret, now, carried))
 
 
-def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime) -> Opened:
+def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: datetime, carried: bool) -> Opened:
     with tool.db.write() as session:
         deployment = _deployment(session, launch.registration_id, launch.deployment_id)
         if deployment is None:
@@ -132,16 +144,20 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
                 jobs.append(work.request_in(session, "copy", str(course.id), now))
         if notices.news(deployment, launch):
             jobs.append(work.request_in(session, "subscribe", str(deployment.id), now))
-        secret, browser = _browser(session, person, browser_secret, now)
+        if carried:
+            secret, browser_id = secrets.token_urlsafe(32), None
+        else:
+            secret, browser_id = _browser(session, person, browser_secret, now)
         row = Launch(
-            browser_id=browser.id,
+            browser_id=browser_id,
+            token_hash=digest(secret) if carried else None,
             deployment_pk=deployment.id,
             person_id=person.id,
             course_id=course.id if course else None,
             role=roles,
             locale=(launch.locale or "")[:20],
             created_at=now,
-            expires_at=now + SESSION_LASTS,
+            expires_at=now + (CARRIED_LASTS if carried else SESSION_LASTS),
         )
         session.add(row)
         session.flush()
@@ -152,6 +168,7 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
             course_id=course.id if course is not None else None,
             sync_is_old=course is not None,
             jobs=tuple(jobs),
+            carried=carried,
         )
 
 
@@ -301,14 +318,14 @@ def _enrol(session: Session, course: Course, person: Person, role: str) -> None:
     session.flush()
 
 
-def _browser(session: Session, person: Person, secret: str | None, now: datetime) -> tuple[str, Browser]:
-    """Return the browser's row and the secret for its cookie: a new one where it needs one.
+def _browser(session: Session, person: Person, secret: str | None, now: datetime) -> tuple[str, str]:
+    """Return the secret for the browser's cookie and the id of its row: new ones where it needs them.
 
     Another person in the same browser gets a new secret, and the earlier person's pages end with the old one."""
     if secret:
         known = session.scalar(select(Browser).where(Browser.secret_hash == digest(secret)))
         if known is not None and known.person_id == person.id:
-            return secret, known
+            return secret, known.id
         if known is not None:
             session.execute(delete(Launch).where(Launch.browser_id == known.id))
             session.delete(known)
@@ -317,7 +334,7 @@ def _browser(session: Session, person: Person, secret: str | None, now: datetime
     browser = Browser(secret_hash=digest(fresh), person_id=person.id, created_at=now)
     session.add(browser)
     session.flush()
-    return fresh, browser
+    return fresh, browser.id
 
 
 def role_words(launch: VerifiedLaunch) -> str:
@@ -342,16 +359,33 @@ def rights_of(roles: str, teaching_assistants: str) -> frozenset[str]:
 # -- the session behind a request -------------------------------------------------------------------------------
 
 
-def find_session(tool: Tool, launch_id: str, browser_secret: str | None, now: datetime) -> LaunchSession:
-    """Return the session of a request: the address names the launch, the cookie proves the browser, both are needed.
+def split_address(address: str) -> tuple[str, str]:
+    """Return the launch id and the token that an address of a launch's page carries, "" where a cookie proves it."""
+    launch_id, _, token = address.partition(".")
+    return launch_id, token
+
+
+def opened_by(address: str, browser_secret: str | None) -> ColumnElement[bool]:
+    """Return the condition on launches that a request proves: one by its token, or all of the browser by its cookie.
+
+    A launch is opened in the one way or the other: no cookie opens one that has a token, and no token any other."""
+    launch_id, token = split_address(address)
+    if token:
+        return (Launch.id == launch_id) & (Launch.token_hash == digest(token))
+    browser = select(Browser.id).where(Browser.secret_hash == digest(browser_secret or ""))
+    return Launch.browser_id == browser.scalar_subquery()
+
+
+def find_session(tool: Tool, address: str, browser_secret: str | None, now: datetime) -> LaunchSession:
+    """Return the session of a request: the address names the launch, cookie or token prove it, both are needed.
 
     Registration, deployment and person are looked at again each time: what was switched off ends here (D13)."""
-    if not browser_secret:
+    launch_id, token = split_address(address)
+    if not browser_secret and not token:
         raise SessionEnded("no cookie")
     query = (
         select(Launch)
-        .join(Browser)
-        .where(Launch.id == launch_id, Browser.secret_hash == digest(browser_secret))
+        .where(Launch.id == launch_id, opened_by(address, browser_secret))
         .options(
             joinedload(Launch.person),
             joinedload(Launch.course),
@@ -386,9 +420,11 @@ def switched_off(launch: Launch) -> bool:
     return deployment.registration.status != "active" or deployment.status != "active" or launch.person.disabled
 
 
-def csrf_token(browser_secret: str, launch_id: str) -> str:
-    """Return the token every form of a launch's pages carries: nothing but this browser and this launch makes it."""
-    return hashlib.sha256(f"csrf\0{browser_secret}\0{launch_id}".encode()).hexdigest()
+def csrf_token(secret: str, launch_id: str) -> str:
+    """Return the token every form of a launch's pages carries.
+
+    Nothing but this launch and its secret makes it: the browser's, or the launch's own token where no cookie comes."""
+    return hashlib.sha256(f"csrf\0{secret}\0{launch_id}".encode()).hexdigest()
 
 
 def product_of(tool: Tool, registration_id: int) -> str:

@@ -26,12 +26,10 @@ from lti_tool.credentials.verify import LASTING, Check, Report, verify
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import Busy, NotFound, ServiceUnreachable
 from lti_tool.http import Response
-from lti_tool.lti.registration import digest
 from lti_tool.models import (
     Achievement,
     AchievementVersion,
     Award,
-    Browser,
     Deployment,
     Edition,
     Issuer,
@@ -40,7 +38,7 @@ from lti_tool.models import (
 )
 from lti_tool.services.awards import achievement_of
 from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
-from lti_tool.services.launches import LOOK, rights_of, switched_off
+from lti_tool.services.launches import LOOK, opened_by, rights_of, switched_off
 from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, ReportPage
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
@@ -60,10 +58,11 @@ PASSED = {"unchanged": "Unchanged since it was signed", "withdrawn": "In force, 
 
 
 def find_edition(
-    tool: Tool, credential_id: str, browser_secret: str | None, now: datetime, form: str = "json"
+    tool: Tool, credential_id: str, browser_secret: str | None, now: datetime, form: str = "json", launch: str = ""
 ) -> Edition:
     """Return a signed edition this viewer may see, loaded for one form.
 
+    `launch` is that of an address which carries its launch's token, for a browser that sends no cookie.
     One that is private and one that is not there are the same NotFound after the same queries (I24)."""
     query = (
         select(Award.page_public, Award.person_id, Award.course_id)
@@ -74,7 +73,7 @@ def find_edition(
     with tool.db.read() as session:
         found = session.execute(query).one_or_none()
         is_public, person_id, course_id = found if found is not None else (False, "", 0)
-        if not is_public and not _may_look(tool, session, person_id, course_id, browser_secret, now):
+        if not is_public and not _may_look(tool, session, person_id, course_id, (launch, browser_secret), now):
             raise NotFound("no such credential, or not public")
         return _edition(session, credential_id, form)
 
@@ -109,16 +108,17 @@ def _check_text(*texts: str) -> None:
         raise NotFound("a name with control characters")
 
 
-def _may_look(tool: Tool, session: Session, person_id: str, course_id: int, secret: str | None, now: datetime) -> bool:
+def _may_look(
+    tool: Tool, session: Session, person_id: str, course_id: int, proof: tuple[str, str | None], now: datetime
+) -> bool:
     """Tell whether this browser has a launch open of the learner herself or of a teacher of that course.
 
     What was switched off since opens nothing, as in `find_session` (D13)."""
-    if not secret:
+    if not any(proof):
         return False
     launches = session.scalars(
         select(Launch)
-        .join(Browser)
-        .where(Browser.secret_hash == digest(secret), Launch.expires_at > now)
+        .where(opened_by(*proof), Launch.expires_at > now)
         .options(joinedload(Launch.person), joinedload(Launch.deployment).joinedload(Deployment.registration))
     )
     setting = tool.settings.lti.teaching_assistants

@@ -106,10 +106,12 @@ def common_values() -> dict[str, Any]:
         values["issuer"] = issuer_row(session)
     if (who := g.get("session")) is not None:
         values.update(
-            launch=who.launch_id,
+            launch=g.launch,
             course_label=who.course_label or who.course_title,
             course_title=who.course_title,
             csrf=security.csrf(),
+            parents=security.parents(),
+            shown_to=security.shown_to,
         )
     if (signed_in := g.get("admin")) is not None:
         values.update(admin=signed_in, csrf=security.admin_csrf())

@@ -33,7 +33,7 @@ def _now() -> datetime:
 
 
 def _to(endpoint: str, **values: Any) -> BaseResponse:
-    return redirect(url_for(endpoint, launch=g.session.launch_id, **values), 303)
+    return redirect(url_for(endpoint, launch=g.launch, **values), 303)
 
 
 # -- course home ------------------------------------------------------------------------------------------------

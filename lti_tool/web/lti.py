@@ -6,14 +6,15 @@ import logging
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response, current_app, g, jsonify, request
+from flask import Blueprint, Response, current_app, g, jsonify, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
 from lti_tool.lti.jwks import public_jwks
-from lti_tool.lti.launch import told_by, verify_launch
-from lti_tool.lti.login import login_cookie
+from lti_tool.lti.launch import StorageNeeded, told_by, verify_launch
+from lti_tool.lti.login import StartedLogin, login_cookie, storage_key
 from lti_tool.lti.notices import read_body
 from lti_tool.security import public
 from lti_tool.services import entry, notices, sync
@@ -21,6 +22,9 @@ from lti_tool.web import messages
 
 pages = Blueprint("lti", __name__)
 log = logging.getLogger("lti_tool")
+
+TRIED = "lti_tool_cookie"  # marks the second look at a login: the browser was asked to take a cookie
+LONGEST_ADDRESS = 6000  # proxies take about 8,000 characters
 
 
 @pages.record_once
@@ -32,15 +36,48 @@ def _limit(state: Any) -> None:
 @pages.route("/lti/login", methods=["GET", "POST"])
 @public
 def login() -> BaseResponse:
-    """Answer a third-party login, by GET and by POST, with the redirect to the platform."""
+    """Answer a third-party login, by GET and by POST, with the redirect to the platform.
+
+    A frame whose browser sends no cookie of ours is asked once whether it takes one, before the platform is asked:
+    what the platform sent along (its hint) is good for one question only."""
     g.frame_anywhere = True
+    asked = (request.form if request.method == "POST" else request.args).to_dict()
+    tried = asked.pop(TRIED, "")
+    no_cookie = security.in_frame() and not security.cookies_come()
+    if no_cookie and not tried and (address := _login_address({**asked, TRIED: "1"})):
+        again = security.see(address, 303)
+        security.set_cookie(again, security.PROBE, "1", security.LOGIN_COOKIE_LASTS)
+        return again
     current_app.extensions["login_limit"].count(request.remote_addr or "")
-    tool, now = security.tool(), datetime.now(UTC)
-    sent = request.form if request.method == "POST" else request.args
-    started = entry.start(tool, sent.to_dict(), now)
+    started = entry.start(security.tool(), asked, datetime.now(UTC))
+    if no_cookie and tried:
+        return _without_cookies(started, _login_address(asked))
     response = security.see(started.redirect_url, 302)
     security.set_cookie(response, login_cookie(started.state), started.browser_secret, security.LOGIN_COOKIE_LASTS)
+    if security.cookie_name(security.PROBE) in request.cookies:
+        security.drop_cookie(response, security.PROBE)
     return response
+
+
+def _login_address(asked: dict[str, str]) -> str:
+    """Return the address that begins this login again, empty where it would be longer than servers take."""
+    address = f"{url_for('lti.login')}?{urlencode(asked)}"
+    return address if len(address) <= LONGEST_ADDRESS else ""
+
+
+def _without_cookies(started: StartedLogin, new_window: str) -> Response:
+    """Go on through the platform's storage where it has one; otherwise, and without a script, offer a new window."""
+    put: dict[str, str] = {}
+    if started.row.storage_target is not None:
+        put = {
+            "act": "put",
+            "frame": started.row.storage_target,
+            "origin": started.registration.storage_origin,
+            "key": storage_key(started.state),
+            "value": started.browser_secret,
+            "next": started.redirect_url,
+        }
+    return Response(render_template("new_window.html", storage=put, new_window=new_window))
 
 
 @pages.route("/lti/launch", methods=["POST"])
@@ -51,18 +88,26 @@ def launch() -> BaseResponse:
     tool, now = security.tool(), datetime.now(UTC)
     form = request.form.to_dict()
     cookie = login_cookie(form.get("state", ""))
+    secret = request.cookies.get(security.cookie_name(cookie))
+    # What platform storage gave back counts from our own page alone: another site could post a login of its own.
+    carried = secret is None and bool(form.get("browser_secret")) and security.from_own_page()
 
-    way_in = entry.Entry(tool, told_by(form), security.browser_secret(), now)
-    verified = verify_launch(
-        form,
-        find_login=way_in.find_login,
-        use_login=way_in.use_login,
-        find_registration=way_in.find_registration,
-        deployment_status=way_in.deployment_status,
-        keys=tool.keys,
-        browser_secret=request.cookies.get(security.cookie_name(cookie)),
-        now=now,
-    )
+    way_in = entry.Entry(tool, told_by(form), security.browser_secret(), now, carried=carried)
+    try:
+        verified = verify_launch(
+            form,
+            find_login=way_in.find_login,
+            use_login=way_in.use_login,
+            find_registration=way_in.find_registration,
+            deployment_status=way_in.deployment_status,
+            keys=tool.keys,
+            browser_secret=form["browser_secret"] if carried else secret,
+            now=now,
+        )
+    except StorageNeeded as needed:
+        if not security.in_frame():
+            raise
+        return _from_storage(needed, form)
     opened = way_in.opened
     if opened is None:  # one page, and no session: who looks after data leaves none behind
         page = messages.data_privacy(verified, now)
@@ -73,10 +118,22 @@ def launch() -> BaseResponse:
     for job_id in opened.jobs:
         tool.wake(job_id)
     response = messages.FIRST_PAGES[verified.message_type](opened, verified)
-    security.drop_cookie(response, cookie)
-    security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
-    log.info("launch registration=%s rights=%s", verified.registration_id, ",".join(sorted(opened.rights)))
+    if not opened.carried:
+        security.drop_cookie(response, cookie)
+        security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
+    log.info(
+        "launch registration=%s rights=%s carried=%s",
+        *(verified.registration_id, ",".join(sorted(opened.rights)), opened.carried),
+    )
     return response
+
+
+def _from_storage(needed: StorageNeeded, form: dict[str, str]) -> Response:
+    """Ask the platform's storage for the browser's secret, and post the launch again with it.
+
+    The token of this form is a good one: it was verified, and not yet used."""
+    get = {"act": "get", "frame": needed.target, "origin": needed.origin, "key": storage_key(form["state"])}
+    return Response(render_template("from_storage.html", storage=get, form=form, refused=needed))
 
 
 @pages.post("/lti/notices")

@@ -38,13 +38,13 @@ def resource_link(opened: Opened, launch: Launch) -> BaseResponse:
     side = "instructor" if LOOK in opened.rights else "student"
     named = told.named_badge(tool(), opened, launch.custom)
     if named is None:
-        return redirect(url_for(f"{side}.home", launch=opened.launch_id), 303)
+        return redirect(url_for(f"{side}.home", launch=opened.address), 303)
     if named.slug is None:
-        return redirect(url_for(f"{side}.home", launch=opened.launch_id, unknown=1), 303)
+        return redirect(url_for(f"{side}.home", launch=opened.address, unknown=1), 303)
     if opened.course_id is not None:
         told.look_for_columns(tool(), opened.course_id, named.slug)
     row = f"row-{named.code}" if named.code and side == "student" else None
-    return redirect(url_for(f"{side}.badge", launch=opened.launch_id, slug=named.slug, _anchor=row), 303)
+    return redirect(url_for(f"{side}.badge", launch=opened.address, slug=named.slug, _anchor=row), 303)
 
 
 def deep_linking(opened: Opened, launch: Launch) -> BaseResponse:
@@ -57,7 +57,7 @@ def deep_linking(opened: Opened, launch: Launch) -> BaseResponse:
     origins = launches.platform_origins(tool(), launch.registration_id)
     check_return_url(launch.deep_linking, origins, allow_http=tool().settings.network.allow_private)
     told.keep(tool(), opened.launch_id, launch, launches.product_of(tool(), launch.registration_id))
-    return redirect(url_for("messages.picker", launch=opened.launch_id), 303)
+    return redirect(url_for("messages.picker", launch=opened.address), 303)
 
 
 def submission_review(opened: Opened, launch: Launch) -> BaseResponse:
@@ -77,11 +77,11 @@ def submission_review(opened: Opened, launch: Launch) -> BaseResponse:
         )
     told.keep(tool(), opened.launch_id, launch, "")
     if LOOK in opened.rights:
-        return redirect(url_for("messages.review", launch=opened.launch_id), 303)
+        return redirect(url_for("messages.review", launch=opened.address), 303)
     slug = submissions.own_badge(tool(), opened.launch_id, opened.course_id)
     if slug:
-        return redirect(url_for("student.badge", launch=opened.launch_id, slug=slug), 303)
-    return redirect(url_for("student.home", launch=opened.launch_id), 303)
+        return redirect(url_for("student.badge", launch=opened.address, slug=slug), 303)
+    return redirect(url_for("student.home", launch=opened.address), 303)
 
 
 def data_privacy(launch: Launch, now: datetime) -> Response:
@@ -106,7 +106,7 @@ def _nowhere(opened: Opened) -> BaseResponse | None:
 
 def _administration(opened: Opened) -> dict[str, str]:
     """Return what the line that leads to administration needs: most administrators of an LMS have no course role."""
-    return {"launch": opened.launch_id, "way_in": bindings.way_in_of_launch(tool(), opened.launch_id, _now())}
+    return {"launch": opened.address, "way_in": bindings.way_in_of_launch(tool(), opened.launch_id, _now())}
 
 
 # -- placing links ----------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def take_from_library(slug: str) -> Page:
         raise NotFound(f"no {slug} in the library")
     actor = audit.person(g.session.person_id)
     catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=actor, now=_now())
-    return redirect(url_for("messages.picker", launch=g.session.launch_id, fresh=slug), 303)
+    return redirect(url_for("messages.picker", launch=g.launch, fresh=slug), 303)
 
 
 # -- submission review ------------------------------------------------------------------------------------------

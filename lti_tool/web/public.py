@@ -33,6 +33,11 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _launch() -> str:
+    """Return the launch that a link inside the course carries where the browser sends no cookie."""
+    return request.args.get("launch", "")[:200]
+
+
 def _wants_json() -> bool:
     """Tell whether a client asks for the machine form; a browser, and whoever names nothing, gets the page."""
     forms = ["text/html", JSON_LD, "application/json", "application/vc+ld+json", "application/vc"]
@@ -61,7 +66,7 @@ def _content(content: bytes, kind: str, seconds: int = 300) -> Response:
 @public
 def credential(id: str) -> Response | str:
     """Show a credential, or answer its signed JSON to a client that asks for it."""
-    edition = shown.find_edition(tool(), id, security.browser_secret(), _now())
+    edition = shown.find_edition(tool(), id, security.browser_secret(), _now(), launch=_launch())
     if _wants_json():
         return _private_or_public(edition.award.page_public, shown.form_of(edition, "json"), "json")
     response = Response(render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now())))
@@ -76,7 +81,7 @@ def credential(id: str) -> Response | str:
 def credential_form(id: str, form: str) -> Response:
     if form not in shown.FORMS:
         raise NotFound(f"no form {form}")
-    edition = shown.find_edition(tool(), id, security.browser_secret(), _now(), form)
+    edition = shown.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch())
     return _private_or_public(edition.award.page_public, shown.form_of(edition, form), form)
 
 

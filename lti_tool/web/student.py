@@ -44,7 +44,7 @@ def claim(slug: str) -> str | BaseResponse:
             actor=audit.person(g.session.person_id),
             now=datetime.now(UTC),
         )
-        return redirect(url_for("student.claim", launch=g.session.launch_id, slug=slug), 303)
+        return redirect(url_for("student.claim", launch=g.launch, slug=slug), 303)
     return render_template("student/claim.html", page=page)
 
 
@@ -62,5 +62,5 @@ def sync() -> BaseResponse:
         raise NotFound("not launched from a course")
     grades.sync_course_if_old(tool(), g.session.course_id, datetime.now(UTC))
     if slug := request.form.get("slug", ""):
-        return redirect(url_for("student.badge", launch=g.session.launch_id, slug=slug), 303)
-    return redirect(url_for("student.home", launch=g.session.launch_id), 303)
+        return redirect(url_for("student.badge", launch=g.launch, slug=slug), 303)
+    return redirect(url_for("student.home", launch=g.launch), 303)

@@ -383,7 +383,7 @@ def test_a_signed_payload_nested_without_end_is_refused(room):
 # C07 to C14: the launch belongs to this login, this browser, this time
 
 
-def test_c07_a_target_that_differs_from_the_logins_is_refused(room):
+def test_C07_a_target_that_differs_from_the_logins_is_refused(room):
     for target in ("http://tool.localhost:8000/lti/launch?x=1", "http://evil.example/", None, "", 7):
         refusal = refused(room, claims={"target_link_uri": target})
         assert (refusal.status, refusal.reason) == (401, "target_link_uri")
@@ -391,7 +391,7 @@ def test_c07_a_target_that_differs_from_the_logins_is_refused(room):
 
 
 @pytest.mark.parametrize(("state", "reason"), [(None, "state_missing"), ("", "state_missing"), ("x", "state_unknown")])
-def test_c08_a_launch_without_a_state_of_ours_is_refused_without_asking_anybody(room, state, reason):
+def test_C08_a_launch_without_a_state_of_ours_is_refused_without_asking_anybody(room, state, reason):
     started = room.login()
     form = {**room.form(started), "state": state}
     with pytest.raises(LaunchRefused) as refusal:
@@ -400,7 +400,7 @@ def test_c08_a_launch_without_a_state_of_ours_is_refused_without_asking_anybody(
     assert room.asked("jwks") == []
 
 
-def test_c08_another_browsers_cookie_does_not_fit(moodle):
+def test_C08_another_browsers_cookie_does_not_fit(moodle):
     one, other = moodle.login(), moodle.login()
     for secret in (other.browser_secret, "", one.row.browser_hash):
         with pytest.raises(LaunchRefused) as refusal:
@@ -409,14 +409,14 @@ def test_c08_another_browsers_cookie_does_not_fit(moodle):
     assert moodle.logins.used() == 0
 
 
-def test_c08_no_cookie_and_no_platform_storage_is_refused(moodle):
+def test_C08_no_cookie_and_no_platform_storage_is_refused(moodle):
     with pytest.raises(LaunchRefused) as refusal:
         moodle.verify(moodle.form(moodle.login()), None)
     assert (refusal.value.status, refusal.value.reason) == (401, "browser")
     assert not isinstance(refusal.value, StorageNeeded)
 
 
-def test_c09_a_login_older_than_ten_minutes_is_refused(room):
+def test_C09_a_login_older_than_ten_minutes_is_refused(room):
     started = room.login()
     form = room.form(started)
     with pytest.raises(LaunchRefused) as refusal:
@@ -425,13 +425,13 @@ def test_c09_a_login_older_than_ten_minutes_is_refused(room):
     assert "Start again from your course" in refusal.value.sentence
 
 
-def test_c10_two_tabs_opened_at_once_both_come_in(room):
+def test_C10_two_tabs_opened_at_once_both_come_in(room):
     one, other = room.login(), room.login()
     assert room.verify(room.form(other), other.browser_secret).sub
     assert room.verify(room.form(one), one.browser_secret).sub
 
 
-def test_c14_without_a_cookie_the_secret_comes_back_from_platform_storage(canvas):
+def test_C14_without_a_cookie_the_secret_comes_back_from_platform_storage(canvas):
     started = canvas.login()
     form = canvas.form(started)
     with pytest.raises(StorageNeeded) as needed:
@@ -442,20 +442,20 @@ def test_c14_without_a_cookie_the_secret_comes_back_from_platform_storage(canvas
     assert canvas.verify(form, started.browser_secret).sub
 
 
-def test_c14_platform_storage_is_not_offered_to_a_forged_token(canvas):
+def test_C14_platform_storage_is_not_offered_to_a_forged_token(canvas):
     started = canvas.login()
     with pytest.raises(LaunchRefused) as refusal:
         canvas.verify(canvas.form(started, key=SigningKey("attacker")), None)
     assert not isinstance(refusal.value, StorageNeeded)
 
 
-def test_d12_an_unknown_deployment_is_refused(room):
+def test_D12_an_unknown_deployment_is_refused(room):
     room.deployments.clear()
     refusal = refused(room)
     assert (refusal.status, refusal.reason) == (401, "deployment")
 
 
-def test_d13_a_registration_switched_off_between_login_and_launch_is_refused(room):
+def test_D13_a_registration_switched_off_between_login_and_launch_is_refused(room):
     started = room.login()
     form = room.form(started)
     room.registrations.clear()

@@ -11,15 +11,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, Playwright
 
 CHROMIUM = "/usr/bin/chromium"
 START = 90  # seconds the demo may take on a loaded machine
 # What Chromium writes when a person chooses "Block third-party cookies" in its settings.
 BLOCKED = {"profile": {"cookie_controls_mode": 1, "block_third_party_cookies": True}}
+# What it writes for "Block all cookies"; partitioned ones are blocked with them.
+NONE = {"default_content_setting_values": {"cookies": 2}}
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
@@ -81,20 +84,43 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
-
-
 @pytest.fixture
 def blocking(playwright: Playwright, tmp_path: Path) -> Iterator[BrowserContext]:
     """Open a browser in which a frame of another site gets no cookie but a partitioned one."""
-    profile = tmp_path / "profile" / "Default"
+    yield from _with_preferences(playwright, tmp_path, BLOCKED)
+
+
+@pytest.fixture
+def first_party_only(playwright: Playwright, tmp_path: Path, demo: Demo) -> Iterator[BrowserContext]:
+    """Open a browser in which a frame of another site gets no cookie at all, and a window of its own keeps them."""
+    own = {f"{address},{address}": {"setting": 1} for address in (demo.tool, demo.lms)}
+    yield from _with_preferences(playwright, tmp_path, {"profile": {**NONE, "content_settings": _exceptions(own)}})
+
+
+@pytest.fixture
+def without_cookies(playwright: Playwright, tmp_path: Path) -> Iterator[BrowserContext]:
+    """Open a browser that keeps no cookie of anybody, anywhere."""
+    yield from _with_preferences(playwright, tmp_path, {"profile": NONE})
+
+
+@pytest.fixture
+def without_script(playwright: Playwright, tmp_path: Path) -> Iterator[BrowserContext]:
+    """Open a browser that keeps no cookie and runs no script."""
+    yield from _with_preferences(playwright, tmp_path, {"profile": NONE}, java_script_enabled=False)
+
+
+def _exceptions(cookies: dict[str, Any]) -> dict[str, Any]:
+    return {"exceptions": {"cookies": cookies}}
+
+
+def _with_preferences(
+    playwright: Playwright, folder: Path, preferences: dict[str, Any], **options: Any
+) -> Iterator[BrowserContext]:
+    profile = folder / "profile" / "Default"
     profile.mkdir(parents=True)
-    (profile / "Preferences").write_text(json.dumps(BLOCKED))
+    (profile / "Preferences").write_text(json.dumps(preferences))
     context = playwright.chromium.launch_persistent_context(
-        str(profile.parent), executable_path=CHROMIUM, args=QUIET, viewport={"width": 1100, "height": 900}
+        str(profile.parent), executable_path=CHROMIUM, args=QUIET, viewport={"width": 1100, "height": 900}, **options
     )
     context.set_default_timeout(20_000)
     yield context

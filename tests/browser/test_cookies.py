@@ -50,6 +50,16 @@ def test_a_frame_of_another_site_gets_back_its_partitioned_cookie_and_no_other(
     expect(frame.get_by_role("paragraph")).to_have_text("parted")
 
 
+def test_a_frame_of_another_site_gets_back_no_cookie_where_the_browser_keeps_none(
+    without_cookies: BrowserContext, port: int
+) -> None:
+    page = without_cookies.new_page()
+    page.goto(f"http://lms.localhost:{port}/outer")
+    frame = page.frame_locator("iframe[name=inner]")
+    frame.get_by_role("link").click()
+    expect(frame.get_by_role("paragraph")).to_have_text("")
+
+
 @pytest.mark.parametrize("mood", ["canvas", "moodle"])
 def test_C19_the_tool_s_cookies_are_partitioned_and_out_of_a_script_s_reach(
     demo: Demo, blocking: BrowserContext, mood: str

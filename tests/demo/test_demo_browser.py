@@ -1,7 +1,6 @@
 """The course page in a browser: the launch in its frame, and Canvas' messages."""
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 ASK = """([frame, origin, message]) => new Promise((resolve) => {
   window.addEventListener("message", (event) => resolve({...event.data, origin: event.origin}), {once: true});
@@ -11,11 +10,10 @@ ASK = """([frame, origin, message]) => new Promise((resolve) => {
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield running
-        running.close()
+def browser(playwright):
+    running = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+    yield running
+    running.close()
 
 
 def open_course(talk, browser):
@@ -45,6 +43,13 @@ def test_canvas_keeps_data_for_the_tool_and_resizes_its_frame(canvas, browser):
     for target in ("post_message_forwarding", None):
         assert ask(target, subject="lti.get_data", message_id="3", key="state-1")["value"] == "yes"
     assert ask(None, subject="lti.put_data", key="no id")["error"]["code"] == "bad_request"
+    assert ask(None, subject="lti.put_data", message_id="5", key="long", value="x" * 4096)["error"]["code"] == (
+        "storage_exhaustion"
+    )
+    forgotten = ask(None, subject="lti.put_data", message_id="6", key="state-1")
+    assert forgotten["key"] == "state-1" and "value" not in forgotten
+    assert ask(None, subject="lti.get_data", message_id="7", key="state-1")["value"] is None
+    assert ask(None, subject="lti.somethingElse", message_id="8")["error"] == {"code": "unsupported_subject"}
     ask(None, subject="lti.frameResize", message_id="4", height=1234)
     assert page.locator("iframe[name=tool]").evaluate("frame => frame.clientHeight") == 1234
     page.close()

@@ -25,14 +25,14 @@ def query(url):
 
 @pytest.mark.parametrize("missing", ["iss", "login_hint", "target_link_uri"])
 @pytest.mark.parametrize("value", [None, ""])
-def test_c01_a_login_without_a_required_parameter_is_malformed(room, missing, value):
+def test_C01_a_login_without_a_required_parameter_is_malformed(room, missing, value):
     with pytest.raises(LaunchMalformed) as refusal:
         room.start(asked(room, **{missing: value}))
     assert (refusal.value.status, refusal.value.reason) == (400, "login_parameter")
 
 
 @pytest.mark.parametrize("iss", ["https://stranger.example", "{iss}/", "{ISS}"])
-def test_c02_an_issuer_that_is_not_registered_is_refused(room, iss):
+def test_C02_an_issuer_that_is_not_registered_is_refused(room, iss):
     iss = iss.format(iss=room.lms.issuer, ISS=room.lms.issuer.upper())
     with pytest.raises(LaunchRefused) as refusal:
         room.start(asked(room, iss=iss))
@@ -40,13 +40,13 @@ def test_c02_an_issuer_that_is_not_registered_is_refused(room, iss):
     assert iss not in refusal.value.sentence
 
 
-def test_c02_a_client_id_that_is_not_registered_is_refused(room):
+def test_C02_a_client_id_that_is_not_registered_is_refused(room):
     with pytest.raises(LaunchRefused) as refusal:
         room.start(asked(room, client_id="stranger"))
     assert refusal.value.reason == "registration_unknown"
 
 
-def test_c03_an_issuer_with_two_client_ids_needs_one_named(room):
+def test_C03_an_issuer_with_two_client_ids_needs_one_named(room):
     room.registrations.append(replace(room.registration, id=9999, client_id="second"))
     with pytest.raises(LaunchMalformed) as refusal:
         room.start(asked(room, client_id=None))
@@ -56,11 +56,11 @@ def test_c03_an_issuer_with_two_client_ids_needs_one_named(room):
     assert room.start(asked(room)).row.registration_id == room.registration.id
 
 
-def test_c03_an_issuer_with_one_client_id_needs_none_named(room):
+def test_C03_an_issuer_with_one_client_id_needs_none_named(room):
     assert room.start(asked(room, client_id=None)).row.registration_id == room.registration.id
 
 
-def test_c04_the_redirect_asks_for_all_that_canvas_requires(room):
+def test_C04_the_redirect_asks_for_all_that_canvas_requires(room):
     request = asked(room)
     started = room.start(request)
     assert started.redirect_url.startswith(room.lms.auth_url + "?")
@@ -80,15 +80,15 @@ def test_c04_the_redirect_asks_for_all_that_canvas_requires(room):
 
 
 @pytest.mark.parametrize("hint", ['{"cmid":3,"launchid":"ltilaunch1_1"}', "eyJ.a-b_c.d", "a b+c%20&x=1#é", "\t\n"])
-def test_c04_the_message_hint_goes_back_unaltered(room, hint):
+def test_C04_the_message_hint_goes_back_unaltered(room, hint):
     assert query(room.start(asked(room, lti_message_hint=hint)).redirect_url)["lti_message_hint"] == hint
 
 
-def test_c04_without_a_message_hint_none_is_sent(room):
+def test_C04_without_a_message_hint_none_is_sent(room):
     assert "lti_message_hint" not in query(room.start(asked(room, lti_message_hint=None)).redirect_url)
 
 
-def test_c04_a_login_address_with_a_query_of_its_own_keeps_it(room):
+def test_C04_a_login_address_with_a_query_of_its_own_keeps_it(room):
     address = room.registration.auth_login_url + "?tenant=1"
     room.registrations[0] = replace(room.registration, auth_login_url=address)
     sent = query(room.start(asked(room)).redirect_url)
@@ -117,24 +117,24 @@ def test_c04_a_login_address_with_a_query_of_its_own_keeps_it(room):
         "x",
     ],
 )
-def test_c06_a_target_on_another_host_is_refused(room, target):
+def test_C06_a_target_on_another_host_is_refused(room, target):
     with pytest.raises(LaunchMalformed) as refusal:
         room.start(asked(room, target_link_uri=target))
     assert (refusal.value.status, refusal.value.reason) == (400, "target_link_uri_elsewhere")
 
 
-def test_c06_a_page_of_ours_as_target_does_not_change_the_redirect_uri(room):
+def test_C06_a_page_of_ours_as_target_does_not_change_the_redirect_uri(room):
     started = room.start(asked(room, target_link_uri="http://tool.localhost:8000/lti/launch?badge=1"))
     assert query(started.redirect_url)["redirect_uri"] == OUR_LAUNCH
     assert started.row.target_link_uri.endswith("?badge=1")
 
 
-def test_c09_a_login_lasts_ten_minutes(room):
+def test_C09_a_login_lasts_ten_minutes(room):
     row = room.login().row
     assert row.expires_at - row.created_at == timedelta(minutes=10)
 
 
-def test_c10_each_login_has_random_values_of_256_bits_and_a_cookie_of_its_own(room):
+def test_C10_each_login_has_random_values_of_256_bits_and_a_cookie_of_its_own(room):
     started = [room.login() for _ in range(5)]
     for values in ([s.state for s in started], [s.row.nonce for s in started], [s.browser_secret for s in started]):
         assert len(set(values)) == 5
@@ -144,12 +144,12 @@ def test_c10_each_login_has_random_values_of_256_bits_and_a_cookie_of_its_own(ro
     assert all(s.state in storage_key(s.state) for s in started)
 
 
-def test_c14_the_frame_for_platform_storage_is_kept_where_it_can_be_a_frame_name(room):
+def test_C14_the_frame_for_platform_storage_is_kept_where_it_can_be_a_frame_name(room):
     for target, kept in (("_parent", "_parent"), ("", None), ("x" * 256, None), ("é", None), ("a\nb", None)):
         assert room.start(asked(room, lti_storage_target=target)).row.storage_target == kept
 
 
-def test_c17_the_origin_for_platform_storage_is_that_of_the_login_address(room):
+def test_C17_the_origin_for_platform_storage_is_that_of_the_login_address(room):
     origin = room.login().registration.storage_origin
     assert room.lms.auth_url.startswith(origin + "/") and origin.count("/") == 2
 

@@ -330,7 +330,7 @@ def test_the_test_student_of_canvas_is_marked(canvas):
     assert people[user.id].test_user
 
 
-def test_f21_an_inactive_member_is_told_from_an_active_one():
+def test_F21_an_inactive_member_is_told_from_an_active_one():
     members = [
         {"user_id": "1", "status": "Inactive", "roles": ["Learner"]},
         {"user_id": "2", "roles": []},
@@ -340,7 +340,7 @@ def test_f21_an_inactive_member_is_told_from_an_active_one():
     assert [(m.user_id, m.is_active) for m in read] == [("1", False), ("2", True), ("3", False)]
 
 
-def test_f22_a_roster_without_names_and_addresses_works(room):
+def test_F22_a_roster_without_names_and_addresses_works(room):
     room.tool.privacy = "anonymous"
     people = memberships(room.service(), room.memberships_url)
     assert len(people) == 4

@@ -478,14 +478,16 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "error-bare": ("error.html", {"sentence": "There is nothing at this address.", "status": 404, "error_id": "",
                    "what_to_do": ""}),
     "no-role": ("no_role.html", {}),
-    "no-course": ("no_course.html", {}),
+    "new-window": ("new_window.html", {"storage": {}, "new_window": "/lti/login?iss=x"}),
+    "new-window-none": ("new_window.html", {"storage": {}, "new_window": ""}),
+    "new-window-storage": ("new_window.html", {"storage": {"act": "put", "frame": "_parent"}, "new_window": "/lti"}),
 }  # fmt: skip
 IN_COURSE = {
     "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
-    "course_title": "Employability Skills", "csrf": "c5rf", "now": NOW,
+    "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
-STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html"}
+STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html", "new_window.html"}
 
 # -- a program to render them ------------------------------------------------------------------------------------
 

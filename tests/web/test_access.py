@@ -17,7 +17,7 @@ from lti_tool.models import Award, Browser, CourseBadge, Deployment, Person, Reg
 from lti_tool.models import Launch as LaunchRow
 from lti_tool.services import work
 from tests.classroom import at_once, badge, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
-from tests.scene import Scene, browser_session, make_database
+from tests.scene import ORAL, Scene, browser_session, make_database
 
 NO_ROLE = "There is nothing here for your role"
 
@@ -64,6 +64,25 @@ def test_D01_D02_a_role_outside_the_course_gives_no_right_in_it(room, uri):  # n
     assert visitor.get("/admin/").status_code == 401
 
 
+def test_D01_a_teacher_of_the_institution_who_learns_here_is_a_learner(room):  # noqa: F811
+    visitor = room.enter(room.teacher, **roles(f"{INSTITUTION}#Instructor", f"{MEMBERSHIP}#Learner"))
+    assert "/me/" in visitor.page.url
+    assert visitor.get(f"/course/{visitor.launch}/").status_code == 403
+
+
+@pytest.mark.parametrize("role", ["Mentor", "Observer", "Member", "Officer", "Manager", "ContentDeveloper", "Guest"])
+def test_D01_mentors_observers_and_other_members_get_nothing(opened, role):
+    opened.lms.enrol(opened.course, watcher := opened.lms.add_user(opened.course, "student"), "student")
+    visitor = opened.enter(watcher, **roles(f"{MEMBERSHIP}#{role}"))
+    assert visitor.page.status_code == 200 and NO_ROLE in visitor.page.text
+    assert opened.badge.name not in visitor.page.text
+    with opened.tool.db.read() as session:
+        person = opened.person_id(watcher)
+        launch = session.scalars(select(LaunchRow).where(LaunchRow.person_id == person)).one()
+    for path in (f"/course/{launch.id}/", f"/me/{launch.id}/", f"/me/{launch.id}/badges/{opened.badge.slug}"):
+        assert visitor.get(path).status_code == 403
+
+
 def test_D03_an_instructor_who_is_a_learner_too_is_an_instructor(room):  # noqa: F811
     visitor = room.enter(room.teacher, **roles(f"{MEMBERSHIP}#Learner", f"{MEMBERSHIP}#Instructor"))
     assert "/course/" in visitor.page.url
@@ -95,6 +114,22 @@ def test_D04_a_teaching_assistant_looks_and_syncs_and_changes_nothing(opened):
         done = assistant.http.post(f"{assistant.home}{path}", data={"csrf": token, **form}, timeout=10)
         assert done.status_code == 403, path
     assert opened.award()["status"] == "issued"
+
+
+@pytest.mark.parametrize("setting", ["none", "review", "manage"])
+def test_D04_what_an_assistant_may_do_is_a_setting(tmp_path, database_url, setting):
+    scene = Scene(tmp_path, database_url, LTI_TOOL_LTI__TEACHING_ASSISTANTS=setting)
+    try:
+        scene.publish()
+        assistant = scene.launch("teacher1", **roles(*ASSISTANT))
+        if setting == "none":
+            assert NO_ROLE in assistant.page.text
+            return
+        assert assistant.get(f"badges/{ORAL}/awards").status_code == 200
+        done = assistant.post("library/empathy")
+        assert done.status_code == (200 if setting == "manage" else 403)
+    finally:
+        scene.stop()
 
 
 # -- pages of others

@@ -3,7 +3,9 @@
 "use strict";
 const frame = document.querySelector("iframe[name=tool]");
 const isCanvas = frame && frame.dataset.storage === "yes";
-const forwarding = document.querySelector("iframe[name=post_message_forwarding]") ? "post_message_forwarding" : "_parent";
+const target = frame ? frame.dataset.target : ""; // the frame that keeps data, "" where none does
+const SUBJECTS = ["lti.capabilities", "lti.frameResize", "lti.scrollToTop"];
+const STORAGE = ["lti.put_data", "lti.get_data"];
 
 function reply(event, body) {
   event.source.postMessage(body, event.origin);
@@ -16,13 +18,15 @@ window.addEventListener("message", (event) => {
   }
   if (!frame || !message || typeof message !== "object" || event.source !== frame.contentWindow) return;
   if (message.subject === "org.imsglobal.lti.close") { frame.remove(); return; }
-  if (!isCanvas) return;
-  const answer = { subject: `${message.subject}.response`, message_id: message.message_id };
+  if (!isCanvas || typeof message.subject !== "string" || message.subject.endsWith(".response")) return;
+  if (target && STORAGE.includes(message.subject)) return; // storage.js answers
+  const answer = { subject: `${message.subject}.response` };
+  if (message.message_id) answer.message_id = message.message_id;
   switch (message.subject) {
     case "lti.capabilities":
       reply(event, { ...answer, supported_messages: [
-        { subject: "lti.capabilities" }, { subject: "lti.frameResize" }, { subject: "lti.scrollToTop" },
-        { subject: "lti.put_data", frame: forwarding }, { subject: "lti.get_data", frame: forwarding }] });
+        ...SUBJECTS.map((subject) => ({ subject })),
+        ...(target ? STORAGE.map((subject) => ({ subject, frame: target })) : [])] });
       break;
     case "lti.frameResize": {
       const height = Number(message.height);
@@ -34,5 +38,7 @@ window.addEventListener("message", (event) => {
       frame.scrollIntoView();
       reply(event, answer);
       break;
+    default:
+      reply(event, { ...answer, error: { code: "unsupported_subject" } });
   }
 });
