@@ -529,6 +529,9 @@ ADDRESSES = {
     "public.picture": "/pictures/<slug>.svg",
     "public.static_icon": "/lti/icon.svg",
     "public.theme": "/theme.css",
+    "admin.home": "/admin/",
+    "admin_issuer.home": "/admin/issuer",
+    "way_in.home": "/me/<launch>/administration/",
 }
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
 
