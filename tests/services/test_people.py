@@ -172,6 +172,8 @@ def test_both_ids_in_one_course_have_one_award_and_only_the_grades_it_was_given_
     room.sync()
     (award,) = room.awards()
     assert (award["user"], award["status"]) == (first.id, "issued")
+    room.grade(second, 1, 2)
+    room.sync()
     assert room.shown(award["id"])["reviews"] == []
     room.grade(second, 4, 4)
     room.sync()
