@@ -104,7 +104,7 @@ class Administrator(Visitor):
         return self
 
     def post(self, path: str, data: dict[str, str] | None = None, **options: Any) -> requests.Response:
-        sent = {"csrf": token_in(self.get("/admin/platforms/").text), **(data or {})}
+        sent = {"csrf": token_in(self.get("/admin/keys").text), **(data or {})}
         return self.http.post(f"{self.scene.url}{path}", data=sent, timeout=20, **options)
 
 

@@ -54,7 +54,7 @@ def cookie_of(browser: Visitor, name: str = "admin") -> str:
     return next((c.value or "" for c in browser.http.get_adapter("http://").jar if c.name == name), "")
 
 
-def with_cookie(scene: Scene, value: str, path: str = "/admin/platforms/") -> requests.Response:
+def with_cookie(scene: Scene, value: str, path: str = "/admin/keys") -> requests.Response:
     return requests.get(f"{scene.url}{path}", headers={"Cookie": f"admin={value}"}, timeout=10)
 
 
