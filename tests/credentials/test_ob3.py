@@ -380,5 +380,5 @@ def test_the_issuers_document_stands_alone() -> None:
 
 
 def test_an_issuer_with_only_a_name_has_no_empty_members() -> None:
-    bare = examples.issuer(url="", email="", description="", image=None)
+    bare = examples.issuer(url="", email="", description="", image=None, linkedin="")
     assert ob3.issuer_node(bare).keys() == {"id", "type", "name", "url"}

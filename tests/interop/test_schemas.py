@@ -37,7 +37,10 @@ def test_i01_every_shape_is_valid_with_its_proof_and_as_the_payload_of_its_jwt()
 
 def test_i01_the_issuers_profile_is_valid() -> None:
     assert errors(PROFILE, ob3.issuer_profile(examples.issuer())) == []
-    assert errors(PROFILE, ob3.issuer_profile(examples.issuer(url="", email="", description="", image=None))) == []
+    assert (
+        errors(PROFILE, ob3.issuer_profile(examples.issuer(url="", email="", description="", image=None, linkedin="")))
+        == []
+    )
 
 
 def points_as_number(document: Json) -> None:
