@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from alembic import command
 from sqlalchemy import Connection, MetaData, Table, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import JSON, Boolean, DateTime, Integer
@@ -15,14 +14,6 @@ from lti_tool.db import Database
 from lti_tool.migrations import schema
 
 REVISION = "0005"
-
-
-def move(db: Database, revision: str) -> None:
-    config = schema._config()
-    with db.engine.execution_options(write=True).connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
 
 
 def add(connection: Connection, name: str, **values: Any) -> None:
@@ -40,12 +31,12 @@ def add(connection: Connection, name: str, **values: Any) -> None:
 def test_J11_launches_of_a_database_from_before_stay_and_later_ones_have_one_proof_each(database_url: str) -> None:
     db = Database(database_url)
     script = schema._scripts().get_revision(REVISION)
-    move(db, str(script.down_revision))
+    schema.upgrade(db, str(script.down_revision))
     with db.engine.execution_options(write=True).begin() as connection:
         for name in ("registration", "deployment", "person", "browser"):
             add(connection, name)
         add(connection, "launch", id="of-before", browser_id="x")
-    move(db, "head")
+    schema.upgrade(db)
     with db.engine.execution_options(write=True).begin() as connection:
         add(connection, "launch", id="of-a-cookie", browser_id="x")
         add(connection, "launch", id="of-a-token", token_hash="h")

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from lti_tool.db import Database
 from lti_tool.errors import ConfigurationError
 
 
-def upgrade(db: Database) -> str:
-    """Apply what is missing, in one transaction a step; returns the revision the schema then has.
+def upgrade(db: Database, to: str = "head") -> str:
+    """Apply what is missing, in one transaction; returns the revision the schema then has.
 
     Raises ConfigurationError for a database that a newer version has written (J12)."""
     _refuse_newer(db)
     config = _config()
-    with db.engine.execution_options(write=True).connect() as connection:
+    with db.engine.execution_options(write=True).connect() as connection, _tables_made_anew(connection):
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
         connection.commit()
     return current(db) or ""
+
+
+@contextmanager
+def _tables_made_anew(connection: Connection) -> Iterator[None]:
+    """Let a table that others point to be dropped and made anew, as SQLite changes one.
+
+    https://www.sqlite.org/lang_altertable.html#otheralter: the keys are off meanwhile; env.py looks at them before
+    it commits."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys = OFF")  # it counts from the next transaction on
+    try:
+        yield
+    finally:
+        connection.rollback()
+        driver.execute("PRAGMA foreign_keys = ON")
 
 
 def check(db: Database) -> None:

@@ -382,6 +382,8 @@ def test_J11_a_database_with_courses_people_and_awards_is_upgraded_with_all_of_i
         assert (award.person_id, award.earned_as_id, award.earner.holder_id) == ("p", None, "p")
         assert session.scalars(select(Course)).one().history == []
         assert session.scalars(select(Deployment)).one().notices_url is None
+        if db.is_sqlite:
+            assert session.scalar(text("PRAGMA foreign_keys")) == 1
     db.engine.dispose()
 
 

@@ -16,7 +16,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # No table is made anew: SQLite would refuse to drop one that others point to.
     with op.batch_alter_table("registration", schema=None) as batch_op:
         batch_op.add_column(sa.Column("approved", sa.Boolean(), nullable=False, server_default=sa.true()))
         batch_op.add_column(sa.Column("registered_by", sa.String(), nullable=False, server_default="hand"))
