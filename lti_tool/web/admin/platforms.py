@@ -36,10 +36,10 @@ def _back(id: int, **values: Any) -> BaseResponse:
 
 @pages.get("/")
 @administrator
-def home() -> BaseResponse | str:
-    """Show the first platform, or how to add one."""
+def home() -> str:
+    """Show the first platform as it was at the last look, or how to add one."""
     listed = platform_pages.items(tool())
-    return redirect(url_for("admin_platforms.show", id=listed[0].id)) if listed else _adding()
+    return _page(listed[0].id) if listed else _adding()
 
 
 # -- one platform -----------------------------------------------------------------------------------------------
@@ -58,6 +58,10 @@ DONE = {
 def show(id: int) -> str:
     """Show a platform as it was at the last look, and have it looked at again where that is old."""
     platform_checks.look_again(tool(), id, _now())
+    return _page(id)
+
+
+def _page(id: int) -> str:
     page = platform_pages.page(tool(), id, _now())
     notice = DONE.get(request.args.get("done", ""), "")
     return render_template("admin/platform.html", page=page, items=platform_pages.items(tool()), notice=notice)
