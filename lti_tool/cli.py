@@ -268,7 +268,7 @@ def _serve(options: argparse.Namespace) -> int:
         port=options.port,
         interface=Interfaces.WSGI,
         workers=options.workers,
-        blocking_threads=int(os.environ.get("BT","4")),
+        blocking_threads=int(os.environ.get("BT", "4")),
         log_level="warning",  # type: ignore[arg-type]
         log_access=False,
     )

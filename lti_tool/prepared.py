@@ -6,8 +6,10 @@ are left out. Measured on SQLite: a read and a write in a transaction cost 0.21 
 
 from __future__ import annotations
 
+import threading
 from collections import deque, namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -77,6 +79,8 @@ Step = tuple[Prepared, Mapping[str, Any]]
 class Connections:
     """The driver's own connections, kept open: one is taken for a step and put back after it.
 
+    On SQLite there is one, and steps take turns: it keeps the pages it has read until somebody else writes, where
+    several would throw away each other's with every write (45 reads of the file for a login and its launch, seen).
     One that turns out to be gone, because the server was started anew, is replaced and the step done again on a new
     one. So a step must do no harm when it is done twice."""
 
@@ -84,13 +88,14 @@ class Connections:
         """`on_opening` are statements that set a PostgreSQL connection up."""
         self._db = db
         self._on_opening = () if db.is_sqlite else on_opening
-        self._free: deque[Any] = deque()  # its ends are taken and put back atomically, so no lock
+        self._free: deque[Any] = deque()  # cursors, one a connection; its ends are taken and put back atomically
+        self._alone = threading.Lock() if db.is_sqlite else nullcontext()
         event.listen(db.engine, "engine_disposed", lambda _engine: self.close())
 
     def close(self) -> None:
         """Close those that are free."""
         while self._free:
-            self._free.pop().close()
+            self._free.pop().connection.close()
 
     def one(self, prepared: Prepared, given: Mapping[str, Any]) -> Row | None:
         """Run a select and return its first row."""
@@ -138,24 +143,29 @@ class Connections:
         return changed
 
     def _do(self, step: Callable[[Any], Any]) -> Any:
+        with self._alone:
+            return self._do_it(step)
+
+    def _do_it(self, step: Callable[[Any], Any]) -> Any:
         kept = bool(self._free)
-        connection = self._take()
+        cursor = self._take()
+        connection = cursor.connection
         try:
-            found = step(connection.cursor())
+            found = step(cursor)
         except self._db.driver_error as error:
             gone = getattr(connection, "closed", False)
             if not gone:
                 connection.close()
             if gone and kept:
                 self.close()
-                return self._do(step)
+                return self._do_it(step)
             if self._db.is_sqlite and ("locked" in str(error) or "busy" in str(error)):
                 raise Busy("database is locked") from None
             raise DriverError(type(error).__name__) from None
         except BaseException:
             connection.close()
             raise
-        self._free.append(connection)
+        self._free.append(cursor)
         return found
 
     def _take(self) -> Any:
@@ -170,7 +180,7 @@ class Connections:
             connection.autocommit = True
             for statement in self._on_opening:
                 connection.execute(statement)
-        return connection
+        return connection.cursor()
 
 
 def _in_turn(cursor: Any, told: Sequence[tuple[str, Any]]) -> int:

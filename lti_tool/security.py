@@ -9,9 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, wraps
-from typing import Any
+from typing import Any, cast
 
-from flask import Response, current_app, g, request
+from flask import Response, current_app, g, redirect, request
+from werkzeug.datastructures import Headers
 from werkzeug.http import dump_cookie
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -189,9 +190,20 @@ def same_token(wanted: str, what_to_do: str | None = None) -> None:
         raise FormExpired("no or another session's token", what_to_do=what_to_do)
 
 
+class _Redirect(Response):
+    """A redirect to an address that is ASCII as it stands, with nothing in it but the address.
+
+    Flask's own writes a page too, and takes the address apart and together twice: a twentieth of a launch."""
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        return self.headers
+
+
 def see(address: str, status: int) -> Response:
-    """Redirect. Flask's own writes a page with the address in it too, and looks at the address for letters to quote."""
-    return Response(status=status, headers={"Location": address})
+    """Redirect to an address."""
+    if not address.isascii():
+        return cast(Response, redirect(address, status))
+    return _Redirect(status=status, headers={"Location": address, "Content-Length": "0"})
 
 
 def shown_to(address: str) -> str:
@@ -216,27 +228,24 @@ def add_headers(response: Response) -> Response:
     """Say on every answer what it may do. Pages of a session are framed by its platform's origins only.
 
     Refusals and login pages hold no session and no action, and may be shown inside any LMS."""
-    headers = response.headers
-    present = {name.lower() for name, _ in headers}
-    for name, value in HTTPS_HEADERS if tool().settings.https else HEADERS:
-        if name.lower() not in present:
-            headers.add(name, value)
-    if "content-security-policy" in present:
-        return response
-    session = g.get("session")
-    if session is not None:
+    wanted = dict(HTTPS_HEADERS if tool().settings.https else HEADERS)
+    if g.get("session") is not None:
         ancestors = " ".join(["'self'", *parents()])
-        headers.setdefault("Cache-Control", "no-store")
+        wanted["Cache-Control"] = "no-store"
     elif g.get("frame_anywhere"):
         ancestors = "*"
-        headers.setdefault("Cache-Control", "no-store")
+        wanted["Cache-Control"] = "no-store"
     else:
         if g.get("admin") is not None or g.get("no_store"):
-            headers.setdefault("Cache-Control", "no-store")
+            wanted["Cache-Control"] = "no-store"
         ancestors = "'none'"
-        headers.setdefault("X-Frame-Options", "DENY")
+        wanted["X-Frame-Options"] = "DENY"
     form_action = "'self'" if not g.get("posts_to") else f"'self' {g.posts_to}"
-    headers["Content-Security-Policy"] = f"{CONTENT}; form-action {form_action}; frame-ancestors {ancestors}"
+    wanted["Content-Security-Policy"] = f"{CONTENT}; form-action {form_action}; frame-ancestors {ancestors}"
+    present = {name.lower() for name, _ in response.headers}
+    for name, value in wanted.items():
+        if name.lower() not in present:
+            response.headers.add(name, value)
     return response
 
 

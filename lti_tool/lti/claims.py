@@ -4,6 +4,7 @@ LTI Core 1.3: https://www.imsglobal.org/spec/lti/v1p3/"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,7 @@ RESOURCE_LINK_TYPE = "ltiResourceLink"  # https://www.imsglobal.org/spec/lti-dl/
 LONGEST_ID = 255
 LONGEST_NAME = 60  # of a message, as it is shown
 LONGEST_TEXT = 2000
+_NO_ADDRESS = re.compile(r"[\x00-\x20\\\x7f]")  # white space, control characters, a backslash
 
 
 @dataclass(frozen=True)
@@ -297,12 +299,14 @@ def text(value: object) -> str | None:
     """Return a text that can be stored and shown: no NUL (PostgreSQL refuses it), no half characters, not endless."""
     if not isinstance(value, str):
         return None
+    if value.isascii() and "\0" not in value:
+        return value[:LONGEST_TEXT].strip() or None
     return value.replace("\0", "").encode("utf-8", "replace").decode()[:LONGEST_TEXT].strip() or None
 
 
 def web_address(value: object) -> str | None:
     """Return an http(s) address, or None: `javascript:` in a return address would become a link on our page."""
-    if not isinstance(value, str) or any(character <= " " or character in "\\\x7f" for character in value):
+    if not isinstance(value, str) or _NO_ADDRESS.search(value):
         return None
     try:
         parts = urlsplit(value)

@@ -156,13 +156,13 @@ def _start(tool: Tool, params: Mapping[str, str], found: list[Registration], now
 
 def _find(tool: Tool, issuer: str, client_id: str) -> list[Registration]:
     wanted = _OF_CLIENT if client_id else _OF_ISSUER
-    rows = tool.login_statements.rows(wanted, {"issuer": issuer, "client_id": client_id})
+    rows = tool.statements.rows(wanted, {"issuer": issuer, "client_id": client_id})
     return [registration_value(row) for row in rows]
 
 
 def _tell_why_not(tool: Tool, issuer: str, client_id: str) -> None:
     """Raise a clearer refusal where the LMS is known and not let in: it waits for approval, or is switched off."""
-    rows = tool.login_statements.rows(_SHUT_OUT, {"issuer": issuer})
+    rows = tool.statements.rows(_SHUT_OUT, {"issuer": issuer})
     rows = [row for row in rows if client_id in ("", row.client_id)]
     if any(not row.approved for row in rows):
         raise refusal("registration_pending", "the registration waits for approval")
@@ -172,7 +172,7 @@ def _tell_why_not(tool: Tool, issuer: str, client_id: str) -> None:
 
 def _store(tool: Tool, started: StartedLogin) -> bool:
     known = {f"is_{name}": value for name, value in vars(started.registration).items()}
-    return tool.login_statements.run((_STORE_LOGIN, {**vars(started.row), **known})) == 1
+    return tool.statements.run((_STORE_LOGIN, {**vars(started.row), **known})) == 1
 
 
 class Entry:
@@ -202,7 +202,7 @@ class Entry:
             "link_told": self._told.link_id,
             "secret_hash": digest(self._secret) if self._secret else None,
         }
-        row = self._found = self._tool.launch_statements.one(_ALL, asked)
+        row = self._found = self._tool.statements.one(_ALL, asked)
         if row is None:
             return None
         if row.platform_status == "active":
@@ -229,14 +229,14 @@ class Entry:
                 return self._open(state_hash, launch)
             except DriverError:  # what was read has changed since, as where another launch ended this browser's pages
                 pass
-        if not self._tool.launch_statements.run((_USE, {"of": state_hash, "at": self._now})):
+        if not self._tool.statements.run((_USE, {"of": state_hash, "at": self._now})):
             return False
         if not sessionless:
             self.opened = launches.open_launch(self._tool, launch, self._secret, self._now, carried=self._carried)
         return True
 
     def _open(self, state_hash: str, launch: VerifiedLaunch) -> bool:
-        found, run = self._found, self._tool.launch_statements.run
+        found, run = self._found, self._tool.statements.run
         secret, browser_id, new = self._secret or "", found.browser, None
         if browser_id is None:
             secret, browser_id = secrets.token_urlsafe(32), random_id()

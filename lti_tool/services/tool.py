@@ -22,6 +22,11 @@ from lti_tool.settings import Settings
 
 log = logging.getLogger("lti_tool")
 
+# For PostgreSQL's connections at the door. A launch does not wait for the disk, as it does not on SQLite (db.py): what
+# a power cut in that half second takes away is a click, or the mark on a login that only the browser which began it
+# could use again.
+AT_THE_DOOR = ("SET synchronous_commit TO off",)
+
 
 def _do_not_wake(_job_id: int) -> None:
     return None
@@ -36,8 +41,7 @@ class Tool:
     http: Http
     tokens: TokenCache
     keys: KeyCache
-    login_statements: Connections
-    launch_statements: Connections
+    statements: Connections
     wake: Callable[[int], None] = _do_not_wake
     registrations: dict[tuple[str, str], RegistrationValue] = field(default_factory=dict)  # see services.entry
     templates: dict[Any, Any] = field(default_factory=dict)  # compiled credential templates, see services.awards
@@ -89,9 +93,7 @@ def open_tool(settings: Settings) -> Tool:
         http,
         tokens,
         KeyCache(http, load=load, save=save),
-        # A login that a power cut takes away costs a click; a launch's login must stay used.
-        login_statements=Connections(db, "SET synchronous_commit TO off"),
-        launch_statements=Connections(db),
+        Connections(db, *AT_THE_DOOR),
     )
     _ = tool.keyring  # a key that cannot be used stops the start, not the first launch
     return tool

@@ -121,9 +121,8 @@ def launch() -> BaseResponse:
     if not opened.carried:
         security.drop_cookie(response, cookie)
         security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
-    log.info(
-        "launch registration=%s rights=%s carried=%s",
-        *(verified.registration_id, ",".join(sorted(opened.rights)), opened.carried),
+    log.debug(
+        "launch registration=%s rights=%s carried=%s", verified.registration_id, sorted(opened.rights), opened.carried
     )
     return response
 

@@ -12,7 +12,7 @@ from lti_tool.errors import BadInput, NotFound, NotPermitted
 from lti_tool.lti import claims
 from lti_tool.lti.claims import Launch
 from lti_tool.lti.deep_linking import check_return_url
-from lti_tool.security import guarded, tool
+from lti_tool.security import guarded, see, tool
 from lti_tool.services import audit, bindings, catalog, launches, placing
 from lti_tool.services import data_privacy as privacy
 from lti_tool.services import messages as told
@@ -35,10 +35,10 @@ def resource_link(opened: Opened, launch: Launch) -> BaseResponse:
     """Open the badge that the link names, else the course's badges: as an instructor, or as a learner."""
     if (nowhere := _nowhere(opened)) is not None:
         return nowhere
-    side = "instructor" if LOOK in opened.rights else "student"
     named = told.named_badge(tool(), opened, launch.custom)
-    if named is None:
-        return redirect(url_for(f"{side}.home", launch=opened.address), 303)
+    if named is None:  # what most launches do: without looking the address up
+        return see(f"/{'course' if LOOK in opened.rights else 'me'}/{opened.address}/", 303)
+    side = "instructor" if LOOK in opened.rights else "student"
     if named.slug is None:
         return redirect(url_for(f"{side}.home", launch=opened.address, unknown=1), 303)
     if opened.course_id is not None:

@@ -179,8 +179,10 @@ def _post(
     return answer
 
 
-def measure(platform: Platform, target: Target, seconds: float) -> dict[str, float]:
-    """Return pairs a second and how busy this process was, over a time in which nobody waits for anybody."""
+def measure(platform: Platform, target: Target, seconds: float, least: int = 0) -> dict[str, float]:
+    """Return pairs a second and how busy this process was, over a time in which nobody waits for anybody.
+
+    At least `least` pairs are done, however long that takes."""
     until = time.monotonic() + seconds
     done: list[list[float]] = [[] for _ in range(CONNECTIONS)]
     problems: list[BaseException] = []
@@ -189,7 +191,7 @@ def measure(platform: Platform, target: Target, seconds: float) -> dict[str, flo
         connection = HTTPConnection("127.0.0.1", target.port, timeout=20)
         try:
             turn = 0
-            while (started := time.monotonic()) < until:
+            while (started := time.monotonic()) < until or turn < least // CONNECTIONS:
                 pair(platform, target, connection, number + CONNECTIONS * (turn % (LEARNERS // CONNECTIONS)))
                 done[number].append(time.monotonic() - started)
                 turn += 1
@@ -225,7 +227,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         target = targets.setdefault(asked["port"], Target(asked["port"], asked["answer"]))
-        print(json.dumps(measure(platform, target, asked["seconds"])), flush=True)
+        print(json.dumps(measure(platform, target, asked["seconds"], asked["least"])), flush=True)
 
 
 if __name__ == "__main__":

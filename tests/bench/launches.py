@@ -28,7 +28,7 @@ from lti_tool.services import platforms
 from lti_tool.services.issuer import ensure_issuer
 from lti_tool.services.tool import Tool, open_tool
 from lti_tool.settings import load_settings
-from tests.bench.generator import CLIENT_ID, CONNECTIONS, DEPLOYMENT_ID, ISSUER
+from tests.bench.generator import CLIENT_ID, CONNECTIONS, DEPLOYMENT_ID, ISSUER, LEARNERS
 from tests.bench.servers import ROOT, environment, free_port, postgresql, processor_seconds, web_server
 from tests.bench.table import Figure, table
 from tests.scene import make_database
@@ -61,9 +61,9 @@ class Generator:
         )
         self.jwks: dict[str, Any] = self._read()
 
-    def measure(self, contestant: Contestant, seconds: float) -> dict[str, float]:
+    def measure(self, contestant: Contestant, seconds: float, *, least: int = 0) -> dict[str, float]:
         assert self._process.stdin is not None
-        asked = {"port": contestant.port, "answer": contestant.answer, "seconds": seconds}
+        asked = {"port": contestant.port, "answer": contestant.answer, "seconds": seconds, "least": least}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         before = processor_seconds(*contestant.processes)
@@ -183,7 +183,8 @@ def measure(*, rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
             generator.measure(contestant, 0.2)
             if contestant.tool is not None:
                 put_badge(contestant.tool)
-            generator.measure(contestant, WARM_UP)
+            # Everybody has been here before: whoever comes for the first time is written down, which stock never does.
+            generator.measure(contestant, WARM_UP, least=LEARNERS)
         found: dict[str, list[dict[str, float]]] = {each.name: [] for each in contestants}
         for turn in range(rounds):
             first = turn % len(contestants)

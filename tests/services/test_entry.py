@@ -45,8 +45,8 @@ def test_kept_connections_that_are_gone_are_replaced(scene):
     visitor = scene.launch("teacher1")
     started = begin(scene, visitor)
     if scene.tool.db.is_sqlite:
-        for kept in (*scene.tool.login_statements._free, *scene.tool.launch_statements._free):
-            kept.close()
+        for kept in tuple(scene.tool.statements._free):
+            kept.connection.close()
         scene.tool.db.engine.dispose()
     else:  # as when the server is started anew
         with scene.tool.db.engine.connect() as connection:
