@@ -15,6 +15,7 @@ def test_L12_at_debug_level_no_token_name_or_address_is_logged(
     scene: Scene, mood: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="lti_tool")
     scene.mood = mood
     scene.publish()
     scene.grade("student1", 4, 4, 4, 4)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from lti_tool.errors import AddressRefused, RegistrationRefused, ServiceError, ServiceUnreachable
 from lti_tool.http import Http
 from lti_tool.lti.ags import LINE_ITEM, RESULT_READ, SCORE
+from lti_tool.lti.claims import web_address
 from lti_tool.lti.nrps import MEMBERSHIPS_READ
 from lti_tool.lti.platforms import Platform, platform_of, product_of
 from lti_tool.lti.registration import origin_of
@@ -161,11 +162,12 @@ def _name(extension: Mapping[str, Any], product: str, issuer: str) -> str:
 
 
 def _address(document: Mapping[str, Any], name: str) -> str:
-    value = document.get(name)
-    if isinstance(value, str) and 0 < len(value) <= LONGEST_ADDRESS:
+    value = web_address(document.get(name))
+    if value is not None and len(value) <= LONGEST_ADDRESS:
         try:
             parts = urlsplit(value)
-            if parts.hostname and not parts.username and (parts.port is None or parts.port > 0):
+            plain = not (parts.username or parts.password or parts.fragment)
+            if plain and (parts.port is None or parts.port > 0):
                 return value
         except ValueError:  # a port that is none, half an IPv6 address
             pass

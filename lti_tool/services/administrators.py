@@ -17,7 +17,16 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Busy, Conflict, NotFound, NotSignedIn
 from lti_tool.lti.registration import digest
-from lti_tool.models import Administrator, AdminSession, Binding, BindingCode, Person, Registration, SignInAddress
+from lti_tool.models import (
+    Administrator,
+    AdminSession,
+    Binding,
+    BindingCode,
+    Invite,
+    Person,
+    Registration,
+    SignInAddress,
+)
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
 
@@ -356,6 +365,8 @@ def remove(tool: Tool, administrator_id: str, *, actor: str, now: datetime) -> N
             and_(SignInAddress.email == who.email, SignInAddress.email != ""),
         )
         session.execute(delete(SignInAddress).where(hers, SignInAddress.used_at.is_(None)))
+        links = (Invite.created_by == audit.administrator(who.id), Invite.used_at.is_(None))
+        session.execute(update(Invite).where(*links).values(withdrawn_at=now))
         who.removed_at = now
         audit.record(session, now, actor, "administrator.removed", f"administrator:{who.id}")
 

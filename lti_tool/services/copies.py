@@ -165,7 +165,8 @@ def _manages(tool: Tool, session: Session, who: LaunchSession, course_id: int) -
     """Tell whether she manages that course too: by her own launches into it, or a linked person's."""
     me = session.get_one(Person, who.person_id)
     also_me = select(Person.id).where((Person.id == me.holder_id) | (Person.same_as_id == me.holder_id))
-    query = select(Enrolment.launch_role).where(Enrolment.course_id == course_id, Enrolment.person_id.in_(also_me))
+    there = (Enrolment.course_id == course_id, Enrolment.person_id.in_(also_me), Enrolment.active)
+    query = select(Enrolment.launch_role).where(*there)
     setting = tool.settings.lti.teaching_assistants
     return any(MANAGE in rights_of(role or "", setting) for role in session.scalars(query))
 

@@ -51,7 +51,7 @@ def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
         if viewer is not None and viewer.disabled:
             raise NotPermitted("the person is disabled")
         if person is not None and not own:
-            actor = audit.person(viewer.id) if viewer is not None else f"registration:{launch.registration_id}"
+            actor = audit.person(viewer.id) if viewer is not None else f"platform:{launch.registration_id}"
             audit.record(session, now, actor, "privacy.looked", audit.person(person.id))
         issuer = issuer_row(session)
         return DataPrivacy(

@@ -13,7 +13,7 @@ from sqlalchemy import and_, bindparam, exists, insert, literal_column, select, 
 from sqlalchemy.sql.expression import ColumnElement
 
 from lti_tool.db import random_id
-from lti_tool.errors import LaunchRefused
+from lti_tool.errors import Busy, LaunchRefused
 from lti_tool.lti.claims import DATA_PRIVACY_REQUEST
 from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.launch import Told
@@ -142,8 +142,10 @@ def start(tool: Tool, params: Mapping[str, str], now: datetime) -> StartedLogin:
         if refused.reason == "registration_unknown":
             _tell_why_not(tool, *asked)
         raise
-    while not _store(tool, started):  # it was changed in the moment since it was read
+    if not _store(tool, started):  # it was changed in the moment since it was read
         started = _start(tool, params, _find(tool, *asked), now)
+        if not _store(tool, started):
+            raise Busy("the registration changes faster than it can be read")
     if asked[1]:  # without a client id, one registration more makes the request ambiguous
         tool.registrations[asked] = started.registration
     return started
@@ -215,7 +217,7 @@ class Entry:
         return found if found is not None and found.id == registration_id else None
 
     def deployment_status(self, registration: Registration, deployment_id: str) -> str:
-        if self._found.deployment is None:
+        if self._found.deployment is None or self._told.deployment_id != deployment_id:
             return launches.deployment_status(self._tool, registration.id, deployment_id, self._now)
         return "approved" if self._found.deployment_status == "active" else str(self._found.deployment_status)
 

@@ -8,12 +8,18 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from lti_tool.models import Course, CourseBadge, Job
+from lti_tool.models import Course, CourseBadge, Deployment, Job, Registration
 from lti_tool.services.tool import Tool
 from lti_tool.services.work import MOST_ATTEMPTS
 
 MOST = 200  # of each list
-KINDS = {"sync": "Reading grades", "publish": "Publishing a badge"}
+KINDS = {
+    "sync": "Reading grades",
+    "publish": "Publishing a badge",
+    "check": "Checking a platform",
+    "copy": "Looking where a course was copied from",
+    "subscribe": "Asking for notices of copied courses",
+}
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,16 @@ def _row(session: Session, job: Job) -> JobRow:
 
 
 def _where(session: Session, job: Job) -> str:
-    """Say what a job is about: a course, or a badge in one."""
-    if job.kind == "sync" and job.subject.isdecimal():
+    """Say what a job is about: a course, a badge in one, a platform or a deployment."""
+    if job.kind in ("sync", "copy") and job.subject.isdecimal():
         course = session.get(Course, int(job.subject))
         return _course(course) if course is not None else ""
+    if job.kind == "check":
+        platform = session.get(Registration, int(job.subject))
+        return platform.name if platform is not None else ""
+    if job.kind == "subscribe":
+        deployment = session.get(Deployment, int(job.subject))
+        return f"{deployment.deployment_id} on {deployment.registration.name}" if deployment is not None else ""
     badge = session.get(CourseBadge, job.subject)
     return f"{badge.slug} in {_course(badge.course)}" if badge is not None else job.subject
 

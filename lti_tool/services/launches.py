@@ -182,9 +182,11 @@ def _learn_origins(registration: Registration, launch: VerifiedLaunch) -> None:
 def told_origins(launch: VerifiedLaunch, product: str) -> list[str]:
     """Return the origins that a verified launch names as the LMS's own.
 
-    `$Canvas.api.domain` counts on Canvas alone: elsewhere whoever sets up an activity writes custom parameters."""
+    `$Canvas.api.domain` counts on Canvas alone, and there only from the course's own menu: whoever sets up a link or an
+    activity writes its custom parameters, and in both those of the link come last."""
     seen = [launch.return_url]
-    if product == "canvas" and (domain := launch.custom.get("canvas_api_domain")):
+    from_menu = product == "canvas" and origins.link_id(launch) is None
+    if from_menu and (domain := launch.custom.get("canvas_api_domain")):
         seen.append(f"https://{domain}")
     return [origin for address in seen if address and (origin := safe_origin(address))]
 

@@ -15,7 +15,18 @@ from sqlalchemy.orm import Session
 
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.lti.dynamic_registration import read_configuration
-from lti_tool.models import Award, Course, Deployment, Invite, Login, Person, Registration
+from lti_tool.models import (
+    AdminSession,
+    Award,
+    Binding,
+    Course,
+    Deployment,
+    Invite,
+    Login,
+    Person,
+    Registration,
+    SignInAddress,
+)
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
 
@@ -191,6 +202,11 @@ def change(tool: Tool, platform_id: int, told: Told, *, actor: str, now: datetim
                     deployment.former = True
                 row.granted_scopes = None
                 _take_over(session, row, told)
+            if row.issuer != told.issuer:  # another LMS may give the same user id to somebody else
+                here = select(Person.id).where(Person.registration_id == row.id)
+                for of_account in (AdminSession, SignInAddress, Binding):
+                    session.execute(delete(of_account).where(of_account.person_id.in_(here)))
+            row.deployments_named = row.deployments_named or bool(told.deployment_ids)
             if row.jwks_url != told.jwks_url:
                 row.jwks = row.jwks_fetched_at = None
             for field in ("name", "issuer", "client_id", *ADDRESSES, "auth_audience", "product"):
@@ -246,6 +262,7 @@ def _take_over(session: Session, row: Registration, told: Told) -> None:
             deployment.registration = row
     session.execute(update(Invite).where(Invite.registration_id == other.id).values(registration_id=row.id))
     row.granted_scopes = other.granted_scopes
+    row.deployments_named = row.deployments_named or other.deployments_named
     session.flush()
     session.expire(other, ["deployments"])
     session.delete(other)

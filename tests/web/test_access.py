@@ -582,6 +582,7 @@ def test_error_pages_never_repeat_what_was_sent(opened):
 
 def test_L12_the_debug_log_of_a_launch_and_a_sync_names_nobody_and_holds_no_token(make_room, caplog):  # noqa: F811
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="lti_tool")
     room = make_room(mood="canvas")  # noqa: F811
     caplog.clear()
     seen: list[str] = []

@@ -427,6 +427,7 @@ def test_L12_a_carried_launch_leaves_no_token_in_the_log(canvas, caplog):
     import logging
 
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="lti_tool")
     frame = Carried(canvas, canvas.teacher)
     home = frame.open()
     requests.get(home, timeout=10)

@@ -44,7 +44,8 @@ def link() -> Response | tuple[str, int]:
     """Link two people: the pair of a suggestion, or two user ids of one platform."""
     try:
         if "platform" in request.form:
-            platform = int(request.form["platform"]) if request.form["platform"].isdecimal() else 0
+            told = request.form["platform"]
+            platform = int(told) if told.isdecimal() and len(told) < 10 else 0
             person, same_as = (people.find_person(tool(), platform, request.form.get(f, "")) for f in ("new", "old"))
         else:
             person, same_as = request.form.get("person", ""), request.form.get("same_as", "")
