@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
-from tests.scene import Scene, make_database
+from tests.scene import RUNNING, Scene, make_database
+
+
+@pytest.fixture(autouse=True)
+def sign_ins_of_earlier_tests_do_not_count() -> None:
+    for scene in RUNNING:
+        scene.forget_sign_ins()
 
 
 @pytest.fixture

@@ -46,7 +46,8 @@ def run_group(*, port: int, lms_port: int, data: Path | None, environ: Mapping[s
             keys = demo_registrations(lms_port)[0]["jwks_url"]
             if not _wait_for((keys, f"{_base(port)}/readyz"), processes):
                 return 1
-            _greet(port, lms_port, folder if data is not None else None)
+            administrator = _command(settings, "admin", "invite").strip()
+            _greet(port, lms_port, administrator, folder if data is not None else None)
             return _watch(processes)
         except KeyboardInterrupt:
             return 0
@@ -143,11 +144,12 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _greet(port: int, lms_port: int, kept: Path | None) -> None:
+def _greet(port: int, lms_port: int, administrator: str, kept: Path | None) -> None:
     where = f"Everything is kept in {kept}." if kept else "Nothing is kept: the data goes when this ends."
     print(
         f"\nOpen this address in a browser:\n\n    http://lms.localhost:{lms_port}/\n\n"
         f"It is a small LMS. Enter as an instructor, open Badges, and go on from there.\n"
+        f"To look after the tool as its administrator, open this one, once:\n\n    {administrator}\n\n"
         f"The tool itself answers at {_base(port)}. {where}\nCtrl-C ends it.\n",
         flush=True,
     )

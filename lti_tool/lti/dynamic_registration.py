@@ -92,7 +92,7 @@ def read_configuration(http: Http, url: str, token: str | None = None) -> Config
         sentence = f"The address of the LMS's configuration cannot be used. {_NO_PUBLIC_ADDRESS}"
         raise _refused("config_address", sentence, error.detail) from None
     except ServiceError as error:
-        sentence = "The LMS's configuration could not be read. Begin the registration in the LMS again."
+        sentence = "The LMS's configuration could not be read."
         raise _refused("config_unreachable", sentence, f"{error.reason}: {error.detail}") from None
     try:
         document = answer.json()

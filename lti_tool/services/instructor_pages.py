@@ -374,7 +374,8 @@ def _summary(rows: Sequence[LearnerRow], counts: Counter[str]) -> str:
     if not rows:
         return "No learner is known here yet. They come with the first sync."
     earned = sum(row.holds for row in rows)
-    parts = [f"{words(earned, capital=True)} of {len(rows)} have earned it" if earned else "Nobody has earned it yet"]
+    has = "has" if earned == 1 else "have"
+    parts = [f"{words(earned, capital=True)} of {len(rows)} {has} earned it" if earned else "Nobody has earned it yet"]
     waiting = counts["ready"] + counts["review"]
     if waiting:
         parts.append("one waits for you" if waiting == 1 else f"{words(waiting)} wait for you")

@@ -380,7 +380,9 @@ def look_again(tool: Tool, platform_id: int, now: datetime, *, asked: bool = Fal
         if row is None or row.state != "active":
             return False
         running = work.open_job(session, "check", str(platform_id)) is not None
-        pause = AGAIN_AFTER_ALL_WELL if row.checks and not needs_mending(kept(row)) else AGAIN_AFTER
+        # A learner's first launch is not needed, and may be weeks away.
+        well = row.checks and all(check.state == "pass" or check.key == "learner" for check in kept(row))
+        pause = AGAIN_AFTER_ALL_WELL if well else AGAIN_AFTER
         old = row.checked_at is None or now - row.checked_at >= pause
     if running:
         return True

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lti_tool.errors import BadInput, Conflict, NotFound
+from lti_tool.errors import BadInput, Conflict, NotFound, RegistrationRefused
 from lti_tool.lti.dynamic_registration import read_configuration
 from lti_tool.models import (
     AdminSession,
@@ -125,10 +125,11 @@ def problems_of(tool: Tool, told: Told) -> dict[str, str]:
     for field in ("name", "issuer", "client_id"):
         value = getattr(told, field)
         if not value.strip() or len(value) > 255 or value != value.strip() or not value.isprintable():
-            problems[field] = "is empty, too long, or has blanks around it."
+            problems[field] = "is too long, or has blanks around it." if value.strip() else "is empty."
     for field in ADDRESSES:
         if not _is_address(getattr(told, field), tool.settings.network.allow_private):
-            problems[field] = f"must be an address that begins with https://, not {getattr(told, field)!r}."
+            given = getattr(told, field)
+            problems[field] = f"must be an address that begins with https://, not {given!r}." if given else "is empty."
     if told.auth_audience is not None and not (
         0 < len(told.auth_audience) <= 2048 and told.auth_audience.isprintable()
     ):
@@ -154,7 +155,15 @@ def read_from_platform(tool: Tool, url: str) -> Told:
     """Read a platform's own openid-configuration, to fill the form for registering it by hand.
 
     Raises RegistrationRefused. The client id is what the platform's administrator knows: it is left empty."""
-    found = read_configuration(tool.http, url)
+    try:
+        found = read_configuration(tool.http, url)
+    except RegistrationRefused as refused:
+        raise RegistrationRefused(
+            refused.detail,
+            reason=refused.reason,
+            sentence=refused.sentence,
+            what_to_do="Check the address, which this tool's server has to reach, or fill in the fields by yourself.",
+        ) from None
     return Told(
         name=found.name,
         issuer=found.issuer,
