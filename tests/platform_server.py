@@ -10,6 +10,7 @@ from flask import Flask, Response, jsonify, redirect, request
 from werkzeug.serving import make_server
 
 PLATFORM = "https://purl.imsglobal.org/spec/lti-platform-configuration"
+TAKEN: set[int] = set()
 
 
 class PlatformServer:
@@ -20,6 +21,10 @@ class PlatformServer:
     def __init__(self, host: str = "localhost") -> None:
         app = Flask("platform_server")
         self.server = make_server("127.0.0.1", 0, app, threaded=True)
+        while self.server.server_port in TAKEN:  # given again by the system, and known here as another platform's
+            earlier, self.server = self.server, make_server("127.0.0.1", 0, app, threaded=True)
+            earlier.server_close()
+        TAKEN.add(self.server.server_port)
         self.url = f"http://{host}:{self.server.server_port}"
         self.changes: dict[str, Any] = {}
         self.described: dict[str, Any] = {"product_family_code": "other-lms"}

@@ -45,7 +45,7 @@ class Demo:
         return done.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: each file tells a story of its own, with the same badges and people
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     port, lms_port = _free_port(), _free_port()
