@@ -6,7 +6,9 @@
 
   const told = document.currentScript.dataset; // act, frame, origin, key, value, next: nothing without a storage
   const EVERY = 400; // the frame may still be loading, and then hears nothing
-  const ENOUGH = 4000; // Canvas' mobile apps never answer
+  const ENOUGH = 4000; // then the other way is offered: Canvas' mobile apps never answer
+  const LONGEST = 20000; // a slow page may still answer, while the offer stands
+  let stop = () => {};
 
   const trying = (is) => document.documentElement.classList.toggle("trying", is);
 
@@ -25,6 +27,7 @@
       let timer = 0;
       const end = (act, value) => {
         clearInterval(timer);
+        clearTimeout(offer);
         clearTimeout(late);
         window.removeEventListener("message", hear);
         act(value);
@@ -45,7 +48,9 @@
           frame.postMessage({ subject, message_id, key: told.key, ...more }, told.origin);
         } catch { /* the name it was given is no frame's */ }
       };
-      const late = setTimeout(() => end(reject, new Error("no answer")), ENOUGH);
+      const offer = setTimeout(() => trying(false), ENOUGH);
+      const late = setTimeout(() => end(reject, new Error("no answer")), LONGEST);
+      stop = () => end(reject, new Error("another way was chosen"));
       window.addEventListener("message", hear);
       timer = setInterval(send, EVERY);
       send();
@@ -76,6 +81,7 @@
   /* The platform answers this launch once: after that the link would only lead to its error page. */
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-opens]")) return;
+    stop();
     const after = document.querySelector("[data-after-opening]");
     document.querySelector("[data-before-opening]").hidden = true;
     after.hidden = false;
