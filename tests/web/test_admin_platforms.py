@@ -434,3 +434,9 @@ def test_two_platforms_that_were_both_used_do_not_become_one(used: Scene) -> Non
     refused = admin.post(f"/admin/platforms/{second}/take-place-of/{first}")
     assert refused.status_code == 409 and "launched from" in refused.text
     assert {row["id"] for row in platforms.listing(used.tool)} >= {first, second}
+
+
+@pytest.mark.parametrize("host", ["", "http://lms.example/canvas", "lms.example/x", "user@lms.example", "lms example"])
+def test_the_host_of_a_canvas_that_is_none_is_asked_for_again(scene: Scene, host: str) -> None:
+    answer = scene.administrator("Host").get("/admin/platforms/canvas/form", params={"where": "own", "host": host})
+    assert answer.status_code == 400 and "as canvas.example.edu" in answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from lti_tool.services import platform_checks, platform_pages, platforms, regist
 
 pages = Blueprint("admin_platforms", __name__, url_prefix="/admin/platforms")
 
+HOST = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?")
 EXPIRES = {"1": timedelta(hours=1), "24": timedelta(hours=24), "168": timedelta(days=7)}
 ACTS = {"approve": "active", "enable": "active", "disable": "disabled"}
 FIELDS = ("name", "product", "issuer", "client_id", "auth_login_url", "auth_token_url", "jwks_url", "auth_audience")
@@ -243,8 +245,8 @@ def canvas() -> str:
 def canvas_form() -> BaseResponse:
     """Lead to the form by hand, filled with the addresses of the Canvas that was named."""
     where, host = request.args.get("where", "production"), request.args.get("host", "").strip().lower()
-    host = host.removeprefix("https://").partition("/")[0]
-    if where == "own" and not host:
+    host = host.removeprefix("https://").removesuffix("/")
+    if where == "own" and not HOST.fullmatch(host):
         raise BadInput("host", sentence="Write the host of your Canvas, as canvas.example.edu.")
     told: dict[str, Any] = {**platform_pages.canvas_addresses(where, host)}
     told |= {"client_id": request.args.get("client_id", "").strip(), "name": host or "Canvas"}
