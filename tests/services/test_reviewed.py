@@ -477,7 +477,7 @@ def test_a_doubted_award_still_counts_as_earned_in_the_summary(scene: Scene) -> 
     scene.grade("student1", 1)
     scene.sync()
     page = teacher.get(f"badges/{ORAL}").text
-    assert "One of 31 have earned it" in page and "Needs review" in page
+    assert "One of 31 has earned it" in page and "Needs review" in page
 
 
 def test_the_set_up_of_a_changed_badge_says_so_until_it_is_being_published(scene: Scene) -> None:
