@@ -9,7 +9,7 @@ NODE := tests/interop/node_modules/.package-lock.json
 SCHEMAS := tests/interop/.cache/.checked
 OPENEDX := tests/independent/.venv/.installed
 
-.PHONY: setup demo test lint format bench lock clean
+.PHONY: setup demo test lint format words bench lock clean
 
 setup: $(RUNTIME)
 
@@ -29,6 +29,10 @@ lint: $(TOOLS)
 format: $(TOOLS)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Collects what pages say, and brings each language's file up to it: new words stand there without a translation.
+words: $(TOOLS)
+	$(BIN)/python -m tests.words
 
 bench: debian $(TOOLS)
 	$(BIN)/python -m tests.bench

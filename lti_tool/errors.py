@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from lti_tool.sentence import Sentence
+
 
 class ToolError(Exception):
     """Something went wrong that we foresaw.
 
-    `sentence` is shown to people as it stands, `reason` is one word for the log and for tests,
-    `detail` goes to the log only and never holds a token, a name or an e-mail address."""
+    `sentence` is shown to people, in their language where it is a `Sentence`, `reason` is one word for the log and
+    for tests, `detail` goes to the log only and never holds a token, a name or an e-mail address."""
 
     status = 500
     reason = "error"
-    sentence = "Something went wrong here. Try again in a minute."
-    what_to_do = ""
+    sentence: str = Sentence("Something went wrong here. Try again in a minute.")
+    what_to_do: str = ""
 
     def __init__(
         self,
@@ -55,21 +57,23 @@ class LaunchRefused(ToolError):
 
     status = 401
     reason = "launch_refused"
-    sentence = "This launch could not be checked, so nothing was opened."
-    what_to_do = "Go back to your course and open Badges again. If it keeps happening, tell your LMS administrator."
+    sentence = Sentence("This launch could not be checked, so nothing was opened.")
+    what_to_do = Sentence(
+        "Go back to your course and open Badges again. If it keeps happening, tell your LMS administrator."
+    )
 
 
 class LaunchMalformed(LaunchRefused):
     status = 400
     reason = "launch_malformed"
-    sentence = "Your LMS sent an incomplete launch, so nothing was opened."
+    sentence = Sentence("Your LMS sent an incomplete launch, so nothing was opened.")
 
 
 class NotPermitted(ToolError):
     status = 403
     reason = "not_permitted"
-    sentence = "Your role in this course does not open this page."
-    what_to_do = "If you think it should, ask the person who runs the course."
+    sentence = Sentence("Your role in this course does not open this page.")
+    what_to_do = Sentence("If you think it should, ask the person who runs the course.")
 
 
 class NotFound(ToolError):
@@ -77,15 +81,15 @@ class NotFound(ToolError):
 
     status = 404
     reason = "not_found"
-    sentence = "There is nothing at this address."
-    what_to_do = "It may not be public, or the address may be incomplete. Ask whoever sent it to you."
+    sentence = Sentence("There is nothing at this address.")
+    what_to_do = Sentence("It may not be public, or the address may be incomplete. Ask whoever sent it to you.")
 
 
 class SessionEnded(ToolError):
     status = 401
     reason = "session_ended"
-    sentence = "This page has ended."
-    what_to_do = "Go back to your course and open Badges again. What was saved is kept."
+    sentence = Sentence("This page has ended.")
+    what_to_do = Sentence("Go back to your course and open Badges again. What was saved is kept.")
 
 
 class NotSignedIn(ToolError):
@@ -93,8 +97,10 @@ class NotSignedIn(ToolError):
 
     status = 401
     reason = "not_signed_in"
-    sentence = "You are not signed in as an administrator."
-    what_to_do = "A one-time sign-in address lets you in; it works once, and a session ends by itself after a while."
+    sentence = Sentence("You are not signed in as an administrator.")
+    what_to_do = Sentence(
+        "A one-time sign-in address lets you in; it works once, and a session ends by itself after a while."
+    )
 
 
 class FormExpired(ToolError):
@@ -102,28 +108,28 @@ class FormExpired(ToolError):
 
     status = 400
     reason = "csrf"
-    sentence = "This form does not belong to the page you have open, so nothing was changed."
-    what_to_do = "Open Badges again from your course, then try once more."
+    sentence = Sentence("This form does not belong to the page you have open, so nothing was changed.")
+    what_to_do = Sentence("Open Badges again from your course, then try once more.")
 
 
 class BadInput(ToolError):
     status = 400
     reason = "bad_input"
-    sentence = "Something in what was sent cannot be used."
+    sentence = Sentence("Something in what was sent cannot be used.")
 
 
 class Conflict(ToolError):
     status = 409
     reason = "conflict"
-    sentence = "Somebody else changed this in the meantime."
-    what_to_do = "Look at how it stands now, then try again."
+    sentence = Sentence("Somebody else changed this in the meantime.")
+    what_to_do = Sentence("Look at how it stands now, then try again.")
 
 
 class TooMany(ToolError):
     status = 429
     reason = "rate_limited"
-    sentence = "Too many requests came from your network just now."
-    what_to_do = "Wait a minute, then try again."
+    sentence = Sentence("Too many requests came from your network just now.")
+    what_to_do = Sentence("Wait a minute, then try again.")
 
 
 class JobLost(ToolError):
@@ -135,8 +141,8 @@ class JobLost(ToolError):
 class Busy(ToolError):
     status = 503
     reason = "database_busy"
-    sentence = "The tool is busy at the moment; nothing was changed."
-    what_to_do = "Try again in a few seconds."
+    sentence = Sentence("The tool is busy at the moment; nothing was changed.")
+    what_to_do = Sentence("Try again in a few seconds.")
 
 
 # -- registration -----------------------------------------------------------------------------------------------
@@ -147,8 +153,10 @@ class InviteRefused(ToolError):
 
     status = 403
     reason = "invite"
-    sentence = "This registration address cannot be used."
-    what_to_do = "Ask an administrator of Badges for a new invite link: each works once, and only for a while."
+    sentence = Sentence("This registration address cannot be used.")
+    what_to_do = Sentence(
+        "Ask an administrator of Badges for a new invite link: each works once, and only for a while."
+    )
 
 
 class RegistrationRefused(ToolError):
@@ -156,8 +164,10 @@ class RegistrationRefused(ToolError):
 
     status = 400
     reason = "registration_refused"
-    sentence = "Your LMS could not be registered, and nothing was changed here."
-    what_to_do = "The same invite link can be used again. If it keeps happening, an administrator can register by hand."
+    sentence = Sentence("Your LMS could not be registered, and nothing was changed here.")
+    what_to_do = Sentence(
+        "The same invite link can be used again. If it keeps happening, an administrator can register by hand."
+    )
     made = False
 
 
@@ -171,20 +181,20 @@ class ServiceError(ToolError):
 
     status = 502
     reason = "service_failed"
-    sentence = "Your LMS did not answer as it should."
-    what_to_do = "Nothing was lost. Try again in a few minutes."
+    sentence = Sentence("Your LMS did not answer as it should.")
+    what_to_do = Sentence("Nothing was lost. Try again in a few minutes.")
     retry_after: float | None = None
     lasting = False
 
 
 class ServiceUnreachable(ServiceError):
     reason = "service_unreachable"
-    sentence = "Your LMS could not be reached."
+    sentence = Sentence("Your LMS could not be reached.")
 
 
 class ServiceBusy(ServiceError):
     reason = "service_busy"
-    sentence = "Your LMS asks for a pause before it answers again."
+    sentence = Sentence("Your LMS asks for a pause before it answers again.")
 
 
 class TokenRefused(ServiceError):
@@ -192,8 +202,8 @@ class TokenRefused(ServiceError):
 
     reason = "token_refused"
     lasting = True
-    sentence = "Your LMS does not let the tool in any more."
-    what_to_do = "The LMS administrator has to look at the tool's registration: is the key still switched on?"
+    sentence = Sentence("Your LMS does not let the tool in any more.")
+    what_to_do = Sentence("The LMS administrator has to look at the tool's registration: is the key still switched on?")
 
 
 class AccessRefused(ServiceError):
@@ -201,15 +211,17 @@ class AccessRefused(ServiceError):
 
     reason = "access_refused"
     lasting = True
-    sentence = "Your LMS does not let the tool read this course."
-    what_to_do = "Is the tool still switched on in this course? The LMS administrator can see it in the registration."
+    sentence = Sentence("Your LMS does not let the tool read this course.")
+    what_to_do = Sentence(
+        "Is the tool still switched on in this course? The LMS administrator can see it in the registration."
+    )
 
 
 class ScopeMissing(ServiceError):
     reason = "scope_missing"
     lasting = True
-    sentence = "Your LMS has not given the tool a permission it needs."
-    what_to_do = "The LMS administrator can grant it in the tool's registration."
+    sentence = Sentence("Your LMS has not given the tool a permission it needs.")
+    what_to_do = Sentence("The LMS administrator can grant it in the tool's registration.")
 
 
 class ColumnMissing(ServiceError):
@@ -217,14 +229,14 @@ class ColumnMissing(ServiceError):
 
     reason = "column_missing"
     lasting = True
-    sentence = "A gradebook column of this badge is no longer there."
+    sentence = Sentence("A gradebook column of this badge is no longer there.")
 
 
 class CourseConcluded(ServiceError):
     reason = "course_concluded"
     lasting = True
-    sentence = "This course has ended; the LMS no longer gives out its grades."
-    what_to_do = "What was awarded stays, and can be checked for ever."
+    sentence = Sentence("This course has ended; the LMS no longer gives out its grades.")
+    what_to_do = Sentence("What was awarded stays, and can be checked for ever.")
 
 
 class ScoreRefused(ServiceError):
@@ -232,12 +244,12 @@ class ScoreRefused(ServiceError):
 
     reason = "score_refused"
     lasting = True
-    sentence = "The gradebook did not take this score."
+    sentence = Sentence("The gradebook did not take this score.")
 
 
 class PagingLoop(ServiceError):
     reason = "paging_loop"
-    sentence = "Your LMS sent the same page of results twice, so none of them were used."
+    sentence = Sentence("Your LMS sent the same page of results twice, so none of them were used.")
 
 
 class AddressRefused(ServiceError):
@@ -245,7 +257,7 @@ class AddressRefused(ServiceError):
 
     reason = "address_refused"
     lasting = True
-    sentence = "An address that was given cannot be used."
+    sentence = Sentence("An address that was given cannot be used.")
 
 
 # -- badges -----------------------------------------------------------------------------------------------------
@@ -256,7 +268,7 @@ class DefinitionInvalid(ToolError):
 
     status = 422
     reason = "definition_invalid"
-    sentence = "This badge definition cannot be used."
+    sentence = Sentence("This badge definition cannot be used.")
 
     def __init__(self, file: str, problems: list[tuple[int, str]]) -> None:
         self.file = file
@@ -270,11 +282,11 @@ class DefinitionInvalid(ToolError):
 class CannotPublish(ToolError):
     status = 409
     reason = "cannot_publish"
-    sentence = "This badge cannot be published yet."
+    sentence = Sentence("This badge cannot be published yet.")
 
 
 class CredentialHeldBack(ToolError):
     """A credential failed its own check before release."""
 
     reason = "credential_held_back"
-    sentence = "A credential did not pass its own check and was held back."
+    sentence = Sentence("A credential did not pass its own check and was held back.")

@@ -1,19 +1,65 @@
-"""Numbers, days and durations as people say them."""
+"""Sentences, numbers, days and durations as people say them, in the language of the page that is being made.
+
+Outside a page (jobs, commands) that is English."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from babel import Locale
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+from flask_babel import get_locale, ngettext
+from flask_babel import gettext as _
 
 from lti_tool.domain.badge import months_and_days
+from lti_tool.sentence import Number, Sentence, Value
 
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+ENGLISH = Locale("en")
+
+
+def said(text: str) -> str:
+    """Say a sentence that was made elsewhere. Any other text stays as it is: it may be what a person wrote."""
+    if isinstance(text, Number):
+        return decimal(text)
+    if not isinstance(text, Sentence):
+        return text
+    values = {name: _value(value) for name, value in text.values.items()}
+    if text.many:
+        return ngettext(text.words, text.many, **values)
+    return _(text.words, **values)
+
+
+def _value(value: Value) -> str | int:
+    if isinstance(value, str):
+        return said(value)
+    return value if isinstance(value, int) else ", ".join(said(each) for each in value)
 
 
 def words(number: int, *, capital: bool = False) -> str:
     """Write a number below ten as a word."""
-    word = NUMBERS[number] if 0 <= number < len(NUMBERS) else str(number)
+    below_ten = (
+        *(_("no"), _("one"), _("two"), _("three"), _("four")),
+        *(_("five"), _("six"), _("seven"), _("eight"), _("nine")),
+    )
+    word = below_ten[number] if 0 <= number < len(below_ten) else str(number)
     return word[:1].upper() + word[1:] if capital else word
+
+
+def decimal(text: str) -> str:
+    """Write a number that stands as decimal text: 2.5; what is no number stays as it is."""
+    return _decimal(text, get_locale() or ENGLISH) if "." in text else text
+
+
+@lru_cache(maxsize=10_000)
+def _decimal(text: str, locale: Locale) -> str:
+    try:
+        return format_decimal(Decimal(text), format="0.###############", locale=locale)
+    except ArithmeticError:
+        return text
 
 
 def number(count: int, noun: str) -> str:
@@ -23,29 +69,32 @@ def number(count: int, noun: str) -> str:
 
 def plain_clicks(clicks: Iterable[str]) -> list[str]:
     """Write what to click as plain text: a label of the LMS, written [[Save]], in quotes."""
-    return [each.replace("[[", "“").replace("]]", "”") for each in clicks]
+    return [said(each).replace("[[", "“").replace("]]", "”") for each in clicks]
 
 
 def day(when: datetime) -> str:
     """Write a day: 16 Nov 2026."""
-    when = when.astimezone(UTC)
-    return f"{when.day} {when:%b %Y}"
+    return _pattern(when, "d MMM y")
 
 
 def moment(when: datetime) -> str:
     """Write a moment: 16 Nov 2026, 10:18 UTC."""
-    return f"{day(when)}, {when.astimezone(UTC):%H:%M} UTC"
+    return _pattern(when, "d MMM y, HH:mm 'UTC'")
+
+
+def _pattern(when: datetime, pattern: str) -> str:
+    return format_datetime(when.astimezone(UTC), pattern, locale=get_locale() or ENGLISH)
 
 
 def ago(when: datetime, now: datetime) -> str:
     """Say how long ago: 3 min ago; after two days, the day."""
     minutes = int((now - when).total_seconds() // 60)
     if minutes < 1:
-        return "just now"
+        return _("just now")
     if minutes < 60:
-        return f"{minutes} min ago"
+        return _("%(minutes)s min ago", minutes=minutes)
     if minutes < 48 * 60:
-        return f"{minutes // 60} h ago"
+        return _("%(hours)s h ago", hours=minutes // 60)
     return day(when)
 
 
@@ -55,9 +104,13 @@ def lasts(duration: str) -> str:
         return ""
     months, days = months_and_days(duration)
     years, months = divmod(months, 12)
-    parts = [
-        f"{words(number)} {unit}{'s' if number > 1 else ''}"
-        for number, unit in ((years, "year"), (months, "month"), (days, "day"))
-        if number
-    ]
-    return "lasts " + " and ".join(parts)
+    parts = []
+    if years:
+        parts.append(ngettext("one year", "%(some)s years", years, some=words(years)))
+    if months:
+        parts.append(ngettext("one month", "%(some)s months", months, some=words(months)))
+    if days:
+        parts.append(ngettext("one day", "%(some)s days", days, some=words(days)))
+    if len(parts) == 1:
+        return _("lasts %(time)s", time=parts[0])
+    return _("lasts %(time)s and %(more)s", time=", ".join(parts[:-1]), more=parts[-1])

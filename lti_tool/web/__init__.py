@@ -10,7 +10,6 @@ from typing import Any
 
 import nh3
 from flask import Flask, Response, g, jsonify, render_template, request
-from flask_babel import Babel
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, StatementError
@@ -20,9 +19,10 @@ from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 from lti_tool import security
 from lti_tool.db import random_id
 from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
+from lti_tool.sentence import Sentence
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
-from lti_tool.web import admin, instructor, lti, messages, public, registration, student
+from lti_tool.web import admin, instructor, language, lti, messages, public, registration, student
 
 log = logging.getLogger("lti_tool")
 
@@ -33,13 +33,16 @@ MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
 
 HTTP_SENTENCES = {
-    404: ("There is nothing at this address.", "The address may be incomplete. Ask whoever gave it to you."),
-    405: ("This address is not opened this way.", "Go back to the page you came from."),
-    413: (
-        "That is larger than this tool takes.",
-        "Go back and choose something smaller: any badge fits into 5 MB.",
+    404: (
+        Sentence("There is nothing at this address."),
+        Sentence("The address may be incomplete. Ask whoever gave it to you."),
     ),
-    415: ("This kind of content cannot be used here.", "Go back and choose another file."),
+    405: (Sentence("This address is not opened this way."), Sentence("Go back to the page you came from.")),
+    413: (
+        Sentence("That is larger than this tool takes."),
+        Sentence("Go back and choose something smaller: any badge fits into 5 MB."),
+    ),
+    415: (Sentence("This kind of content cannot be used here."), Sentence("Go back and choose another file.")),
 }
 
 
@@ -64,7 +67,7 @@ class Text(UnicodeConverter):
 
 def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
-    Babel(app)
+    language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = (lti.pages, registration.pages, instructor.pages, messages.pages, student.pages, public.pages)
     for blueprint in (*own, *admin.BLUEPRINTS):
@@ -72,6 +75,7 @@ def add_to(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, datetime.now(UTC)),
         day=words.day,
+        decimal=words.decimal,
         moment=words.moment,
         words=lambda number, capital=False: words.words(number, capital=capital),
         markdown=markdown,
@@ -99,7 +103,7 @@ def labels(text: str) -> Markup:
 
 def common_values() -> dict[str, Any]:
     """Give each template what every page shows. Error pages get no more than the time: a database may be down."""
-    values: dict[str, Any] = {"now": datetime.now(UTC), "lang": "en"}
+    values: dict[str, Any] = {"now": datetime.now(UTC), **language.of_page()}
     if g.get("failed"):
         return values
     with security.tool().db.read() as session:
@@ -142,7 +146,9 @@ def http_error(error: HTTPException) -> tuple[Response, int] | Response | HTTPEx
     code = error.code or 500
     if code < 400:
         return error
-    sentence, what_to_do = HTTP_SENTENCES.get(code, (f"{error.name}.", ""))
+    sentence, what_to_do = HTTP_SENTENCES.get(
+        code, (Sentence("Your browser sent something that cannot be used here."), "")
+    )
     page = _error_page(ToolError(reason=f"http_{code}", sentence=sentence, what_to_do=what_to_do), code)
     response = page[0] if isinstance(page, tuple) else page
     if code == 405:
@@ -171,8 +177,8 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
         return jsonify(error=error.sentence, reason=error.reason, error_id=error_id), status
     page = render_template(
         "error.html",
-        sentence=error.sentence,
-        what_to_do=error.what_to_do,
+        sentence=words.said(error.sentence),
+        what_to_do=words.said(error.what_to_do),
         error_id=error_id,
         status=status,
         lines=_lines(error),
@@ -192,4 +198,4 @@ def _one_line(text: str) -> str:
 
 def _lines(error: ToolError) -> list[str]:
     lines = getattr(error, "lines", None)
-    return list(lines()) if callable(lines) else []
+    return [words.said(line) for line in lines()] if callable(lines) else []

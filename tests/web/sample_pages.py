@@ -16,11 +16,11 @@ from typing import Any
 
 import segno
 from flask import Flask, Response, abort, redirect, render_template, request, url_for
-from flask_babel import Babel
 from jinja2 import StrictUndefined
 from markupsafe import Markup, escape
 
 from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, SubCompetency
+from lti_tool.services import words
 from lti_tool.services.pages import (
     AchievementPage,
     AwardRow,
@@ -54,6 +54,7 @@ from lti_tool.services.pages import (
     SubmissionReview,
     SyncState,
 )
+from lti_tool.web import language
 
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 ROOT = Path(__file__).parents[2] / "lti_tool"
@@ -536,17 +537,6 @@ ADDRESSES = {
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
 
 
-def _ago(when: datetime) -> str:
-    minutes = int((NOW - when).total_seconds() // 60)
-    return f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"
-
-
-def _words(number: int, capital: bool = False) -> str:
-    small = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    word = small[number] if number < 10 else str(number)
-    return word.capitalize() if capital else word
-
-
 def _markdown(text: str) -> Markup:
     return Markup("<p>%s</p>") % Markup("</p><p>").join(escape(part) for part in text.split("\n\n"))
 
@@ -555,12 +545,13 @@ def create_samples() -> Flask:
     """Make a program that has the real templates and styles, and nothing behind them."""
     app = Flask("samples", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     app.jinja_env.undefined = StrictUndefined
-    Babel(app)
+    language.OfThePage(app, locale_selector=language.choose_locale)
     app.jinja_env.filters.update(
-        ago=_ago,
-        day=lambda when: f"{when.day} {when:%b %Y}",
-        moment=lambda when: f"{when.day} {when:%b %Y, %H:%M} UTC",
-        words=_words,
+        ago=lambda when: words.ago(when, NOW),
+        day=words.day,
+        moment=words.moment,
+        decimal=words.decimal,
+        words=words.words,
         markdown=_markdown,
     )
     art = Path(os.environ.get("SAMPLE_ART", "."))

@@ -1,0 +1,77 @@
+"""Which language a page speaks, and where its words come from."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from io import BytesIO
+from pathlib import Path
+
+from babel import Locale, UnknownLocaleError
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from flask import g, request
+from flask_babel import Babel, Domain, get_locale
+
+ENGLISH = Locale("en")
+FOLDER = Path(__file__).parent.parent / "translations"
+LANGUAGES = ("en", *sorted(path.parent.parent.name for path in FOLDER.glob("*/LC_MESSAGES/messages.po")))
+
+
+class OfThePage(Babel):  # type: ignore[misc]
+    """Flask-Babel with the words of our files, read as they are: nothing has to be compiled."""
+
+    @cached_property
+    def domain_instance(self) -> Domain:
+        return _Words()
+
+
+class _Words(Domain):  # type: ignore[misc]
+    def get_translations(self) -> NullTranslations:
+        locale = get_locale()
+        return translations(locale.language if locale is not None else ENGLISH.language)
+
+
+@lru_cache(maxsize=16)
+def translations(language: str) -> NullTranslations:
+    """Return the words of a language; English, which the program is written in, has none."""
+    path = FOLDER / language / "LC_MESSAGES" / "messages.po"
+    if not path.exists():
+        return NullTranslations()
+    with path.open("rb") as file:
+        catalog = read_po(file, locale=language)
+    compiled = BytesIO()
+    write_mo(compiled, catalog)
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def choose_locale() -> Locale:
+    """Return the locale of the launch; without one that we speak, what the browser asks for; else English."""
+    who = g.get("session")
+    asked = [who.locale] if who is not None else []
+    for tag in (*asked, *request.accept_languages.values()):
+        if (found := spoken(tag)) is not None:
+            return found
+    return ENGLISH
+
+
+@lru_cache(maxsize=1024)
+def spoken(tag: str) -> Locale | None:
+    """Return the locale a tag names (es-MX, es_mx, es) if there are words for its language, else None.
+
+    A country nobody knows leaves the language."""
+    parts = tag.strip().replace("_", "-").split("-")
+    if parts[0].lower() not in LANGUAGES:
+        return None
+    country = next((part.upper() for part in parts[1:] if len(part) == 2 and part.isalpha()), None)
+    try:
+        return Locale(parts[0].lower(), country)
+    except UnknownLocaleError:
+        return Locale(parts[0].lower())
+
+
+def of_page() -> dict[str, str]:
+    """Return what a page says of its own language: the values of `lang` and `dir`."""
+    locale = get_locale() or ENGLISH
+    return {"lang": locale.language, "dir": locale.text_direction}
