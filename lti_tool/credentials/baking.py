@@ -14,6 +14,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from lti_tool.errors import BadInput
+from lti_tool.sentence import Sentence
 
 KEYWORD = "openbadgecredential"
 KEYWORD_OB2 = "openbadges"
@@ -64,7 +65,8 @@ def unbake_png(data: bytes, keyword: str = KEYWORD) -> str | None:
     found = [chunk for chunk in _chunks(data) if chunk.kind in TEXT_CHUNKS and _keyword(chunk) == keyword]
     if len(found) > 1:
         raise BadInput(
-            "two baked chunks", sentence="The picture holds more than one credential, so none can be relied on."
+            "two baked chunks",
+            sentence=Sentence("The picture holds more than one credential, so none can be relied on."),
         )
     return _text(found[0]) if found else None
 
@@ -97,7 +99,8 @@ def unbake_svg(data: str | bytes) -> str | None:
     seen = _read_svg(data.encode() if isinstance(data, str) else data)
     if len(seen.texts) > 1:
         raise BadInput(
-            "two baked elements", sentence="The picture holds more than one credential, so none can be relied on."
+            "two baked elements",
+            sentence=Sentence("The picture holds more than one credential, so none can be relied on."),
         )
     if not seen.texts:
         return None
@@ -110,7 +113,7 @@ def unbake_svg(data: str | bytes) -> str | None:
 def _chunks(data: bytes) -> Iterator[Chunk]:
     """Walk the chunks of a PNG up to IEND; what stands behind it is no part of the picture."""
     if len(data) > LARGEST_PICTURE:
-        raise BadInput("picture too large", sentence="The picture is larger than 20 MB.")
+        raise BadInput("picture too large", sentence=Sentence("The picture is larger than 20 MB."))
     if not data.startswith(PNG_SIGNATURE):
         raise _damaged("no PNG signature")
     at = len(PNG_SIGNATURE)
@@ -156,7 +159,7 @@ def _text(chunk: Chunk) -> str:
         if compressed == b"\1":
             raw = _inflated(raw)
     if len(raw) > LARGEST_TEXT:
-        raise BadInput("baked text too large", sentence="The credential in the picture is larger than 5 MB.")
+        raise BadInput("baked text too large", sentence=Sentence("The credential in the picture is larger than 5 MB."))
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
@@ -172,7 +175,7 @@ def _inflated(raw: bytes) -> bytes:
 
 
 def _damaged(detail: str) -> BadInput:
-    return BadInput(detail, sentence="The picture is damaged or not complete, so it cannot be read.")
+    return BadInput(detail, sentence=Sentence("The picture is damaged or not complete, so it cannot be read."))
 
 
 # -- SVG --------------------------------------------------------------------------------------------------------
@@ -190,7 +193,7 @@ class _Svg:
 
 def _read_svg(source: bytes) -> _Svg:
     if len(source) > LARGEST_PICTURE:
-        raise BadInput("picture too large", sentence="The picture is larger than 20 MB.")
+        raise BadInput("picture too large", sentence=Sentence("The picture is larger than 20 MB."))
     seen = _Svg()
     parser = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")
     # Billions of letters, files of the server, other hosts: all need a document type. A badge needs none.
@@ -242,17 +245,19 @@ def _read_svg(source: bytes) -> _Svg:
     except expat.ExpatError as error:
         raise BadInput(
             f"SVG is not well formed: {expat.ErrorString(error.code)}",
-            sentence="The picture is not a whole SVG file, so it cannot be read.",
+            sentence=Sentence("The picture is not a whole SVG file, so it cannot be read."),
         ) from error
     if any(len(text) > LARGEST_TEXT for text in seen.texts):
-        raise BadInput("baked text too large", sentence="The credential in the picture is larger than 5 MB.")
+        raise BadInput("baked text too large", sentence=Sentence("The credential in the picture is larger than 5 MB."))
     return seen
 
 
 def _refuse_doctype(*_: object) -> None:
     raise BadInput(
         "SVG has a document type or entities",
-        sentence="The picture defines entities of its own. Such files are not read, because they can be made to harm.",
+        sentence=Sentence(
+            "The picture defines entities of its own. Such files are not read, because they can be made to harm."
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from lti_tool.credentials.icons import ICONS, STROKE, can_letter, letter_path, letter_width, number
 from lti_tool.domain.badge import Picture
 from lti_tool.errors import BadInput
+from lti_tool.sentence import Sentence
 
 LEAST_CONTRAST = 5.5
 PIPS = 4
@@ -110,10 +111,10 @@ def read_picture_file(data: bytes) -> bytes:
     Raises BadInput with a sentence for anything else. SVG is refused: it can hold programs and addresses, and a
     rasteriser would follow them."""
     if len(data) > LARGEST_FILE:
-        raise BadInput("picture too large", sentence="The picture is larger than 2 MB. Save it smaller.")
+        raise BadInput("picture too large", sentence=Sentence("The picture is larger than 2 MB. Save it smaller."))
     if not data.startswith(PNG_SIGNATURE):
         raise BadInput(
-            "not a PNG", sentence="The picture is not a PNG file. Save it as PNG; other kinds are not taken."
+            "not a PNG", sentence=Sentence("The picture is not a PNG file. Save it as PNG; other kinds are not taken.")
         )
     return _png_of(_read(data, ["PNG"], _check_size))
 
@@ -123,9 +124,11 @@ def read_logo_file(data: bytes) -> bytes:
 
     PNG, JPEG and WebP are taken, by their content and not by their name. Raises BadInput with a sentence."""
     if len(data) > LARGEST_FILE:
-        raise BadInput("logo too large", sentence="The logo is larger than 2 MB. Save it smaller.")
+        raise BadInput("logo too large", sentence=Sentence("The logo is larger than 2 MB. Save it smaller."))
     if not (data.startswith((PNG_SIGNATURE, b"\xff\xd8\xff")) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")):
-        raise BadInput("no raster picture", sentence="The logo is not a PNG, JPEG or WebP file. Save it as PNG.")
+        raise BadInput(
+            "no raster picture", sentence=Sentence("The logo is not a PNG, JPEG or WebP file. Save it as PNG.")
+        )
     clean = _read(data, ["PNG", "JPEG", "WEBP"], _check_logo_size)
     clean.thumbnail((LOGO_SIDE, LOGO_SIDE))
     return _png_of(clean)
@@ -144,7 +147,7 @@ def _read(data: bytes, formats: list[str], check_size: Callable[[int, int], None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(
             f"picture does not decode: {type(error).__name__}",
-            sentence="The picture is damaged and cannot be opened. Save it as PNG once more.",
+            sentence=Sentence("The picture is damaged and cannot be opened. Save it as PNG once more."),
         ) from error
 
 
@@ -324,14 +327,25 @@ def _luminance(colour: str) -> float:
 
 def _check_size(width: int, height: int) -> None:
     if min(width, height) < SMALLEST_SIDE:
-        raise BadInput("picture too small", sentence=f"The picture is {width} × {height} pixels; it takes 90 or more.")
+        raise BadInput(
+            "picture too small",
+            sentence=Sentence(
+                "The picture is %(width)s × %(height)s pixels; it takes 90 or more.", width=width, height=height
+            ),
+        )
     if max(width, height) > LARGEST_SIDE:
         raise BadInput(
-            "picture too many pixels", sentence=f"The picture is {width} × {height} pixels; 4,096 a side is the most."
+            "picture too many pixels",
+            sentence=Sentence(
+                "The picture is %(width)s × %(height)s pixels; 4,096 a side is the most.", width=width, height=height
+            ),
         )
     if max(width, height) > 1.1 * min(width, height):
         raise BadInput(
-            "picture not square", sentence=f"The picture is {width} × {height} pixels. Cut it to a square first."
+            "picture not square",
+            sentence=Sentence(
+                "The picture is %(width)s × %(height)s pixels. Cut it to a square first.", width=width, height=height
+            ),
         )
 
 
@@ -339,7 +353,12 @@ def _check_logo_size(width: int, height: int) -> None:
     if min(width, height) < SMALLEST_LOGO_SIDE or max(width, height) > LARGEST_SIDE:
         raise BadInput(
             "logo size",
-            sentence=f"The logo is {width} × {height} pixels; each side takes {SMALLEST_LOGO_SIDE} to 4,096.",
+            sentence=Sentence(
+                "The logo is %(width)s × %(height)s pixels; each side takes %(smallest_logo_side)s to 4,096.",
+                width=width,
+                height=height,
+                smallest_logo_side=SMALLEST_LOGO_SIDE,
+            ),
         )
 
 

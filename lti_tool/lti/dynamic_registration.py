@@ -16,6 +16,7 @@ from lti_tool.lti.claims import web_address
 from lti_tool.lti.nrps import MEMBERSHIPS_READ
 from lti_tool.lti.platforms import Platform, platform_of, product_of
 from lti_tool.lti.registration import origin_of
+from lti_tool.sentence import Sentence
 
 PLATFORM = "https://purl.imsglobal.org/spec/lti-platform-configuration"
 TOOL = "https://purl.imsglobal.org/spec/lti-tool-configuration"
@@ -188,7 +189,7 @@ def _check_issuer(found: Configuration, url: str, allow_private: bool) -> None:
             "issuer_host",
             "The LMS calls itself by another host than the one its configuration came from.",
             "issuer and configuration lie on different hosts",
-            what_to_do="If that is meant, an administrator of Badges can register this LMS by hand.",
+            what_to_do=Sentence("If that is meant, an administrator of Badges can register this LMS by hand."),
         )
 
 
@@ -313,7 +314,9 @@ def _no_answer(error: ServiceError) -> NoReturn:
         "no_answer",
         "The LMS broke off before it said whether it registered the tool.",
         f"{error.reason}: {error.detail}",
-        what_to_do="Look into its list of tools. If Badges is there, delete it, and use the same invite link again.",
+        what_to_do=Sentence(
+            "Look into its list of tools. If Badges is there, delete it, and use the same invite link again."
+        ),
     ) from None
 
 
@@ -322,7 +325,9 @@ def _made(detail: str) -> RegistrationRefused:
         "answer_unreadable",
         "The LMS registered the tool, but did not say under which client id.",
         detail,
-        what_to_do="Look up the client id of Badges in its list of tools, and have it registered here by hand.",
+        what_to_do=Sentence(
+            "Look up the client id of Badges in its list of tools, and have it registered here by hand."
+        ),
     )
     error.made = True
     return error

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from lti_tool.errors import ScoreRefused
 from lti_tool.http import Response
+from lti_tool.sentence import Sentence
 
 Listing = Literal["line_items", "results", "memberships"]
 
@@ -410,18 +411,22 @@ class Moodle(Platform):
         if response.status == 409:
             # Seen: "Refusing score with an earlier timestamp for item 7 and user 5"
             return ScoreRefused(
-                "409 earlier timestamp", reason="earlier_timestamp", sentence="The gradebook holds a newer grade."
+                "409 earlier timestamp",
+                reason="earlier_timestamp",
+                sentence=Sentence("The gradebook holds a newer grade."),
             )
         if response.status == 400 and "Incorrect score received" in response.reason:
             # Seen: one answer for a person not enrolled, a teacher, and an unknown person alike.
             return ScoreRefused(
                 "400 incorrect score",
                 reason="not_a_student",
-                sentence="Moodle does not take a score for this person: not a participant who can be graded.",
+                sentence=Sentence("Moodle does not take a score for this person: not a participant who can be graded."),
             )
         if response.status == 500 and response.body.strip() == b"[]":
             # Seen: a locked grade answers 500 with an empty list.
-            return ScoreRefused("500 []", reason="grade_locked", sentence="This grade is locked in Moodle's gradebook.")
+            return ScoreRefused(
+                "500 []", reason="grade_locked", sentence=Sentence("This grade is locked in Moodle's gradebook.")
+            )
         return super().score_refusal(response)
 
     # Registration

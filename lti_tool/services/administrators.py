@@ -27,6 +27,7 @@ from lti_tool.models import (
     Registration,
     SignInAddress,
 )
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
 
@@ -158,7 +159,7 @@ def withdraw(tool: Tool, address_id: str, *, actor: str, now: datetime) -> None:
     with tool.db.write() as session:
         unused = (SignInAddress.id == address_id, SignInAddress.used_at.is_(None))
         if session.scalar(delete(SignInAddress).where(*unused).returning(SignInAddress.id)) is None:
-            raise Conflict(sentence="This sign-in address was used or withdrawn in the meantime.")
+            raise Conflict(sentence=Sentence("This sign-in address was used or withdrawn in the meantime."))
         audit.record(session, now, actor, "administrator.address_withdrawn", f"sign-in:{address_id}")
 
 
@@ -166,7 +167,9 @@ def get(session: Session, administrator_id: str) -> Administrator:
     """Return an administrator who is one still; raises NotFound."""
     who = session.get(Administrator, administrator_id)
     if who is None or who.removed_at is not None:
-        raise NotFound("no such administrator", sentence="This administrator is not there any more.", what_to_do="")
+        raise NotFound(
+            "no such administrator", sentence=Sentence("This administrator is not there any more."), what_to_do=""
+        )
     return who
 
 
@@ -192,10 +195,12 @@ def look(tool: Tool, secret: str, now: datetime, *, tried: bool = False) -> Aske
 
 def _not_this_one(row: SignInAddress | None, now: datetime) -> NotSignedIn:
     if row is not None and row.used_at is not None:
-        return NotSignedIn("used", reason="address_used", sentence="This sign-in address was already used.")
+        return NotSignedIn("used", reason="address_used", sentence=Sentence("This sign-in address was already used."))
     if row is not None and row.expires_at <= now:
-        return NotSignedIn("expired", reason="address_expired", sentence="This sign-in address has expired.")
-    return NotSignedIn("unknown", reason="address_unknown", sentence="This sign-in address is not one of ours.")
+        return NotSignedIn("expired", reason="address_expired", sentence=Sentence("This sign-in address has expired."))
+    return NotSignedIn(
+        "unknown", reason="address_unknown", sentence=Sentence("This sign-in address is not one of ours.")
+    )
 
 
 def _refused(tool: Tool, row: SignInAddress | None, now: datetime) -> None:
@@ -270,14 +275,16 @@ def _sign_in(tool: Tool, secret: str, name: str, email: str, before: str | None,
         ).one_or_none()
         if used is None:  # only one request gets the row; whoever comes second finds nothing to use
             raise NotSignedIn(
-                "used meanwhile", reason="address_used", sentence="This sign-in address was already used."
+                "used meanwhile", reason="address_used", sentence=Sentence("This sign-in address was already used.")
             )
         who = _whom(session, used.administrator_id, used.email)
         if used.person_id is not None and not _account_holds(session, used.person_id, used.administrator_id):
             raise NotSignedIn("the LMS account it came through is switched off", reason="disabled")
         if who is None:
             if _with_email(session, email) is not None:
-                raise Conflict(sentence="Somebody with this e-mail address has become administrator in the meantime.")
+                raise Conflict(
+                    sentence=Sentence("Somebody with this e-mail address has become administrator in the meantime.")
+                )
             who = Administrator(name=name, email=email, created_at=now)
             session.add(who)
             session.flush()
@@ -349,11 +356,13 @@ def remove(tool: Tool, administrator_id: str, *, actor: str, now: datetime) -> N
         active = select(Administrator).where(Administrator.removed_at.is_(None)).order_by(Administrator.id)
         everybody = {each.id: each for each in session.scalars(active.with_for_update())}
         if administrator_id not in everybody:
-            raise NotFound("no such administrator", sentence="This administrator is not there any more.", what_to_do="")
+            raise NotFound(
+                "no such administrator", sentence=Sentence("This administrator is not there any more."), what_to_do=""
+            )
         if len(everybody) == 1:
             raise Conflict(
-                sentence="This is the last administrator, and there has to be one.",
-                what_to_do="Invite somebody else first. She can remove you once she has signed in.",
+                sentence=Sentence("This is the last administrator, and there has to be one."),
+                what_to_do=Sentence("Invite somebody else first. She can remove you once she has signed in."),
             )
         who = everybody[administrator_id]
         session.execute(delete(AdminSession).where(AdminSession.administrator_id == who.id))

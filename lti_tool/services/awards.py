@@ -20,6 +20,7 @@ from lti_tool.db import random_id
 from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
 from lti_tool.errors import BadInput, Conflict, CredentialHeldBack, NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Review, StatusList
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
@@ -275,7 +276,9 @@ def get_award(session: Session, award_id: str, course_badge_id: str | None = Non
     Without the lock, one confirmed and one revoked at the same moment on PostgreSQL would both have been right."""
     award = session.get(Award, award_id, with_for_update={"key_share": True})
     if award is None or (course_badge_id is not None and award.course_badge_id != course_badge_id):
-        raise NotFound(f"no award {award_id}", sentence=f"There is no award {award_id[:40]}.")
+        raise NotFound(
+            f"no award {award_id}", sentence=Sentence("There is no award %(award_id)s.", award_id=award_id[:40])
+        )
     return award
 
 
@@ -284,7 +287,7 @@ def confirm(tool: Tool, award_id: str, *, actor: str, now: datetime) -> str:
     with tool.db.write() as session:
         award = get_award(session, award_id)
         if award.status not in ("review", "held"):
-            raise Conflict(sentence="This award does not wait for anything any more.")
+            raise Conflict(sentence=Sentence("This award does not wait for anything any more."))
         if award.status == "review" and not catalog.released(award.course_badge, now):
             award.status = "held"
         else:
@@ -298,7 +301,7 @@ def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> i
     with tool.db.write() as session:
         badge = session.get_one(CourseBadge, course_badge_id)
         if badge.version_id is None:
-            raise Conflict(sentence="This badge is not published yet, so there is nothing to release.")
+            raise Conflict(sentence=Sentence("This badge is not published yet, so there is nothing to release."))
         badge.released_at = badge.released_at or now
         audit.record(session, now, actor, "badge.released", f"badge:{badge.id}")
         query = select(Award).where(Award.course_badge_id == badge.id, Award.status == "held")
@@ -337,11 +340,13 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
     Only a person's act gives it again: the same grades will not (H10)."""
     reason = " ".join(reason.split())[:500]
     if not reason:
-        raise BadInput(sentence="Say why the award is taken back: the learner and whoever checks it will read it.")
+        raise BadInput(
+            sentence=Sentence("Say why the award is taken back: the learner and whoever checks it will read it.")
+        )
     with tool.db.write() as session:
         award = get_award(session, award_id)
         if award.status in ("revoked", "superseded"):
-            raise Conflict(sentence="This award has been taken back already.")
+            raise Conflict(sentence=Sentence("This award has been taken back already."))
         award.status, award.live = "revoked", False
         award.revoked_at, award.revocation_reason = now, reason
         lists = {edition.status_list_id for edition in award.editions if edition.withdrawn_at is None}
@@ -413,9 +418,9 @@ def claim(tool: Tool, award_id: str, *, public: bool, actor: str, now: datetime)
     with tool.db.write() as session:
         award = get_award(session, award_id)
         if not can_choose(award):
-            raise Conflict(sentence="This badge cannot be claimed at the moment.")
+            raise Conflict(sentence=Sentence("This badge cannot be claimed at the moment."))
         if shown_status(award, now) == "expired" and award.claimed_at is None:
-            raise Conflict(sentence="This badge is not valid any more, so it cannot be claimed.")
+            raise Conflict(sentence=Sentence("This badge is not valid any more, so it cannot be claimed."))
         award.claimed_at = award.claimed_at or now
         award.page_public = public
         audit.record(session, now, actor, "award.claimed", f"award:{award.id}", public=public)
@@ -479,7 +484,10 @@ def listing(tool: Tool, *, context: str | None = None, award_id: str | None = No
     with tool.db.read() as session:
         awards = list(session.scalars(query))
         if award_id is not None and not awards:
-            raise NotFound(sentence=f"There is no award {award_id[:40]}.", what_to_do="See lti-tool awards list.")
+            raise NotFound(
+                sentence=Sentence("There is no award %(award_id)s.", award_id=award_id[:40]),
+                what_to_do=Sentence("See lti-tool awards list."),
+            )
         signed = select(Edition.award_id, Edition.id).where(Edition.signed_at.is_not(None)).order_by(Edition.number)
         newest: dict[str, str] = {award: edition for award, edition in session.execute(signed)}  # noqa: C416 (rows)
         rows = [_listed(tool, award, newest.get(award.id)) for award in awards]

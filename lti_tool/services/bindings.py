@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Conflict, NotFound, NotPermitted
 from lti_tool.models import Administrator, AdminSession, Binding, BindingCode, Launch, SignInAddress
+from lti_tool.sentence import Sentence
 from lti_tool.services import administrators, audit
 from lti_tool.services.administrators import ASKED_LASTS, SignedIn
 from lti_tool.services.launches import LaunchSession
@@ -77,7 +78,9 @@ def _bound(session: Session, person_id: str) -> Administrator | None:
 def enter_code(tool: Tool, who: LaunchSession, code: str, now: datetime) -> None:
     """Ask for a launched person's account to be bound. Raises BadInput for a code that is wrong or over."""
     if who.test_user:
-        raise NotPermitted("a test user", sentence="The LMS's test student cannot be bound to an administrator.")
+        raise NotPermitted(
+            "a test user", sentence=Sentence("The LMS's test student cannot be bound to an administrator.")
+        )
     repeat_collided(lambda: _enter_code(tool, who, code, now))
 
 
@@ -90,12 +93,12 @@ def _enter_code(tool: Tool, who: LaunchSession, code: str, now: datetime) -> Non
         )
         if used is None:
             raise BadInput(
-                sentence="This code is not right, or its ten minutes are over.",
-                what_to_do="The administrator's page shows a new one.",
+                sentence=Sentence("This code is not right, or its ten minutes are over."),
+                what_to_do=Sentence("The administrator's page shows a new one."),
             )
         row = session.get(Binding, who.person_id)
         if row is not None and row.confirmed_at is not None:
-            raise Conflict(sentence="This LMS account signs in an administrator already.", what_to_do="")
+            raise Conflict(sentence=Sentence("This LMS account signs in an administrator already."), what_to_do="")
         if row is not None:
             session.delete(row)
             session.flush()
@@ -113,7 +116,9 @@ def confirm(tool: Tool, who: SignedIn, person_id: str, now: datetime) -> None:
             or row.administrator_id != who.id
             or (not row.confirmed_at and row.created_at < now - ASKED_LASTS)
         ):
-            raise NotFound("no such binding", sentence="This LMS account does not ask any more.", what_to_do="")
+            raise NotFound(
+                "no such binding", sentence=Sentence("This LMS account does not ask any more."), what_to_do=""
+            )
         row.confirmed_at = row.confirmed_at or now
         audit.record(session, now, who.actor, "administrator.account_bound", f"person:{person_id}")
 
@@ -123,7 +128,9 @@ def undo(tool: Tool, who: SignedIn, person_id: str, now: datetime) -> None:
     with tool.db.write() as session:
         row = session.get(Binding, person_id, with_for_update=True)
         if row is None:
-            raise NotFound("no such binding", sentence="This LMS account is not bound any more.", what_to_do="")
+            raise NotFound(
+                "no such binding", sentence=Sentence("This LMS account is not bound any more."), what_to_do=""
+            )
         whose = row.administrator_id
         session.delete(row)
         session.execute(delete(AdminSession).where(AdminSession.person_id == person_id))
@@ -140,8 +147,8 @@ def sign_in_address(tool: Tool, who: LaunchSession, now: datetime) -> str:
         if known is None:
             raise NotPermitted(
                 "not bound",
-                sentence="This LMS account does not sign in an administrator.",
-                what_to_do="An administrator binds her account on her own page, under Administrators.",
+                sentence=Sentence("This LMS account does not sign in an administrator."),
+                what_to_do=Sentence("An administrator binds her account on her own page, under Administrators."),
             )
         return administrators.make_address(
             tool,

@@ -31,6 +31,7 @@ from lti_tool.models import (
     Issuer,
     Registration,
 )
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
@@ -48,7 +49,10 @@ SIZE = 600  # pixels of a badge picture's side
 def find_course(session: Session, registration_id: int, context_id: str, deployment: str | None = None) -> Course:
     """Return a course that has been launched; raises NotFound, or Conflict where two deployments have it."""
     if session.get(Registration, registration_id) is None:
-        raise NotFound(sentence=f"There is no platform {registration_id}.", what_to_do="See lti-tool platforms list.")
+        raise NotFound(
+            sentence=Sentence("There is no platform %(registration_id)s.", registration_id=registration_id),
+            what_to_do=Sentence("See lti-tool platforms list."),
+        )
     query = select(Course).join(Deployment).where(Course.registration_id == registration_id)
     query = query.where(Course.context_id == context_id)
     if deployment is not None:
@@ -56,20 +60,32 @@ def find_course(session: Session, registration_id: int, context_id: str, deploym
         named = (Deployment.registration_id == registration_id, Deployment.deployment_id == deployment)
         if session.scalar(select(Deployment).where(*named)) is None:
             raise NotFound(
-                sentence=f"Platform {registration_id} has no deployment {deployment!r}.",
-                what_to_do="See lti-tool deployments list.",
+                sentence=Sentence(
+                    "Platform %(registration_id)s has no deployment %(deployment)s.",
+                    registration_id=registration_id,
+                    deployment=f"{deployment!r}",
+                ),
+                what_to_do=Sentence("See lti-tool deployments list."),
             )
     courses = list(session.scalars(query))
     if not courses:
         raise NotFound(
-            sentence=f"Platform {registration_id} has no course {context_id!r} here yet.",
-            what_to_do="Open the tool once inside that course: only a launch tells where its gradebook is.",
+            sentence=Sentence(
+                "Platform %(registration_id)s has no course %(context_id)s here yet.",
+                registration_id=registration_id,
+                context_id=f"{context_id!r}",
+            ),
+            what_to_do=Sentence("Open the tool once inside that course: only a launch tells where its gradebook is."),
         )
     if len(courses) > 1:
         names = ", ".join(course.deployment.deployment_id for course in courses)
         raise Conflict(
-            sentence=f"Course {context_id!r} is there in several deployments: {names}.",
-            what_to_do="Say which one is meant with --deployment.",
+            sentence=Sentence(
+                "Course %(context_id)s is there in several deployments: %(names)s.",
+                context_id=f"{context_id!r}",
+                names=names,
+            ),
+            what_to_do=Sentence("Say which one is meant with --deployment."),
         )
     return courses[0]
 
@@ -138,8 +154,8 @@ def _refuse_while_publishing(session: Session, badge: CourseBadge) -> None:
     """Raise Conflict while a badge is being published: what changed now would neither be published nor kept."""
     if badge.status == "publishing" and work.open_job(session, "publish", badge.id) is not None:
         raise Conflict(
-            sentence="This badge is being published at the moment.",
-            what_to_do="Wait until that is done, then try again.",
+            sentence=Sentence("This badge is being published at the moment."),
+            what_to_do=Sentence("Wait until that is done, then try again."),
         )
 
 
@@ -162,8 +178,8 @@ def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: date
         came_along = all(column.found for column in found.columns)  # in a copied course; nothing was read from them
         if found.version_id is not None or not came_along:
             raise Conflict(
-                sentence="This badge has been published, so it stays.",
-                what_to_do="What was awarded with it must stay checkable.",
+                sentence=Sentence("This badge has been published, so it stays."),
+                what_to_do=Sentence("What was awarded with it must stay checkable."),
             )
         audit.record(session, now, actor, "badge.removed", f"badge:{found.id}", slug=slug)
         for column in found.columns:
@@ -414,8 +430,8 @@ def _check_credential(tool: Tool, definition: Badge) -> None:
     except CredentialHeldBack as error:
         raise CannotPublish(
             error.detail,
-            sentence="No credential can be signed for this badge as it is.",
-            what_to_do="Look for unusual characters in its addresses and texts.",
+            sentence=Sentence("No credential can be signed for this badge as it is."),
+            what_to_do=Sentence("Look for unusual characters in its addresses and texts."),
         ) from error
 
 

@@ -28,6 +28,7 @@ from lti_tool.models import (
     Job,
     Person,
 )
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import MANAGE, LaunchSession, rights_of
@@ -205,8 +206,8 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
         chosen = [badge for badge in open_badges if badge.slug in slugs - here]
         if not chosen:
             raise Conflict(
-                sentence="No badge was chosen, so nothing was taken over.",
-                what_to_do="Tick at least one badge, or say that none of them is needed here.",
+                sentence=Sentence("No badge was chosen, so nothing was taken over."),
+                what_to_do=Sentence("Tick at least one badge, or say that none of them is needed here."),
             )
         for badge in chosen:
             session.add(_draft_of(session, badge, copy.course_id, now))

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from lti_tool.errors import Conflict
 from lti_tool.keyring import RETIRED_LTI_KEYS_STAY, Key, Keyring, load_keyring, make_key
 from lti_tool.models import Issuer
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
 
@@ -58,8 +59,8 @@ def rotate(tool: Tool, name: str, *, actor: str, now: datetime, instead_of: str 
         before = load_keyring(folder, now)
         if instead_of is not None and instead_of != signing(before, name):
             raise Conflict(
-                sentence="These keys were rotated in the meantime, so nothing was done.",
-                what_to_do="Look at how they stand now.",
+                sentence=Sentence("These keys were rotated in the meantime, so nothing was done."),
+                what_to_do=Sentence("Look at how they stand now."),
             )
         made = [make_key(folder, kind, now) for kind in SETS[name]]
         for key in made:

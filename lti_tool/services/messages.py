@@ -16,6 +16,7 @@ from lti_tool.lti.claims import DeepLinking
 from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import Column, CourseBadge, Message
+from lti_tool.sentence import Sentence
 from lti_tool.services import catalog, work
 from lti_tool.services.launches import LOOK, Opened
 from lti_tool.services.tool import Tool
@@ -81,8 +82,8 @@ def _told(session: Session, launch_id: str, message_type: str) -> dict[str, Any]
     if row is None or row.message_type != message_type:
         raise NotFound(
             f"the launch is no {message_type}",
-            sentence="This page belongs to a step in your LMS that is not under way.",
-            what_to_do="Begin it again in your LMS.",
+            sentence=Sentence("This page belongs to a step in your LMS that is not under way."),
+            what_to_do=Sentence("Begin it again in your LMS."),
         )
     return row.told
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, Course, Enrolment, Person, PersonLink, Registration
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, awards
 from lti_tool.services.tool import Tool
 
@@ -118,8 +119,8 @@ def find_person(tool: Tool, registration_id: int, sub: str) -> str:
     if found is None:
         raise NotFound(
             f"no such person on platform {registration_id}",
-            sentence="Nobody with this user id has been seen from this platform.",
-            what_to_do="The id is the one the LMS sends: lti-tool awards list shows it as “user”.",
+            sentence=Sentence("Nobody with this user id has been seen from this platform."),
+            what_to_do=Sentence("The id is the one the LMS sends: lti-tool awards list shows it as “user”."),
         )
     return found
 
@@ -204,11 +205,11 @@ def _link(tool: Tool, person_id: str, same_as_id: str, actor: str, now: datetime
 def _pair(session: Session, person_id: str, same_as_id: str) -> tuple[Person, Person]:
     """Return both, locked in one order: two administrators who link them both ways do not wait for each other."""
     if person_id == same_as_id:
-        raise BadInput(sentence="These are the same user id, so there is nothing to link.")
+        raise BadInput(sentence=Sentence("These are the same user id, so there is nothing to link."))
     query = select(Person).where(Person.id.in_((person_id, same_as_id))).order_by(Person.id)
     found = {person.id: person for person in session.scalars(query.with_for_update(key_share=True))}
     if len(found) < 2:
-        raise NotFound("no such person", sentence="One of the two people is not there.")
+        raise NotFound("no such person", sentence=Sentence("One of the two people is not there."))
     return found[person_id], found[same_as_id]
 
 
@@ -216,13 +217,13 @@ def _refuse(session: Session, person: Person, same_as: Person) -> None:
     dependents = select(Person.id).where(Person.same_as_id == person.id).limit(1)
     if person.same_as_id is not None or person.id == same_as.id or session.scalar(dependents) is not None:
         raise Conflict(
-            sentence="This person is linked already.",
-            what_to_do="Unlink what is there first, then link the two you mean.",
+            sentence=Sentence("This person is linked already."),
+            what_to_do=Sentence("Unlink what is there first, then link the two you mean."),
         )
     if person.registration_id != same_as.registration_id:
         raise Conflict(
-            sentence="These two come from different platforms.",
-            what_to_do="Only two user ids of one platform can be linked.",
+            sentence=Sentence("These two come from different platforms."),
+            what_to_do=Sentence("Only two user ids of one platform can be linked."),
         )
 
 
@@ -260,7 +261,7 @@ def _unlink(tool: Tool, link_id: str, actor: str, now: datetime) -> None:
     with tool.db.write() as session:
         row = session.get(PersonLink, link_id, with_for_update={"key_share": True})
         if row is None or row.state != "linked":
-            raise NotFound("no such link", sentence="These two are not linked any more.")
+            raise NotFound("no such link", sentence=Sentence("These two are not linked any more."))
         person, _ = _pair(session, row.person_id, row.same_as_id)
         person.same_as_id = None
         earned = select(Award).where(Award.earned_as_id == person.id).order_by(Award.id)

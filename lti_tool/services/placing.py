@@ -23,6 +23,7 @@ from lti_tool.lti.deep_linking import NewLineItem, ResourceLinkItem, response_jw
 from lti_tool.lti.platforms import platform_of
 from lti_tool.lti.registration import origin_of
 from lti_tool.models import Course, CourseBadge
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, messages
 from lti_tool.services.access import course_service, registration_value
 from lti_tool.services.launches import LaunchSession, platform_origins
@@ -149,13 +150,13 @@ def place(tool: Tool, who: LaunchSession, chosen: Sequence[str], *, with_columns
     chosen = list(dict.fromkeys(chosen))
     offer = _offer(tool, who, chosen)
     if not chosen:
-        raise BadInput("nothing chosen", sentence="Choose what to place first.")
+        raise BadInput("nothing chosen", sentence=Sentence("Choose what to place first."))
     if len(chosen) > 1 and not offer.settings.accept_multiple:
-        raise BadInput("more than one", sentence="Your LMS takes one link at a time here. Choose one.")
+        raise BadInput("more than one", sentence=Sentence("Your LMS takes one link at a time here. Choose one."))
     if gone := [value for value in chosen if value not in offer.choices]:
         raise BadInput(
             f"{len(gone)} values that are not offered",
-            sentence="Something you chose is no longer in this course. Look at the list again.",
+            sentence=Sentence("Something you chose is no longer in this course. Look at the list again."),
         )
     choices = [offer.choices[value] for value in chosen]
     # Where the LMS makes a column with the link anyway, it had better be ours.
@@ -219,9 +220,13 @@ def _with_columns(tool: Tool, who: LaunchSession, offer: _Offer, choices: Sequen
     if second and offer.link_makes_column:
         raise BadInput(
             "a second column",
-            sentence=f"{_names(second)} in the gradebook already, and {platform_of(who.product).name} would make a "
-            "second column with an assignment, which nobody reads.",
-            what_to_do="Place it from a module instead, or choose another.",
+            sentence=Sentence(
+                "%(second)s in the gradebook already, and %(name)s would make a second column with an "
+                "assignment, which nobody reads.",
+                second=_names(second),
+                name=platform_of(who.product).name,
+            ),
+            what_to_do=Sentence("Place it from a module instead, or choose another."),
         )
     items = []
     for choice in choices:
@@ -246,8 +251,10 @@ def _there(tool: Tool, who: LaunchSession, asked: Sequence[_Choice]) -> set[tupl
     except ServiceError as error:
         raise BadInput(
             error.detail,
-            sentence=f"{error.sentence} So it is not known which gradebook columns are there already.",
-            what_to_do="Try again in a minute, or place links without columns.",
+            sentence=Sentence(
+                "%(sentence)s So it is not known which gradebook columns are there already.", sentence=error.sentence
+            ),
+            what_to_do=Sentence("Try again in a minute, or place links without columns."),
             status=503,
         ) from error
     return {_key(choice) for choice in asked if find_column(items, *_key(choice)) is not None}

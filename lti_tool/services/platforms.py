@@ -27,6 +27,7 @@ from lti_tool.models import (
     Registration,
     SignInAddress,
 )
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
 
@@ -114,8 +115,12 @@ def add(tool: Tool, told: Told, *, actor: str, now: datetime) -> int:
 
 def _taken(issuer: str, client_id: str) -> Conflict:
     return Conflict(
-        sentence=f"A platform with the issuer {issuer} and the client id {client_id} is registered already.",
-        what_to_do="See lti-tool platforms list.",
+        sentence=Sentence(
+            "A platform with the issuer %(issuer)s and the client id %(client_id)s is registered already.",
+            issuer=issuer,
+            client_id=client_id,
+        ),
+        what_to_do=Sentence("See lti-tool platforms list."),
     )
 
 
@@ -162,7 +167,9 @@ def read_from_platform(tool: Tool, url: str) -> Told:
             refused.detail,
             reason=refused.reason,
             sentence=refused.sentence,
-            what_to_do="Check the address, which this tool's server has to reach, or fill in the fields by yourself.",
+            what_to_do=Sentence(
+                "Check the address, which this tool's server has to reach, or fill in the fields by yourself."
+            ),
         ) from None
     return Told(
         name=found.name,
@@ -241,7 +248,7 @@ def take_place(tool: Tool, platform_id: int, of_id: int, *, actor: str, now: dat
     Raises NotFound, or Conflict where they are not two registrations of one LMS."""
     newer, older = told_of(tool, platform_id), told_of(tool, of_id)
     if newer.issuer != older.issuer or platform_id == of_id:
-        raise Conflict(sentence="These are not two registrations of the same LMS.")
+        raise Conflict(sentence=Sentence("These are not two registrations of the same LMS."))
     change(tool, of_id, dataclasses.replace(newer, name=older.name), actor=actor, now=now)
 
 
@@ -258,8 +265,10 @@ def _take_over(session: Session, row: Registration, told: Told) -> None:
     opened = session.scalar(select(Course.id).where(Course.registration_id == other.id).limit(1))
     if used is not None or opened is not None:
         raise Conflict(
-            sentence=f"Platform {other.id} has this client id and has been launched from: two cannot become one.",
-            what_to_do="Choose which of the two goes on, and switch the other off.",
+            sentence=Sentence(
+                "Platform %(id)s has this client id and has been launched from: two cannot become one.", id=other.id
+            ),
+            what_to_do=Sentence("Choose which of the two goes on, and switch the other off."),
         )
     session.execute(delete(Login).where(Login.registration_id == other.id))
     taken = {each.deployment_id: each for each in row.deployments}
@@ -286,7 +295,10 @@ def listing(tool: Tool, platform_id: int | None = None) -> list[dict[str, Any]]:
     with tool.db.read() as session:
         rows = [_platform(session, row) for row in session.scalars(query)]
     if platform_id is not None and not rows:
-        raise NotFound(sentence=f"There is no platform {platform_id}.", what_to_do="See lti-tool platforms list.")
+        raise NotFound(
+            sentence=Sentence("There is no platform %(platform_id)s.", platform_id=platform_id),
+            what_to_do=Sentence("See lti-tool platforms list."),
+        )
     return rows
 
 
@@ -331,14 +343,24 @@ def remove(tool: Tool, platform_id: int, now: datetime, actor: str = audit.OPERA
         awards = select(func.count()).select_from(Award).join(Course).where(Course.registration_id == row.id)
         if session.scalar(awards):
             raise Conflict(
-                sentence=f"Platform {platform_id} has awards, which must stay checkable, so it cannot be removed.",
-                what_to_do=f"Switch it off instead: lti-tool platforms disable {platform_id}",
+                sentence=Sentence(
+                    "Platform %(platform_id)s has awards, which must stay checkable, so it cannot be removed.",
+                    platform_id=platform_id,
+                ),
+                what_to_do=Sentence(
+                    "Switch it off instead: lti-tool platforms disable %(platform_id)s", platform_id=platform_id
+                ),
             )
         people = select(func.count()).select_from(Person).where(Person.registration_id == row.id)
         if session.scalar(people):
             raise Conflict(
-                sentence=f"Platform {platform_id} has been launched from, so its courses and people hang on it.",
-                what_to_do=f"Switch it off instead: lti-tool platforms disable {platform_id}",
+                sentence=Sentence(
+                    "Platform %(platform_id)s has been launched from, so its courses and people hang on it.",
+                    platform_id=platform_id,
+                ),
+                what_to_do=Sentence(
+                    "Switch it off instead: lti-tool platforms disable %(platform_id)s", platform_id=platform_id
+                ),
             )
         session.execute(delete(Login).where(Login.registration_id == row.id))
         session.execute(update(Invite).where(Invite.registration_id == row.id).values(registration_id=None))
@@ -352,7 +374,10 @@ def remove(tool: Tool, platform_id: int, now: datetime, actor: str = audit.OPERA
 def _get(session: Session, platform_id: int) -> Registration:
     row = session.get(Registration, platform_id)
     if row is None:
-        raise NotFound(sentence=f"There is no platform {platform_id}.", what_to_do="See lti-tool platforms list.")
+        raise NotFound(
+            sentence=Sentence("There is no platform %(platform_id)s.", platform_id=platform_id),
+            what_to_do=Sentence("See lti-tool platforms list."),
+        )
     return row
 
 
@@ -383,7 +408,8 @@ def set_deployment(
         row = session.get(Deployment, deployment_pk)
         if row is None or platform_id not in (None, row.registration_id):
             raise NotFound(
-                sentence=f"There is no deployment {deployment_pk}.", what_to_do="See lti-tool deployments list."
+                sentence=Sentence("There is no deployment %(deployment_pk)s.", deployment_pk=deployment_pk),
+                what_to_do=Sentence("See lti-tool deployments list."),
             )
         row.status = status
         word = {"active": "approved"}.get(status, status)

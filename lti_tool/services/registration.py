@@ -28,6 +28,7 @@ from lti_tool.lti.dynamic_registration import (
 from lti_tool.lti.platforms import Clicks, canvas_key_configuration, platform_of
 from lti_tool.lti.registration import digest
 from lti_tool.models import Deployment, Invite, Registration
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.tool import Tool, log
@@ -82,9 +83,11 @@ def withdraw(tool: Tool, invite_id: int, *, actor: str, now: datetime) -> None:
     with tool.db.write() as session:
         row = session.get(Invite, invite_id)
         if row is None:
-            raise NotFound(sentence=f"There is no invite {invite_id}.")
+            raise NotFound(sentence=Sentence("There is no invite %(invite_id)s.", invite_id=invite_id))
         if row.used_at is not None:
-            raise Conflict(sentence="This invite was used already.", what_to_do="Look at the platform it made.")
+            raise Conflict(
+                sentence=Sentence("This invite was used already."), what_to_do=Sentence("Look at the platform it made.")
+            )
         if row.withdrawn_at is None:
             row.withdrawn_at = now
             audit.record(session, now, actor, "invite.withdrawn", f"invite:{row.id}")
@@ -167,17 +170,21 @@ def _claim(tool: Tool, secret: str, now: datetime) -> int:
         raise InviteRefused("unknown", reason="invite_unknown")
     state = _state(row, now)
     if state == "used":
-        raise InviteRefused("used", reason="invite_used", sentence="This registration address was already used.")
+        raise InviteRefused(
+            "used", reason="invite_used", sentence=Sentence("This registration address was already used.")
+        )
     if state == "withdrawn":
-        raise InviteRefused("withdrawn", reason="invite_withdrawn", sentence="This registration address was withdrawn.")
+        raise InviteRefused(
+            "withdrawn", reason="invite_withdrawn", sentence=Sentence("This registration address was withdrawn.")
+        )
     if state == "in use":
         raise Conflict(
             "in use",
             reason="invite_in_use",
-            sentence="This registration address is being used at this moment.",
-            what_to_do="Wait for the other window to finish. If there is none, try again in three minutes.",
+            sentence=Sentence("This registration address is being used at this moment."),
+            what_to_do=Sentence("Wait for the other window to finish. If there is none, try again in three minutes."),
         )
-    raise InviteRefused("expired", reason="invite_expired", sentence="This registration address has expired.")
+    raise InviteRefused("expired", reason="invite_expired", sentence=Sentence("This registration address has expired."))
 
 
 def _note_asked(tool: Tool, invite_id: int, issuer: str, now: datetime) -> None:

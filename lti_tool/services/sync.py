@@ -40,6 +40,7 @@ from lti_tool.models import (
     Registration,
     Result,
 )
+from lti_tool.sentence import Sentence
 from lti_tool.services import awards, evaluation, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import main_role
@@ -78,8 +79,11 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
         raise ToolError(
             f"badges {failed}",
             reason="evaluation_failed",
-            sentence=f"The levels of {', '.join(failed)} could not be worked out. Everything else is up to date.",
-            what_to_do="If this stays, tell whoever runs this tool.",
+            sentence=Sentence(
+                "The levels of %(failed)s could not be worked out. Everything else is up to date.",
+                failed=", ".join(failed),
+            ),
+            what_to_do=Sentence("If this stays, tell whoever runs this tool."),
         )
     return counts
 

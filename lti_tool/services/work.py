@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from lti_tool.db import random_id, repeat_collided
 from lti_tool.errors import Busy, JobLost, NotFound, ServiceError, ToolError
 from lti_tool.models import Job
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool, log
 
@@ -201,7 +202,10 @@ def _retry(tool: Tool, job_id: int, now: datetime, actor: str) -> int:
     with tool.db.write() as session:
         job = session.get(Job, job_id)
         if job is None:
-            raise NotFound(sentence=f"There is no job {job_id}.", what_to_do="See lti-tool jobs list --all.")
+            raise NotFound(
+                sentence=Sentence("There is no job %(job_id)s.", job_id=job_id),
+                what_to_do=Sentence("See lti-tool jobs list --all."),
+            )
         if job.state in ("failed", "due"):
             other = open_job(session, job.kind, job.subject)
             if other is not None and other.id != job.id:

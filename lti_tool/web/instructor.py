@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, Conflict, DefinitionInvalid, NotFound, ToolError
 from lti_tool.security import guarded, tool
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, awards, bindings, catalog, copies, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
@@ -86,7 +87,7 @@ def import_file() -> Page:
     name = (sent.filename if sent else "") or "the file"
     try:
         if sent is None or not sent.filename:
-            raise BadInput(sentence="Choose a file first.")
+            raise BadInput(sentence=Sentence("Choose a file first."))
         content = sent.stream.read(LARGEST + 1)
         try:
             text = content.decode("utf-8-sig")

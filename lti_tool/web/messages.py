@@ -13,6 +13,7 @@ from lti_tool.lti import claims
 from lti_tool.lti.claims import Launch
 from lti_tool.lti.deep_linking import check_return_url
 from lti_tool.security import guarded, see, tool
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, bindings, catalog, launches, placing
 from lti_tool.services import data_privacy as privacy
 from lti_tool.services import messages as told
@@ -52,7 +53,9 @@ def deep_linking(opened: Opened, launch: Launch) -> BaseResponse:
     if opened.course_id is None:
         return Response(render_template("no_course.html", **_administration(opened)))
     if MANAGE not in opened.rights:
-        raise NotPermitted("places links", sentence="Only those who teach this course can place badges in it.")
+        raise NotPermitted(
+            "places links", sentence=Sentence("Only those who teach this course can place badges in it.")
+        )
     assert launch.deep_linking is not None
     origins = launches.platform_origins(tool(), launch.registration_id)
     check_return_url(launch.deep_linking, origins, allow_http=tool().settings.network.allow_private)
@@ -72,8 +75,8 @@ def submission_review(opened: Opened, launch: Launch) -> BaseResponse:
         raise NotPermitted(
             "somebody else's submission",
             reason="for_user_other",
-            sentence="This is the work of somebody else.",
-            what_to_do="Only those who teach the course can open it.",
+            sentence=Sentence("This is the work of somebody else."),
+            what_to_do=Sentence("Only those who teach the course can open it."),
         )
     told.keep(tool(), opened.launch_id, launch, "")
     if LOOK in opened.rights:

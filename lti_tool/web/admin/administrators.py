@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.security import administrator, tool
+from lti_tool.sentence import Sentence
 from lti_tool.services import administrators as people
 from lti_tool.services import audit_log, bindings
 
@@ -71,7 +72,9 @@ def remove(id: str) -> Page:
     page = people.page(tool(), _now())
     who = next((row for row in page.rows if row.id == id), None)
     if who is None:
-        raise NotFound("no such administrator", sentence="This administrator is not there any more.", what_to_do="")
+        raise NotFound(
+            "no such administrator", sentence=Sentence("This administrator is not there any more."), what_to_do=""
+        )
     if request.method == "POST":
         try:
             people.remove(tool(), id, actor=g.admin.actor, now=_now())

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, NotFound, ToolError
 from lti_tool.security import administrator, tool
+from lti_tool.sentence import Sentence
 from lti_tool.services import platform_checks, platform_pages, platforms, registration
 
 pages = Blueprint("admin_platforms", __name__, url_prefix="/admin/platforms")
@@ -209,7 +210,7 @@ def invite() -> str:
     """Make an invite link, and show it: this page is the only place it ever stands."""
     lasts = EXPIRES.get(request.form.get("expires", ""))
     if lasts is None:
-        raise BadInput("expires", sentence="Choose how long the link may be used.")
+        raise BadInput("expires", sentence=Sentence("Choose how long the link may be used."))
     return _adding(made=registration.invite(tool(), lasts=lasts, actor=g.admin.actor, now=_now()))
 
 
@@ -247,7 +248,7 @@ def canvas_form() -> BaseResponse:
     where, host = request.args.get("where", "production"), request.args.get("host", "").strip().lower()
     host = host.removeprefix("https://").removesuffix("/")
     if where == "own" and not HOST.fullmatch(host):
-        raise BadInput("host", sentence="Write the host of your Canvas, as canvas.example.edu.")
+        raise BadInput("host", sentence=Sentence("Write the host of your Canvas, as canvas.example.edu."))
     told: dict[str, Any] = {**platform_pages.canvas_addresses(where, host)}
     told |= {"client_id": request.args.get("client_id", "").strip(), "name": host or "Canvas"}
     return redirect(url_for("admin_platforms.by_hand", **told), 303)
