@@ -42,6 +42,9 @@ class Sentence(str):
     def __reduce__(self) -> tuple[Any, ...]:
         return Sentence.made, (self.words, self.many, self.values)
 
+    def __deepcopy__(self, memo: object) -> Sentence:
+        return self
+
     def kept(self) -> dict[str, Any]:
         """Return it as JSON keeps it; `read` makes it again."""
         values = {name: _kept(value) for name, value in self.values.items()}

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from lti_tool.domain.badge import Badge
 from lti_tool.domain.mastery import Standing
+from lti_tool.sentence import Sentence
 
 GATE = "gate:"
 
@@ -28,14 +29,14 @@ class Hold:
 class Wait:
     """Not earned yet."""
 
-    sentence: str
+    sentence: Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
     """Awarded, but the grades do not carry it any more: a person looks at it, nothing changes by itself."""
 
-    sentence: str
+    sentence: Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,16 @@ def missing(badge: Badge, standings: Sequence[Standing]) -> list[Standing]:
     return [s for s in rows if not s.met] + open_gates
 
 
-def progress(badge: Badge, standings: Sequence[Standing]) -> str:
+def progress(badge: Badge, standings: Sequence[Standing]) -> Sentence:
     """Say where a learner stands: "3 of 4. Missing: Listens actively (Beginning, needs Proficient).\""""
     met = sum(s.met for s in standings if not s.tag.startswith(GATE))
     of = badge.needed
     short = missing(badge, standings)
-    counted = f"{min(met, of)} of {of}."
-    return f"{counted} Missing: {', '.join(s.missing for s in short)}." if short else counted
+    if not short:
+        return Sentence("%(met)s of %(all)s.", met=min(met, of), all=of)
+    return Sentence(
+        "%(met)s of %(all)s. Missing: %(rows)s.", met=min(met, of), all=of, rows=[each.missing for each in short]
+    )
 
 
 def is_released(badge: Badge, now: datetime) -> bool:

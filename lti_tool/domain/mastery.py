@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from lti_tool.domain.badge import Gate, SubCompetency, number_text
 from lti_tool.domain.scores import Reading, Score, Ungraded
+from lti_tool.sentence import Number, Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,80 +36,167 @@ class Standing:
         return self.state == "met"
 
     @property
-    def missing(self) -> str:
+    def missing(self) -> Sentence:
         """Name the row as one that is missing: "Listens actively (Beginning, needs Proficient)"."""
-        have = self.reached or ("no result yet" if self.state == "ungraded" else "below the lowest level")
-        return f"{self.name} ({have}, needs {self.required})"
+        return Sentence("%(row)s (%(have)s, needs %(required)s)", row=self.name, have=self.have, required=self.required)
+
+    @property
+    def have(self) -> str:
+        """What the learner has, in words: a graded 0 is below the lowest level, not "no result yet"."""
+        return self.reached or (NO_RESULT if self.state == "ungraded" else BELOW)
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Standing))
+NO_RESULT = Sentence("no result yet")
+BELOW = Sentence("below the lowest level")
 
 
 def stand(row: SubCompetency, reading: Reading) -> Standing:
     """Return the highest level whose points are at most share × highest points, compared exactly."""
     required = row.required_level
     if isinstance(reading, Ungraded):
-        return Standing(row.tag, row.name, "ungraded", f"No result yet; needs {required}.", required=required)
+        return Standing(row.tag, row.name, "ungraded", _ungraded(required), required=required)
     if not isinstance(reading, Score):
-        return Standing(row.tag, row.name, "malformed", f"Not counted: {reading.why}.", required=required)
+        return Standing(row.tag, row.name, "malformed", _not_counted(reading.why), required=required)
     points = reading.share * Fraction(row.highest_points)
     level = max((i for i, each in enumerate(row.levels) if Fraction(each.points) <= points), default=None)
     met = level is not None and level >= row.required_index
-    reached = row.levels[level].name if level is not None else ""
-    return Standing(
+    standing = Standing(
         tag=row.tag,
         name=row.name,
         state="met" if met else "short",
-        sentence=_level_sentence(row, reading, points, reached, met),
-        reached=reached,
+        sentence="",
+        reached=row.levels[level].name if level is not None else "",
         required=required,
         level=level,
         score=number_text(reading.points),
         maximum=number_text(reading.maximum),
         points=number_text(points),
     )
+    return dataclasses.replace(standing, sentence=explain(row, standing, points))
 
 
-def _level_sentence(row: SubCompetency, score: Score, points: Fraction, reached: str, met: bool) -> str:
-    counted = f"Score {number_text(score.points)} of {number_text(score.maximum)}"
-    if score.maximum != Fraction(row.highest_points):
-        counted += f" counts as {number_text(points)} of {number_text(row.highest_points)} points"
-    if met:
-        return f"{counted}: {reached}, needs {row.required_level}."
-    begins = row.levels[row.required_index].points
-    more = number_text(Fraction(begins) - points)
-    have = reached or "below the lowest level"
-    return f"{counted}: {have}. {row.required_level} begins at {number_text(begins)} points, so {more} more are needed."
+def explain(row: SubCompetency, standing: Standing, points: Fraction | None = None) -> Sentence:
+    """Say why a standing is what it is. Without the exact points, those it has kept are counted with."""
+    if standing.state == "ungraded":
+        return _ungraded(row.required_level)
+    if standing.state == "malformed":
+        return _kept_reason(standing)
+    counted = _score(standing)
+    if Fraction(standing.maximum) != Fraction(row.highest_points):
+        counted = Sentence(
+            "Score %(score)s of %(maximum)s counts as %(points)s of %(highest)s points",
+            **counted.values,
+            points=Number(standing.points),
+            highest=Number(number_text(row.highest_points)),
+        )
+    if standing.met:
+        return Sentence(
+            "%(counted)s: %(level)s, needs %(required)s.",
+            counted=counted,
+            level=standing.reached,
+            required=row.required_level,
+        )
+    begins = Fraction(row.levels[row.required_index].points)
+    return Sentence(
+        "%(counted)s: %(level)s. %(required)s begins at %(begins)s points, so %(more)s more are needed.",
+        counted=counted,
+        level=standing.reached or BELOW,
+        required=row.required_level,
+        begins=Number(number_text(begins)),
+        more=Number(number_text(begins - (Fraction(standing.points) if points is None else points))),
+    )
+
+
+def _ungraded(required: str) -> Sentence:
+    return Sentence("No result yet; needs %(required)s.", required=required)
+
+
+def _not_counted(why: str) -> Sentence:
+    return Sentence("Not counted: %(why)s.", why=why)
+
+
+def _kept_reason(standing: Standing) -> Sentence:
+    """Return why a result does not count, from the English that a record has kept."""
+    return _not_counted(Sentence(standing.sentence.removeprefix("Not counted: ").removesuffix(".")))
+
+
+def _score(standing: Standing) -> Sentence:
+    return Sentence("Score %(score)s of %(maximum)s", score=Number(standing.score), maximum=Number(standing.maximum))
+
+
+def gate_needs(gate: Gate) -> Sentence:
+    """Say what a gate asks for."""
+    if gate.kind == "letter":
+        return Sentence("%(letter)s or better", letter=gate.required)
+    if gate.kind == "percent":
+        return Sentence("%(number)s %%", number=Number(gate.required))
+    if gate.kind == "pass":
+        return Sentence("passed")
+    return Sentence("%(number)s points", number=Number(gate.required))
 
 
 def pass_gate(gate: Gate, reading: Reading) -> Standing:
     """Tell whether a gate holds. Letters and per cent compare share × 100, points compare share × maximum."""
-    needs = {"letter": f"{gate.required} or better", "percent": f"{gate.required} %", "pass": "passed"}.get(
-        gate.kind, f"{gate.required} points"
-    )
+    needs = gate_needs(gate)
     if isinstance(reading, Ungraded):
-        return Standing(gate.tag, gate.name, "ungraded", f"No result yet; needs {needs}.", required=needs)
+        return Standing(gate.tag, gate.name, "ungraded", _ungraded(needs), required=needs)
     if not isinstance(reading, Score):
-        return Standing(gate.tag, gate.name, "malformed", f"Not counted: {reading.why}.", required=needs)
+        return Standing(gate.tag, gate.name, "malformed", _not_counted(reading.why), required=needs)
     percent = reading.share * 100
     points = reading.share * Fraction(gate.maximum)
+    letter = ""
     if gate.kind == "letter":
         letters = [letter for letter, least in gate.scale if Fraction(least) <= percent]
-        reached = letters[-1] if letters else ""
+        letter = letters[-1] if letters else ""
         met = percent >= Fraction(dict(gate.scale)[gate.required])
     elif gate.kind == "percent":
-        reached, met = f"{number_text(percent)} %", percent >= Fraction(Decimal(gate.required))
+        met = percent >= Fraction(Decimal(gate.required))
     elif gate.kind == "points":
-        reached, met = f"{number_text(points)} points", points >= Fraction(Decimal(gate.required))
+        met = points >= Fraction(Decimal(gate.required))
     else:
         met = reading.share >= 1
-        reached = "passed" if met else "not passed"
-    counted = f"Score {number_text(reading.points)} of {number_text(reading.maximum)}"
-    return Standing(
+    standing = Standing(
         tag=gate.tag,
         name=gate.name,
         state="met" if met else "short",
-        sentence=f"{counted}: {reached or 'below the scale'}, needs {needs}.",
-        reached=reached,
+        sentence="",
+        reached=letter,
         required=needs,
         score=number_text(reading.points),
         maximum=number_text(reading.maximum),
         points=number_text(points),
     )
+    standing = dataclasses.replace(standing, reached=gate_reached(gate, standing))
+    return dataclasses.replace(standing, sentence=explain_gate(gate, standing))
+
+
+def gate_reached(gate: Gate, standing: Standing) -> str:
+    """Say what a gate found; empty where there is nothing, or less than the lowest letter."""
+    if gate.kind == "letter" or not standing.score:
+        return standing.reached
+    if gate.kind == "percent":
+        share = Fraction(standing.score) / Fraction(standing.maximum)
+        return Sentence("%(number)s %%", number=Number(number_text(share * 100)))
+    if gate.kind == "points":
+        return Sentence("%(number)s points", number=Number(standing.points))
+    return Sentence("passed") if standing.met else Sentence("not passed")
+
+
+def explain_gate(gate: Gate, standing: Standing) -> Sentence:
+    """Say why a gate holds or does not."""
+    if standing.state == "ungraded":
+        return _ungraded(gate_needs(gate))
+    if standing.state == "malformed":
+        return _kept_reason(standing)
+    return Sentence(
+        "%(counted)s: %(reached)s, needs %(required)s.",
+        counted=_score(standing),
+        reached=gate_reached(gate, standing) or Sentence("below the scale"),
+        required=gate_needs(gate),
+    )
+
+
+def standing_of(record: Mapping[str, Any]) -> Standing:
+    """Return the standing a decision record has kept."""
+    return Standing(**{name: record[name] for name in FIELDS if name in record})

@@ -10,6 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from lti_tool.sentence import Sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -30,9 +32,9 @@ class Ungraded:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A result that cannot be used; `why` is a sentence."""
+    """A result that cannot be used; `why` is part of a sentence."""
 
-    why: str
+    why: Sentence
 
 
 Reading = Score | Ungraded | Malformed
@@ -47,11 +49,11 @@ def read_result(result: Mapping[str, Any] | None) -> Reading:
     points = _number(result["resultScore"])
     maximum = _number(result["resultMaximum"]) if result.get("resultMaximum") is not None else Fraction(1)
     if points is None:
-        return Malformed("the score is not a number")
+        return Malformed(Sentence("the score is not a number"))
     if maximum is None:
-        return Malformed("the maximum is not a number")
+        return Malformed(Sentence("the maximum is not a number"))
     if maximum <= 0:
-        return Malformed("the column's maximum is not above zero")  # Canvas allows 0 points possible
+        return Malformed(Sentence("the column's maximum is not above zero"))  # Canvas allows 0 points possible
     return Score(points, maximum)
 
 

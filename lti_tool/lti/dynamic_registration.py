@@ -30,7 +30,7 @@ CLAIMS = ("iss", "sub", "name", "given_name", "family_name", "email", "locale")
 LARGEST_ANSWER = 256 * 1024
 LONGEST_ADDRESS, LONGEST_TOKEN, LONGEST_ID = 2048, 8192, 255
 
-_NO_PUBLIC_ADDRESS = "It must be a public https address."
+_NO_PUBLIC_ADDRESS = Sentence("It must be a public https address.")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ def read_configuration(http: Http, url: str, token: str | None = None) -> Config
     Raises RegistrationRefused with one of the reasons `config_address`, `config_redirect`, `config_unreachable`,
     `config_unreadable`, `issuer`, `issuer_host`, `endpoint`, `unsupported`."""
     if not url or len(url) > LONGEST_ADDRESS:
-        raise _refused("config_address", "The LMS did not say where its configuration is.", "no address, or too long")
+        raise _refused(
+            "config_address", Sentence("The LMS did not say where its configuration is."), "no address, or too long"
+        )
     try:
         answer = http.get(
             url,
@@ -88,19 +90,21 @@ def read_configuration(http: Http, url: str, token: str | None = None) -> Config
     except AddressRefused as error:
         if error.reason == "redirect":
             raise _refused(
-                "config_redirect", "The LMS's configuration leads to another address.", error.detail
+                "config_redirect", Sentence("The LMS's configuration leads to another address."), error.detail
             ) from None
-        sentence = f"The address of the LMS's configuration cannot be used. {_NO_PUBLIC_ADDRESS}"
+        sentence = Sentence("The address of the LMS's configuration cannot be used. %(rule)s", rule=_NO_PUBLIC_ADDRESS)
         raise _refused("config_address", sentence, error.detail) from None
     except ServiceError as error:
-        sentence = "The LMS's configuration could not be read."
+        sentence = Sentence("The LMS's configuration could not be read.")
         raise _refused("config_unreachable", sentence, f"{error.reason}: {error.detail}") from None
     try:
         document = answer.json()
     except ServiceError:
         document = None
     if not isinstance(document, dict):
-        raise _refused("config_unreadable", "What the LMS sent as its configuration cannot be read.", "not an object")
+        raise _refused(
+            "config_unreadable", Sentence("What the LMS sent as its configuration cannot be read."), "not an object"
+        )
     found = _configuration(document)
     _check_issuer(found, url, http.allow_private)
     for name in ("token_endpoint", "jwks_uri", "registration_endpoint", "authorization_endpoint"):
@@ -119,7 +123,9 @@ def _configuration(document: Mapping[str, Any]) -> Configuration:
         ("id_token_signing_alg_values_supported", "RS256"),
     ):
         if document.get(name) and needed not in _texts(document.get(name)):
-            raise _refused("unsupported", "This LMS cannot do what LTI 1.3 asks for.", f"{name} has no {needed}")
+            raise _refused(
+                "unsupported", Sentence("This LMS cannot do what LTI 1.3 asks for."), f"{name} has no {needed}"
+            )
     registration_endpoint = document.get("registration_endpoint")
     if registration_endpoint is not None:
         registration_endpoint = _address(document, "registration_endpoint")
@@ -173,7 +179,11 @@ def _address(document: Mapping[str, Any], name: str) -> str:
         except ValueError:  # a port that is none, half an IPv6 address
             pass
     reason = "issuer" if name == "issuer" else "endpoint"
-    raise _refused(reason, f"The LMS's configuration has no usable {name.replace('_', ' ')}.", f"{name} is missing")
+    raise _refused(
+        reason,
+        Sentence("The LMS's configuration has no usable %(what)s.", what=name.replace("_", " ")),
+        f"{name} is missing",
+    )
 
 
 def _check_issuer(found: Configuration, url: str, allow_private: bool) -> None:
@@ -182,12 +192,14 @@ def _check_issuer(found: Configuration, url: str, allow_private: bool) -> None:
     # OpenID Connect Discovery 1.0, 4.3: an https address without query or fragment. A bare "?" is a query too.
     if "?" in found.issuer or "#" in found.issuer or issuer.scheme not in schemes or len(found.issuer) > LONGEST_ID:
         raise _refused(
-            "issuer", "The LMS names itself by an address that cannot be used.", "issuer is not a plain address"
+            "issuer",
+            Sentence("The LMS names itself by an address that cannot be used."),
+            "issuer is not a plain address",
         )
     if not platform_of(found.product).describes(_host(issuer), _host(at)):
         raise _refused(
             "issuer_host",
-            "The LMS calls itself by another host than the one its configuration came from.",
+            Sentence("The LMS calls itself by another host than the one its configuration came from."),
             "issuer and configuration lie on different hosts",
             what_to_do=Sentence("If that is meant, an administrator of Badges can register this LMS by hand."),
         )
@@ -204,10 +216,12 @@ def _check_endpoint(http: Http, name: str, address: str) -> None:
     except ServiceUnreachable:
         if name == "authorization_endpoint":
             return  # browsers go there, and may know names that this machine does not
-        sentence = f"The LMS's {name.replace('_', ' ')} has a host name that is not known."
+        sentence = Sentence("The LMS's %(what)s has a host name that is not known.", what=name.replace("_", " "))
         raise _refused("endpoint", sentence, f"{name}: unknown host") from None
     except AddressRefused as error:
-        sentence = f"The LMS's {name.replace('_', ' ')} cannot be used. {_NO_PUBLIC_ADDRESS}"
+        sentence = Sentence(
+            "The LMS's %(what)s cannot be used. %(rule)s", what=name.replace("_", " "), rule=_NO_PUBLIC_ADDRESS
+        )
         raise _refused("endpoint", sentence, f"{name}: {error.detail}") from None
 
 
@@ -255,7 +269,9 @@ def ask_registration(http: Http, found: Configuration, request: Mapping[str, Any
     may not have made a client), or `answer_unreadable`, then with `made` set: there is a client now."""
     if found.registration_endpoint is None:
         raise _refused(
-            "not_offered", "This LMS does not offer registration by an invite link.", "no registration_endpoint"
+            "not_offered",
+            Sentence("This LMS does not offer registration by an invite link."),
+            "no registration_endpoint",
         )
     try:
         answer = http.request(
@@ -268,14 +284,18 @@ def ask_registration(http: Http, found: Configuration, request: Mapping[str, Any
         )
     except ServiceUnreachable as error:
         if error.reason in ("dns", "connect", "tls"):
-            raise _refused("not_sent", "The LMS could not be reached to register the tool.", error.detail) from None
+            raise _refused(
+                "not_sent", Sentence("The LMS could not be reached to register the tool."), error.detail
+            ) from None
         _no_answer(error)
     except ServiceError as error:
         if error.reason == "too_large":
             raise _made(error.detail) from None
         if error.reason.startswith("status_5"):
             _no_answer(error)
-        sentence = "The LMS did not accept the registration. Begin it again in the LMS: its own link works only once."
+        sentence = Sentence(
+            "The LMS did not accept the registration. Begin it again in the LMS: its own link works only once."
+        )
         raise _refused("platform_refused", sentence, error.detail) from None
     try:
         document = answer.json()
@@ -312,7 +332,7 @@ def _is_id(value: str) -> bool:
 def _no_answer(error: ServiceError) -> NoReturn:
     raise _refused(
         "no_answer",
-        "The LMS broke off before it said whether it registered the tool.",
+        Sentence("The LMS broke off before it said whether it registered the tool."),
         f"{error.reason}: {error.detail}",
         what_to_do=Sentence(
             "Look into its list of tools. If Badges is there, delete it, and use the same invite link again."
@@ -323,7 +343,7 @@ def _no_answer(error: ServiceError) -> NoReturn:
 def _made(detail: str) -> RegistrationRefused:
     error = _refused(
         "answer_unreadable",
-        "The LMS registered the tool, but did not say under which client id.",
+        Sentence("The LMS registered the tool, but did not say under which client id."),
         detail,
         what_to_do=Sentence(
             "Look up the client id of Badges in its list of tools, and have it registered here by hand."
@@ -341,7 +361,9 @@ def _bearer(token: str | None) -> dict[str, str]:
     if not token:
         return {}
     if len(token) > LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise _refused("token", "What the LMS sent along for the registration cannot be used.", "registration_token")
+        raise _refused(
+            "token", Sentence("What the LMS sent along for the registration cannot be used."), "registration_token"
+        )
     return {"Authorization": f"Bearer {token}"}
 
 

@@ -40,7 +40,7 @@ Messages = Mapping[str, Collection[str]]
 class Platform:
     """An LMS that does what the specifications say."""
 
-    name = "your LMS"
+    name: str = Sentence("your LMS")
 
     def page_limit(self, listing: Listing) -> int | None:
         """Return the `limit` to ask for, or None to send none: the platform may ignore it."""
@@ -124,23 +124,29 @@ class Platform:
 
     def after_registration(self) -> Clicks:
         """Say what an administrator clicks in the LMS once it has registered the tool."""
-        return ("Switch the tool on in your LMS, and let courses use it.",)
+        return (Sentence("Switch the tool on in your LMS, and let courses use it."),)
 
     def mend(self, trouble: Trouble) -> Clicks:
         """Say what to click in the LMS, in its own labels, to mend what was found."""
         return {
-            "keys": ("Check in the LMS's settings of the tool that its key address is the one registered here.",),
-            "token": (
-                "Open the tool's registration in the LMS and see that it is switched on.",
-                "Compare its client id, and the address of our keys, with those below.",
+            "keys": (
+                Sentence("Check in the LMS's settings of the tool that its key address is the one registered here."),
             ),
-            "launch": ("Open Badges once in a course, as somebody who teaches there.",),
-            "deployment": ("Approve the deployment below, if you know where it comes from.",),
-            "roster": ("Let the tool use Names and Role Provisioning Services.",),
-            "columns_read": ("Let the tool use Assignment and Grade Services, line items and results included.",),
-            "columns_write": ("Let the tool make line items and send scores (Assignment and Grade Services).",),
-            "scopes": ("Grant the tool what is named above in its registration.",),
-            "clock": ("Set the clock of the machine that is wrong by NTP.",),
+            "token": (
+                Sentence("Open the tool's registration in the LMS and see that it is switched on."),
+                Sentence("Compare its client id, and the address of our keys, with those below."),
+            ),
+            "launch": (Sentence("Open Badges once in a course, as somebody who teaches there."),),
+            "deployment": (Sentence("Approve the deployment below, if you know where it comes from."),),
+            "roster": (Sentence("Let the tool use Names and Role Provisioning Services."),),
+            "columns_read": (
+                Sentence("Let the tool use Assignment and Grade Services, line items and results included."),
+            ),
+            "columns_write": (
+                Sentence("Let the tool make line items and send scores (Assignment and Grade Services)."),
+            ),
+            "scopes": (Sentence("Grant the tool what is named above in its registration."),),
+            "clock": (Sentence("Set the clock of the machine that is wrong by NTP."),),
         }[trouble]
 
     def link_makes_column(self, claims: Mapping[str, Any]) -> bool:
@@ -153,11 +159,11 @@ class Platform:
 
     def where_to_grade(self) -> str:
         """Say where an instructor marks a gradebook column of ours."""
-        return "Open the gradebook of the course and enter the points in the column."
+        return Sentence("Open the gradebook of the course and enter the points in the column.")
 
     def keep_out_of_total(self) -> str:
         """Say which clicks keep a column out of the course total, which AGS cannot ask for."""
-        return "Look in the gradebook's settings for the column's weight, and set it to 0."
+        return Sentence("Look in the gradebook's settings for the column's weight, and set it to 0.")
 
 
 CANVAS = "https://canvas.instructure.com/lti/"
@@ -211,10 +217,22 @@ class Canvas(Platform):
         text = response.body[:4000].decode("utf-8", "replace")
         for words, reason, sentence in (
             # Source, scores_controller.rb and gradebook_services.rb
-            ("not a student", "not_a_student", "Canvas does not know this person as a student of the course."),
-            ("unpublished", "unpublished", "The assignment behind this column is not published in Canvas yet."),
-            ("maximum number of allowed attempts", "no_attempts_left", "The learner has no attempt left in Canvas."),
-            ("before last updated timestamp", "earlier_timestamp", "The gradebook holds a newer grade."),
+            (
+                "not a student",
+                "not_a_student",
+                Sentence("Canvas does not know this person as a student of the course."),
+            ),
+            (
+                "unpublished",
+                "unpublished",
+                Sentence("The assignment behind this column is not published in Canvas yet."),
+            ),
+            (
+                "maximum number of allowed attempts",
+                "no_attempts_left",
+                Sentence("The learner has no attempt left in Canvas."),
+            ),
+            ("before last updated timestamp", "earlier_timestamp", Sentence("The gradebook holds a newer grade.")),
         ):
             if words in text:
                 return ScoreRefused(f"{response.status} {reason}", reason=reason, sentence=sentence)
@@ -316,18 +334,24 @@ class Canvas(Platform):
 
     def after_registration(self) -> Clicks:
         return (
-            "Look through what Badges asks for, leave it switched on, and press [[Install]] or [[Enable & Close]].",
-            "Where Canvas shows it under [[Admin]] → [[Developer Keys]], switch [[State]] to [[On]].",
-            "If it is not in your courses yet: [[Settings]] → [[Apps]] → [[View App Configurations]] → [[+ App]], "
-            "type [[By Client ID]], with the client id below.",
-            "Open [[Badges]] once in a course as an instructor. If it is not in the course's menu: [[Settings]] → "
-            "[[Navigation]].",
+            Sentence(
+                "Look through what Badges asks for, leave it switched on, and press [[Install]] or [[Enable & Close]]."
+            ),
+            Sentence("Where Canvas shows it under [[Admin]] → [[Developer Keys]], switch [[State]] to [[On]]."),
+            Sentence(
+                "If it is not in your courses yet: [[Settings]] → [[Apps]] → [[View App Configurations]] → "
+                "[[+ App]], type [[By Client ID]], with the client id below."
+            ),
+            Sentence(
+                "Open [[Badges]] once in a course as an instructor. If it is not in the course's menu: "
+                "[[Settings]] → [[Navigation]]."
+            ),
         )
 
     def mend(self, trouble: Trouble) -> Clicks:
-        key = "Open [[Admin]] → [[Developer Keys]] and find Badges."
-        services = "Choose the pencil, then [[LTI Advantage Services]]."
-        save = "Press [[Save]]. This line turns green by itself within a minute."
+        key = Sentence("Open [[Admin]] → [[Developer Keys]] and find Badges.")
+        services = Sentence("Choose the pencil, then [[LTI Advantage Services]].")
+        save = Sentence("Press [[Save]]. This line turns green by itself within a minute.")
         return {
             "token": (
                 key,
@@ -373,18 +397,18 @@ class Canvas(Platform):
 
     def after_placing(self) -> str:
         # Source, deep_linking_modules.rb: workflow_state "unpublished".
-        return "Canvas makes an unpublished assignment of whatever has a gradebook column: publish it there."
+        return Sentence("Canvas makes an unpublished assignment of whatever has a gradebook column: publish it there.")
 
     def where_to_grade(self) -> str:
-        return (
+        return Sentence(
             "In Canvas open Grades, find the column, and enter the points or open SpeedGrader from the column's menu."
         )
 
     def keep_out_of_total(self) -> str:
-        return (
-            "In Canvas open Assignments, put the badge's assignments into a group of their own, and either give that "
-            "group 0 % (Assignments, menu, Assignment Groups Weight) or tick “Do not count this assignment towards the "
-            "final grade” on each."
+        return Sentence(
+            "In Canvas open Assignments, put the badge's assignments into a group of their own, and "
+            "either give that group 0 % (Assignments, menu, Assignment Groups Weight) or tick “Do not "
+            "count this assignment towards the final grade” on each."
         )
 
 
@@ -442,23 +466,27 @@ class Moodle(Platform):
 
     def after_registration(self) -> Clicks:
         return (
-            "In [[Manage tools]] Badges stands as [[Pending]]: press [[Activate]].",
-            "Press its gear, set [[Tool configuration usage]] to [[Show in activity chooser and as a preconfigured "
-            "tool]], and press [[Save changes]]. Or let each teacher do it: course → [[More]] → "
-            "[[LTI External tools]] → [[Show in activity chooser]].",
-            "In a course switch [[Edit mode]] on, press [[Add an activity or resource]], choose [[Badges]], and open "
-            "it once as its teacher.",
+            Sentence("In [[Manage tools]] Badges stands as [[Pending]]: press [[Activate]]."),
+            Sentence(
+                "Press its gear, set [[Tool configuration usage]] to [[Show in activity chooser and as a "
+                "preconfigured tool]], and press [[Save changes]]. Or let each teacher do it: course → "
+                "[[More]] → [[LTI External tools]] → [[Show in activity chooser]]."
+            ),
+            Sentence(
+                "In a course switch [[Edit mode]] on, press [[Add an activity or resource]], choose "
+                "[[Badges]], and open it once as its teacher."
+            ),
         )
 
     def mend(self, trouble: Trouble) -> Clicks:
-        tool = (
+        tool = Sentence(
             "Open [[Site administration]] → [[Plugins]] → [[Activity modules]] → [[External tool]] → [[Manage tools]]."
         )
-        gear = "Press the gear of Badges, then open [[Services]]."
-        save = "Press [[Save changes]]. This line turns green by itself within a minute."
-        grades = (
-            "Set [[IMS LTI Assignment and Grade Services]] to [[Use this service for grade sync and column "
-            "management]]."
+        gear = Sentence("Press the gear of Badges, then open [[Services]].")
+        save = Sentence("Press [[Save changes]]. This line turns green by itself within a minute.")
+        grades = Sentence(
+            "Set [[IMS LTI Assignment and Grade Services]] to [[Use this service for grade sync and "
+            "column management]]."
         )
         return {
             "token": (
@@ -490,13 +518,13 @@ class Moodle(Platform):
 
     def after_placing(self) -> str:
         # Seen: one item fills the activity's form, several are listed; either way nothing is there until it is saved.
-        return "Moodle then shows the new activity, or the list of them: save it there."
+        return Sentence("Moodle then shows the new activity, or the list of them: save it there.")
 
     def where_to_grade(self) -> str:
-        return "In Moodle open Grades, switch Edit mode on, and enter the points in the column."
+        return Sentence("In Moodle open Grades, switch Edit mode on, and enter the points in the column.")
 
     def keep_out_of_total(self) -> str:
-        return "In Moodle open Grades, Gradebook setup, and set the weight of the badge's columns to 0."
+        return Sentence("In Moodle open Grades, Gradebook setup, and set the weight of the badge's columns to 0.")
 
 
 _PLATFORMS = {"canvas": Canvas(), "moodle": Moodle()}

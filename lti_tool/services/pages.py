@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from lti_tool.domain.badge import Badge
+from lti_tool.domain.mastery import BELOW, NO_RESULT
+from lti_tool.services.words import said
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class RowView:
     name: str
     description: str
     state: str  # "met", "short", "ungraded", "malformed"; "hidden": not released to the learner
-    sentence: str
+    told: Callable[[], str]  # why, made only where it is shown: a class has thousands of these
     reached: str
     required: str
     tone: int  # 0 for no level, else 1–4
@@ -50,7 +53,12 @@ class RowView:
     @property
     def have(self) -> str:
         """What the learner has, in words: a graded 0 is below the lowest level, not "no result yet"."""
-        return self.reached or ("no result yet" if self.state == "ungraded" else "below the lowest level")
+        return self.reached or said(NO_RESULT if self.state == "ungraded" else BELOW)
+
+    @property
+    def sentence(self) -> str:
+        """Why it stands so."""
+        return said(self.told())
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from lti_tool.domain.badge import Badge, Gate, Level, SubCompetency, number_text
+from lti_tool.domain.mastery import explain, explain_gate, gate_needs, gate_reached, pass_gate, stand, standing_of
+from lti_tool.domain.scores import Ungraded
+from lti_tool.sentence import Sentence
 from lti_tool.services.pages import LevelMark, RowView
+from lti_tool.services.words import said
 
 TONES = 4
 
@@ -19,11 +24,11 @@ def row_views(badge: Badge, records: dict[str, dict[str, Any]]) -> tuple[RowView
 
 
 def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> RowView:
-    level = record["level"] if record else None
-    state = record["state"] if record else "ungraded"
+    standing = standing_of(record) if record else stand(row, Ungraded())
+    level, state = standing.level, standing.state
     required = row.required_index
     filled = 0 if level is None else level + 1
-    points = Decimal(record["points"]) if record and record["points"] else Decimal(0)
+    points = Decimal(standing.points or 0)
     beyond = (
         row.levels[level + 1].description if state == "met" and level is not None and filled < len(row.levels) else ""
     )
@@ -33,15 +38,15 @@ def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> Ro
         name=row.name,
         description=row.description,
         state=state,
-        sentence=record["sentence"] if record else f"No result yet; needs {row.required_level}.",
-        reached=record["reached"] if record else "",
+        told=partial(explain, row, standing),
+        reached=standing.reached,
         required=row.required_level,
         tone=tone(level, len(row.levels)),
         steps=len(row.levels),
         level=filled,
         required_step=required + 1,
         short_by=max(0, required + 1 - filled) if state != "met" else 0,
-        points=record["points"] if record else "",
+        points=standing.points,
         highest=number_text(row.highest_points),
         share=_share(points, row.levels[required].points, state),
         levels=tuple(_mark(each, index, level, required, len(row.levels)) for index, each in enumerate(row.levels)),
@@ -52,31 +57,26 @@ def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> Ro
 
 
 def gate_view(gate: Gate, record: dict[str, Any] | None) -> RowView:
-    state = record["state"] if record else "ungraded"
-    required = record["required"] if record else gate_needs(gate)
+    standing = standing_of(record) if record else pass_gate(gate, Ungraded())
+    state = standing.state
     return RowView(
         tag=gate.tag,
         code=gate.code,
         name=gate.name,
         description="",
         state=state,
-        sentence=record["sentence"] if record else f"No result yet; needs {required}.",
-        reached=record["reached"] if record else "",
-        required=required,
+        told=partial(explain_gate, gate, standing),
+        reached=said(gate_reached(gate, standing)),
+        required=said(gate_needs(gate)),
         tone=3 if state == "met" else 0 if state == "ungraded" else 1,
         steps=0,
         level=0,
         required_step=0,
         short_by=0 if state == "met" else 1,
-        points=record["score"] if record else "",
-        highest=record["maximum"] if record else number_text(gate.maximum),
+        points=standing.score,
+        highest=standing.maximum or number_text(gate.maximum),
         share=1.0 if state == "met" else 0.0,
     )
-
-
-def gate_needs(gate: Gate) -> str:
-    words = {"letter": f"{gate.required} or better", "percent": f"{gate.required} %", "pass": "passed"}
-    return words.get(gate.kind, f"{gate.required} points")
 
 
 def hide(view: RowView) -> RowView:
@@ -84,7 +84,7 @@ def hide(view: RowView) -> RowView:
     return dataclasses.replace(
         view,
         state="hidden",
-        sentence="Your teacher has not released this yet.",
+        told=lambda: Sentence("Your teacher has not released this yet."),
         reached="",
         tone=0,
         level=0,

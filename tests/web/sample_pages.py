@@ -127,7 +127,7 @@ def row(sub: SubCompetency, level: int | None, *, state: str = "", points: str =
     elif state == "malformed":
         sentence = "Not counted: the score is above the maximum of its column."
     return RowView(
-        tag=sub.tag, code=sub.code, name=sub.name, description=sub.description, state=state, sentence=sentence,
+        tag=sub.tag, code=sub.code, name=sub.name, description=sub.description, state=state, told=lambda: sentence,
         reached=reached if seen else "", required=sub.required_level, tone=seen or 0, steps=len(sub.levels),
         level=seen or 0, required_step=need, short_by=max(0, need - (seen or 0)), points=points or str(level or ""),
         highest="4", share=min(1.0, (seen or 0) / need), levels=marks, alignment=sub.alignment,
@@ -140,7 +140,9 @@ def gate_row(state: str = "short") -> RowView:
     reached = {"met": "A", "short": "C"}.get(state, "")
     return RowView(
         tag="gate:course-grade", code="course-grade", name="Course grade B or better", description="", state=state,
-        sentence=f"Score 72 of 100: {reached}, needs B or better." if reached else "No result yet; needs B or better.",
+        told=lambda: (
+            f"Score 72 of 100: {reached}, needs B or better." if reached else "No result yet; needs B or better."
+        ),
         reached=reached, required="B or better", tone=0, steps=0, level=0, required_step=0, short_by=0,
         points="72" if reached else "", highest="100", share=0.0,
     )  # fmt: skip
