@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 
@@ -15,6 +16,20 @@ class Number(str):
     """A number as decimal text, 2.5, which a page writes as its reader does: 2,5."""
 
     __slots__ = ()
+
+
+class Day(str):
+    """A day, 30 September 2026, which a page writes as its reader does."""
+
+    when: date
+
+    def __new__(cls, when: date) -> Day:
+        made = super().__new__(cls, f"{when.day} {when:%B %Y}")
+        made.when = when
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Day, (self.when,)
 
 
 Value = str | int | Sequence[str]
@@ -87,12 +102,16 @@ def _kept(value: Value) -> Any:
         return value.kept()
     if isinstance(value, Number):
         return {"number": str(value)}
+    if isinstance(value, Day):
+        return {"day": value.when.isoformat()}
     return value if isinstance(value, str | int) else [_kept(each) for each in value]
 
 
 def _read(value: Any) -> Value:
     if isinstance(value, dict):
-        return Number(value["number"]) if "number" in value else read(value)
+        if "number" in value:
+            return Number(value["number"])
+        return Day(date.fromisoformat(value["day"])) if "day" in value else read(value)
     if isinstance(value, list):
-        return [str(_read(each)) if not isinstance(each, dict) else read(each) for each in value]
+        return [read(each) for each in value]
     return value if isinstance(value, int) else str(value)

@@ -26,6 +26,7 @@ from lti_tool.credentials.untrusted import (
     objects,
     parsed,
 )
+from lti_tool.sentence import Sentence
 
 LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 8192
 KEY_TYPES = {"Multikey", "JsonWebKey", "JsonWebKey2020", "Ed25519VerificationKey2020"}
@@ -62,9 +63,9 @@ def issuers_key(name: str | Json, issuer: str, fetch: Fetch, own: Own | None) ->
     if isinstance(name, str) and name.startswith("https://"):
         return _method_at_address(name, issuer, fetch)
     if not issuer.startswith("did:"):
-        raise Refused("No. The key has nothing to do with the issuer's address.")
+        raise Refused(Sentence("No. The key has nothing to do with the issuer's address."))
     if isinstance(name, str) and _absolute(name, issuer).partition("#")[0] != issuer:
-        raise Refused("No. It was signed with somebody else's key.")
+        raise Refused(Sentence("No. It was signed with somebody else's key."))
     document = _did_document(issuer, fetch)
     return _method_in(document, _absolute(name if isinstance(name, str) else _like(name, document), issuer), issuer)
 
@@ -75,7 +76,7 @@ def _absolute(name: str, issuer: str) -> str:
 
 
 def _own_method(name: str | Json, issuer: str, own: Own) -> Method:
-    foreign = "No. It says that it is from us, but it was not issued by us: the key is not one of ours."
+    foreign = Sentence("No. It says that it is from us, but it was not issued by us: the key is not one of ours.")
     try:
         if isinstance(name, dict):
             name = _like(name, own.did_document)
@@ -92,7 +93,7 @@ def _did_document(did: str, fetch: Fetch) -> Json:
         url = did_web_address(did)
         document = json_at(url, fetch)
         if document.get("id") != did:
-            raise Refused(f"No. The key list at {host_of(url)} is somebody else's.")
+            raise Refused(Sentence("No. The key list at %(host)s is somebody else's.", host=host_of(url)))
         return document
     if method == "key":
         key = did.removeprefix("did:key:")
@@ -101,9 +102,9 @@ def _did_document(did: str, fetch: Fetch) -> Json:
         try:
             jwk = parsed(base64url_bytes(did.removeprefix("did:jwk:")).decode())
         except (ValueError, Refused):
-            raise Refused("No. The issuer's key cannot be read.") from None
+            raise Refused(Sentence("No. The issuer's key cannot be read.")) from None
         return _document_of(did, f"{did}#0", {"type": "JsonWebKey", "publicKeyJwk": jwk})
-    raise Unknown("The issuer is named in a way that is not known here.")
+    raise Unknown(Sentence("The issuer is named in a way that is not known here."))
 
 
 def _document_of(did: str, key_id: str, method: Json) -> Json:
@@ -117,7 +118,7 @@ def did_web_address(did: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", parts[0]) or not all(
         re.fullmatch(r"[A-Za-z0-9._~-]+", part) and part.strip(".") for part in parts[1:]
     ):
-        raise Refused("No. The issuer's name is not well formed.")
+        raise Refused(Sentence("No. The issuer's name is not well formed."))
     path = "/".join(parts[1:]) or ".well-known"
     return f"https://{parts[0]}/{path}/did.json"
 
@@ -134,9 +135,9 @@ def _method_in(document: Json, absolute: str, issuer: str) -> Method:
             continue
         may_issue = method in embedded or absolute in allowed or absolute.removeprefix(issuer) in allowed
         if not may_issue or method.get("controller", issuer) != issuer:
-            raise Refused("No. The issuer lists this key for other things than issuing.")
+            raise Refused(Sentence("No. The issuer lists this key for other things than issuing."))
         return _method_of(method, issuer)
-    raise Refused("No. The issuer does not list this key.")
+    raise Refused(Sentence("No. The issuer does not list this key."))
 
 
 def _listed_id(identifier: str, issuer: str) -> str:
@@ -153,7 +154,7 @@ def _like(jwk: Json, document: Json) -> str:
                 return identifier
         except (Unknown, Refused):
             continue
-    raise Refused("No. The issuer does not list this key.")
+    raise Refused(Sentence("No. The issuer does not list this key."))
 
 
 def _method_at_address(url: str, issuer: str, fetch: Fetch) -> Method:
@@ -169,23 +170,23 @@ def _method_at_address(url: str, issuer: str, fetch: Fetch) -> Method:
         if "kty" in document:
             return Method(public_key({"publicKeyJwk": document}), f"{home} publishes it.")
         if document.get("controller", issuer) != issuer:
-            raise Refused("No. The key is somebody else's.")
+            raise Refused(Sentence("No. The key is somebody else's."))
         return _method_of(document, issuer)
     if issuer.startswith("did:web:"):
         return _method_in(_did_document(issuer, fetch), url, issuer)
-    raise Refused("No. It was signed with somebody else's key.")
+    raise Refused(Sentence("No. It was signed with somebody else's key."))
 
 
 def _method_of(method: Json, issuer: str) -> Method:
     if method.get("type", "Multikey") not in KEY_TYPES:
-        raise Unknown("The issuer's key is of a kind that is not known here.")
+        raise Unknown(Sentence("The issuer's key is of a kind that is not known here."))
     revoked, expires = method.get("revoked"), method.get("expires")
     if issuer.startswith("did:web:"):
-        where = f"{host_of(did_web_address(issuer))} lists it."
+        where = Sentence("%(host)s lists it.", host=host_of(did_web_address(issuer)))
     elif issuer.startswith("https://"):
-        where = f"{host_of(issuer)} publishes it."
+        where = Sentence("%(host)s publishes it.", host=host_of(issuer))
     else:
-        where = "The issuer's name is the key."
+        where = Sentence("The issuer's name is the key.")
     return Method(
         public_key(method),
         where,
@@ -201,22 +202,22 @@ def public_key(method: Json) -> PublicKey:
             text = str(method["publicKeyMultibase"])
             raw = base58_bytes(text[1:]) if text[:1] == "z" and len(text) < 200 else None
             if raw is None or raw[:2] != b"\xed\x01" or len(raw) != 34:
-                raise Unknown("The issuer's key is of a kind that is not known here.")
+                raise Unknown(Sentence("The issuer's key is of a kind that is not known here."))
             return ed25519.Ed25519PublicKey.from_public_bytes(raw[2:])
         jwk = method.get("publicKeyJwk")
         if not isinstance(jwk, dict):
-            raise Unknown("The issuer's key cannot be read.")
+            raise Unknown(Sentence("The issuer's key cannot be read."))
         if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
             return ed25519.Ed25519PublicKey.from_public_bytes(base64url_bytes(str(jwk["x"])))
         if jwk.get("kty") == "RSA":
             modulus = int.from_bytes(base64url_bytes(str(jwk["n"])), "big")
             exponent = int.from_bytes(base64url_bytes(str(jwk["e"])), "big")
             if not LEAST_RSA_BITS <= modulus.bit_length() <= MOST_RSA_BITS or not 3 <= exponent < 2**33:
-                raise Refused("No. The key is too weak to prove anything.")
+                raise Refused(Sentence("No. The key is too weak to prove anything."))
             return rsa.RSAPublicNumbers(exponent, modulus).public_key()
     except (KeyError, ValueError):
         pass
-    raise Unknown("The issuer's key cannot be read.")
+    raise Unknown(Sentence("The issuer's key cannot be read."))
 
 
 def _numbers(key: PublicKey) -> object:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from lti_tool.errors import Busy, NotFound, ServiceError, ToolError
+from lti_tool.sentence import Day, Sentence
 
 LARGEST = 5 * 1024 * 1024
 DEEPEST = 50
@@ -29,11 +30,19 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):
-    """A check failed; the text is the sentence for people."""
+    """A check failed; `sentence` says how."""
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 class Unknown(Exception):
-    """A check could not be made; the text is the sentence for people."""
+    """A check could not be made; `sentence` says why."""
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 class Fetched(Protocol):
@@ -51,29 +60,29 @@ Fetch = Callable[[str], Fetched]
 def parsed(text: str) -> Json:
     """Parse JSON of a stranger: an object, not too deep or large, no name twice, no number outside JSON."""
     if len(text) > LARGEST:
-        raise Refused("No. It is larger than 5 MB.")
+        raise Refused(Sentence("No. It is larger than 5 MB."))
 
     def members(pairs: list[tuple[str, Any]]) -> Json:
         found = dict(pairs)
         if len(found) < len(pairs):
             # Readers differ about which of the two counts: one could be signed and the other shown.
-            raise Refused("No. It names the same part twice.")
+            raise Refused(Sentence("No. It names the same part twice."))
         return found
 
     try:
         value = json.loads(text, object_pairs_hook=members, parse_constant=_no_number, parse_float=_finite)
     except RecursionError:
-        raise Refused("No. It is nested deeper than any credential.") from None
+        raise Refused(Sentence("No. It is nested deeper than any credential.")) from None
     except ValueError:
-        raise Refused("No. It begins like JSON but is not well formed.") from None
+        raise Refused(Sentence("No. It begins like JSON but is not well formed.")) from None
     if not isinstance(value, dict):
-        raise Refused("No. It is JSON, but not a credential.")
+        raise Refused(Sentence("No. It is JSON, but not a credential."))
     if _count(value) > MOST_VALUES:
-        raise Refused("No. It has more parts than any credential.")
+        raise Refused(Sentence("No. It has more parts than any credential."))
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # "\ud800" alone: half a character, which no page can show
-        raise Refused("No. It holds characters that are none.") from None
+        raise Refused(Sentence("No. It holds characters that are none.")) from None
     return value
 
 
@@ -82,7 +91,7 @@ def _count(value: Any, depth: int = 0) -> int:
     if not isinstance(value, dict | list):
         return 1
     if depth > DEEPEST:
-        raise Refused("No. It is nested deeper than any credential.")
+        raise Refused(Sentence("No. It is nested deeper than any credential."))
     return 1 + sum(_count(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value))
 
 
@@ -134,8 +143,8 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
-def day_of(when: datetime) -> str:
-    return f"{when.day} {when:%B %Y}"
+def day_of(when: datetime) -> Day:
+    return Day(when.date())
 
 
 def base64url_bytes(text: str) -> bytes:
@@ -174,16 +183,22 @@ def got(url: str, fetch: Fetch) -> bytes:
         raise
     except ServiceError as error:
         if error.reason == "address_refused":
-            raise Unknown("It names an address that is not asked from here.") from error
-        raise Unknown(f"{host} did not answer. Try again later before you decide.") from error
+            raise Unknown(Sentence("It names an address that is not asked from here.")) from error
+        raise Unknown(Sentence("%(host)s did not answer. Try again later before you decide.", host=host)) from error
     except NotFound as error:  # an address of ours, answered from here
-        raise Refused("There is nothing public at this address. Ask whoever sent it to you.") from error
+        raise Refused(Sentence("There is nothing public at this address. Ask whoever sent it to you.")) from error
     except ToolError as error:
-        raise Unknown(f"{host} could not be asked. Try again later before you decide.") from error
+        raise Unknown(Sentence("%(host)s could not be asked. Try again later before you decide.", host=host)) from error
     if answer.status != 200:
-        raise Unknown(f"{host} answered with an error ({answer.status}). Try again later before you decide.")
+        raise Unknown(
+            Sentence(
+                "%(host)s answered with an error (%(status)s). Try again later before you decide.",
+                host=host,
+                status=answer.status,
+            )
+        )
     if len(answer.body) > LARGEST:
-        raise Unknown(f"{host} answered with more than 5 MB.")
+        raise Unknown(Sentence("%(host)s answered with more than 5 MB.", host=host))
     return answer.body
 
 
@@ -192,7 +207,7 @@ def json_at(url: str, fetch: Fetch) -> Json:
     try:
         return parsed(got(url, fetch).decode())
     except (Refused, UnicodeDecodeError):
-        raise Unknown(f"{host_of(url)} answered with something that is no key list.") from None
+        raise Unknown(Sentence("%(host)s answered with something that is no key list.", host=host_of(url))) from None
 
 
 def host_of(url: str) -> str:

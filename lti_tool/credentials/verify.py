@@ -44,6 +44,7 @@ from lti_tool.credentials.untrusted import (
     text_of,
 )
 from lti_tool.errors import BadInput, Busy, ToolError
+from lti_tool.sentence import Sentence
 
 PASSED, FAILED, UNKNOWN = "passed", "failed", "could not check"
 
@@ -75,23 +76,24 @@ BLANK_NODE = re.compile(r"(?:^|(?<= ))_:\S+")
 
 
 QUESTIONS = {
-    "found": "Is there a credential in it?",
-    "complete": "Is it complete and well formed?",
-    "links": "Do its parts fit together?",
-    "unchanged": "Was it changed after signing?",
-    "key": "Does the key belong to the issuer?",
-    "issuer": "Is the issuer who it says it is?",
-    "dates": "Is it in force by date?",
-    "withdrawn": "Has the issuer withdrawn it?",
+    "found": Sentence("Is there a credential in it?"),
+    "complete": Sentence("Is it complete and well formed?"),
+    "links": Sentence("Do its parts fit together?"),
+    "unchanged": Sentence("Was it changed after signing?"),
+    "key": Sentence("Does the key belong to the issuer?"),
+    "issuer": Sentence("Is the issuer who it says it is?"),
+    "dates": Sentence("Is it in force by date?"),
+    "withdrawn": Sentence("Has the issuer withdrawn it?"),
 }
 
 # Questions whose answers stay the same for the same document and the same keys.
 LASTING = frozenset({"complete", "links", "unchanged", "key"})
 
-GENUINE = "Genuine and in force"
-NOT_TO_RELY_ON = "Do not rely on this one"
-NOT_OURS = "Not issued by us"
-NOTHING_FOUND = "There is no credential to check"
+GENUINE = Sentence("Genuine and in force")
+NOT_TO_RELY_ON = Sentence("Do not rely on this one")
+NOT_OURS = Sentence("Not issued by us")
+NOTHING_FOUND = Sentence("There is no credential to check")
+NOT_READ = Sentence("Not looked at, because it could not be read as a whole.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ def verify(
         if url in kept:
             answer = kept[url]
         elif fetches == MOST_FETCHES:
-            raise Unknown("It leads to more addresses than are asked for one check.")
+            raise Unknown(Sentence("It leads to more addresses than are asked for one check."))
         else:
             fetches += 1
             answer = _asked(url, fetch)
@@ -189,9 +191,9 @@ def verify(
     try:
         found = _find(data, fetch_once)
     except Refused as refused:
-        return _nothing_found(FAILED, str(refused))
+        return _nothing_found(FAILED, refused.sentence)
     except Unknown as unknown:
-        return _nothing_found(UNKNOWN, str(unknown))
+        return _nothing_found(UNKNOWN, unknown.sentence)
     return _report(found, _all_checks(found, now, fetch_once, own, known), own)
 
 
@@ -210,13 +212,13 @@ def _all_checks(
     found: _Found, now: datetime, fetch: Fetch, own: Own | None, known: Mapping[str, Check]
 ) -> Iterator[Check]:
     document = found.document
-    yield _check("found", lambda: f"Yes, an Open Badges 3.0 credential ({found.form}).")
+    yield _check("found", lambda: Sentence("Yes, an Open Badges 3.0 credential (%(form)s).", form=found.form))
     lasting = known if known.keys() >= LASTING else _lasting(found, now, fetch, own)
     yield from (lasting[name] for name in QUESTIONS if name in lasting)
     if lasting["complete"].outcome != PASSED:
         # Asking further would be asking about something that need not be there.
         for name in list(QUESTIONS)[2:]:
-            yield Check(name, UNKNOWN, QUESTIONS[name], "Not looked at, because it could not be read as a whole.")
+            yield Check(name, UNKNOWN, QUESTIONS[name], NOT_READ)
         return
     signed = all(lasting[name].outcome == PASSED for name in ("unchanged", "key"))
     yield _check(
@@ -246,9 +248,9 @@ def _check(name: str, ask: Callable[[], str]) -> Check:
     try:
         return Check(name, PASSED, QUESTIONS[name], ask())
     except Refused as refused:
-        return Check(name, FAILED, QUESTIONS[name], str(refused))
+        return Check(name, FAILED, QUESTIONS[name], refused.sentence)
     except Unknown as unknown:
-        return Check(name, UNKNOWN, QUESTIONS[name], str(unknown))
+        return Check(name, UNKNOWN, QUESTIONS[name], unknown.sentence)
 
 
 # -- finding it -------------------------------------------------------------------------------------------------
@@ -259,21 +261,21 @@ def _find(data: bytes | str, fetch: Fetch, *, follow: bool = True) -> _Found:
     if raw.startswith(b"\x89PNG\r\n\x1a\n"):
         return _in_picture("PNG", raw)
     if len(raw) > LARGEST:
-        raise Refused("No. It is larger than 5 MB.")
+        raise Refused(Sentence("No. It is larger than 5 MB."))
     if raw.startswith(b"%PDF"):
-        raise Refused("No. A PDF shows a credential but does not hold one. Use the address printed on it.")
+        raise Refused(Sentence("No. A PDF shows a credential but does not hold one. Use the address printed on it."))
     try:
         text = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise Refused("No. It is not a PNG, SVG, JSON or JWT file.") from None
+        raise Refused(Sentence("No. It is not a PNG, SVG, JSON or JWT file.")) from None
     if re.match(r"https?://\S+$", text):
         if not follow:
-            raise Refused("No. The address only leads to another address.")
+            raise Refused(Sentence("No. The address only leads to another address."))
         return _find(got(text, fetch), fetch, follow=False)
     if re.match(r"<(\?xml|!--|svg\b|!DOCTYPE svg)", text):
         return _in_picture("SVG", raw)
     if text.startswith("<"):
-        raise Refused("No. This is a web page. Look on it for a file to download, and check that.")
+        raise Refused(Sentence("No. This is a web page. Look on it for a file to download, and check that."))
     return _in_text(text, "")
 
 
@@ -281,11 +283,13 @@ def _in_picture(form: str, raw: bytes) -> _Found:
     try:
         text = unbake_png(raw) if form == "PNG" else unbake_svg(raw)
         if text is None and form == "PNG" and unbake_png(raw, KEYWORD_OB2) is not None:
-            raise Unknown("The picture holds a badge of the older Open Badges 2.0, which is not checked here.")
+            raise Unknown(
+                Sentence("The picture holds a badge of the older Open Badges 2.0, which is not checked here.")
+            )
     except BadInput as error:
-        raise Refused(f"No. {error.sentence}") from error
+        raise Refused(Sentence("No. %(sentence)s", sentence=error.sentence)) from error
     if text is None:
-        raise Refused("No. The picture holds no credential. A screenshot or a copy from a web page loses it.")
+        raise Refused(Sentence("No. The picture holds no credential. A screenshot or a copy from a web page loses it."))
     return _in_text(text.strip(), form)
 
 
@@ -294,10 +298,10 @@ def _in_text(text: str, form: str) -> _Found:
         header, document = _decoded_token(text)
         return _Found(f"{form}, signed token" if form else "JWT", document, text, header)
     if not text.startswith("{"):
-        raise Refused("No. It is not a PNG, SVG, JSON or JWT file.")
+        raise Refused(Sentence("No. It is not a PNG, SVG, JSON or JWT file."))
     document = parsed(text)
     if "type" not in document and "@context" not in document:
-        raise Refused("No. It is JSON, but not a credential.")
+        raise Refused(Sentence("No. It is JSON, but not a credential."))
     return _Found(form or "JSON", document)
 
 
@@ -307,7 +311,7 @@ def _decoded_token(token: str) -> tuple[Json, Json]:
     try:
         return parsed(base64url_bytes(head).decode()), parsed(base64url_bytes(body).decode())
     except (ValueError, UnicodeDecodeError):
-        raise Refused("No. It looks like a signed token, but it cannot be read.") from None
+        raise Refused(Sentence("No. It looks like a signed token, but it cannot be read.")) from None
 
 
 # -- complete and well formed -----------------------------------------------------------------------------------
@@ -318,39 +322,39 @@ def _complete(found: _Found) -> str:
     _check_contexts(document)
     types = strings(document.get("type"))
     if "VerifiableCredential" not in types or not CREDENTIAL_TYPES & set(types):
-        raise Refused("No. It does not say that it is an Open Badges 3.0 credential.")
+        raise Refused(Sentence("No. It does not say that it is an Open Badges 3.0 credential."))
     for where, value, required in _required_parts(document):
         if not isinstance(value, dict):
-            raise Refused(f"No. Its {where} is missing or not readable.")
+            raise Refused(Sentence("No. Its %(where)s is missing or not readable.", where=where))
         for name in required:
             if not isinstance(value.get(name), str) or not value[name].strip():
-                raise Refused(f"No. “{name}” of its {where} is missing.")
+                raise Refused(Sentence("No. “%(name)s” of its %(where)s is missing.", name=name, where=where))
     subject = document["credentialSubject"]
     for where, value, wanted in (
-        ("subject", subject, "AchievementSubject"),
-        ("achievement", subject["achievement"], "Achievement"),
-        ("issuer", document["issuer"], "Profile"),
+        (Sentence("subject"), subject, "AchievementSubject"),
+        (Sentence("achievement"), subject["achievement"], "Achievement"),
+        (Sentence("issuer"), document["issuer"], "Profile"),
     ):
         if wanted not in strings(value.get("type")):
-            raise Refused(f"No. Its {where} does not say that it is one.")
+            raise Refused(Sentence("No. Its %(where)s does not say that it is one.", where=where))
     if not isinstance(subject.get("id"), str) and not subject.get("identifier"):
-        raise Refused("No. It does not say, in any form, who earned it.")
+        raise Refused(Sentence("No. It does not say, in any form, who earned it."))
     criteria = subject["achievement"].get("criteria")
     if not isinstance(criteria, dict) or not (criteria.get("id") or criteria.get("narrative")):
-        raise Refused("No. It does not say what the badge takes.")
+        raise Refused(Sentence("No. It does not say what the badge takes."))
     for name in ("validFrom", "validUntil"):
         if name in document and moment(document[name]) is None:
-            raise Refused(f"No. “{name}” is not a time with a zone.")
+            raise Refused(Sentence("No. “%(name)s” is not a time with a zone.", name=name))
     if len(as_list(document.get("credentialStatus"))) > MOST_STATUSES:
-        raise Refused("No. It names more status lists than any credential needs.")
+        raise Refused(Sentence("No. It names more status lists than any credential needs."))
     if document["id"] in _inner_ids(list(document.values())):
         # What is signed is a graph: members of one id may stand in any object of that id. Everything said of the
         # credential itself (its dates, its status) must be where a reader looks for it.
-        raise Refused("No. A part of it goes by the name of the whole.")
+        raise Refused(Sentence("No. A part of it goes by the name of the whole."))
     _check_words(found)
     if found.header is not None:
         _check_registered_claims(document)
-    return "All required parts are there, and every word in it is defined."
+    return Sentence("All required parts are there, and every word in it is defined.")
 
 
 def _inner_ids(value: Any) -> Iterator[Any]:
@@ -366,18 +370,22 @@ def _inner_ids(value: Any) -> Iterator[Any]:
 def _check_contexts(document: Json) -> None:
     named = document.get("@context")
     if not isinstance(named, list) or not all(isinstance(context, str) for context in named):
-        raise Refused("No. It does not name the words it is written in, in the form Open Badges 3.0 asks for.")
+        raise Refused(
+            Sentence("No. It does not name the words it is written in, in the form Open Badges 3.0 asks for.")
+        )
     if named[:1] == [VC_CONTEXT_1]:
-        raise Unknown("It is written in the earlier form of Open Badges 3.0 (2023), which is not checked here.")
+        raise Unknown(
+            Sentence("It is written in the earlier form of Open Badges 3.0 (2023), which is not checked here.")
+        )
     if named[:1] != [VC_CONTEXT] or len(named) < 2 or not OB_CONTEXT.fullmatch(named[1]):
-        raise Refused("No. It does not name the words of Open Badges 3.0 in their order.")
+        raise Refused(Sentence("No. It does not name the words of Open Badges 3.0 in their order."))
 
 
 def _required_parts(document: Json) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    yield "envelope", document, ("id", "validFrom")
-    yield "issuer", document.get("issuer"), ("id",)
-    yield "subject", document.get("credentialSubject"), ()
-    yield "achievement", document["credentialSubject"].get("achievement"), ("id", "name", "description")
+    yield Sentence("envelope"), document, ("id", "validFrom")
+    yield Sentence("issuer"), document.get("issuer"), ("id",)
+    yield Sentence("subject"), document.get("credentialSubject"), ()
+    yield Sentence("achievement"), document["credentialSubject"].get("achievement"), ("id", "name", "description")
 
 
 def _check_words(found: _Found) -> None:
@@ -392,11 +400,15 @@ def _linked_data(read: Callable[[Json], Any], document: Json) -> Any:
     try:
         return read(document)
     except contexts.ContextNotPinned as error:
-        raise Unknown("It uses words of a vocabulary that is not known here, so it cannot be read safely.") from error
+        raise Unknown(
+            Sentence("It uses words of a vocabulary that is not known here, so it cannot be read safely.")
+        ) from error
     except ToolError as error:
-        raise Refused("It holds parts that no vocabulary defines; the signature does not cover those.") from error
+        raise Refused(
+            Sentence("It holds parts that no vocabulary defines; the signature does not cover those.")
+        ) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise Refused("It is JSON, but not the linked data that Open Badges 3.0 is written in.") from error
+        raise Refused(Sentence("It is JSON, but not the linked data that Open Badges 3.0 is written in.")) from error
 
 
 def _check_shape(value: Any, *, top: bool = True) -> None:
@@ -408,10 +420,10 @@ def _check_shape(value: Any, *, top: bool = True) -> None:
     elif isinstance(value, dict):
         for name, inner in value.items():
             if name.startswith("@") and name not in TEXT_KEYWORDS and not (top and name == "@context"):
-                raise Refused("It uses JSON-LD in a way no credential needs.")
+                raise Refused(Sentence("It uses JSON-LD in a way no credential needs."))
             _check_shape(inner, top=False)
     elif isinstance(value, str) and value.startswith("_:"):
-        raise Refused("It uses JSON-LD in a way no credential needs.")
+        raise Refused(Sentence("It uses JSON-LD in a way no credential needs."))
 
 
 def _check_registered_claims(document: Json) -> None:
@@ -421,9 +433,11 @@ def _check_registered_claims(document: Json) -> None:
     pairs = [("iss", document["issuer"]["id"]), ("jti", document["id"]), ("sub", subject)]
     for claim, said in pairs:
         if claim in document and document[claim] != said:
-            raise Refused(f"No. The token and the credential in it say different things (“{claim}”).")
+            raise Refused(
+                Sentence("No. The token and the credential in it say different things (“%(claim)s”).", claim=claim)
+            )
     if document.get("iss") is None:
-        raise Refused("No. The token does not name its issuer.")
+        raise Refused(Sentence("No. The token does not name its issuer."))
     for claim, name in (("nbf", "validFrom"), ("exp", "validUntil")):
         if claim not in document:
             continue
@@ -433,7 +447,9 @@ def _check_registered_claims(document: Json) -> None:
             or said_at is None
             or int(said_at.timestamp()) != int(document[claim])
         ):
-            raise Refused(f"No. The token and the credential in it say different times (“{claim}”).")
+            raise Refused(
+                Sentence("No. The token and the credential in it say different times (“%(claim)s”).", claim=claim)
+            )
 
 
 # -- parts that point at each other -----------------------------------------------------------------------------
@@ -448,15 +464,20 @@ def _links(document: Json) -> str:
         levels[str(description.get("id"))] = own_levels
         required = description.get("requiredLevel")
         if required is not None and required not in own_levels:
-            raise Refused(f"No. The level that “{text_of(description.get('name'))}” requires is not described in it.")
+            raise Refused(
+                Sentence(
+                    "No. The level that “%(name)s” requires is not described in it.",
+                    name=text_of(description.get("name")),
+                )
+            )
     for result in objects(subject.get("result")):
         about = result.get("resultDescription")
         if about is not None and str(about) not in levels:
-            raise Refused("No. It has a result of something it does not describe.")
+            raise Refused(Sentence("No. It has a result of something it does not describe."))
         reached = result.get("achievedLevel")
         if reached is not None and reached not in levels.get(str(about), []):
-            raise Refused("No. It has a result at a level it does not describe.")
-    return "Yes. Every result points at a level that is described in it."
+            raise Refused(Sentence("No. It has a result at a level it does not describe."))
+    return Sentence("Yes. Every result points at a level that is described in it.")
 
 
 # -- changed after signing --------------------------------------------------------------------------------------
@@ -466,28 +487,28 @@ def _unchanged(found: _Found, methods: list[Method], own: Own | None) -> str:
     if found.header is None:
         _check_proof_form(found.document)
     if not methods:
-        raise Unknown("Without a key of the issuer this cannot be told.")
+        raise Unknown(Sentence("Without a key of the issuer this cannot be told."))
     good = _token_fits(found, methods[0].key) if found.header is not None else _proofs_fit(found.document, methods)
     if not good:
         if _is_own(found.document, own):
-            raise Refused("Yes, or it was not issued by us: our key does not fit what it says.")
-        raise Refused("Yes. The signature does not fit what it says now.")
-    return "No. The signature fits every word."
+            raise Refused(Sentence("Yes, or it was not issued by us: our key does not fit what it says."))
+        raise Refused(Sentence("Yes. The signature does not fit what it says now."))
+    return Sentence("No. The signature fits every word.")
 
 
 def _check_proof_form(document: Json) -> None:
     proofs = objects(document.get("proof"))
     if not proofs:
-        raise Refused("It is not signed, so nobody can tell.")
+        raise Refused(Sentence("It is not signed, so nobody can tell."))
     if len(as_list(document["proof"])) > MOST_PROOFS:
-        raise Refused("It carries more signatures than any credential needs.")
+        raise Refused(Sentence("It carries more signatures than any credential needs."))
     for proof in proofs:
         if proof.get("type") != "DataIntegrityProof" or proof.get("cryptosuite") != CRYPTOSUITE:
-            raise Unknown("It is signed in a way that is not known here.")
+            raise Unknown(Sentence("It is signed in a way that is not known here."))
         if not isinstance(proof.get("proofValue"), str) or not isinstance(proof.get("verificationMethod"), str):
-            raise Refused("Its signature is not complete.")
+            raise Refused(Sentence("Its signature is not complete."))
         if {"previousProof", "domain", "challenge"} & set(proof):
-            raise Unknown("Its signature depends on something that is not in it.")
+            raise Unknown(Sentence("Its signature depends on something that is not in it."))
 
 
 def _proofs_fit(document: Json, methods: list[Method]) -> bool:
@@ -515,11 +536,13 @@ def _canonical(document: Json) -> bytes:
     """Canonicalise a stranger's document (https://www.w3.org/TR/rdf-canon/), refusing what would take for ever."""
     nquads = _linked_data(contexts.nquads, document)
     if _lookalikes(nquads) > MOST_LOOKALIKES:
-        raise Unknown("It repeats the same parts so often that the signature cannot be checked in reasonable time.")
+        raise Unknown(
+            Sentence("It repeats the same parts so often that the signature cannot be checked in reasonable time.")
+        )
     try:
         return contexts.canonical_of_nquads(nquads).encode()
     except (ValueError, SyntaxError) as error:
-        raise Refused("It is JSON, but not the linked data that Open Badges 3.0 is written in.") from error
+        raise Refused(Sentence("It is JSON, but not the linked data that Open Badges 3.0 is written in.")) from error
 
 
 def _lookalikes(nquads: str) -> int:
@@ -566,29 +589,29 @@ def _key_of_issuer(found: _Found, fetch: Fetch, own: Own | None, now: datetime, 
         _check_proof_form(found.document)
         proofs = objects(found.document["proof"])
         if any(proof.get("proofPurpose") != "assertionMethod" for proof in proofs):
-            raise Refused("No. The signature was made for another purpose than issuing.")
+            raise Refused(Sentence("No. The signature was made for another purpose than issuing."))
         named = [(proof["verificationMethod"], moment(proof.get("created"))) for proof in proofs]
     resolved = [issuers_key(name, issuer, fetch, own) for name, _ in named]
     for method, (_, signed_at) in zip(resolved, named, strict=True):
         if method.revoked and method.revoked <= now:
-            raise Refused("No. The issuer has withdrawn this key.")
+            raise Refused(Sentence("No. The issuer has withdrawn this key."))
         if method.expires and (signed_at or now) > method.expires:
-            raise Refused("No. The key's time had run out when it was used.")
+            raise Refused(Sentence("No. The key's time had run out when it was used."))
     methods.extend(resolved)
-    return "Yes. " + resolved[0].where
+    return Sentence("Yes. %(where)s", where=resolved[0].where)
 
 
 def _key_name(header: Json) -> str | Json:
     """Return the key that a token names: an address, or a key of its own to be looked for among the issuer's."""
     if header.get("alg") not in ALGORITHMS:
-        raise Refused("No. The token is not signed with a method that can be trusted.")
+        raise Refused(Sentence("No. The token is not signed with a method that can be trusted."))
     if "crit" in header or "b64" in header:
-        raise Unknown("The token asks for something that is not known here.")
+        raise Unknown(Sentence("The token asks for something that is not known here."))
     if isinstance(header.get("kid"), str):
         return str(header["kid"])
     if isinstance(header.get("jwk"), dict):
         return dict(header["jwk"])
-    raise Refused("No. The token does not say which key signed it.")
+    raise Refused(Sentence("No. The token does not say which key signed it."))
 
 
 # -- the issuer -------------------------------------------------------------------------------------------------
@@ -597,19 +620,30 @@ def _key_name(header: Json) -> str | Json:
 def _issuer(issuer: Json, unchanged: str, key: str, own: Own | None) -> str:
     identifier = issuer["id"]
     name = issuer.get("name") if isinstance(issuer.get("name"), str) else ""
-    called = f"“{name}”" if name else "The issuer"
+    called = f"“{name}”" if name else Sentence("The issuer")
     if key == FAILED:
-        raise Refused(f"{called} cannot be shown to have issued it.")
+        raise Refused(Sentence("%(called)s cannot be shown to have issued it.", called=called))
     if key == UNKNOWN:
-        raise Unknown("Without its key this cannot be told.")
+        raise Unknown(Sentence("Without its key this cannot be told."))
     if unchanged != PASSED:
-        raise Unknown("Not asked: the signature does not fit, so anybody may have written the issuer's name in it.")
+        raise Unknown(
+            Sentence("Not asked: the signature does not fit, so anybody may have written the issuer's name in it.")
+        )
     if own is not None and identifier in own.issuer_ids:
-        return "Yes. It was issued here."
+        return Sentence("Yes. It was issued here.")
     if identifier.startswith(("did:key:", "did:jwk:")):
-        raise Unknown(f"{called} is known by a key alone. Anybody can make one, under any name; ask the issuer.")
+        raise Unknown(
+            Sentence(
+                "%(called)s is known by a key alone. Anybody can make one, under any name; ask the issuer.",
+                called=called,
+            )
+        )
     host = host_of(identifier if identifier.startswith("https://") else did_web_address(identifier))
-    return f"{called} is what the people behind {host} call themselves. Make sure that you know this address."
+    return Sentence(
+        "%(called)s is what the people behind %(host)s call themselves. Make sure that you know this address.",
+        called=called,
+        host=host,
+    )
 
 
 def _is_own(document: Json, own: Own | None) -> bool:
@@ -624,20 +658,22 @@ def _dates(found: _Found, now: datetime) -> str:
     begins, ends = moment(document["validFrom"]), moment(document.get("validUntil"))
     proofs = objects(document.get("proof"))
     if begins and begins > now + CLOCK_LEEWAY:
-        raise Refused(f"It begins only on {day_of(begins)}.")
+        raise Refused(Sentence("It begins only on %(begins)s.", begins=day_of(begins)))
     if ends and ends <= now:
-        raise Refused(f"It ended on {day_of(ends)}. The holder can ask the issuer for a renewed one.")
+        raise Refused(
+            Sentence("It ended on %(ends)s. The holder can ask the issuer for a renewed one.", ends=day_of(ends))
+        )
     for proof in proofs:
         made, until = moment(proof.get("created")), moment(proof.get("expires"))
         if ("created" in proof and made is None) or ("expires" in proof and until is None):
-            raise Refused("The time of its signature cannot be read.")
+            raise Refused(Sentence("The time of its signature cannot be read."))
         if made and made > now + CLOCK_LEEWAY:
-            raise Refused("It says that it was signed in the future.")
+            raise Refused(Sentence("It says that it was signed in the future."))
         if until and until <= now:
-            raise Refused(f"Its signature ended on {day_of(until)}.")
+            raise Refused(Sentence("Its signature ended on %(until)s.", until=day_of(until)))
     if ends:
-        return f"Yes, until {day_of(ends)}."
-    return "Yes. It has no end."
+        return Sentence("Yes, until %(ends)s.", ends=day_of(ends))
+    return Sentence("Yes. It has no end.")
 
 
 # -- withdrawn --------------------------------------------------------------------------------------------------
@@ -645,13 +681,13 @@ def _dates(found: _Found, now: datetime) -> str:
 
 def _withdrawn(document: Json, signed: bool, now: datetime, fetch: Fetch, own: Own | None) -> str:
     if document.get("credentialStatus") in (None, []):
-        return "No. The issuer has not kept a way to withdraw it."
+        return Sentence("No. The issuer has not kept a way to withdraw it.")
     if not signed:
         # Anybody could have written the address there.
-        raise Unknown("Not asked: it is not shown to be the issuer's, so neither is the list it names.")
+        raise Unknown(Sentence("Not asked: it is not shown to be the issuer's, so neither is the list it names."))
     statuses = objects(document["credentialStatus"])
     if not statuses:
-        raise Refused("Where to look for it cannot be read.")
+        raise Refused(Sentence("Where to look for it cannot be read."))
     unknown: Unknown | None = None
     for status in statuses:
         try:
@@ -660,7 +696,7 @@ def _withdrawn(document: Json, signed: bool, now: datetime, fetch: Fetch, own: O
             unknown = later
     if unknown:
         raise unknown
-    return "No. The issuer's list was read just now."
+    return Sentence("No. The issuer's list was read just now.")
 
 
 def _read_status(status: Json, issuer: str, now: datetime, fetch: Fetch, own: Own | None) -> None:
@@ -668,23 +704,25 @@ def _read_status(status: Json, issuer: str, now: datetime, fetch: Fetch, own: Ow
 
     Raises Refused where the bit is set, Unknown where that cannot be told."""
     if "BitstringStatusListEntry" not in strings(status.get("type")):
-        raise Unknown("The issuer keeps its list in a form that is not known here. Ask the issuer.")
+        raise Unknown(Sentence("The issuer keeps its list in a form that is not known here. Ask the issuer."))
     purpose, url, index_text = (status.get(n) for n in ("statusPurpose", "statusListCredential", "statusListIndex"))
     if purpose not in ("revocation", "suspension"):
-        raise Unknown("The issuer keeps a list about something else than withdrawing.")
+        raise Unknown(Sentence("The issuer keeps a list about something else than withdrawing."))
     if not isinstance(url, str) or not re.fullmatch(r"\d{1,12}", str(index_text)):
-        raise Refused("Where to look for it cannot be read.")
+        raise Refused(Sentence("Where to look for it cannot be read."))
     if status.get("statusSize", 1) != 1:
-        raise Unknown("The issuer keeps its list in a form that is not known here. Ask the issuer.")
+        raise Unknown(Sentence("The issuer keeps its list in a form that is not known here. Ask the issuer."))
     listed = _status_list(url, str(purpose), issuer, now, fetch, own)
     try:
         bit = status_list.read_bit(listed, int(str(index_text)))
     except (ToolError, ValueError, IndexError) as error:
-        raise Unknown(f"The list of {host_of(url)} does not hold this credential's place.") from error
+        raise Unknown(
+            Sentence("The list of %(host)s does not hold this credential's place.", host=host_of(url))
+        ) from error
     if bit:
         if purpose == "suspension":
-            raise Refused("The issuer has suspended it.")
-        raise Refused("Yes, the issuer has withdrawn it.")
+            raise Refused(Sentence("The issuer has suspended it."))
+        raise Refused(Sentence("Yes, the issuer has withdrawn it."))
 
 
 def _status_list(url: str, purpose: str, issuer: str, now: datetime, fetch: Fetch, own: Own | None) -> str:
@@ -704,11 +742,11 @@ def _status_list(url: str, purpose: str, issuer: str, now: datetime, fetch: Fetc
             and credential.get("id") in (url, None)
         )
         if not fits:
-            raise Unknown(f"What {host} answered is not the list it should be.")
+            raise Unknown(Sentence("What %(host)s answered is not the list it should be.", host=host))
         signer = credential.get("issuer")
         signer = signer.get("id") if isinstance(signer, dict) else signer
         if signer != issuer:
-            raise Unknown(f"The list at {host} is not the issuer's.")
+            raise Unknown(Sentence("The list at %(host)s is not the issuer's.", host=host))
         credential = {**credential, "issuer": {"id": issuer}}
         methods: list[Method] = []
         _check_words(found)
@@ -716,9 +754,11 @@ def _status_list(url: str, purpose: str, issuer: str, now: datetime, fetch: Fetc
         _unchanged(found, methods, None)
         begins, ends = moment(credential.get("validFrom")), moment(credential.get("validUntil"))
         if (begins and begins > now + CLOCK_LEEWAY) or (ends and ends <= now):
-            raise Unknown(f"The list at {host} is out of date.")
+            raise Unknown(Sentence("The list at %(host)s is out of date.", host=host))
     except (Refused, UnicodeDecodeError) as error:
-        raise Unknown(f"The list at {host} is not signed as it should be, so it says nothing.") from error
+        raise Unknown(
+            Sentence("The list at %(host)s is not signed as it should be, so it says nothing.", host=host)
+        ) from error
     return str(subject["encodedList"])
 
 

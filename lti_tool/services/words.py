@@ -10,13 +10,13 @@ from decimal import Decimal
 from functools import lru_cache
 
 from babel import Locale
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
 from lti_tool.domain.badge import months_and_days
-from lti_tool.sentence import Number, Sentence, Value
+from lti_tool.sentence import Day, Number, Sentence, Value
 
 ENGLISH = Locale("en")
 
@@ -25,6 +25,8 @@ def said(text: str) -> str:
     """Say a sentence that was made elsewhere. Any other text stays as it is: it may be what a person wrote."""
     if isinstance(text, Number):
         return decimal(text)
+    if isinstance(text, Day):
+        return format_date(text.when, "d MMMM y", locale=get_locale() or ENGLISH)
     if not isinstance(text, Sentence):
         return text
     values = {name: _value(value) for name, value in text.values.items()}
