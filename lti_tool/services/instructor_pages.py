@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
@@ -28,6 +30,7 @@ from lti_tool.models import (
     Person,
     Review,
 )
+from lti_tool.sentence import Sentence, read
 from lti_tool.services import catalog, copies
 from lti_tool.services.awards import get_award, newest_awards, shown_status
 from lti_tool.services.issuer import is_complete, issuer_row
@@ -50,18 +53,18 @@ from lti_tool.services.pages import (
 from lti_tool.services.rows import row_views
 from lti_tool.services.sync import count_aside
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day, moment, words
+from lti_tool.services.words import day, moment, name, said, words
 
 Records = dict[str, dict[str, dict[str, Any]]]  # person id → tag → record
 
 STATUS_WORDS = {
-    "pending": "Being signed",
-    "review": "Waits for you",
-    "held": "Earned, not released",
-    "issued": "Issued",
-    "expired": "Expired",
-    "revoked": "Withdrawn",
-    "superseded": "Replaced",
+    "pending": Sentence("Being signed"),
+    "review": Sentence("Waits for you"),
+    "held": Sentence("Earned, not released"),
+    "issued": Sentence("Issued"),
+    "expired": Sentence("Expired"),
+    "revoked": Sentence("Withdrawn"),
+    "superseded": Sentence("Replaced"),
 }
 
 
@@ -104,42 +107,58 @@ def _home_summary(cards: Sequence[BadgeCard], learners: Sequence[Person]) -> str
     if not cards:
         return ""
     if not active:
-        return "Learners see a badge once it is published."
+        return _("Learners see a badge once it is published.")
     earned = sum(card.earned for card in active)
-    badges = "one badge" if len(active) == 1 else f"{len(active)} badges"
-    people = "one learner" if len(learners) == 1 else f"{len(learners)} learners"
-    given = {0: "none has been earned yet", 1: "one has been earned"}.get(earned, f"{earned} have been earned")
-    return f"{badges[0].upper()}{badges[1:]} for {people}; {given}."
+    badges = ngettext("One badge", "%(num)s badges", len(active))
+    people = ngettext("one learner", "%(num)s learners", len(learners))
+    if not earned:
+        return _("%(badges)s for %(people)s; none has been earned yet.", badges=badges, people=people)
+    return ngettext(
+        "%(badges)s for %(people)s; one has been earned.",
+        "%(badges)s for %(people)s; %(num)s have been earned.",
+        earned,
+        badges=badges,
+        people=people,
+    )
 
 
 def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Iterable[Need]:
     if not can_publish:
         yield Need(
             "warn",
-            "The institution has no name or web address here yet.",
-            "Until an administrator has written them on the Issuer page, badges can be prepared but not published.",
+            _("The institution has no name or web address here yet."),
+            _("Until an administrator has written them on the Issuer page, badges can be prepared but not published."),
             "",
             "",
         )
     if course.state == "concluded":
         yield Need(
             "warn",
-            "This course has ended in your LMS, so its grades are not read any more.",
-            "Badges that were awarded stay, and can be checked for ever. Should the course be opened again, press Sync "
-            "now: reading starts anew.",
+            _("This course has ended in your LMS, so its grades are not read any more."),
+            _(
+                "Badges that were awarded stay, and can be checked for ever. Should the course be opened "
+                "again, press Sync now: reading starts anew."
+            ),
             "",
             "",
         )
     elif course.problem_sentence:
-        yield Need("warn", "Grades cannot be read at the moment.", course.problem_sentence, "", "")
+        yield Need("warn", _("Grades cannot be read at the moment."), said(course.problem_sentence), "", "")
     if course.registration.problem:
-        yield Need("warn", "Your LMS does not let the tool in.", course.registration.problem, "", "")
+        yield Need("warn", _("Your LMS does not let the tool in."), said(course.registration.problem), "", "")
     for card in cards:
         if card.problem:
-            yield Need("warn", f"{card.name} needs attention.", card.problem, "Look", f"badges/{card.slug}")
+            yield Need(
+                "warn",
+                _("%(badge)s needs attention.", badge=name(card.name)),
+                card.problem,
+                _("Look"),
+                f"badges/{card.slug}",
+            )
         if card.waiting:
-            count = "One award waits" if card.waiting == 1 else f"{card.waiting} awards wait"
-            yield Need("acc", f"{count} for you", f"in {card.name}.", "Look and confirm", f"badges/{card.slug}/awards")
+            waits = ngettext("One award waits for you", "%(num)s awards wait for you", card.waiting)
+            where = _("in %(badge)s.", badge=name(card.name))
+            yield Need("acc", waits, where, _("Look and confirm"), f"badges/{card.slug}/awards")
 
 
 def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now: datetime) -> BadgeCard:
@@ -164,10 +183,11 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in read]
     problem = ""
     if missing:
-        names = ", ".join(f"“{label}”" for label in missing)
-        are = "are" if len(missing) > 1 else "is"
-        problem = (
-            f"{names} {are} no longer in the gradebook. What was counted is kept; nobody is awarded until it is back."
+        problem = ngettext(
+            "%(names)s is no longer in the gradebook. What was counted is kept; nobody is awarded until it is back.",
+            "%(names)s are no longer in the gradebook. What was counted is kept; nobody is awarded until it is back.",
+            len(missing),
+            names=", ".join(f"“{name(label)}”" for label in missing),
         )
     status = "attention" if missing and badge.status == "active" else badge.status
     return BadgeCard(
@@ -195,8 +215,8 @@ def sync_state(session: Session, course: Course) -> SyncState:
         return SyncState(course.synced_at, running=False, failed="")
     running = job.state == "running" or (job.state == "due" and job.attempts == 0)
     failed = job.problem or "" if job.state in ("failed", "due") and not running else ""
-    what_to_do = job.outcome.get("what_to_do", "") if failed else ""
-    return SyncState(course.synced_at, running, failed, what_to_do, job.id)
+    what_to_do = said(read(job.outcome.get("what_to_do", ""))) if failed else ""
+    return SyncState(course.synced_at, running, said(failed), what_to_do, job.id)
 
 
 def _learners(session: Session, course_id: int) -> list[Person]:
@@ -226,12 +246,14 @@ def plan(tool: Tool, who: LaunchSession, slug: str) -> BadgePlan:
             badge=definition,
             status=_plan_status(badge),
             columns=column_plans(badge, definition),
-            obstacles=tuple(catalog.obstacles(session, badge)),
+            obstacles=tuple(said(each) for each in catalog.obstacles(session, badge)),
             product=who.product,
             learners=len(_learners(session, badge.course_id)),
             job_id=open_job.id if open_job is not None else 0,
-            progress=tuple(job.progress) if job is not None and badge.status == "publishing" else (),
-            problem=failed,
+            progress=tuple(said(read(line)) for line in job.progress)
+            if job is not None and badge.status == "publishing"
+            else (),
+            problem=said(failed),
         )
 
 
@@ -334,53 +356,66 @@ def _learner_row(
         else [c for c in cells if not c.steps and c.state != "met"]
     )
     graded = any(cell.state != "ungraded" for cell in cells)
-    word = f"{min(met, of)} of {of}"
+    word = _("%(met)s of %(all)s", met=min(met, of), all=of)
     status = shown_status(award, now) if award is not None else ""
     if award is not None and award.id in reviews:
-        state, word = "review", "Needs review"
+        state, word = "review", _("Needs review")
     elif status == "review":
-        state, word = "ready", "Ready"
+        state, word = "ready", _("Ready")
     elif status in ("pending", "issued", "held"):
-        state, word = "earned", "Earned" if status != "held" else "Held"
+        state, word = "earned", _("Earned") if status != "held" else _("Held")
     elif status in ("revoked", "expired"):
-        state, word = status, STATUS_WORDS[status]
+        state, word = status, said(STATUS_WORDS[status])
     elif not graded:
-        state, word = "none", "Not started"
+        state, word = "none", _("Not started")
     else:
         short = of - met + sum(1 for c in cells if not c.steps and c.state != "met")
         state = "one" if short == 1 else "way"
     return LearnerRow(
         person_id=person.id,
-        name=person.name or "Learner",
+        name=person.name or _("Learner"),
         cells=cells,
         met=met,
         of=of,
         state=state,
         word=word,
         award_id=award.id if award else "",
-        sentence=_learner_sentence(person.name or "This learner", met, of, missing),
+        sentence=_learner_sentence(person.name or _("This learner"), met, of, missing),
         holds=status in ("pending", "issued", "held"),
     )
 
 
-def _learner_sentence(name: str, met: int, of: int, missing: Sequence[RowView]) -> str:
+def _learner_sentence(who: str, met: int, of: int, missing: Sequence[RowView]) -> str:
     if not missing:
-        return f"{name} has {min(met, of)} of {of}."
-    parts = [f"{cell.name} ({cell.have}, needs {cell.required})" for cell in missing]
-    return f"{name} has {min(met, of)} of {of}. Missing: {', '.join(parts)}."
+        return _("%(name)s has %(met)s of %(all)s.", name=name(who), met=min(met, of), all=of)
+    parts = [
+        _("%(row)s (%(have)s, needs %(required)s)", row=cell.name, have=cell.have, required=cell.required)
+        for cell in missing
+    ]
+    return _(
+        "%(name)s has %(met)s of %(of)s. Missing: %(parts)s.",
+        name=name,
+        met=min(met, of),
+        of=of,
+        parts=", ".join(parts),
+    )
 
 
 def _summary(rows: Sequence[LearnerRow], counts: Counter[str]) -> str:
     if not rows:
-        return "No learner is known here yet. They come with the first sync."
+        return _("No learner is known here yet. They come with the first sync.")
     earned = sum(row.holds for row in rows)
-    has = "has" if earned == 1 else "have"
-    parts = [f"{words(earned, capital=True)} of {len(rows)} {has} earned it" if earned else "Nobody has earned it yet"]
-    waiting = counts["ready"] + counts["review"]
-    if waiting:
-        parts.append("one waits for you" if waiting == 1 else f"{words(waiting)} wait for you")
-    if counts["one"]:
-        parts.append("one is one short" if counts["one"] == 1 else f"{words(counts['one'])} are one short")
+    parts = [_("Nobody has earned it yet")]
+    if earned:
+        some, of = words(earned, capital=True), len(rows)
+        got = ngettext(
+            "%(some)s of %(all)s has earned it", "%(some)s of %(all)s have earned it", earned, some=some, all=of
+        )
+        parts = [got]
+    if waiting := counts["ready"] + counts["review"]:
+        parts.append(ngettext("one waits for you", "%(some)s wait for you", waiting, some=words(waiting)))
+    if short := counts["one"]:
+        parts.append(ngettext("one is one short", "%(some)s are one short", short, some=words(short)))
     return ", ".join(parts) + "."
 
 
@@ -399,9 +434,14 @@ def matrix_csv(shown: Matrix) -> str:
     """Return the matrix as CSV; a cell that a spreadsheet would run as a formula is led by an apostrophe (I19)."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["Learner", *(_plain(f"{head.code} {head.name}") for head in shown.heads), "Badge"])
+    writer.writerow([_("Learner"), *(_plain(f"{head.code} {head.name}") for head in shown.heads), _("Badge")])
     for row in shown.rows:
-        cells = [f"{cell.have} ({cell.points} of {cell.highest})" if cell.points else "" for cell in row.cells]
+        cells = [
+            _("%(level)s (%(points)s of %(highest)s)", level=cell.have, points=cell.points, highest=cell.highest)
+            if cell.points
+            else ""
+            for cell in row.cells
+        ]
         writer.writerow([_plain(row.name), *(_plain(cell) for cell in cells), row.word])
     return out.getvalue()
 
@@ -449,7 +489,7 @@ def _standing(session: Session, badge: CourseBadge, definition: Badge, person: P
         records=tuple(
             RecordView(
                 person_id=person.id,
-                name=person.name or "Learner",
+                name=person.name or _("Learner"),
                 row=cell,
                 facts=tuple(_facts(masteries.get(cell.tag), columns.get(cell.tag), badge)),
                 before=tuple(_before(masteries.get(cell.tag))),
@@ -463,29 +503,36 @@ def _standing(session: Session, badge: CourseBadge, definition: Badge, person: P
 
 def _verdict(row: RowView) -> str:
     if row.state == "met":
-        return f"Met: {row.reached}, needs {row.required}."
+        return _("Met: %(reached)s, needs %(required)s.", reached=row.reached, required=row.required)
     if row.state == "ungraded":
-        return f"No result yet. Needs {row.required}."
+        return _("No result yet. Needs %(required)s.", required=row.required)
     if row.state == "malformed":
         return row.sentence
-    return f"Not yet: {row.reached or 'below the lowest level'}, needs {row.required}."
+    return _(
+        "Not yet: %(have)s, needs %(required)s.", value=row.reached or "below the lowest level", required=row.required
+    )
 
 
 def _facts(mastery: Mastery | None, column: Column | None, badge: CourseBadge) -> Iterable[tuple[str, str]]:
     if column is not None:
-        gone = " (no longer in the gradebook)" if column.state != "bound" else ""
-        yield "Column", column.label + gone
+        gone, label = column.state != "bound", name(column.label)
+        yield _("Column"), _("%(column)s (no longer in the gradebook)", column=label) if gone else label
     if mastery is None:
         return
     kept = mastery.record
     if kept["score"]:
-        yield "Score", f"{kept['score']} of {kept['maximum']}"
+        yield _("Score"), _("%(score)s of %(maximum)s", score=kept["score"], maximum=kept["maximum"])
     if kept.get("graded_at"):
-        yield "Graded", _when(kept["graded_at"])
+        yield _("Graded"), _when(kept["graded_at"])
     if kept.get("received_at"):
-        yield "Received", f"{_when(kept['received_at'])}, by sync"
+        yield _("Received"), _("%(when)s, by sync", when=_when(kept["received_at"]))
     since = day(badge.published_at) if badge.published_at else ""
-    yield "Rule", f"version {kept['version']}, in force since {since}" if since else f"version {kept['version']}"
+    yield (
+        _("Rule"),
+        _("version %(version)s, in force since %(since)s", version=kept["version"], since=since)
+        if since
+        else _("version %(version)s", version=kept["version"]),
+    )
 
 
 def _when(text: str) -> str:
@@ -501,8 +548,13 @@ def _before(mastery: Mastery | None) -> Iterable[str]:
     if mastery is None:
         return
     for each in mastery.before:
-        level = each["reached"] or ("no result" if each["state"] == "ungraded" else "no level")
-        yield f"Until {day(datetime.fromisoformat(each['until']))}: {level}, under version {each['version']}"
+        level = each["reached"] or (_("no result") if each["state"] == "ungraded" else _("no level"))
+        yield _(
+            "Until %(until)s: %(level)s, under version %(version)s",
+            until=day(datetime.fromisoformat(each["until"])),
+            level=level,
+            version=each["version"],
+        )
 
 
 # -- awards -----------------------------------------------------------------------------------------------------
@@ -529,14 +581,14 @@ def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict
     status = shown_status(award, now)
     return AwardRow(
         id=award.id,
-        name=award.person.name or "Learner",
+        name=award.person.name or _("Learner"),
         person_id=award.person_id,
         status=status,
-        word="Needs review" if award.id in reviews else STATUS_WORDS[status],
+        word=_("Needs review") if award.id in reviews else said(STATUS_WORDS[status]),
         earned_at=award.earned_at,
         issued_at=award.issued_at,
         credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",
-        review=reviews.get(award.id, ""),
+        review=said(reviews.get(award.id, "")),
         revocation_reason=award.revocation_reason or "",
     )
 
@@ -570,9 +622,9 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
         waits = job.state == "due" and job.attempts > 0
         return {
             "state": "waiting" if waits else job.state,
-            "progress": job.progress,
-            "problem": job.problem or "",
-            "what_to_do": job.outcome.get("what_to_do", ""),
+            "progress": [said(read(line)) for line in job.progress],
+            "problem": said(job.problem or ""),
+            "what_to_do": said(read(job.outcome.get("what_to_do", ""))),
             "reload": job.state in ("done", "failed") or waits,
         }
 

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import segno
+from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, undefer
 
@@ -36,22 +37,28 @@ from lti_tool.models import (
     Launch,
     StatusList,
 )
+from lti_tool.sentence import Sentence
 from lti_tool.services.awards import achievement_of
 from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
 from lti_tool.services.launches import LOOK, opened_by, rights_of, switched_off
 from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, ReportPage
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day
+from lti_tool.services.words import day, said
 
 FORMS = ("json", "jwt", "png")
 LARGEST_FETCH = 5 * 1024 * 1024
 LONGEST_CHECK = 15.0  # seconds for all that one check asks other servers
 # Checks that ask other servers at the same time, in this process: they hold a thread each, and the rest is for others.
 ASKING_OUTSIDE = threading.BoundedSemaphore(2)
-CHECKS_BUSY = "Other credentials are being checked at this moment."
-PAGE_CHECKS = (("Signature", "unchanged"), ("Status", "withdrawn"), ("Expiry", "dates"), ("Issuer", "key"))
-PASSED = {"unchanged": "Unchanged since it was signed", "withdrawn": "In force, not withdrawn"}
+CHECKS_BUSY = Sentence("Other credentials are being checked at this moment.")
+PAGE_CHECKS = (
+    (Sentence("Signature"), "unchanged"),
+    (Sentence("Status"), "withdrawn"),
+    (Sentence("Expiry"), "dates"),
+    (Sentence("Issuer"), "key"),
+)
+PASSED = {"unchanged": Sentence("Unchanged since it was signed"), "withdrawn": Sentence("In force, not withdrawn")}
 
 
 # -- one credential ---------------------------------------------------------------------------------------------
@@ -185,17 +192,17 @@ def _known(_document: bytes, _keys: bytes) -> dict[str, Check]:
 
 def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView, ...]:
     """Return the four checks a reader asks for first, and any other that did not pass."""
-    until = f"Until {day(edition.valid_until)}" if edition.valid_until else "Without an end date"
-    passed = {**PASSED, "dates": until, "key": f"{host} holds this key"}
+    until = _("Until %(day)s", day=day(edition.valid_until)) if edition.valid_until else _("Without an end date")
+    passed = {**PASSED, "dates": until, "key": _("%(host)s holds this key", host=host)}
     titles = {name: title for title, name in PAGE_CHECKS}
     by_name = {each.name: each for each in report.checks}
     others = [each.name for each in report.checks if each.name not in titles and each.outcome != "passed"]
     return tuple(
         CheckView(
-            titles.get(name, by_name[name].question),
+            said(titles.get(name, by_name[name].question)),
             by_name[name].outcome,
-            by_name[name].question,
-            passed[name] if by_name[name].outcome == "passed" else by_name[name].sentence,
+            said(by_name[name].question),
+            said(passed[name] if by_name[name].outcome == "passed" else by_name[name].sentence),
         )
         for name in [*titles, *others]
         if name in by_name
@@ -206,12 +213,18 @@ def _state(edition: Edition, now: datetime) -> tuple[str, str]:
     award = edition.award
     if award.status == "revoked":
         when = award.revoked_at or now
-        return "revoked", f"The issuer took it back on {day(when)}: {award.revocation_reason}"
+        return "revoked", _(
+            "The issuer took it back on %(day)s: %(reason)s",
+            day=day(when),
+            reason=award.revocation_reason,
+        )
     if edition.withdrawn_at is not None:
-        return "superseded", "It was replaced by a newer edition."
+        return "superseded", _("It was replaced by a newer edition.")
     if edition.valid_until is not None and edition.valid_until <= now:
-        return "expired", f"It ended on {day(edition.valid_until)}."
-    return "in force", f"Until {day(edition.valid_until)}" if edition.valid_until else "Without an end date"
+        return "expired", _("It ended on %(day)s.", day=day(edition.valid_until))
+    return "in force", _("Until %(day)s", day=day(edition.valid_until)) if edition.valid_until else _(
+        "Without an end date"
+    )
 
 
 def credential_url(tool: Tool, edition_id: str) -> str:
@@ -222,9 +235,9 @@ def downloads(tool: Tool, edition_id: str) -> tuple[tuple[str, str, str], ...]:
     """Return the machine forms of a credential: word, small word, address."""
     url = credential_url(tool, edition_id)
     return (
-        ("JSON", "signed", f"{url}.json"),
+        ("JSON", _("signed"), f"{url}.json"),
         ("JWT", "", f"{url}.jwt"),
-        ("PNG", "with credential inside", f"{url}.png"),
+        ("PNG", _("with credential inside"), f"{url}.png"),
     )
 
 
@@ -309,7 +322,7 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
         versions = list(session.scalars(query))
     address = f"{base}/issuers/{row.slug}"
     return IssuerPage(
-        name=row.name or "Issuer",
+        name=row.name or _("Issuer"),
         address=address,
         url=row.url,
         description=row.description,
@@ -317,7 +330,7 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
         did=row.did,
         badges=tuple(_issued_badge(base, version) for version in versions),
         logo_url=logo_address(tool, row) or "",
-        downloads=(("JSON", "Profile", f"{address}.json"), ("DID", "document", f"{base}/.well-known/did.json")),
+        downloads=(("JSON", _("Profile"), f"{address}.json"), ("DID", _("document"), f"{base}/.well-known/did.json")),
     )
 
 
@@ -476,9 +489,9 @@ CONTENT_TYPES = {"json": "application/vc+ld+json", "jwt": "text/plain; charset=u
 def report_page(report: Report, source: str, now: datetime) -> ReportPage:
     summary = report.summary
     return ReportPage(
-        verdict=report.verdict,
+        verdict=said(report.verdict),
         ok=report.ok,
-        checks=tuple(CheckView(c.name, c.outcome, c.question, c.sentence) for c in report.checks),
+        checks=tuple(CheckView(c.name, c.outcome, said(c.question), said(c.sentence)) for c in report.checks),
         badge_name=summary.name if summary else "",
         issuer_name=summary.issuer_name if summary else "",
         source=source,

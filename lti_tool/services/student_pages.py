@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -156,9 +158,12 @@ def _history(rows: tuple[RowView, ...], stored: Mapping[str, Mastery]) -> tuple[
     for row in rows:
         mastery = stored.get(row.tag)
         for each in mastery.before if mastery else []:
-            level = each["reached"] or ("no result" if each["state"] == "ungraded" else "no level")
+            level = each["reached"] or (_("no result") if each["state"] == "ungraded" else _("no level"))
             history.append((each["until"], f"{row.name}: {level}"))
-    return tuple(f"Until {day(datetime.fromisoformat(until))}: {what}" for until, what in sorted(history, reverse=True))
+    return tuple(
+        _("Until %(until)s: %(what)s", until=day(datetime.fromisoformat(until)), what=what)
+        for until, what in sorted(history, reverse=True)
+    )
 
 
 def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> StudentCard:
@@ -193,25 +198,31 @@ def _state(rows: tuple[RowView, ...], award: Award | None, now: datetime) -> str
 
 def _sentence(state: str, rows: tuple[RowView, ...], met: int, of: int, award: Award | None) -> str:
     if state == "earned":
-        return "You have it."
+        return _("You have it.")
     if state == "revoked" and award is not None:
-        return f"It was taken back: {award.revocation_reason}"
+        return _("It was taken back: %(reason)s", reason=award.revocation_reason)
     if state == "expired" and award is not None and award.expires_at is not None:
-        return f"It was valid until {day(award.expires_at)}. A new grade that carries it earns it again."
+        return _(
+            "It was valid until %(day)s. A new grade that carries it earns it again.",
+            day=day(award.expires_at),
+        )
     if state == "waiting":
-        return f"You have {of} of {of}. Your teacher looks at it before it is issued."
+        return _("You have %(all)s of %(all)s. Your teacher looks at it before it is issued.", all=of)
     if any(row.state == "hidden" for row in rows):
-        return "Your teacher has not released the results yet."
+        return _("Your teacher has not released the results yet.")
     gates = [row for row in rows if not row.steps and row.state != "met"]
     missing = gates if met >= of else [row for row in rows if row.steps and row.state != "met"] + gates
-    parts = ", ".join(f"{row.name} ({row.have}, needs {row.required})" for row in missing)
+    parts = ", ".join(
+        _("%(row)s (%(have)s, needs %(required)s)", row=row.name, have=row.have, required=row.required)
+        for row in missing
+    )
     if all(row.state == "ungraded" for row in rows):
-        return f"Nothing is marked yet. It takes {_count(of)}."
-    return f"You have {min(met, of)} of {of}. Missing: {parts}."
-
-
-def _count(number: int) -> str:
-    return "one sub-competency" if number == 1 else f"{number} sub-competencies"
+        return ngettext(
+            "Nothing is marked yet. It takes one sub-competency.",
+            "Nothing is marked yet. It takes %(num)s sub-competencies.",
+            of,
+        )
+    return _("You have %(met)s of %(all)s. Missing: %(rows)s.", met=min(met, of), all=of, rows=parts)
 
 
 def _next_step(rows: tuple[RowView, ...]) -> str:
@@ -220,7 +231,12 @@ def _next_step(rows: tuple[RowView, ...]) -> str:
     if not short:
         return ""
     nearest = min(short, key=lambda row: row.short_by)
-    return f"{nearest.required} in “{nearest.name}” asks: {nearest.next_asks}"
+    return _(
+        "%(level)s in “%(row)s” asks: %(words)s",
+        level=nearest.required,
+        row=nearest.name,
+        words=nearest.next_asks,
+    )
 
 
 def badge_is_open(tool: Tool, who: LaunchSession, slug: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from unicodedata import bidirectional
 
 from babel import Locale
 from babel.dates import format_date, format_datetime
@@ -19,6 +20,7 @@ from lti_tool.domain.badge import months_and_days
 from lti_tool.sentence import Day, Number, Sentence, Value
 
 ENGLISH = Locale("en")
+RIGHT_TO_LEFT = ("R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI")
 
 
 def said(text: str) -> str:
@@ -39,6 +41,11 @@ def _value(value: Value) -> str | int:
     if isinstance(value, str):
         return said(value)
     return value if isinstance(value, int) else ", ".join(said(each) for each in value)
+
+
+def name(text: str) -> str:
+    """Set a name apart from its sentence where its letters run from right to left, or make others do so."""
+    return f"\u2068{text}\u2069" if any(bidirectional(each) in RIGHT_TO_LEFT for each in text) else text
 
 
 def words(number: int, *, capital: bool = False) -> str:
