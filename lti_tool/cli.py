@@ -490,7 +490,7 @@ def _badges_import(options: argparse.Namespace) -> int:
             if job.state != "done":
                 raise ToolError(sentence=f"{badge.slug} was not published: {job.problem}")
             row["status"] = "active"
-            row["columns"] = job.progress
+            row["columns"] = job.told
         rows.append(row)
     _print(options, rows, rows, ("badge", "what", "status", "columns"))
     return 0
@@ -540,6 +540,8 @@ def _sync(options: argparse.Namespace) -> int:
     for course_id in sync.courses_to_sync(tool, platform=options.platform, context=options.context):
         job = work.wait(tool, work.request(tool, "sync", str(course_id), _now()), RUNNERS)
         row = {"course": sync.course_name(tool, course_id), "state": job.state, "problem": job.problem, **job.outcome}
+        if "what_to_do" in job.outcome:
+            row["what_to_do"] = job.what_to_do
         rows.append(row)
         if job.state != "done":
             failed += 1

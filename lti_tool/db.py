@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Engine, LargeBinary, create_engine, event, make_url
+from sqlalchemy import DateTime, Engine, LargeBinary, String, Text, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
 from lti_tool.errors import Busy
+from lti_tool.sentence import kept_text, read_text
 
 BUSY_TIMEOUT = 5  # seconds a writer waits for another one
 MOST_COLLISIONS = 5
@@ -58,6 +59,26 @@ class Compressed(TypeDecorator[bytes]):
 
     def process_result_value(self, value: bytes | None, dialect: Any) -> bytes | None:
         return None if value is None else zlib.decompress(value)
+
+
+class Said(TypeDecorator[str]):
+    """What the tool has said: a sentence with its parts, so that a page says it again in its reader's language."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else kept_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else read_text(value)
+
+
+class SaidText(Said):
+    """The same in a column that was made as text."""
+
+    impl = Text
+    cache_ok = True
 
 
 def random_id() -> str:

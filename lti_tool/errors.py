@@ -36,6 +36,13 @@ class ToolError(Exception):
         self.detail = detail
         super().__init__(detail or self.sentence)
 
+    @property
+    def told(self) -> str:
+        """The sentence, and what to do where there is something."""
+        if not self.what_to_do:
+            return self.sentence
+        return Sentence("%(sentence)s %(what_to_do)s", sentence=self.sentence, what_to_do=self.what_to_do)
+
 
 # -- start-up ---------------------------------------------------------------------------------------------------
 

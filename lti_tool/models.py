@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from lti_tool.db import Compressed, UtcDateTime, random_id
+from lti_tool.db import Compressed, Said, SaidText, UtcDateTime, random_id
+from lti_tool.sentence import read
 
 LIVE_STATES = ("pending", "review", "held", "issued")
 AWARD_STATES = (*LIVE_STATES, "revoked", "superseded")
@@ -84,7 +85,7 @@ class Registration(Base):
     origins: Mapped[list[Any]] = mapped_column(default=list)  # origins seen in verified launches, for frame-ancestors
     jwks: Mapped[str | None] = mapped_column(Text)  # the platform's keys as last received
     jwks_fetched_at: Mapped[datetime | None]
-    problem: Mapped[str | None]  # why the token endpoint refuses, in words
+    problem: Mapped[str | None] = mapped_column(Said)  # why the token endpoint refuses, in words
     checks: Mapped[list[Any] | None] = mapped_column(JSON)  # the last look at it, see services.platform_checks
     checked_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -202,7 +203,7 @@ class Course(Base):
     scopes: Mapped[list[Any]] = mapped_column(default=list)
     state: Mapped[str] = mapped_column(default="ok")
     problem: Mapped[str | None]  # one word, the reason of errors.py
-    problem_sentence: Mapped[str | None]
+    problem_sentence: Mapped[str | None] = mapped_column(Said)
     synced_at: Mapped[datetime | None]
     roster_at: Mapped[datetime | None]
     history: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # what it was copied from, as told
@@ -254,7 +255,7 @@ class CourseCopy(Base):
     told_by: Mapped[str]  # whoever sets up an activity can write a launch's history, but only the platform a notice
     state: Mapped[str] = mapped_column(default="offered")
     columns: Mapped[list[Any] | None]  # [resourceId, tag] of what came along; None: the gradebook was not read yet
-    problem: Mapped[str | None]  # why it could not be read, in words
+    problem: Mapped[str | None] = mapped_column(Said)  # why it could not be read, in words
     badges: Mapped[list[Any]] = mapped_column(default=list)  # the slugs that were taken
     created_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
@@ -635,7 +636,7 @@ class Review(Base):
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     award_id: Mapped[str] = mapped_column(ForeignKey("award.id"))
-    reason: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(SaidText)
     opened_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None]
     resolution: Mapped[str | None]
@@ -668,11 +669,23 @@ class Job(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime]
     lease_until: Mapped[datetime | None]  # after it a running job counts as abandoned by a dead worker (J04)
-    progress: Mapped[list[Any]] = mapped_column(default=list)  # sentences, in order
+    progress: Mapped[list[Any]] = mapped_column(
+        default=list
+    )  # what was done, in order: sentences as `sentence.kept` has them
     outcome: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    problem: Mapped[str | None] = mapped_column(Text)
+    problem: Mapped[str | None] = mapped_column(SaidText)
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+    @property
+    def told(self) -> list[str]:
+        """What was done, in order, in sentences."""
+        return [read(line) for line in self.progress]
+
+    @property
+    def what_to_do(self) -> str:
+        """What to do about the problem; empty where there is nothing."""
+        return read(self.outcome.get("what_to_do") or "")
 
 
 class AuditEvent(Base):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 
@@ -30,6 +30,21 @@ class Day(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Day, (self.when,)
+
+
+class Moment(str):
+    """A moment, 16 Nov 2026, 10:18 UTC, which a page writes as its reader does."""
+
+    when: datetime
+
+    def __new__(cls, when: datetime) -> Moment:
+        when = when.astimezone(UTC)
+        made = super().__new__(cls, f"{when.day} {when:%b %Y, %H:%M} UTC")
+        made.when = when
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Moment, (self.when,)
 
 
 Value = str | int | Sequence[str]
@@ -104,6 +119,8 @@ def _kept(value: Value) -> Any:
         return {"number": str(value)}
     if isinstance(value, Day):
         return {"day": value.when.isoformat()}
+    if isinstance(value, Moment):
+        return {"moment": value.when.isoformat()}
     return value if isinstance(value, str | int) else [_kept(each) for each in value]
 
 
@@ -111,6 +128,8 @@ def _read(value: Any) -> Value:
     if isinstance(value, dict):
         if "number" in value:
             return Number(value["number"])
+        if "moment" in value:
+            return Moment(datetime.fromisoformat(value["moment"]))
         return Day(date.fromisoformat(value["day"])) if "day" in value else read(value)
     if isinstance(value, list):
         return [read(each) for each in value]

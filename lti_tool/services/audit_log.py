@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from flask_babel import gettext as _
 from sqlalchemy import Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -26,7 +27,9 @@ from lti_tool.models import (
     Person,
     Registration,
 )
+from lti_tool.sentence import Sentence
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import said
 
 A_PAGE = 50
 A_CHUNK = 500  # rows of a file read at once
@@ -35,73 +38,73 @@ MOST_NAMED = 500  # people whose name a searched text may match
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 KINDS = {
-    "administrator": "Administrators",
-    "award": "Awards",
-    "badge": "Badges",
-    "course": "Courses",
-    "deployment": "Deployments",
-    "invite": "Invite links",
-    "issuer": "Issuer",
-    "job": "Jobs",
-    "key": "Keys",
-    "links": "Placed links",
-    "notice": "Notices of an LMS",
-    "person": "People",
-    "platform": "Platforms",
-    "privacy": "Data privacy",
+    "administrator": Sentence("Administrators"),
+    "award": Sentence("Awards"),
+    "badge": Sentence("Badges"),
+    "course": Sentence("Courses"),
+    "deployment": Sentence("Deployments"),
+    "invite": Sentence("Invite links"),
+    "issuer": Sentence("Issuer"),
+    "job": Sentence("Jobs"),
+    "key": Sentence("Keys"),
+    "links": Sentence("Placed links"),
+    "notice": Sentence("Notices of an LMS"),
+    "person": Sentence("People"),
+    "platform": Sentence("Platforms"),
+    "privacy": Sentence("Data privacy"),
 }
 
 # What an action is called. One that is not here is shown as it is written.
 ACTIONS = {
-    "administrator.account_asked": "An LMS account asked to sign an administrator in",
-    "administrator.account_bound": "An LMS account was bound to an administrator",
-    "administrator.account_unbound": "An LMS account was unbound",
-    "administrator.added": "Became administrator",
-    "administrator.address_made": "A sign-in address was made",
-    "administrator.address_withdrawn": "A sign-in address was withdrawn",
-    "administrator.refused": "A sign-in was refused",
-    "administrator.removed": "An administrator was removed",
-    "administrator.signed_in": "Signed in",
-    "administrator.signed_out": "Signed out",
-    "award.claimed": "A learner decided what is public",
-    "award.confirmed": "An award was confirmed",
-    "award.earned": "A badge was earned",
-    "award.kept": "An award was looked at and kept",
-    "award.restored": "A replaced award was restored",
-    "award.revoked": "An award was withdrawn",
-    "award.superseded": "An award was replaced by an earlier one of the same person",
-    "badge.change_discarded": "A badge's change was thrown away",
-    "badge.publish": "Publishing was started",
-    "badge.published": "A badge was published",
-    "badge.put": "A badge was put into a course",
-    "badge.released": "Levels and awards were released to learners",
-    "badge.removed": "A draft was removed",
-    "course.copied": "Badges were taken over from a copied course",
-    "course.copy_declined": "Badges of a copied course were declined",
-    "deployment.approved": "A deployment was approved",
-    "deployment.disabled": "A deployment was switched off",
-    "deployment.seen": "A deployment launched for the first time",
-    "invite.made": "An invite link was made",
-    "invite.used": "An invite link was used",
-    "invite.withdrawn": "An invite link was withdrawn",
-    "issuer.saved": "The issuer was changed",
-    "job.retried": "A job was started again",
-    "key.rotated": "A key was rotated",
-    "links.placed": "Badges were placed in a course",
-    "notice.received": "An LMS told that a course was copied",
-    "person.link_refused": "Two people were said not to be one",
-    "person.linked": "Two user ids were linked as one person",
-    "person.unlinked": "Two linked user ids were parted",
-    "platform.active": "A platform was switched on",
-    "platform.added": "A platform was registered by hand",
-    "platform.approved": "A platform was approved",
-    "platform.changed": "A platform was changed",
-    "platform.disabled": "A platform was switched off",
-    "platform.moved": "A platform went over to another client id",
-    "platform.registered": "A platform registered itself",
-    "platform.registered_again": "A platform registered itself once more",
-    "platform.removed": "A platform was removed",
-    "privacy.looked": "An LMS administrator looked at what is kept about somebody",
+    "administrator.account_asked": Sentence("An LMS account asked to sign an administrator in"),
+    "administrator.account_bound": Sentence("An LMS account was bound to an administrator"),
+    "administrator.account_unbound": Sentence("An LMS account was unbound"),
+    "administrator.added": Sentence("Became administrator"),
+    "administrator.address_made": Sentence("A sign-in address was made"),
+    "administrator.address_withdrawn": Sentence("A sign-in address was withdrawn"),
+    "administrator.refused": Sentence("A sign-in was refused"),
+    "administrator.removed": Sentence("An administrator was removed"),
+    "administrator.signed_in": Sentence("Signed in"),
+    "administrator.signed_out": Sentence("Signed out"),
+    "award.claimed": Sentence("A learner decided what is public"),
+    "award.confirmed": Sentence("An award was confirmed"),
+    "award.earned": Sentence("A badge was earned"),
+    "award.kept": Sentence("An award was looked at and kept"),
+    "award.restored": Sentence("A replaced award was restored"),
+    "award.revoked": Sentence("An award was withdrawn"),
+    "award.superseded": Sentence("An award was replaced by an earlier one of the same person"),
+    "badge.change_discarded": Sentence("A badge's change was thrown away"),
+    "badge.publish": Sentence("Publishing was started"),
+    "badge.published": Sentence("A badge was published"),
+    "badge.put": Sentence("A badge was put into a course"),
+    "badge.released": Sentence("Levels and awards were released to learners"),
+    "badge.removed": Sentence("A draft was removed"),
+    "course.copied": Sentence("Badges were taken over from a copied course"),
+    "course.copy_declined": Sentence("Badges of a copied course were declined"),
+    "deployment.approved": Sentence("A deployment was approved"),
+    "deployment.disabled": Sentence("A deployment was switched off"),
+    "deployment.seen": Sentence("A deployment launched for the first time"),
+    "invite.made": Sentence("An invite link was made"),
+    "invite.used": Sentence("An invite link was used"),
+    "invite.withdrawn": Sentence("An invite link was withdrawn"),
+    "issuer.saved": Sentence("The issuer was changed"),
+    "job.retried": Sentence("A job was started again"),
+    "key.rotated": Sentence("A key was rotated"),
+    "links.placed": Sentence("Badges were placed in a course"),
+    "notice.received": Sentence("An LMS told that a course was copied"),
+    "person.link_refused": Sentence("Two people were said not to be one"),
+    "person.linked": Sentence("Two user ids were linked as one person"),
+    "person.unlinked": Sentence("Two linked user ids were parted"),
+    "platform.active": Sentence("A platform was switched on"),
+    "platform.added": Sentence("A platform was registered by hand"),
+    "platform.approved": Sentence("A platform was approved"),
+    "platform.changed": Sentence("A platform was changed"),
+    "platform.disabled": Sentence("A platform was switched off"),
+    "platform.moved": Sentence("A platform went over to another client id"),
+    "platform.registered": Sentence("A platform registered itself"),
+    "platform.registered_again": Sentence("A platform registered itself once more"),
+    "platform.removed": Sentence("A platform was removed"),
+    "privacy.looked": Sentence("An LMS administrator looked at what is kept about somebody"),
 }
 
 
@@ -134,12 +137,22 @@ class LogPage:
     older: int | None  # the id to go on below, None where there is nothing older
 
 
+def kinds() -> dict[str, str]:
+    """Return the kinds of entry one may look for, in words."""
+    return {kind: said(words) for kind, words in KINDS.items()}
+
+
 def search_of(text: str, kind: str, since: str, until: str, before: str = "") -> Search:
     """Read a search as a form sends it; raises BadInput naming what cannot be used."""
     if kind not in ("", *KINDS):
-        raise BadInput(sentence="There is no such kind of entry.", what_to_do="Choose one of the list.")
+        raise BadInput(
+            sentence=Sentence("There is no such kind of entry."), what_to_do=Sentence("Choose one of the list.")
+        )
     if before and not (before.isdecimal() and len(before) < 19):
-        raise BadInput(sentence="There is no such page of the log.", what_to_do="Begin again at the newest entries.")
+        raise BadInput(
+            sentence=Sentence("There is no such page of the log."),
+            what_to_do=Sentence("Begin again at the newest entries."),
+        )
     text = "".join(character for character in text if character.isprintable()).strip()[:LONGEST_TEXT]
     return Search(text, kind, _day(since), _day(until), int(before) if before else None)
 
@@ -149,7 +162,7 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise BadInput(
-            sentence="A day is written like 2026-11-22.", what_to_do="Correct it and search again."
+            sentence=Sentence("A day is written like 2026-11-22."), what_to_do=Sentence("Correct it and search again.")
         ) from None
 
 
@@ -223,7 +236,11 @@ def _matches(session: Session, text: str) -> list[Any]:
         column.icontains(text, autoescape=True) for column in (AuditEvent.action, AuditEvent.subject, AuditEvent.actor)
     ]
     found.append(cast(AuditEvent.detail, Text).icontains(text, autoescape=True))
-    if actions := [action for action, words in ACTIONS.items() if text.lower() in words.lower()]:
+    if actions := [
+        action
+        for action, words in ACTIONS.items()
+        if any(text.lower() in each.lower() for each in (words, said(words)))
+    ]:
         found.append(AuditEvent.action.in_(actions))
     for model, prefix in ((Administrator, "administrator"), (Person, "person")):
         named = select(model.id).where(model.name.icontains(text, autoescape=True)).limit(MOST_NAMED)
@@ -242,9 +259,9 @@ def actor_words(tool: Tool, actors: Iterable[str]) -> dict[str, str]:
 
 
 def _actor_words(session: Session, actors: set[str]) -> dict[str, str]:
-    said = {"operator": "The operator", "tool": "The tool", "nobody": "Somebody unknown"}
+    known = {"operator": _("The operator"), "tool": _("The tool"), "nobody": _("Somebody unknown")}
     named = _names(session, actors)
-    return {actor: said.get(actor) or named.get(actor) or actor for actor in actors}
+    return {actor: known.get(actor) or named.get(actor) or actor for actor in actors}
 
 
 def _ids(codes: Iterable[str], prefix: str) -> list[str]:
@@ -273,7 +290,9 @@ def _names(session: Session, codes: set[str]) -> dict[str, str]:
             .where(Deployment.id.in_(numbers))
         )
         for key, deployment_id, platform in session.execute(query):
-            found[f"deployment:{key}"] = f"{deployment_id} of {platform}"
+            found[f"deployment:{key}"] = _(
+                "%(deployment)s on %(platform)s", deployment=deployment_id, platform=platform
+            )
     if ids := _ids(codes, "badge"):
         badges = (
             select(CourseBadge.id, CourseBadge.slug, func.coalesce(func.nullif(Course.label, ""), Course.title))
@@ -281,7 +300,7 @@ def _names(session: Session, codes: set[str]) -> dict[str, str]:
             .where(CourseBadge.id.in_(ids))
         )
         for badge_id, slug, course in session.execute(badges):
-            found[f"badge:{badge_id}"] = f"{slug} in {course}" if course else slug
+            found[f"badge:{badge_id}"] = _("%(badge)s in %(course)s", badge=slug, course=course) if course else slug
     if ids := _ids(codes, "award"):
         awards = (
             select(Award.id, Achievement.slug, Person.name)
@@ -314,7 +333,7 @@ def _in_words(session: Session, rows: list[AuditEvent]) -> list[Entry]:
                 id=row.id,
                 at=row.at,
                 who=actors[row.actor],
-                action=ACTIONS.get(row.action, row.action),
+                action=said(ACTIONS.get(row.action, row.action)),
                 code=row.action,
                 subject=subject,
                 subject_code=row.subject,

@@ -35,6 +35,7 @@ from lti_tool.services.launches import MANAGE, LaunchSession, rights_of
 from lti_tool.services.origins import sources
 from lti_tool.services.pages import CopiedBadge, CopyOffer
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import said
 from lti_tool.services.work import Say
 
 # -- the job ----------------------------------------------------------------------------------------------------
@@ -51,7 +52,7 @@ def run_copy(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
             return {"sources": 0}
     items: Sequence[LineItem] | None = None
     problem = None
-    say("Looking at the gradebook columns that came along …")
+    say(Sentence("Looking at the gradebook columns that came along …"))
     try:
         service, url = course_service(tool, number)
         items = list_line_items(service, url)
@@ -59,7 +60,7 @@ def run_copy(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
         if not error.lasting:
             raise
         # The badges can be taken all the same: publishing looks at the gradebook again.
-        problem = f"{error.sentence} {error.what_to_do}".strip()
+        problem = error.told
     return repeat_collided(lambda: _note(tool, number, items, problem, datetime.now(UTC)))
 
 
@@ -148,7 +149,7 @@ def _offer(tool: Tool, session: Session, who: LaunchSession, copy: CourseCopy) -
         source_id=copy.source_id,
         label=(copy.source.label or copy.source.title) if named else "",
         badges=tuple(_copied_badge(badge, copy) for badge in badges),
-        problem=copy.problem or "",
+        problem=said(copy.problem or ""),
     )
 
 

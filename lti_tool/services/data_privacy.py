@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
@@ -27,6 +29,7 @@ from lti_tool.models import (
     Person,
     Result,
 )
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.pages import DataPrivacy, KeptData
@@ -43,8 +46,10 @@ def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
         raise NotPermitted(
             "a data privacy launch for somebody else",
             reason="for_user_other",
-            sentence="This is about the data of somebody else.",
-            what_to_do="You can open this page for yourself; an administrator of your LMS can open it for others.",
+            sentence=Sentence("This is about the data of somebody else."),
+            what_to_do=Sentence(
+                "You can open this page for yourself; an administrator of your LMS can open it for others."
+            ),
         )
     with tool.db.write() as session:
         viewer, person = _person(session, launch, launch.sub), _person(session, launch, launch.for_user.user_id)
@@ -69,8 +74,9 @@ def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None
 
 def _kept(session: Session, person: Person) -> list[KeptData]:
     """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
-    told = [word for word, value in (("name", person.name), ("e-mail address", person.email)) if value]
-    identity = ", ".join(["its identifier", *told])
+    erased = _("until the institution erases it")
+    told = [word for word, value in ((_("name"), person.name), (_("e-mail address"), person.email)) if value]
+    identity = ", ".join([_("its identifier"), *told])
     mine = Award.person_id == person.id
     award_ids = list(session.scalars(select(Award.id).where(mine)))
     public = session.scalar(select(func.count()).select_from(Award).where(mine, Award.page_public)) or 0
@@ -87,54 +93,58 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
     )
     courses = session.scalar(select(func.count()).select_from(Enrolment).where(Enrolment.person_id == person.id)) or 0
 
-    def line(what: str, why: str, query: Any, ends: str = "until the institution erases it") -> KeptData:
+    def line(what: str, why: str, query: Any, ends: str = erased) -> KeptData:
         count, since, until = session.execute(query).one()
         return KeptData(what, why, count, since, until, ends)
 
     return [
         KeptData(
-            f"The person in the LMS: {identity}",
-            "To know the person again, and to write the name on pages for the teachers.",
+            _("The person in the LMS: %(identity)s", identity=identity),
+            _("To know the person again, and to write the name on pages for the teachers."),
             1,
             person.created_at,
             None,
-            "until the institution erases it",
+            erased,
         ),
         KeptData(
-            "Courses, with the role in each",
-            "To award badges to learners only, and to show teachers their class.",
+            _("Courses, with the role in each"),
+            _("To award badges to learners only, and to show teachers their class."),
             courses,
             None,
             None,
-            "until the institution erases it",
+            erased,
         ),
         line(
-            "Open visits",
-            "To let the pages work that were opened from the LMS.",
+            _("Open visits"),
+            _("To let the pages work that were opened from the LMS."),
             _counted(Launch.created_at).where(Launch.person_id == person.id),
-            "for 12 hours after each visit",
+            _("for 12 hours after each visit"),
         ),
         line(
-            "Grades, as the gradebook sent them",
-            "To work out levels, and to show where each came from.",
+            _("Grades, as the gradebook sent them"),
+            _("To work out levels, and to show where each came from."),
             results,
         ),
         line(
-            "Levels worked out from them, with earlier ones",
-            "To decide about a badge, and to say why.",
+            _("Levels worked out from them, with earlier ones"),
+            _("To decide about a badge, and to say why."),
             _counted(Mastery.decided_at).where(Mastery.person_id == person.id),
         ),
         line(
-            f"Awards, each with the record of its decision; {public} with a public page",
-            "To let anyone check what was awarded, as long as it counts.",
+            ngettext(
+                "Awards, each with the record of its decision; %(num)s with a public page",
+                "Awards, each with the record of its decision; %(num)s with a public page",
+                public,
+            ),
+            _("To let anyone check what was awarded, as long as it counts."),
             _counted(Award.earned_at).where(mine),
         ),
         line(
-            "Signed credentials",
-            "The files themselves, which name their owner by a random identifier.",
+            _("Signed credentials"),
+            _("The files themselves, which name their owner by a random identifier."),
             _counted(Edition.valid_from).join(Award).where(mine),
         ),
-        line("Entries in the log of who did what", "To be able to say later who changed something.", events),
+        line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]
 
 

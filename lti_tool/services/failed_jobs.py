@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flask_babel import gettext as _
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from lti_tool.models import Course, CourseBadge, Deployment, Job, Registration
+from lti_tool.sentence import Sentence
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import said
 from lti_tool.services.work import MOST_ATTEMPTS
 
 MOST = 200  # of each list
 KINDS = {
-    "sync": "Reading grades",
-    "publish": "Publishing a badge",
-    "check": "Checking a platform",
-    "copy": "Looking where a course was copied from",
-    "subscribe": "Asking for notices of copied courses",
+    "sync": Sentence("Reading grades"),
+    "publish": Sentence("Publishing a badge"),
+    "check": Sentence("Checking a platform"),
+    "copy": Sentence("Looking where a course was copied from"),
+    "subscribe": Sentence("Asking for notices of copied courses"),
 }
 
 
@@ -67,11 +70,11 @@ def overdue(row: JobRow, now: datetime) -> bool:
 def _row(session: Session, job: Job) -> JobRow:
     return JobRow(
         id=job.id,
-        what=KINDS.get(job.kind, job.kind),
+        what=said(KINDS.get(job.kind, job.kind)),
         where=_where(session, job),
         state=job.state,
-        problem=job.problem or "",
-        what_to_do=job.outcome.get("what_to_do") or "",
+        problem=said(job.problem or ""),
+        what_to_do=said(job.what_to_do),
         error_id=job.outcome.get("error_id") or "",
         tried=job.attempts,
         of=MOST_ATTEMPTS,
@@ -91,10 +94,26 @@ def _where(session: Session, job: Job) -> str:
         return platform.name if platform is not None else ""
     if job.kind == "subscribe":
         deployment = session.get(Deployment, int(job.subject))
-        return f"{deployment.deployment_id} on {deployment.registration.name}" if deployment is not None else ""
+        return (
+            _(
+                "%(deployment)s on %(platform)s",
+                deployment=deployment.deployment_id,
+                platform=deployment.registration.name,
+            )
+            if deployment is not None
+            else ""
+        )
     badge = session.get(CourseBadge, job.subject)
-    return f"{badge.slug} in {_course(badge.course)}" if badge is not None else job.subject
+    return (
+        _("%(badge)s in %(course)s", badge=badge.slug, course=_course(badge.course))
+        if badge is not None
+        else job.subject
+    )
 
 
 def _course(course: Course) -> str:
-    return f"{course.label or course.title or course.context_id} on {course.registration.name}"
+    return _(
+        "%(course)s on %(platform)s",
+        course=course.label or course.title or course.context_id,
+        platform=course.registration.name,
+    )

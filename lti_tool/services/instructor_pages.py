@@ -30,7 +30,7 @@ from lti_tool.models import (
     Person,
     Review,
 )
-from lti_tool.sentence import Sentence, read
+from lti_tool.sentence import Sentence
 from lti_tool.services import catalog, copies
 from lti_tool.services.awards import get_award, newest_awards, shown_status
 from lti_tool.services.issuer import is_complete, issuer_row
@@ -215,7 +215,7 @@ def sync_state(session: Session, course: Course) -> SyncState:
         return SyncState(course.synced_at, running=False, failed="")
     running = job.state == "running" or (job.state == "due" and job.attempts == 0)
     failed = job.problem or "" if job.state in ("failed", "due") and not running else ""
-    what_to_do = said(read(job.outcome.get("what_to_do", ""))) if failed else ""
+    what_to_do = said(job.what_to_do) if failed else ""
     return SyncState(course.synced_at, running, said(failed), what_to_do, job.id)
 
 
@@ -250,9 +250,7 @@ def plan(tool: Tool, who: LaunchSession, slug: str) -> BadgePlan:
             product=who.product,
             learners=len(_learners(session, badge.course_id)),
             job_id=open_job.id if open_job is not None else 0,
-            progress=tuple(said(read(line)) for line in job.progress)
-            if job is not None and badge.status == "publishing"
-            else (),
+            progress=tuple(said(line) for line in job.told) if job is not None and badge.status == "publishing" else (),
             problem=said(failed),
         )
 
@@ -622,9 +620,9 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
         waits = job.state == "due" and job.attempts > 0
         return {
             "state": "waiting" if waits else job.state,
-            "progress": [said(read(line)) for line in job.progress],
+            "progress": [said(line) for line in job.told],
             "problem": said(job.problem or ""),
-            "what_to_do": said(read(job.outcome.get("what_to_do", ""))),
+            "what_to_do": said(job.what_to_do),
             "reload": job.state in ("done", "failed") or waits,
         }
 

@@ -17,6 +17,7 @@ from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
 from lti_tool.models import ContextNotice, Course, Deployment
 from lti_tool.models import Registration as RegistrationRow
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, work
 from lti_tool.services.access import registration_value
 from lti_tool.services.tool import Tool, log
@@ -127,7 +128,7 @@ def run_subscribe(tool: Tool, deployment_pk: str, say: Say) -> dict[str, Any]:
         return {"subscribed": 0}
     service = Service(registration, tool.http, tool.tokens, frozenset({NOTICE_HANDLERS}), name)
     ask_for_copies(service, url, f"{tool.settings.base_url}/lti/notices")
-    say("The platform sends notices of copied courses.")
+    say(Sentence("The platform sends notices of copied courses."))
     with tool.db.write() as session:
         session.get_one(Deployment, int(deployment_pk)).notices_asked_at = datetime.now(UTC)
     return {"subscribed": 1}

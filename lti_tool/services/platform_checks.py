@@ -27,7 +27,9 @@ from lti_tool.lti.service import Service
 from lti_tool.lti.token import TokenCache
 from lti_tool.models import Column, Course, CourseBadge, Deployment, Enrolment, Job
 from lti_tool.models import Registration as RegistrationRow
-from lti_tool.services import words, work
+from lti_tool.sentence import Moment, Sentence, counted, read
+from lti_tool.sentence import kept as kept_sentence
+from lti_tool.services import work
 from lti_tool.services.access import known_deployment, registration_value
 from lti_tool.services.registration import scope_word
 from lti_tool.services.tool import Tool, make_http
@@ -90,9 +92,14 @@ def look(tool: Tool, platform_id: int, now: datetime) -> list[Check]:
 def _switched_off(state: str) -> Check:
     if state == "pending":
         return Check(
-            "approval", "Approved here", "fail", "It registered itself by an invite link and waits for approval."
+            "approval",
+            Sentence("Approved here"),
+            "fail",
+            Sentence("It registered itself by an invite link and waits for approval."),
         )
-    return Check("state", "Switched on here", "waiting", "It is switched off, so it was not asked anything.")
+    return Check(
+        "state", Sentence("Switched on here"), "waiting", Sentence("It is switched off, so it was not asked anything.")
+    )
 
 
 def _facts(session: Session, row: RegistrationRow) -> _Facts:
@@ -138,20 +145,21 @@ def _facts(session: Session, row: RegistrationRow) -> _Facts:
 
 
 def _title(course: Course) -> str:
-    return course.label or course.title or "a course"
+    return course.label or course.title or Sentence("a course")
 
 
 def _checks(tool: Tool, registration: Registration, facts: _Facts, now: datetime) -> Iterator[Check]:
-    name = platform_of(registration.product).name if registration.product != "other" else "the LMS"
     http = make_http(tool.settings, **PATIENCE)
     tokens = TokenCache(http, signing_key=lambda: tool.keyring.lti, clock=lambda: datetime.now(UTC))
-    keys, clock = _keys_and_clock(http, registration, name, now)
-    token, granted = _token(tokens, registration, facts.deployment_id, name)
+    keys, clock = _keys_and_clock(http, registration, now)
+    token, granted = _token(tokens, registration, facts.deployment_id)
     if keys.state == "pass":
-        theirs = (
-            f"{name} has just read ours." if token.state == "pass" else f"Whether {name} can read ours is not known."
-        )
-        keys = Check(keys.key, keys.question, keys.state, f"{keys.sentence} {theirs[0].upper()}{theirs[1:]}")
+        if token.state == "pass":
+            theirs = Sentence("Ours have just been read.")
+        else:
+            theirs = Sentence("Whether ours can be read is not known.")
+        both = Sentence("%(theirs)s %(ours)s", theirs=keys.sentence, ours=theirs)
+        keys = Check(keys.key, keys.question, keys.state, both)
     yield keys
     yield token
     yield _first_launch(facts)
@@ -161,33 +169,50 @@ def _checks(tool: Tool, registration: Registration, facts: _Facts, now: datetime
     service = Service(registration, http, tokens, usable, facts.deployment_id)
     yield _roster(service, facts, granted)
     yield _columns_read(service, facts, granted)
-    yield _columns_write(facts, granted, name)
+    yield _columns_write(facts, granted)
     yield _scopes(granted)
     yield clock
     yield _learner(facts)
     if facts.shared:
         yield Check(
             "shared",
-            "Each gradebook belongs to one deployment",
+            Sentence("Each gradebook belongs to one deployment"),
             "fail",
-            "Two deployments name the same gradebook: both would use the same columns. Switch one of them off below, "
-            "or deploy the tool only once for those courses.",
+            Sentence(
+                "Two deployments name the same gradebook: both would use the same columns. Switch one of "
+                "them off below, or deploy the tool only once for those courses."
+            ),
         )
 
 
-def _keys_and_clock(http: Http, registration: Registration, name: str, now: datetime) -> tuple[Check, Check]:
-    question, clock = "Keys reachable, both ways", "Clock within a minute"
+def _keys_and_clock(http: Http, registration: Registration, now: datetime) -> tuple[Check, Check]:
+    question, clock = Sentence("Keys reachable, both ways"), Sentence("Clock within a minute")
     started = time.monotonic()
     try:
         answer = http.get(registration.jwks_url, headers={"Accept": "application/json"}, same_host_redirects=True)
     except ServiceError as error:
-        failed = Check("keys", question, "fail", f"{registration.jwks_url}: {error.sentence} ({error.reason})")
-        return failed, Check("clock", clock, "unknown", f"{_upper(name)} told no time, since its keys were not read.")
+        failed = Check(
+            "keys",
+            question,
+            "fail",
+            Sentence(
+                "%(address)s: %(problem)s (%(reason)s)",
+                address=registration.jwks_url,
+                problem=error.sentence,
+                reason=error.reason,
+            ),
+        )
+        return failed, Check("clock", clock, "unknown", Sentence("No time was told, since the keys were not read."))
     count = len(parse_jwks(answer.body.decode("utf-8", "replace")))
     if count:
-        keys = Check("keys", question, "pass", f"{_upper(name)} publishes {words.number(count, 'usable key')}.")
+        keys = Check(
+            "keys",
+            question,
+            "pass",
+            counted("%(num)s usable key is published.", "%(num)s usable keys are published.", count),
+        )
     else:
-        keys = Check("keys", question, "fail", f"{registration.jwks_url} holds no RSA key.")
+        keys = Check("keys", question, "fail", Sentence("%(address)s holds no RSA key.", address=registration.jwks_url))
     return keys, _clock(clock, answer.headers.get("Date", ""), now, time.monotonic() - started)
 
 
@@ -195,26 +220,32 @@ def _clock(question: str, date: str, now: datetime, elapsed: float) -> Check:
     try:
         skew = parsedate_to_datetime(date).timestamp() - (now.timestamp() + elapsed)
     except (TypeError, ValueError):
-        return Check("clock", question, "unknown", "The LMS's answer told no time.")
-    apart = f"{abs(skew):.0f} s apart"
+        return Check("clock", question, "unknown", Sentence("The LMS's answer told no time."))
+    seconds = f"{abs(skew):.0f}"
     if abs(skew) <= MOST_SKEW:
-        return Check("clock", question, "pass", f"{apart}.")
-    return Check(
-        "clock",
-        question,
-        "fail",
-        f"{apart}: this machine's clock is {'behind' if skew > 0 else 'ahead'}, or that of the LMS is wrong. Launches "
-        "and token requests are refused when clocks differ. Set this machine's clock by NTP.",
+        return Check("clock", question, "pass", Sentence("%(seconds)s s apart.", seconds=seconds))
+    if skew > 0:
+        apart = Sentence(
+            "%(seconds)s s apart: this machine's clock is behind, or that of the LMS is wrong.", seconds=seconds
+        )
+    else:
+        apart = Sentence(
+            "%(seconds)s s apart: this machine's clock is ahead, or that of the LMS is wrong.", seconds=seconds
+        )
+    mend = Sentence(
+        "%(apart)s Launches and token requests are refused when clocks differ. Set this machine's clock by NTP.",
+        apart=apart,
     )
+    return Check("clock", question, "fail", mend)
 
 
 def _token(
-    tokens: TokenCache, registration: Registration, deployment_id: str | None, name: str
+    tokens: TokenCache, registration: Registration, deployment_id: str | None
 ) -> tuple[Check, frozenset[str] | None]:
     """Ask for a token with all scopes, and one by one where the platform refuses them together as Canvas does.
 
     Returns the scopes that were granted, None where nobody knows."""
-    question = "Access token granted"
+    question = Sentence("Access token granted")
     try:
         granted = tokens.get(registration, NEEDED_SCOPES, deployment_id).scopes
     except ScopeMissing:
@@ -225,111 +256,134 @@ def _token(
             except ScopeMissing:
                 continue
             except ServiceError as error:
-                return Check("token", question, "unknown", f"{error.sentence} ({error.reason})"), None
+                return Check("token", question, "unknown", _with_reason(error.sentence, error)), None
     except ServiceBusy as error:
         return Check("token", question, "unknown", error.sentence), None
     except ServiceError as error:
-        return Check("token", question, "fail", f"{error.sentence} {error.what_to_do} ({error.reason})"), None
+        return Check("token", question, "fail", _with_reason(error.told, error)), None
     if not granted & set(NEEDED_SCOPES):
-        return Check("token", question, "fail", f"{_upper(name)} grants none of what the tool needs."), granted
-    return Check("token", question, "pass", f"{_upper(name)} knows the tool and gives it a token."), granted
+        return Check("token", question, "fail", Sentence("Nothing of what the tool needs is granted.")), granted
+    return Check("token", question, "pass", Sentence("The tool is known there and was given a token.")), granted
 
 
 def _first_launch(facts: _Facts) -> Check:
     if facts.first_launch is None:
-        sentence = "None yet: open the tool once in a course, then its services can be checked."
-        return Check("launch", "First launch seen", "waiting", sentence)
+        sentence = Sentence("None yet: open the tool once in a course, then its services can be checked.")
+        return Check("launch", Sentence("First launch seen"), "waiting", sentence)
     return Check(
-        "launch", "First launch seen", "pass", f"{words.moment(facts.first_launch)}, from {facts.first_course}."
+        "launch",
+        Sentence("First launch seen"),
+        "pass",
+        Sentence("%(moment)s, from %(course)s.", moment=Moment(facts.first_launch), course=facts.first_course),
     )
 
 
 def _deployment(facts: _Facts) -> Check:
-    question = "Deployment approved"
+    question = Sentence("Deployment approved")
     if pending := facts.deployments.get("pending", 0):
-        verb = "waits" if pending == 1 else "wait"
-        return Check(
-            "deployment", question, "fail", _upper(f"{words.number(pending, 'deployment')} {verb} for approval.")
-        )
+        waits = counted("%(num)s deployment waits for approval.", "%(num)s deployments wait for approval.", pending)
+        return Check("deployment", question, "fail", waits)
     if active := facts.deployments.get("active", 0):
-        return Check("deployment", question, "pass", _upper(f"{words.number(active, 'deployment')} may launch."))
+        may = counted("%(num)s deployment may launch.", "%(num)s deployments may launch.", active)
+        return Check("deployment", question, "pass", may)
     if facts.deployments.get("disabled", 0):
-        return Check("deployment", question, "fail", "Every deployment that is known is switched off.")
-    return Check("deployment", question, "waiting", "Its deployment id is learned at the first launch.")
+        return Check("deployment", question, "fail", Sentence("Every deployment that is known is switched off."))
+    return Check("deployment", question, "waiting", Sentence("Its deployment id is learned at the first launch."))
 
 
-_LATER = "This can be checked after the first launch from a course."
-_NO_TOKEN = "Without a token this could not be checked."  # noqa: S105 (a sentence)
+_LATER = Sentence("This can be checked after the first launch from a course.")
+_NO_TOKEN = Sentence("Without a token this could not be checked.")
 
 
 def _roster(service: Service, facts: _Facts, granted: frozenset[str] | None) -> Check:
-    question = "Roster readable"
+    question = Sentence("Roster readable")
     if (early := _too_early(facts, granted)) is not None:
         return Check("roster", question, *early)
     assert facts.course is not None and granted is not None
     if facts.course.memberships_url is None or MEMBERSHIPS_READ not in granted:
-        return Check("roster", question, "fail", "The LMS does not let the tool read who is in a course.")
+        return Check("roster", question, "fail", Sentence("The LMS does not let the tool read who is in a course."))
     try:
         count, more = peek(service, facts.course.memberships_url)
     except ServiceError as error:
         return Check("roster", question, *_failed(error))
-    people = f"more than {count} people" if more else "1 person" if count == 1 else f"{count} people"
-    return Check("roster", question, "pass", f"{_upper(people)} in {_title(facts.course)}.")
+    where = _title(facts.course)
+    if more:
+        people = Sentence("More than %(count)s people in %(course)s.", count=count, course=where)
+    else:
+        people = counted("%(num)s person in %(course)s.", "%(num)s people in %(course)s.", count, course=where)
+    return Check("roster", question, "pass", people)
 
 
 def _columns_read(service: Service, facts: _Facts, granted: frozenset[str] | None) -> Check:
-    question = "Gradebook columns readable"
+    question = Sentence("Gradebook columns readable")
     if (early := _too_early(facts, granted)) is not None:
         return Check("columns_read", question, *early)
     assert facts.course is not None and facts.course.line_items_url is not None and granted is not None
     if LINE_ITEM not in granted:
-        return Check("columns_read", question, "fail", "The LMS does not let the tool see its gradebook columns.")
+        return Check(
+            "columns_read", question, "fail", Sentence("The LMS does not let the tool see its gradebook columns.")
+        )
     try:
         count = len(list_line_items(service, facts.course.line_items_url))
     except ServiceError as error:
         return Check("columns_read", question, *_failed(error))
-    return Check("columns_read", question, "pass", f"Readable in {_title(facts.course)}: {count} of ours.")
+    return Check(
+        "columns_read",
+        question,
+        "pass",
+        Sentence("Readable in %(course)s: %(count)s of ours.", course=_title(facts.course), count=count),
+    )
 
 
-def _columns_write(facts: _Facts, granted: frozenset[str] | None, name: str) -> Check:
+def _columns_write(facts: _Facts, granted: frozenset[str] | None) -> Check:
     """Judge by what the token allows and by the last publishing: a column made as a try would stay in a gradebook."""
-    question = "Gradebook columns writable"
+    question = Sentence("Gradebook columns writable")
     if granted is None:
         return Check("columns_write", question, "unknown", _NO_TOKEN)
     missing = [scope_word(scope) for scope in (LINE_ITEM, SCORE) if scope not in granted]
     if missing:
-        refused = f"{_upper(name)} does not let the tool {' or '.join(missing)}."
-        return Check("columns_write", question, "fail", f"{refused} Badges cannot be published until this is on.")
+        refused = Sentence(
+            "The tool may not: %(permissions)s. Badges cannot be published until this is on.", permissions=missing
+        )
+        return Check("columns_write", question, "fail", refused)
     if facts.publish_problem:
-        return Check("columns_write", question, "fail", f"The last publishing failed: {facts.publish_problem}")
-    if facts.columns_made:
-        made = words.number(facts.columns_made, "column")
-        last = words.moment(facts.column_made_at) if facts.column_made_at else ""
-        return Check("columns_write", question, "pass", f"{_upper(made)} made, the last one {last}.")
+        failed = Sentence("The last publishing failed: %(problem)s", problem=facts.publish_problem)
+        return Check("columns_write", question, "fail", failed)
+    if facts.columns_made and facts.column_made_at:
+        made = counted(
+            "%(num)s column made, the last one %(moment)s.",
+            "%(num)s columns made, the last one %(moment)s.",
+            facts.columns_made,
+            moment=Moment(facts.column_made_at),
+        )
+        return Check("columns_write", question, "pass", made)
     return Check(
         "columns_write",
         question,
         "pass",
-        "The token allows it. None was made as a try: it would stand in a teacher's gradebook.",
+        Sentence("The token allows it. None was made as a try: it would stand in a teacher's gradebook."),
     )
 
 
 def _scopes(granted: frozenset[str] | None) -> Check:
-    question = "Every permission granted"
+    question = Sentence("Every permission granted")
     if granted is None:
         return Check("scopes", question, "unknown", _NO_TOKEN)
     missing = [scope for scope in NEEDED_SCOPES if scope not in granted]
     if not missing:
-        return Check("scopes", question, "pass", f"All {len(NEEDED_SCOPES)} that are needed.")
-    told = ", ".join(f"{scope_word(scope)} ({scope.rpartition('/')[2]})" for scope in missing)
-    return Check("scopes", question, "fail", f"Not granted: {told}.")
+        return Check("scopes", question, "pass", Sentence("All %(count)s that are needed.", count=len(NEEDED_SCOPES)))
+    told = [
+        Sentence("%(permission)s (%(scope)s)", permission=scope_word(scope), scope=scope.rpartition("/")[2])
+        for scope in missing
+    ]
+    return Check("scopes", question, "fail", Sentence("Not granted: %(permissions)s.", permissions=told))
 
 
 def _learner(facts: _Facts) -> Check:
-    question = "Learner's first launch"
+    question = Sentence("Learner's first launch")
     if facts.learner:
-        return Check("learner", question, "pass", "A learner has opened the tool.")
-    return Check("learner", question, "waiting", "Not needed; shows that learners can get in too.")
+        return Check("learner", question, "pass", Sentence("A learner has opened the tool."))
+    return Check("learner", question, "waiting", Sentence("Not needed; shows that learners can get in too."))
 
 
 def _too_early(facts: _Facts, granted: frozenset[str] | None) -> tuple[State, str] | None:
@@ -340,11 +394,11 @@ def _too_early(facts: _Facts, granted: frozenset[str] | None) -> tuple[State, st
 
 def _failed(error: ServiceError) -> tuple[State, str]:
     busy = isinstance(error, ServiceBusy)
-    return ("unknown" if busy else "fail"), f"{error.sentence} {error.what_to_do} ({error.reason})"
+    return ("unknown" if busy else "fail"), _with_reason(error.told, error)
 
 
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _with_reason(told: str, error: ServiceError) -> Sentence:
+    return Sentence("%(problem)s (%(reason)s)", problem=told, reason=error.reason)
 
 
 # -- keeping ----------------------------------------------------------------------------------------------------
@@ -357,7 +411,17 @@ def run_check(tool: Tool, subject: str, say: work.Say) -> dict[str, Any]:
     with tool.db.write() as session:
         row = session.get(RegistrationRow, int(subject))
         if row is not None:
-            row.checks, row.checked_at = [asdict(check) for check in found], now
+            row.checks, row.checked_at = (
+                [
+                    {
+                        **asdict(check),
+                        "question": kept_sentence(check.question),
+                        "sentence": kept_sentence(check.sentence),
+                    }
+                    for check in found
+                ],
+                now,
+            )
         session.execute(
             delete(Job).where(Job.kind == "check", Job.subject == subject, Job.state.in_(("done", "failed")))
         )
@@ -370,7 +434,11 @@ def kept(row: RegistrationRow) -> list[Check]:
         return [_switched_off(row.state)]
     lines = row.checks or ()
     known = all(isinstance(each, dict) and each.keys() == Check.__dataclass_fields__.keys() for each in lines)
-    return [Check(**each) for each in lines] if known else []  # another version wrote them: they come anew
+    return (
+        [Check(each["key"], read(each["question"]), each["state"], read(each["sentence"])) for each in lines]
+        if known
+        else []
+    )  # another version wrote them: they come anew
 
 
 def look_again(tool: Tool, platform_id: int, now: datetime, *, asked: bool = False) -> bool:

@@ -70,7 +70,7 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
     except ServiceError as error:
         _note_problem(tool, course, error)
         raise
-    say("Working out levels …")
+    say(Sentence("Working out levels …"))
     counts = _store(tool, course, read)
     failed = _evaluate(tool, course, read.at, counts)
     counts["released"] = awards.release_due(tool, datetime.now(UTC), course)
@@ -108,10 +108,10 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     service = replace(service, after_page=lambda: say(""))
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
-        say("Reading the list of learners …")
+        say(Sentence("Reading the list of learners …"))
         read.members = memberships(service, memberships_url)
     for number, column in enumerate(columns, start=1):
-        say(f"Reading column {number} of {len(columns)} …")
+        say(Sentence("Reading column %(number)s of %(all)s …", number=number, all=len(columns)))
         try:
             read.results[column.id] = results(service, column.url)
         except ColumnMissing:
@@ -146,7 +146,7 @@ def _note_problem(tool: Tool, course_id: int, error: ServiceError) -> None:
             course.registration.problem = error.sentence
         if isinstance(error, OF_THE_COURSE):
             course.state = "concluded" if isinstance(error, CourseConcluded) else "attention"
-            course.problem, course.problem_sentence = error.reason, f"{error.sentence} {error.what_to_do}".strip()
+            course.problem, course.problem_sentence = error.reason, error.told
 
 
 # -- storing ----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
 from lti_tool.domain.badge import months_and_days
-from lti_tool.sentence import Day, Number, Sentence, Value
+from lti_tool.sentence import Day, Moment, Number, Sentence, Value
 
 ENGLISH = Locale("en")
 RIGHT_TO_LEFT = ("R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI")
@@ -27,6 +27,8 @@ def said(text: str) -> str:
     """Say a sentence that was made elsewhere. Any other text stays as it is: it may be what a person wrote."""
     if isinstance(text, Number):
         return decimal(text)
+    if isinstance(text, Moment):
+        return moment(text.when)
     if isinstance(text, Day):
         return format_date(text.when, "d MMMM y", locale=get_locale() or ENGLISH)
     if not isinstance(text, Sentence):

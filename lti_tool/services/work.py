@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from lti_tool.db import random_id, repeat_collided
 from lti_tool.errors import Busy, JobLost, NotFound, ServiceError, ToolError
 from lti_tool.models import Job
-from lti_tool.sentence import Sentence
+from lti_tool.sentence import Sentence, kept
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool, log
 
@@ -147,7 +147,7 @@ def _say(tool: Tool, job_id: int, attempt: int, line: str) -> None:
         if job is None:
             raise JobLost(f"job {job_id}, attempt {attempt}")
         if line:
-            job.progress = [*job.progress, line]
+            job.progress = [*job.progress, kept(line)]
         job.lease_until = datetime.now(UTC) + LEASE
 
 
@@ -159,7 +159,7 @@ def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError) -> None:
         if job is None:
             return
         job.problem = error.sentence
-        job.outcome = {"reason": error.reason, "what_to_do": error.what_to_do, "error_id": random_id()[:8]}
+        job.outcome = {"reason": error.reason, "what_to_do": kept(error.what_to_do), "error_id": random_id()[:8]}
         job.lease_until = None
         if not lasting and attempt < MOST_ATTEMPTS:
             pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311 (jitter, not a secret)

@@ -21,7 +21,7 @@ def _asked() -> dict[str, str]:
 @administrator
 def home() -> str | tuple[str, int]:
     asked = _asked()
-    told = {"asked": asked, "kinds": audit_log.KINDS, "before": request.args.get("before", "")}
+    told = {"asked": asked, "kinds": audit_log.kinds(), "before": request.args.get("before", "")}
     try:
         search = audit_log.search_of(**asked, before=str(told["before"]))
     except BadInput as error:
