@@ -355,8 +355,8 @@ def _platforms_edit(options: argparse.Namespace) -> int:
     if given.get("auth_audience") == "":
         given["auth_audience"] = None
     told = dataclasses.replace(now, **given, deployment_ids=tuple(dict.fromkeys(options.deployment_id)))
-    for field, problem in platforms.problems_of(tool, told).items():
-        raise BadInput(sentence=f"{platforms.OPTIONS.get(field, field)} {problem}")
+    for problem in platforms.problems_of(tool, told, platforms.OPTIONS).values():
+        raise BadInput(sentence=problem)
     moved = platforms.change(tool, options.id, told, actor=OPERATOR, now=_now())
     if moved:
         print(f"Platform {options.id} has moved to client id {told.client_id}. Courses, people and awards stay.")

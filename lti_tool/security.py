@@ -17,6 +17,7 @@ from werkzeug.http import dump_cookie
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import FormExpired, NotPermitted, TooMany
+from lti_tool.sentence import Sentence
 from lti_tool.services import administrators, launches
 from lti_tool.services.tool import Tool
 
@@ -162,7 +163,7 @@ def administrator(view: Callable[..., Any]) -> Callable[..., Any]:
         secret = admin_secret()
         g.admin = administrators.find_session(tool(), secret, datetime.now(UTC))
         if request.method == "POST":
-            same_token(admin_csrf(), "Load the page again, then try once more.")
+            same_token(admin_csrf(), Sentence("Load the page again, then try once more."))
         return view(**values)
 
     guarded_view.guard = "administrator"  # type: ignore[attr-defined]

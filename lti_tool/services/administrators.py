@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flask_babel import gettext as _
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
@@ -234,23 +235,29 @@ def problems_of(tool: Tool, asked: Asked, *, name: str, email: str) -> dict[str,
     elif email and email != asked.email:
         with tool.db.read() as session:
             if _with_email(session, email) is not None:
-                problems["email"] = "Another administrator has this e-mail address. Leave it out, or write another one."
+                problems["email"] = Sentence(
+                    "Another administrator has this e-mail address. Leave it out, or write another one."
+                )
     return problems
 
 
 def problem_of_name(name: str) -> str:
     if not name.strip():
-        return "Write your name."
+        return Sentence("Write your name.")
     if len(name.strip()) > LONGEST_NAME:
-        return f"A name has at most {LONGEST_NAME} characters; this one has {len(name.strip()):,}."
-    return "" if name.strip().isprintable() else "There is a character in this name that cannot be shown."
+        return Sentence(
+            "A name has at most %(most)s characters; this one has %(length)s.",
+            most=LONGEST_NAME,
+            length=f"{len(name.strip()):,}",
+        )
+    return "" if name.strip().isprintable() else Sentence("There is a character in this name that cannot be shown.")
 
 
 def problem_of_email(email: str) -> str:
     """Return what is wrong with an e-mail address; an empty one is none."""
     if not email or (len(email) <= LONGEST_EMAIL and EMAIL.fullmatch(email)):
         return ""
-    return "This is not an e-mail address. Write it as name@example.edu, or leave it out."
+    return Sentence("This is not an e-mail address. Write it as name@example.edu, or leave it out.")
 
 
 def sign_in(tool: Tool, secret: str, *, name: str, email: str, before: str | None, now: datetime) -> OpenedSession:
@@ -334,7 +341,7 @@ def page(tool: Tool, now: datetime) -> AdministratorsPage:
     with tool.db.read() as session:
         accounts: dict[str, list[Account]] = {}
         for administrator_id, person_id, name, platform, confirmed_at in session.execute(bound):
-            account = Account(person_id, name or "Somebody without a name", platform, confirmed_at is not None)
+            account = Account(person_id, name or _("Somebody without a name"), platform, confirmed_at is not None)
             accounts.setdefault(administrator_id, []).append(account)
         rows = [
             Row(who.id, who.name, who.email, who.created_at, who.signed_in_at, tuple(accounts.get(who.id, ())))

@@ -15,6 +15,7 @@ from lti_tool.credentials.ob3 import IssuerProfile, did_web, signable
 from lti_tool.credentials.picture import read_logo_file
 from lti_tool.errors import BadInput, ConfigurationError
 from lti_tool.models import Edition, Issuer
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.administrators import problem_of_email
 from lti_tool.services.tool import Tool
@@ -167,29 +168,35 @@ def _checked(told: IssuerFields) -> tuple[IssuerFields, dict[str, str]]:
         accent=told.accent.strip().upper(),
     )
     if not kept.name:
-        problems["name"] = "Write the institution’s name, as it shall stand on every badge."
+        problems["name"] = Sentence("Write the institution’s name, as it shall stand on every badge.")
     elif signable(kept.name) != kept.name:
-        problems["name"] = "There is a character in this name that cannot be shown or signed. Type the name anew."
+        problems["name"] = Sentence(
+            "There is a character in this name that cannot be shown or signed. Type the name anew."
+        )
     if not kept.url:
-        problems["url"] = "Write the institution’s web address."
+        problems["url"] = Sentence("Write the institution’s web address.")
     elif not is_web_address(kept.url):
-        problems["url"] = "Write the whole web address, as https://www.example.edu."
+        problems["url"] = Sentence("Write the whole web address, as https://www.example.edu.")
     if kept.email and problem_of_email(kept.email):
-        problems["email"] = "This is not an e-mail address. Write it as badges@example.edu, or leave it out."
+        problems["email"] = Sentence("This is not an e-mail address. Write it as badges@example.edu, or leave it out.")
     if signable(kept.description) != kept.description:
-        problems["description"] = "There is a character in this text that cannot be shown or signed. Type it anew."
+        problems["description"] = Sentence(
+            "There is a character in this text that cannot be shown or signed. Type it anew."
+        )
     if (page := LINKEDIN_PAGE.fullmatch(kept.linkedin)) is not None:
         kept = replace(kept, linkedin=page[1])
     if kept.linkedin and not re.fullmatch("[0-9]{1,20}", kept.linkedin):
-        problems["linkedin"] = (
-            "This is not a number. It stands in the address of your organisation’s admin page on LinkedIn: "
-            "linkedin.com/company/206815/admin"
+        problems["linkedin"] = Sentence(
+            "This is not a number. It stands in the address of your organisation’s admin page on "
+            "LinkedIn: linkedin.com/company/206815/admin"
         )
     if not re.fullmatch("#[0-9A-F]{6}", kept.accent):
-        problems["accent"] = "Write the colour as # and six digits, as #0E5468."
+        problems["accent"] = Sentence("Write the colour as # and six digits, as #0E5468.")
     for name, most in LONGEST.items():
         if (length := len(getattr(kept, name))) > most:
-            problems[name] = f"This has {length:,} characters; at most {most:,} fit."
+            problems[name] = Sentence(
+                "This has %(length)s characters; at most %(most)s fit.", length=f"{length:,}", most=f"{most:,}"
+            )
     return kept, problems
 
 

@@ -17,7 +17,11 @@ from lti_tool.services.tool import Tool
 
 # What is rotated together: credentials are signed twice, with an Ed25519 and an RSA key.
 SETS: dict[str, tuple[str, ...]] = {"lti": ("lti",), "credentials": ("ed25519", "rsa")}
-KIND_WORDS = {"lti": "RSA, for LTI", "ed25519": "Ed25519, for Data Integrity proofs", "rsa": "RSA, for VC-JWT"}
+KIND_WORDS = {
+    "lti": Sentence("RSA, for LTI"),
+    "ed25519": Sentence("Ed25519, for Data Integrity proofs"),
+    "rsa": Sentence("RSA, for VC-JWT"),
+}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
@@ -142,7 +143,7 @@ def _views(session: Session, people: Iterable[Person]) -> dict[str, PersonView]:
     )
     courses: dict[str, list[str]] = {}
     for row in session.execute(query):
-        courses.setdefault(row.person_id, []).append(row.label or row.title or "a course")
+        courses.setdefault(row.person_id, []).append(row.label or row.title or _("a course"))
     # By whom they were earned: linking moves them, and that is not what is asked here.
     earned = func.coalesce(Award.earned_as_id, Award.person_id)
     counted = select(earned, func.count()).where(earned.in_(by_id)).group_by(earned)

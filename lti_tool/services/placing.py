@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
@@ -23,13 +24,13 @@ from lti_tool.lti.deep_linking import NewLineItem, ResourceLinkItem, response_jw
 from lti_tool.lti.platforms import platform_of
 from lti_tool.lti.registration import origin_of
 from lti_tool.models import Course, CourseBadge
-from lti_tool.sentence import Sentence
+from lti_tool.sentence import Sentence, counted
 from lti_tool.services import audit, catalog, messages
 from lti_tool.services.access import course_service, registration_value
 from lti_tool.services.launches import LaunchSession, platform_origins
 from lti_tool.services.pages import LibraryCard, PlaceCard, Placed, PlacePage, PlaceRow
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import words
+from lti_tool.services.words import said
 
 GENERAL = "badges"  # the value of the link to all badges of a course
 MOST_NAMED = 3  # columns that one sentence names
@@ -84,8 +85,8 @@ def picker(
         with_columns=with_columns,
         general=GENERAL,
         general_chosen=GENERAL in chosen,
-        where=platform.name,
-        afterwards=platform.after_placing(),
+        where=said(platform.name),
+        afterwards=said(platform.after_placing()),
     )
 
 
@@ -179,8 +180,8 @@ def _offer(tool: Tool, who: LaunchSession, chosen: Sequence[str]) -> _Offer:
     with tool.db.read() as session:
         settings, second = messages.deep_linking(session, who.launch_id)
         course = session.get_one(Course, who.course_id)
-        text = "The badges of this course, and where each learner stands."
-        choices = {GENERAL: _Choice(ResourceLinkItem("Badges", text, target, icon=icon))}
+        text = _("The badges of this course, and where each learner stands.")
+        choices = {GENERAL: _Choice(ResourceLinkItem(_("Badges"), text, target, icon=icon))}
         for badge in _badges(session, course.id):
             if badge.slug in slugs:
                 choices |= _choices(tool, badge, target, icon)
@@ -208,7 +209,7 @@ def _choices(tool: Tool, badge: CourseBadge, target: str, icon: str) -> dict[str
 
 
 def _text_of(row: SubCompetency, badge: Badge) -> str:
-    belongs = f"Belongs to the badge “{badge.name}”."
+    belongs = _("Belongs to the badge “%(name)s”.", name=badge.name)
     return f"{row.description} {belongs}" if row.description else belongs
 
 
@@ -220,11 +221,14 @@ def _with_columns(tool: Tool, who: LaunchSession, offer: _Offer, choices: Sequen
     if second and offer.link_makes_column:
         raise BadInput(
             "a second column",
-            sentence=Sentence(
-                "%(second)s in the gradebook already, and %(name)s would make a second column with an "
-                "assignment, which nobody reads.",
-                second=_names(second),
-                name=platform_of(who.product).name,
+            sentence=counted(
+                "%(names)s is in the gradebook already, and %(lms)s would make a second column with an assignment, "
+                "which nobody reads.",
+                "%(names)s are in the gradebook already, and %(lms)s would make a second column with an assignment, "
+                "which nobody reads.",
+                len(second),
+                names=_names(second),
+                lms=platform_of(who.product).name,
             ),
             what_to_do=Sentence("Place it from a module instead, or choose another."),
         )
@@ -266,10 +270,11 @@ def _key(choice: _Choice) -> tuple[str, str]:
 
 def _names(titles: Sequence[str]) -> str:
     quoted = [f"“{title}”" for title in titles[:MOST_NAMED]]
-    if len(titles) > MOST_NAMED:
-        quoted.append(f"{words(len(titles) - MOST_NAMED)} more")
-    joined = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-    return f"{joined} {'is' if len(titles) == 1 else 'are'}"
+    if (more := len(titles) - MOST_NAMED) > 0:
+        return counted("%(names)s and one more", "%(names)s and %(num)s more", more, names=quoted)
+    if len(quoted) == 1:
+        return quoted[0]
+    return Sentence("%(names)s and %(last)s", names=quoted[:-1], last=quoted[-1])
 
 
 def _answer(

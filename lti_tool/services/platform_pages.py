@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import NotFound
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import Course, Deployment, Job, Person, Registration
+from lti_tool.sentence import Sentence
 from lti_tool.services import platform_checks, words
 from lti_tool.services.platform_checks import Check
 from lti_tool.services.registration import missing_scopes, scope_word
@@ -19,7 +22,12 @@ from lti_tool.services.tool import Tool
 
 CANVAS_CLOUD = {"production": "", "beta": ".beta", "test": ".test"}
 A_WORKER_LOOKS_WITHIN = timedelta(seconds=15)
-RESULTS = {"pass": "works", "fail": "to fix", "unknown": "could not check", "waiting": "waiting"}
+RESULTS = {
+    "pass": Sentence("works"),
+    "fail": Sentence("to fix"),
+    "unknown": Sentence("could not check"),
+    "waiting": Sentence("waiting"),
+}
 
 
 @dataclass(frozen=True)
@@ -85,19 +93,21 @@ def _item(row: Registration) -> Item:
 
 def _word(row: Registration) -> tuple[str, str]:
     if row.state == "pending":
-        return "waits for approval", "unknown"
+        return _("waits for approval"), "unknown"
     if row.state == "disabled":
-        return "switched off", "waiting"
+        return _("switched off"), "waiting"
     checks = platform_checks.kept(row)
     if not checks:
-        return "not looked at yet", "waiting"
+        return _("not looked at yet"), "waiting"
     if failed := sum(check.state == "fail" for check in checks):
-        return f"{words.number(failed, 'thing')} to fix", "fail"
+        return ngettext("one thing to fix", "%(some)s things to fix", failed, some=words.words(failed)), "fail"
     if unknown := sum(check.state == "unknown" for check in checks):
-        return f"{words.number(unknown, 'thing')} could not be checked", "unknown"
+        return ngettext(
+            "one thing could not be checked", "%(some)s things could not be checked", unknown, some=words.words(unknown)
+        ), "unknown"
     if any(check.key == "launch" and check.state == "waiting" for check in checks):
-        return "waits for first launch", "waiting"
-    return "all checks pass", "pass"
+        return _("waits for first launch"), "waiting"
+    return _("all checks pass"), "pass"
 
 
 def page(tool: Tool, platform_id: int, now: datetime) -> PlatformPage:
@@ -113,21 +123,25 @@ def page(tool: Tool, platform_id: int, now: datetime) -> PlatformPage:
         )
         late = job is not None and job.state == "due" and now - job.created_at > A_WORKER_LOOKS_WITHIN
         platform = platform_of(row.product)
-        how = "by invite link" if row.registered_by == "invite" else "by hand"
-        kind = platform.name if row.product != "other" else "Another LMS"
+        kind, when = platform.name if row.product != "other" else _("Another LMS"), words.day(row.created_at)
+        many = ngettext("one course", "%(some)s courses", courses, some=words.words(courses))
+        if row.registered_by == "invite":
+            lead = _("%(lms)s · registered %(day)s by invite link · %(courses)s", lms=kind, day=when, courses=many)
+        else:
+            lead = _("%(lms)s · registered %(day)s by hand · %(courses)s", lms=kind, day=when, courses=many)
         missing = missing_scopes(row.granted_scopes)
         return PlatformPage(
             id=row.id,
             name=row.name,
-            product_name=platform.name if row.product != "other" else "the LMS",
+            product_name=platform.name if row.product != "other" else _("the LMS"),
             state=row.state,
-            lead=f"{kind} · registered {words.day(row.created_at)} {how} · {words.number(courses, 'course')}",
+            lead=lead,
             checks=tuple(_check_view(check, row.product) for check in platform_checks.kept(row)),
             checked_at=row.checked_at if row.state == "active" else None,
             looking=job is not None and not late,
             no_worker=late,
-            after_registration=tuple(platform.after_registration()),
-            missing=tuple(scope_word(scope) for scope in missing),
+            after_registration=tuple(words.said(each) for each in platform.after_registration()),
+            missing=tuple(words.said(scope_word(scope)) for scope in missing),
             deployments=_deployments(session, row),
             facts=_facts(tool, row),
             removable=not courses and not people,
@@ -141,14 +155,15 @@ def _count(session: Session, table: Any, registration_id: int) -> int:
 
 def _check_view(check: Check, product: str) -> CheckView:
     clicks = tuple(check.clicks(product))
-    lines = [check.question, check.sentence, *(f"{n}. {line}" for n, line in enumerate(words.plain_clicks(clicks), 1))]
+    question, sentence = words.said(check.question), words.said(check.sentence)
+    lines = [question, sentence, *(f"{n}. {line}" for n, line in enumerate(words.plain_clicks(clicks), 1))]
     return CheckView(
         key=check.key,
-        question=check.question,
+        question=question,
         state=check.state,
-        result=RESULTS[check.state],
-        sentence=check.sentence,
-        clicks=clicks,
+        result=words.said(RESULTS[check.state]),
+        sentence=sentence,
+        clicks=tuple(words.said(each) for each in clicks),
         plain="\n".join(lines) if clicks else "",
     )
 
@@ -169,12 +184,12 @@ def _deployments(session: Session, row: Registration) -> tuple[DeploymentView, .
 def _facts(tool: Tool, row: Registration) -> tuple[tuple[str, str], ...]:
     base = tool.settings.base_url
     told = (
-        ("Issuer", row.issuer),
-        ("Client ID", row.client_id),
-        ("Its login address", row.auth_login_url),
-        ("Its token address", row.auth_token_url),
-        ("Its keys", row.jwks_url),
-        ("Audience of token requests", row.auth_audience or ""),
+        (_("Issuer"), row.issuer),
+        (_("Client ID"), row.client_id),
+        (_("Its login address"), row.auth_login_url),
+        (_("Its token address"), row.auth_token_url),
+        (_("Its keys"), row.jwks_url),
+        (_("Audience of token requests"), row.auth_audience or ""),
         *our_addresses(base),
     )
     return tuple((word, value) for word, value in told if value)
@@ -183,9 +198,9 @@ def _facts(tool: Tool, row: Registration) -> tuple[tuple[str, str], ...]:
 def our_addresses(base_url: str) -> tuple[tuple[str, str], ...]:
     """Return what an LMS asks for where the tool is registered by hand."""
     return (
-        ("Our keys", f"{base_url}/.well-known/jwks.json"),
-        ("Our login address", f"{base_url}/lti/login"),
-        ("Our launch address", f"{base_url}/lti/launch"),
+        (_("Our keys"), f"{base_url}/.well-known/jwks.json"),
+        (_("Our login address"), f"{base_url}/lti/login"),
+        (_("Our launch address"), f"{base_url}/lti/launch"),
     )
 
 

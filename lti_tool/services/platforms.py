@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,6 +52,17 @@ class Told:
 ADDRESSES = ("auth_login_url", "auth_token_url", "jwks_url")
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in ("name", "issuer", "client_id", "auth_audience", *ADDRESSES)}
 
+# What the fields are called on the administrator's pages.
+FIELDS = {
+    "name": Sentence("The name"),
+    "issuer": Sentence("The issuer"),
+    "client_id": Sentence("The client id"),
+    "auth_login_url": Sentence("The login address"),
+    "auth_token_url": Sentence("The token address"),
+    "jwks_url": Sentence("The key address"),
+    "auth_audience": Sentence("The audience"),
+}
+
 
 def add_platform(
     tool: Tool,
@@ -81,8 +92,8 @@ def add_platform(
         product=product,
         deployment_ids=tuple(dict.fromkeys(deployment_ids)),
     )
-    for field, problem in problems_of(tool, told).items():
-        raise BadInput(sentence=f"{OPTIONS.get(field, field)} {problem}")
+    for problem in problems_of(tool, told, OPTIONS).values():
+        raise BadInput(sentence=problem)
     return add(tool, told, actor=actor, now=now)
 
 
@@ -124,23 +135,31 @@ def _taken(issuer: str, client_id: str) -> Conflict:
     )
 
 
-def problems_of(tool: Tool, told: Told) -> dict[str, str]:
-    """Return what is wrong with which field, as the rest of a sentence that begins with the field's name."""
-    problems = {}
+def problems_of(tool: Tool, told: Told, called: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong with which field, in a sentence that calls it by its name in `called`."""
+    problems: dict[str, str] = {}
     for field in ("name", "issuer", "client_id"):
-        value = getattr(told, field)
-        if not value.strip() or len(value) > 255 or value != value.strip() or not value.isprintable():
-            problems[field] = "is too long, or has blanks around it." if value.strip() else "is empty."
+        value, word = getattr(told, field), called[field]
+        if not value.strip():
+            problems[field] = Sentence("%(field)s is empty.", field=word)
+        elif len(value) > 255 or value != value.strip() or not value.isprintable():
+            problems[field] = Sentence("%(field)s is too long, or has blanks around it.", field=word)
     for field in ADDRESSES:
-        if not _is_address(getattr(told, field), tool.settings.network.allow_private):
-            given = getattr(told, field)
-            problems[field] = f"must be an address that begins with https://, not {given!r}." if given else "is empty."
+        given, word = getattr(told, field), called[field]
+        if not given:
+            problems[field] = Sentence("%(field)s is empty.", field=word)
+        elif not _is_address(given, tool.settings.network.allow_private):
+            problems[field] = Sentence(
+                "%(field)s must be an address that begins with https://, not %(given)s.", field=word, given=repr(given)
+            )
     if told.auth_audience is not None and not (
         0 < len(told.auth_audience) <= 2048 and told.auth_audience.isprintable()
     ):
-        problems["auth_audience"] = "is too long or holds control characters."
+        problems["auth_audience"] = Sentence(
+            "%(field)s is too long or holds control characters.", field=called["auth_audience"]
+        )
     if any(not 0 < len(each) <= 255 or not each.isprintable() for each in told.deployment_ids):
-        problems["deployment_ids"] = "holds one that is too long or has control characters."
+        problems["deployment_ids"] = Sentence("The list holds one that is too long or has control characters.")
     return problems
 
 

@@ -284,7 +284,7 @@ def _finish(
     return Registered(
         platform_id=row.id,
         name=row.name,
-        product_name=platform_of(row.product).name if row.product != "other" else "your LMS",
+        product_name=platform_of(row.product).name if row.product != "other" else Sentence("your LMS"),
         client_id=row.client_id,
         state=row.state,
         again=again,
@@ -302,7 +302,12 @@ def missing_scopes(granted: tuple[str, ...] | list[str] | None) -> list[str]:
 SCOPE_WORDS = dict(
     zip(
         NEEDED_SCOPES,
-        ("make gradebook columns", "read results", "send scores", "read who is in the course"),
+        (
+            Sentence("make gradebook columns"),
+            Sentence("read results"),
+            Sentence("send scores"),
+            Sentence("read who is in the course"),
+        ),
         strict=True,
     )
 )

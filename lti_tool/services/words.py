@@ -73,11 +73,6 @@ def _decimal(text: str, locale: Locale) -> str:
         return text
 
 
-def number(count: int, noun: str) -> str:
-    """Write a number with its noun: one key, three keys."""
-    return f"{words(count)} {noun}{'' if count == 1 else 's'}"
-
-
 def plain_clicks(clicks: Iterable[str]) -> list[str]:
     """Write what to click as plain text: a label of the LMS, written [[Save]], in quotes."""
     return [said(each).replace("[[", "“").replace("]]", "”") for each in clicks]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, Conflict, DefinitionInvalid, NotFound, ToolError
@@ -53,10 +54,10 @@ def _way_in() -> dict[str, str]:
 def _notice() -> dict[str, str]:
     notice = request.args.get("done", "")
     sentences = {
-        "put": "It is a draft now. Look at what publishing will do, then publish it.",
-        "removed": "The draft is gone.",
-        "copied": "They are drafts here now. Publish each: columns that came along are used, none is made twice.",
-        "declined": "Nothing was taken over.",
+        "put": _("It is a draft now. Look at what publishing will do, then publish it."),
+        "removed": _("The draft is gone."),
+        "copied": _("They are drafts here now. Publish each: columns that came along are used, none is made twice."),
+        "declined": _("Nothing was taken over."),
     }
     return {"notice": sentences[notice]} if notice in sentences else not_named()
 
@@ -65,7 +66,7 @@ def not_named() -> dict[str, str]:
     """Say on a home page that the link which led here names a badge that is not to be seen in this course."""
     if "unknown" not in request.args:
         return {}
-    sentence = "The link you opened names a badge that is not open in this course. These are the badges there are."
+    sentence = _("The link you opened names a badge that is not open in this course. These are the badges there are.")
     return {"notice": sentence, "notice_sign": "info"}
 
 
@@ -84,7 +85,7 @@ def use_library(slug: str) -> Page:
 def import_file() -> Page:
     """Take a definition file; what is wrong with it is told line by line, on the page it came from."""
     sent = request.files.get("file")
-    name = (sent.filename if sent else "") or "the file"
+    name = (sent.filename if sent else "") or _("the file")
     try:
         if sent is None or not sent.filename:
             raise BadInput(sentence=Sentence("Choose a file first."))

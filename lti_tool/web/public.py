@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -175,9 +176,11 @@ def verify() -> str | tuple[str, int]:
         data: bytes | str = sent.stream.read(shown.LARGEST_FETCH + 1)
         source = sent.filename[:80]
     elif text:
-        data, source = text, "address" if text.startswith(("https://", "http://")) else "pasted text"
+        data, source = text, _("address") if text.startswith(("https://", "http://")) else _("pasted text")
     else:
-        page = render_template("public/verify.html", problem="Choose a file, or paste an address or the text.", text="")
+        page = render_template(
+            "public/verify.html", problem=_("Choose a file, or paste an address or the text."), text=""
+        )
         return page, 400
     report = shown.check(tool(), data, _now())
     kept = text if len(text) < 10_000 else ""

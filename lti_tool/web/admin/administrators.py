@@ -18,10 +18,10 @@ pages = Blueprint("admin_administrators", __name__, url_prefix="/admin/administr
 
 Page = str | BaseResponse | tuple[str, int]
 DONE = {
-    "withdrawn": "The sign-in address is withdrawn.",
-    "removed": "The administrator is removed. Whatever she had open has ended.",
-    "bound": "Your LMS account is bound: it signs you in from now on.",
-    "unbound": "The LMS account signs nobody in any more.",
+    "withdrawn": Sentence("The sign-in address is withdrawn."),
+    "removed": Sentence("The administrator is removed. Whatever she had open has ended."),
+    "bound": Sentence("Your LMS account is bound: it signs you in from now on."),
+    "unbound": Sentence("The LMS account signs nobody in any more."),
 }
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.security import administrator, tool
@@ -20,7 +21,7 @@ pages = Blueprint("admin_issuer", __name__, url_prefix="/admin/issuer")
 def home() -> str | BaseResponse | tuple[str, int]:
     """Show the issuer; save what was typed, or say beside each field what is wrong with it and keep it there."""
     if request.method == "GET":
-        notice = "Saved. Credentials that are signed from now on say this." if request.args.get("done") else ""
+        notice = _("Saved. Credentials that are signed from now on say this.") if request.args.get("done") else ""
         return _page(asdict(issuer.fields_of(tool())), notice=notice)
     told = {name: request.form.get(name, "").strip() for name in issuer.LONGEST}
     sent = request.files.get("logo")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.security import administrator, tool
@@ -19,7 +20,7 @@ def home() -> str:
     now = datetime.now(UTC)
     page = failed_jobs.page(tool(), now)
     asleep = any(failed_jobs.overdue(row, now) for row in (*page.again, *page.open))
-    notice = "It is tried again now." if request.args.get("done") == "again" else ""
+    notice = _("It is tried again now.") if request.args.get("done") == "again" else ""
     return render_template("admin/jobs.html", page=page, asleep=asleep, notice=notice)
 
 

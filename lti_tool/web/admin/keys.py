@@ -9,13 +9,14 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import NotFound
 from lti_tool.security import administrator, tool
+from lti_tool.sentence import Sentence
 from lti_tool.services import keys
 
 pages = Blueprint("admin_keys", __name__, url_prefix="/admin/keys")
 
 DONE = {
-    "lti": "A new key signs for the LMSs from now on.",
-    "credentials": "New keys sign credentials from now on. Those signed before keep verifying.",
+    "lti": Sentence("A new key signs for the LMSs from now on."),
+    "credentials": Sentence("New keys sign credentials from now on. Those signed before keep verifying."),
 }
 
 

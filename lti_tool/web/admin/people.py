@@ -9,14 +9,15 @@ from werkzeug.wrappers import Response
 
 from lti_tool.errors import ToolError
 from lti_tool.security import administrator, tool
+from lti_tool.sentence import Sentence
 from lti_tool.services import awards, people
 
 pages = Blueprint("admin_people", __name__, url_prefix="/admin/people")
 
 DONE = {
-    "linked": "They count as one person from now on. Unlinking puts everything back.",
-    "unlinked": "They are two people again, each with her own awards.",
-    "refused": "These two are not suggested any more.",
+    "linked": Sentence("They count as one person from now on. Unlinking puts everything back."),
+    "unlinked": Sentence("They are two people again, each with her own awards."),
+    "refused": Sentence("These two are not suggested any more."),
 }
 
 

@@ -48,11 +48,13 @@ def home() -> str:
 # -- one platform -----------------------------------------------------------------------------------------------
 
 DONE = {
-    "added": "The platform is registered. Open Badges once in a course, then every line can be checked.",
-    "changed": "The changes are saved. They count from the next request.",
-    "moved": "The platform has moved to its new client id. Courses, people and awards are kept; the old client id is "
-    "refused from now on.",
-    "approved": "The platform is approved: it may launch from now on.",
+    "added": Sentence("The platform is registered. Open Badges once in a course, then every line can be checked."),
+    "changed": Sentence("The changes are saved. They count from the next request."),
+    "moved": Sentence(
+        "The platform has moved to its new client id. Courses, people and awards are kept; the old "
+        "client id is refused from now on."
+    ),
+    "approved": Sentence("The platform is approved: it may launch from now on."),
 }
 
 
@@ -172,7 +174,7 @@ def _told(form: Mapping[str, str]) -> tuple[platforms.Told, dict[str, str]]:
         product=form.get("product", "") if form.get("product") in platforms.PRODUCTS else "other",
         deployment_ids=tuple(dict.fromkeys(form.get("deployment_ids", "").split())),
     )
-    return told, platforms.problems_of(tool(), told)
+    return told, platforms.problems_of(tool(), told, platforms.FIELDS)
 
 
 def _shown(told: platforms.Told) -> dict[str, str]:

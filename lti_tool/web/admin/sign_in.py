@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool import security
 from lti_tool.errors import NotSignedIn
 from lti_tool.security import administrator, public, tool
+from lti_tool.sentence import Sentence
 from lti_tool.services import administrators, issuer
 
 pages = Blueprint("admin", __name__)
@@ -52,7 +53,9 @@ def use_address(secret: str) -> BaseResponse:
     The token binds the form to the browser that opened the page, so nobody is signed in as somebody else unawares."""
     _count()
     now, browser = datetime.now(UTC), request.cookies.get(security.cookie_name(COOKIE), "")
-    security.same_token(_token(browser, secret) if browser else secrets.token_hex(16), "Open the address again.")
+    security.same_token(
+        _token(browser, secret) if browser else secrets.token_hex(16), Sentence("Open the address again.")
+    )
     asked = administrators.look(tool(), secret, now, tried=True)
     told = {"name": request.form.get("name", ""), "email": request.form.get("email", "")}
     problems = administrators.problems_of(tool(), asked, **told)
