@@ -19,6 +19,7 @@ KINDS = {
     "check": "Checking a platform",
     "copy": "Looking where a course was copied from",
     "subscribe": "Asking for notices of copied courses",
+    "post": "Posting marks to the gradebook",
 }
 
 
@@ -83,7 +84,7 @@ def _row(session: Session, job: Job) -> JobRow:
 
 def _where(session: Session, job: Job) -> str:
     """Say what a job is about: a course, a badge in one, a platform or a deployment."""
-    if job.kind in ("sync", "copy") and job.subject.isdecimal():
+    if job.kind in ("sync", "copy", "post") and job.subject.isdecimal():
         course = session.get(Course, int(job.subject))
         return _course(course) if course is not None else ""
     if job.kind == "check":

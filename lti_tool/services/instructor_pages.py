@@ -578,7 +578,7 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 
 
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
-    if job.kind in ("sync", "copy"):
+    if job.kind in ("sync", "copy", "post"):
         return job.subject == str(course_id)
     if job.kind != "publish":
         return False
