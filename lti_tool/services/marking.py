@@ -120,19 +120,40 @@ def learner(session: Session, course_id: int, person_id: str) -> Person:
 
 
 def save(
-    tool: Tool, course_id: int, slug: str, person_id: str, wishes: Sequence[Wish], *, actor: str, now: datetime
+    tool: Tool,
+    course_id: int,
+    slug: str,
+    person_id: str,
+    wishes: Sequence[Wish],
+    *,
+    actor: str,
+    now: datetime,
+    version: int | None = None,
 ) -> Saved:
     """Store marks, each unless somebody else has changed it since; what is to be posted is written down with them.
 
-    Raises NotFound for a badge or a person that is not marked here, BadInput for what cannot be stored."""
-    return repeat_collided(lambda: _save(tool, course_id, slug, person_id, wishes, actor, now))
+    `version` is the badge's as she saw it: another one's levels would be other ones. Raises NotFound for a badge or a
+    person that is not marked here, BadInput for what cannot be stored, Conflict for another version."""
+    return repeat_collided(lambda: _save(tool, course_id, slug, person_id, wishes, actor, now, version))
 
 
 def _save(
-    tool: Tool, course_id: int, slug: str, person_id: str, wishes: Sequence[Wish], actor: str, now: datetime
+    tool: Tool,
+    course_id: int,
+    slug: str,
+    person_id: str,
+    wishes: Sequence[Wish],
+    actor: str,
+    now: datetime,
+    version: int | None,
 ) -> Saved:
     with tool.db.write() as session:
         badge, definition = open_badge(session, course_id, slug)
+        if version is not None and badge.version is not None and badge.version.number != version:
+            raise Conflict(
+                sentence="The rubric was changed while this page was open, so this was not stored.",
+                what_to_do="Load the page again and look at the levels as they are now.",
+            )
         person = learner(session, course_id, person_id)
         rows = {row.tag: row for row in marked_rows(definition)}
         stored, overtaken = [], []

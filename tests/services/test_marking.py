@@ -90,3 +90,13 @@ def test_marks_reach_the_gradebook_are_read_back_and_earn_the_badge_at_once(desk
     assert cell(room, ana, "A").state == "posted" and cell(room, ana, "A").posted_points == "3"
     assert room.award(ana)["status"] == "issued"  # no sync was needed
     assert room.awards(ben) == []
+
+
+def test_page_smoke(desk):
+    room = desk()
+    ana, ben = room.students
+    page = room.page.get(f"badges/{room.badge.slug}/marking/")
+    assert page.status_code == 200 and "0 of 2 learners" in page.text
+    page = room.page.get(f"badges/{room.badge.slug}/marking/{room.person_id(ana)}")
+    assert page.status_code == 200, page.text[:3000]
+    open("/tmp/p.html", "w").write(page.text)
