@@ -22,7 +22,9 @@ from lti_tool.models import (
     CourseBadge,
     Edition,
     Enrolment,
+    Evidence,
     Launch,
+    Mark,
     Mastery,
     Person,
     Result,
@@ -123,6 +125,16 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             "Levels worked out from them, with earlier ones",
             "To decide about a badge, and to say why.",
             _counted(Mastery.decided_at).where(Mastery.person_id == person.id),
+        ),
+        line(
+            "Marks, with comments, made here by those who teach",
+            "To put them into the gradebook, and to work out levels.",
+            _counted(Mark.marked_at).where(Mark.person_id == person.id),
+        ),
+        line(
+            "Evidence put beside a badge's rows",
+            "To let those who mark see what was done.",
+            _counted(Evidence.created_at).where(Evidence.person_id == person.id),
         ),
         line(
             f"Awards, each with the record of its decision; {public} with a public page",

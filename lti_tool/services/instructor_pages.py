@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
@@ -32,6 +33,7 @@ from lti_tool.services import catalog, copies
 from lti_tool.services.awards import get_award, newest_awards, shown_status
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
+from lti_tool.services.marking import name_of
 from lti_tool.services.pages import (
     AwardRow,
     BadgeCard,
@@ -451,7 +453,7 @@ def _standing(session: Session, badge: CourseBadge, definition: Badge, person: P
                 person_id=person.id,
                 name=person.name or "Learner",
                 row=cell,
-                facts=tuple(_facts(masteries.get(cell.tag), columns.get(cell.tag), badge)),
+                facts=tuple(_facts(session, masteries.get(cell.tag), columns.get(cell.tag), badge)),
                 before=tuple(_before(masteries.get(cell.tag))),
                 verdict=_verdict(cell),
                 award=row.sentence,
@@ -471,7 +473,9 @@ def _verdict(row: RowView) -> str:
     return f"Not yet: {row.reached or 'below the lowest level'}, needs {row.required}."
 
 
-def _facts(mastery: Mastery | None, column: Column | None, badge: CourseBadge) -> Iterable[tuple[str, str]]:
+def _facts(
+    session: Session, mastery: Mastery | None, column: Column | None, badge: CourseBadge
+) -> Iterable[tuple[str, str]]:
     if column is not None:
         gone = " (no longer in the gradebook)" if column.state != "bound" else ""
         yield "Column", column.label + gone
@@ -480,6 +484,9 @@ def _facts(mastery: Mastery | None, column: Column | None, badge: CourseBadge) -
     kept = mastery.record
     if kept["score"]:
         yield "Score", f"{kept['score']} of {kept['maximum']}"
+    if kept.get("marked"):
+        name = name_of(session, kept["marked"]["by"]) or _("somebody who has left")
+        yield _("Marked"), _("here by %(name)s, %(when)s", name=name, when=_when(kept["marked"]["at"]))
     if kept.get("graded_at"):
         yield "Graded", _when(kept["graded_at"])
     if kept.get("received_at"):

@@ -109,6 +109,11 @@ class MarkingPage:
         return (self.total,) if self.total is not None else tuple(row.posting for row in self.rows)
 
     @property
+    def nothing(self) -> bool:
+        """Tell whether no row is marked, here or elsewhere."""
+        return all(view.state == "ungraded" for view in (*(row.view for row in self.rows), *self.others))
+
+    @property
     def open(self) -> bool:
         """Tell whether something is on its way, so that the page looks again."""
         return any(posting.state == "way" for posting in self.postings)
@@ -349,8 +354,9 @@ def _level(row: SubCompetency, mark: Mark | None) -> int | None:
 
 
 def _view(row: SubCompetency, mark: Mark | None, posting: PostingView, record: dict[str, Any] | None) -> RowView:
-    """Return how a row stands by its mark; by the gradebook where that was left to hold something else."""
-    if mark is None or mark.points is None or mark.maximum is None or posting.state in ("kept", "changed"):
+    """Return how a row stands by its mark; by what counts where the gradebook does not hold it and will not soon."""
+    elsewhere = posting.state in ("kept", "changed", "conflict", "refused")
+    if mark is None or mark.points is None or mark.maximum is None or elsewhere:
         return sub_competency_view(row, record)
     standing = dataclasses.asdict(stand(row, marking.score_of(mark.points, mark.maximum)))
     return sub_competency_view(row, standing)
