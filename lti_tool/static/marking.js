@@ -317,7 +317,9 @@
 
   if (mayMark) {
     putBack();
-    if (window.location.hash === "#rubric") focusRow(unmarked());
+    /* Going to a fragment takes the focus to the document once it is loaded, so ours comes after that. */
+    const begin = () => setTimeout(() => { if (document.activeElement === document.body) focusRow(current || unmarked()); }, 0);
+    if (window.location.hash === "#rubric") { if (document.readyState === "complete") begin(); else window.addEventListener("load", begin); }
     if (form.hasAttribute("data-open")) follow();
   }
 })();
