@@ -11,7 +11,7 @@ from huey import Huey, RedisHuey, SqliteHuey, crontab
 from redis.exceptions import RedisError
 
 from lti_tool.errors import ConfigurationError
-from lti_tool.services import administrators, awards, catalog, copies, notices, platform_checks, sync, work
+from lti_tool.services import administrators, awards, catalog, copies, notices, platform_checks, posting, sync, work
 from lti_tool.services.tool import Tool, log
 
 RUNNERS: dict[str, work.Runner] = {
@@ -20,6 +20,7 @@ RUNNERS: dict[str, work.Runner] = {
     "check": platform_checks.run_check,
     "copy": copies.run_copy,
     "subscribe": notices.run_subscribe,
+    "post": posting.run_post,
 }
 
 
@@ -73,6 +74,8 @@ def sweep(tool: Tool) -> None:
     administrators.forget_expired(tool, now)
     for course_id in sync.courses_due(tool, now):
         work.request(tool, "sync", str(course_id), now)
+    for course_id in posting.courses_due(tool, now):
+        work.request(tool, "post", str(course_id), now)
     for job_id in work.due(tool, now):
         tool.wake(job_id)
     awards.release_due(tool, now)

@@ -2,7 +2,7 @@
 
 Registration → Deployment → Course; Registration → Person; Person × Course → Enrolment.
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
-Result (raw, as received) → Mastery → Award → Edition (what is signed)."""
+Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result."""
 
 from __future__ import annotations
 
@@ -642,6 +642,77 @@ class Review(Base):
     resolution: Mapped[str | None]
 
 
+class Mark(Base):
+    """What was marked here in one row of the rubric for one learner.
+
+    `revision` rises with every change: whoever saves names the one she saw, and the later of two is told."""
+
+    __tablename__ = "mark"
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), primary_key=True, index=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[int | None]  # index from the lowest, 0; None: a comment without a level, or a mark taken back
+    points: Mapped[str | None]  # of that level, as decimal text
+    maximum: Mapped[str | None]  # the highest level's points when it was marked
+    comment: Mapped[str] = mapped_column(Text, default="")
+    marked_by: Mapped[str]  # an actor of the audit log
+    marked_at: Mapped[datetime]
+    revision: Mapped[int] = mapped_column(default=1)
+
+
+class Posting(Base):
+    """What one cell of the gradebook is to hold, and how far that has come. `tag` is its column's: a row's, or "total".
+
+    `sent_*` is written down before a score goes out and may have arrived; `posted_*` was read back."""
+
+    __tablename__ = "posting"
+    __table_args__ = (
+        _one_of("state", ("due", "sent", "posted", "refused", "conflict", "kept", "left"), "state"),
+        Index("ix_posting_state", "state", "retry_at"),
+    )
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), primary_key=True, index=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    # due, sent: on its way; posted; refused, for `reason`; conflict: the gradebook holds something else, and a person
+    # chooses; kept: she chose the gradebook's; left: the mark was taken back here, and the gradebook still holds it
+    state: Mapped[str] = mapped_column(default="due")
+    revision: Mapped[int] = mapped_column(default=1)  # of what is wanted: an answer to an older one settles nothing
+    points: Mapped[str]
+    maximum: Mapped[str]
+    comment: Mapped[str] = mapped_column(Text, default="")
+    sent_points: Mapped[str | None]
+    sent_comment: Mapped[str | None] = mapped_column(Text)
+    sent_at: Mapped[datetime | None]  # the timestamp in the last score
+    posted_points: Mapped[str | None]
+    posted_comment: Mapped[str | None] = mapped_column(Text)
+    posted_at: Mapped[datetime | None]
+    found: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what the gradebook holds instead
+    over: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what may be replaced, exactly as it was seen
+    reason: Mapped[str | None]  # why it was refused or did not arrive, one word
+    tries: Mapped[int] = mapped_column(default=0)
+    retry_at: Mapped[datetime | None]  # when a refused one is tried again by itself
+
+
+class Evidence(Base):
+    """What a learner, or somebody who marks her, has put beside a row of the rubric. Withdrawn ones stay as rows."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (
+        _one_of("kind", ("text", "link", "note"), "kind"),
+        Index("ix_evidence_course_badge_id_person_id", "course_badge_id", "person_id"),
+    )
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"))
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
+    tag: Mapped[str]
+    kind: Mapped[str]
+    content: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str]  # an actor of the audit log
+    created_at: Mapped[datetime]
+    submitted_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+
+
 # -- work and record --------------------------------------------------------------------------------------------
 
 
@@ -663,7 +734,7 @@ class Job(Base):
         Index("ix_job_subject", "kind", "subject"),
     )
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    kind: Mapped[str]  # "sync", "publish", "copy", "subscribe"
+    kind: Mapped[str]  # "sync", "publish", "copy", "subscribe", "post"
     subject: Mapped[str]  # the id of the course, the course badge or the deployment
     state: Mapped[str] = mapped_column(default="due")
     attempts: Mapped[int] = mapped_column(default=0)

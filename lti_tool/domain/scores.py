@@ -39,6 +39,8 @@ class Malformed:
 
 Reading = Score | Ungraded | Malformed
 
+SAME = Fraction(1, 100_000)  # Moodle keeps five decimals of a score (seen), Canvas a float
+
 MOST_PLACES = 15  # before and behind the decimal point: 1e99999999 would be a hundred million digits as a fraction
 
 
@@ -55,6 +57,11 @@ def read_result(result: Mapping[str, Any] | None) -> Reading:
     if maximum <= 0:
         return Malformed(Sentence("the column's maximum is not above zero"))  # Canvas allows 0 points possible
     return Score(points, maximum)
+
+
+def same_score(found: Score, given: Score) -> bool:
+    """Tell whether what a gradebook answers is the score it was given, within five decimals of its own points."""
+    return abs(found.points - given.share * found.maximum) <= SAME
 
 
 def _number(value: Any) -> Fraction | None:

@@ -150,9 +150,11 @@ def post_score(
     maximum: Points,
     timestamp: datetime,
     comment: str | None = None,
+    replace: bool = True,
 ) -> None:
     """Put a score into a column: Completed and FullyGraded, since anything else erases a grade on Canvas and Moodle.
 
+    Without `replace` a teacher's own grade stays, on a platform that can be told so: read back what stands there.
     `timestamp` comes from `service.platform.score_time(now, last)`. Never sent twice by itself. Raises ScoreRefused for
     good (its `reason`: `not_a_student`, `unpublished`, `earlier_timestamp`, `no_attempts_left`, `grade_locked` or
     `score_refused_<status>`), ColumnMissing, CourseConcluded, and as `Service.call`."""
@@ -164,7 +166,7 @@ def post_score(
         "scoreGiven": json_number(points),
         "scoreMaximum": json_number(maximum),
         **({"comment": comment} if comment else {}),
-        **service.platform.score_members(),
+        **service.platform.score_members(replace=replace),
     }
     with _column_may_be_gone():
         response = service.call(

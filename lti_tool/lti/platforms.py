@@ -62,9 +62,17 @@ class Platform:
         """Return a score's timestamp: now, but later than the last one, as AGS 2.0 asks."""
         return now if last is None else max(now, last + timedelta(milliseconds=1))
 
-    def score_members(self) -> dict[str, Any]:
-        """Return members to add to a score."""
+    def score_members(self, *, replace: bool = True) -> dict[str, Any]:
+        """Return members to add to a score. Without `replace`, a teacher's own grade is to stay where it can be told.
+
+        AGS has no way to say so: a teacher's grade between our reading and our score would be lost."""
         return {}
+
+    def score_comment(self, comment: str, sent: str | None) -> str | None:
+        """Return the comment to send along, where `sent` is the one that went with the score before.
+
+        The whole of it each time: Moodle takes a comment away when a later score comes without one (seen)."""
+        return comment or None
 
     def line_item_members(self) -> dict[str, Any]:
         """Return members to add to a line item that is made."""
@@ -200,10 +208,15 @@ class Canvas(Platform):
         # Source, jwt_message.rb: a launch from account, global or user navigation has the account as its context.
         return not any(kind == "Account" or kind.endswith("#Account") for kind in context_types)
 
-    def score_members(self) -> dict[str, Any]:
+    def score_members(self, *, replace: bool = True) -> dict[str, Any]:
         # Source, scores_controller.rb: without this a score makes a submission, uses up one of the learner's attempts
-        # and, once they are used up, is refused with 422 (hypothesis/lms #5098).
-        return {"https://canvas.instructure.com/lti/submission": {"new_submission": False}}
+        # and, once they are used up, is refused with 422 (hypothesis/lms #5098). The second leaves a grade by a person.
+        members = {"new_submission": False, **({} if replace else {"prioritize_non_tool_grade": True})}
+        return {"https://canvas.instructure.com/lti/submission": members}
+
+    def score_comment(self, comment: str, sent: str | None) -> str | None:
+        # Source, scores_controller.rb: each score with a comment adds another comment to the submission.
+        return None if comment == sent else comment or None
 
     def line_item_members(self) -> dict[str, Any]:
         # Source, line_items_controller.rb: the assignment Canvas makes for it then waits for no submission.

@@ -24,7 +24,9 @@ from lti_tool.models import (
     CourseBadge,
     Edition,
     Enrolment,
+    Evidence,
     Launch,
+    Mark,
     Mastery,
     Person,
     Result,
@@ -129,6 +131,16 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("Levels worked out from them, with earlier ones"),
             _("To decide about a badge, and to say why."),
             _counted(Mastery.decided_at).where(Mastery.person_id == person.id),
+        ),
+        line(
+            _("Marks, with comments, made here by those who teach"),
+            _("To put them into the gradebook, and to work out levels."),
+            _counted(Mark.marked_at).where(Mark.person_id == person.id),
+        ),
+        line(
+            _("Evidence put beside a badge's rows"),
+            _("To let those who mark see what was done."),
+            _counted(Evidence.created_at).where(Evidence.person_id == person.id),
         ),
         line(
             ngettext(

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session, contains_eager
 from lti_tool.domain.award import Hold, Issue, Review, decide
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.domain.mastery import Standing, pass_gate, stand
-from lti_tool.domain.scores import Reading, read_result
+from lti_tool.domain.scores import Reading, Score, read_result, same_score
 from lti_tool.models import Award, Column, CourseBadge, Enrolment, Mastery, Person, Result
 from lti_tool.models import Review as ReviewRow
-from lti_tool.services import awards, catalog
+from lti_tool.services import awards, catalog, marking
 
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
 EVALUATOR = 1  # raised when the rules of domain/ change, so that every badge is looked at again
@@ -32,6 +32,9 @@ class Received:
 
     values: dict[str, Any] | None
     at: datetime
+
+
+Marks = dict[tuple[str, str], tuple[Score, dict[str, str]]]  # of the tool's own: services.marking.marks_and_makers
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,16 @@ def evaluate(session: Session, badge: CourseBadge, now: datetime) -> dict[str, i
         return {}
     learners = _learners(session, badge.course_id)
     rows = list(session.execute(_results_query(badge)))
-    seen = _digest(badge, learners, rows, now)
+    marks = marking.marks_and_makers(session, badge.id)
+    seen = _digest(badge, learners, rows, marks, now)
     if seen == badge.evaluated:
         return {"unchanged": 1}
     results: dict[tuple[str, str], Received] = {
         (tag, sub): Received(_values(raw), received_at) for tag, sub, raw, received_at in rows
     }
-    standings = {learner.person_id: _standings(definition, learner.sub, results) for learner in learners}
-    changed = _store_standings(session, badge, learners, standings, results, now)
-    counts = _store_decisions(session, badge, definition, learners, standings, results, now)
+    standings = {learner.person_id: _standings(definition, learner, results, marks) for learner in learners}
+    changed = _store_standings(session, badge, definition, learners, standings, results, marks, now)
+    counts = _store_decisions(session, badge, definition, learners, standings, results, marks, now)
     badge.evaluated = seen
     return {"standings": changed, **counts}
 
@@ -88,7 +92,7 @@ def _values(raw: str | None) -> dict[str, Any] | None:
     return None if raw is None else json.loads(raw, parse_float=Decimal)
 
 
-def _digest(badge: CourseBadge, learners: Sequence[Learner], rows: Iterable[Any], now: datetime) -> str:
+def _digest(badge: CourseBadge, learners: Sequence[Learner], rows: Iterable[Any], marks: Marks, now: datetime) -> str:
     """Return a digest of everything the evaluation depends on."""
     digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
     digest.update(json.dumps([(c.tag, c.state) for c in badge.columns]).encode())
@@ -96,16 +100,35 @@ def _digest(badge: CourseBadge, learners: Sequence[Learner], rows: Iterable[Any]
         digest.update(f"{learner.person_id} {learner.holder_id}\n".encode())
     for tag, sub, raw, _ in rows:
         digest.update(f"{tag}\0{sub}\0{raw}\n".encode())
+    for (person_id, tag), (score, maker) in marks.items():
+        digest.update(f"{person_id}\0{tag}\0{score}\0{maker}\n".encode())
     return digest.hexdigest()
 
 
-def _standings(definition: Badge, sub: str, results: dict[tuple[str, str], Received]) -> list[Standing]:
+def _standings(
+    definition: Badge, learner: Learner, results: dict[tuple[str, str], Received], marks: Marks
+) -> list[Standing]:
     def reading(tag: str) -> Reading:
-        received = results.get((tag, sub))
-        return read_result(received.values if received else None)
+        received = results.get((tag, learner.sub))
+        result = read_result(received.values if received else None)
+        mark = _counted_mark(definition, learner, tag, result, marks)
+        return result if mark is None else mark[0]
 
     rows = [stand(row, reading(row.tag)) for row in definition.sub_competencies]
     return rows + [pass_gate(gate, reading(gate.tag)) for gate in definition.gates]
+
+
+def _counted_mark(
+    definition: Badge, learner: Learner, tag: str, result: Reading, marks: Marks
+) -> tuple[Score, dict[str, str]] | None:
+    """Return the tool's own mark where it is what counts, exact as it was given, with who made it.
+
+    Where each row has a column, the column is the record: its answer counts, also against the mark. A gradebook that
+    rounds what was posted keeps the marked level."""
+    mark = marks.get((learner.person_id, tag))
+    if mark is None or definition.columns != "each":
+        return mark
+    return mark if isinstance(result, Score) and same_score(result, mark[0]) else None
 
 
 # -- standings --------------------------------------------------------------------------------------------------
@@ -114,9 +137,11 @@ def _standings(definition: Badge, sub: str, results: dict[tuple[str, str], Recei
 def _store_standings(
     session: Session,
     badge: CourseBadge,
+    definition: Badge,
     learners: Sequence[Learner],
     standings: dict[str, list[Standing]],
     results: dict[tuple[str, str], Received],
+    marks: Marks,
     now: datetime,
 ) -> int:
     query = select(Mastery.person_id, Mastery.tag, Mastery.record, Mastery.before, Mastery.decided_at)
@@ -131,7 +156,9 @@ def _store_standings(
     for learner in learners:
         for standing in standings[learner.person_id]:
             received = results.get((standing.tag, learner.sub))
-            record = _record(standing, received, labels.get(standing.tag, ""), version)
+            result = read_result(received.values if received else None)
+            mark = _counted_mark(definition, learner, standing.tag, result, marks)
+            record = _record(standing, received, labels.get(standing.tag, ""), version, mark[1] if mark else None)
             key = (learner.person_id, standing.tag)
             row = {
                 "course_badge_id": badge.id,
@@ -155,8 +182,10 @@ def _store_standings(
     return len(fresh) + len(changed)
 
 
-def _record(standing: Standing, received: Received | None, column: str, version: int) -> dict[str, Any]:
-    """Return the decision record of one row: where the score came from, and what it came to."""
+def _record(
+    standing: Standing, received: Received | None, column: str, version: int, maker: dict[str, str] | None
+) -> dict[str, Any]:
+    """Return the decision record of one row: where the score came from, who marked it here, and what it came to."""
     values = (received.values if received else None) or {}
     graded_at = values.get("timestamp")  # Moodle tells it, Canvas does not
     return {
@@ -165,11 +194,12 @@ def _record(standing: Standing, received: Received | None, column: str, version:
         "graded_at": graded_at if isinstance(graded_at, str) else None,
         "received_at": received.at.isoformat() if received else None,
         "version": version,
+        **({"marked": maker} if maker else {}),
     }
 
 
 def _substance(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in ("received_at", "graded_at", "column")}
+    return {key: value for key, value in record.items() if key not in ("received_at", "graded_at", "column", "marked")}
 
 
 # -- decisions --------------------------------------------------------------------------------------------------
@@ -182,6 +212,7 @@ def _store_decisions(
     learners: Sequence[Learner],
     standings: dict[str, list[Standing]],
     results: dict[tuple[str, str], Received],
+    marks: Marks,
     now: datetime,
 ) -> dict[str, int]:
     if badge.version is None:
@@ -204,7 +235,7 @@ def _store_decisions(
         if award is not None and award.version_id != badge.version_id:
             # G15: an award is only doubted by the rules it was given under, rows that have been dropped since included.
             judged_by = badge_from_content(award.version.definition)
-            rows = _standings(judged_by, learner.sub, results)
+            rows = _standings(judged_by, learner, results, marks)
         decision = decide(judged_by, rows, awarded=award.status if award else None, released=released)
         if isinstance(decision, Issue | Hold):
             status = decision.status if isinstance(decision, Hold) else "pending"

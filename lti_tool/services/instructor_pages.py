@@ -35,6 +35,7 @@ from lti_tool.services import catalog, copies
 from lti_tool.services.awards import get_award, newest_awards, shown_status
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
+from lti_tool.services.marking import name_of
 from lti_tool.services.pages import (
     AwardRow,
     BadgeCard,
@@ -489,7 +490,7 @@ def _standing(session: Session, badge: CourseBadge, definition: Badge, person: P
                 person_id=person.id,
                 name=person.name or _("Learner"),
                 row=cell,
-                facts=tuple(_facts(masteries.get(cell.tag), columns.get(cell.tag), badge)),
+                facts=tuple(_facts(session, masteries.get(cell.tag), columns.get(cell.tag), badge)),
                 before=tuple(_before(masteries.get(cell.tag))),
                 verdict=_verdict(cell),
                 award=row.sentence,
@@ -507,11 +508,13 @@ def _verdict(row: RowView) -> str:
     if row.state == "malformed":
         return row.sentence
     return _(
-        "Not yet: %(have)s, needs %(required)s.", value=row.reached or "below the lowest level", required=row.required
+        "Not yet: %(have)s, needs %(required)s.", have=row.reached or _("below the lowest level"), required=row.required
     )
 
 
-def _facts(mastery: Mastery | None, column: Column | None, badge: CourseBadge) -> Iterable[tuple[str, str]]:
+def _facts(
+    session: Session, mastery: Mastery | None, column: Column | None, badge: CourseBadge
+) -> Iterable[tuple[str, str]]:
     if column is not None:
         gone, label = column.state != "bound", name(column.label)
         yield _("Column"), _("%(column)s (no longer in the gradebook)", column=label) if gone else label
@@ -520,6 +523,9 @@ def _facts(mastery: Mastery | None, column: Column | None, badge: CourseBadge) -
     kept = mastery.record
     if kept["score"]:
         yield _("Score"), _("%(score)s of %(maximum)s", score=kept["score"], maximum=kept["maximum"])
+    if kept.get("marked"):
+        by = name_of(session, kept["marked"]["by"]) or _("somebody who has left")
+        yield _("Marked"), _("here by %(name)s, %(when)s", name=name(by), when=_when(kept["marked"]["at"]))
     if kept.get("graded_at"):
         yield _("Graded"), _when(kept["graded_at"])
     if kept.get("received_at"):
@@ -628,7 +634,7 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 
 
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
-    if job.kind in ("sync", "copy"):
+    if job.kind in ("sync", "copy", "post"):
         return job.subject == str(course_id)
     if job.kind != "publish":
         return False

@@ -72,7 +72,7 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
         raise
     say(Sentence("Working out levels …"))
     counts = _store(tool, course, read)
-    failed = _evaluate(tool, course, read.at, counts)
+    failed = evaluate_badges(tool, course, read.at, counts)
     counts["released"] = awards.release_due(tool, datetime.now(UTC), course)
     counts["signed"] = awards.sign_pending(tool, course)
     if failed:
@@ -185,7 +185,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
     return counts
 
 
-def _evaluate(tool: Tool, course_id: int, now: datetime, counts: dict[str, Any]) -> list[str]:
+def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str, Any]) -> list[str]:
     """Evaluate each badge in a transaction of its own, counting what was done; returns the slugs of those that failed.
 
     One badge that cannot be evaluated takes back nobody's award of another."""
@@ -281,7 +281,9 @@ def _store_results(session: Session, read: _Read) -> int:
         rows = session.execute(stored).all()
         known: dict[str, str | None] = {sub: raw for sub, raw, _ in rows}
         from_before = {sub for sub, _, received_at in rows if received_at < bound_at}
-        answers = {result.user_id: result.raw for result in found}
+        # Read back after a posting while this reading was under way: it says nothing of those.
+        newer = {sub for sub, _, received_at in rows if received_at > read.at}
+        answers = {result.user_id: result.raw for result in found if result.user_id not in newer}
         for sub, raw in answers.items():
             row = {"column_id": column_id, "user_sub": sub, "raw": raw, "received_at": read.at}
             if sub not in known:
@@ -291,7 +293,7 @@ def _store_results(session: Session, read: _Read) -> int:
         changed += [
             {"column_id": column_id, "user_sub": sub, "raw": None, "received_at": read.at}
             for sub, raw in known.items()
-            if sub not in answers and raw is not None and sub not in from_before
+            if sub not in answers and raw is not None and sub not in from_before | newer
         ]
     if fresh:
         session.execute(insert(Result), fresh)

@@ -22,7 +22,18 @@ from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
-from lti_tool.web import admin, instructor, language, lti, messages, public, registration, student
+from lti_tool.web import (
+    admin,
+    evidence,
+    instructor,
+    language,
+    lti,
+    marking,
+    messages,
+    public,
+    registration,
+    student,
+)
 
 log = logging.getLogger("lti_tool")
 
@@ -70,7 +81,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = (lti.pages, registration.pages, instructor.pages, messages.pages, student.pages, public.pages)
-    for blueprint in (*own, *admin.BLUEPRINTS):
+    for blueprint in (*own, marking.pages, evidence.pages, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, datetime.now(UTC)),

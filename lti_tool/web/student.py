@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import NotFound
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, awards, bindings
+from lti_tool.services import audit, awards, bindings, marking_pages
 from lti_tool.services import student_pages as shown
 from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN
@@ -28,7 +28,9 @@ def home() -> str:
 @pages.get("/badges/<slug>")
 @guarded(LEARN)
 def badge(slug: str) -> str:
-    return render_template("student/badge.html", page=shown.badge(tool(), g.session, slug))
+    page = shown.badge(tool(), g.session, slug)
+    beside = marking_pages.own_rows(tool(), g.session, slug, datetime.now(UTC))
+    return render_template("student/badge.html", page=page, beside=beside)
 
 
 @pages.route("/badges/<slug>/claim", methods=["GET", "POST"])

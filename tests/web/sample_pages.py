@@ -21,6 +21,17 @@ from markupsafe import Markup, escape
 
 from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, SubCompetency
 from lti_tool.services import words
+from lti_tool.services.evidence import EvidenceItem
+from lti_tool.services.marking import Overtaken
+from lti_tool.services.marking_pages import (
+    LearnerLine,
+    MarkedRow,
+    MarkingList,
+    MarkingPage,
+    Neighbour,
+    OwnRow,
+    PostingView,
+)
 from lti_tool.services.pages import (
     AchievementPage,
     AwardRow,
@@ -485,6 +496,72 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "new-window-none": ("new_window.html", {"storage": {}, "new_window": ""}),
     "new-window-storage": ("new_window.html", {"storage": {"act": "put", "frame": "_parent"}, "new_window": "/lti"}),
 }  # fmt: skip
+# -- marking -----------------------------------------------------------------------------------------------------
+
+
+def posted(state: str, **more: Any) -> PostingView:
+    values = {"at": NOW, "points": "3", "maximum": "4", "found": "2", "found_maximum": "4", "seen": "5ee0"}
+    return PostingView(state, **{**values, **more})
+
+
+def marked(index: int, level: int | None, posting: PostingView, **more: Any) -> MarkedRow:
+    values: dict[str, Any] = {"comment": "", "revision": 1, "was": "a" * 16, "by": "Tess T.", "at": NOW, "evidence": ()}
+    view = row(SUBS[index], level, state="" if level else "ungraded")
+    return MarkedRow(index, view, level - 1 if level else None, posting=posting, **{**values, **more})
+
+
+PUT = (
+    EvidenceItem(
+        "e1", SUBS[0].tag, "link", "https://video.example/talk", "https://video.example/talk", "Ana", False, NOW
+    ),
+    EvidenceItem("e2", SUBS[0].tag, "note", "Seen <live>.", "", "Tess T.", True, NOW),
+)
+MARKING = MarkingPage(
+    slug=BADGE.slug, badge=BADGE, status="active", version=1, person_id="p1", name="Ana R.", place=1,
+    learners=14, done=5,
+    rows=(marked(0, 4, posted("posted"), comment="Well seen.", evidence=PUT), marked(1, 3, posted("way")),
+          marked(2, 1, posted("conflict", found_comment="Good voice.")), marked(3, None, PostingView("none"))),
+    others=(gate_row(),), total=None, evidence=2, met=2, of=4, missing=(row(SUBS[2], 1),), award="", previous=None,
+    next=Neighbour("p2", "Ben O."), show="all", may_mark=True, problem="", keep="k",
+)  # fmt: skip
+MARKING_LIST = MarkingList(
+    slug=BADGE.slug, badge=BADGE, status="active", counts={"all": 3, "unmarked": 2, "marked": 1, "trouble": 1},
+    lines=(LearnerLine("p1", "Ana R.", 4, 4, "all", "posted"), LearnerLine("p2", "Ben O.", 2, 4, "some", "trouble"),
+           LearnerLine("p3", "", 0, 4, "none", "way")),
+    next=Neighbour("p2", "Ben O."), show="all", may_mark=True, problem="",
+)  # fmt: skip
+REFUSALS = ("not_a_student", "unpublished", "earlier_timestamp", "grade_locked", "no_attempts_left", "column_missing",
+            "course_concluded", "scope_missing", "token_refused", "overridden", "not_shown", "unreadable",
+            "score_refused_412")  # fmt: skip
+PAGES |= {
+    "marking-list": ("instructor/marking_list.html", {"page": MARKING_LIST}),
+    "marking-list-empty": ("instructor/marking_list.html", {"ended": True, "page": replace(MARKING_LIST, lines=(),
+                           next=None, problem="Your LMS could not be reached.", show="trouble")}),
+    "marking-list-nobody": ("instructor/marking_list.html", {"page": replace(MARKING_LIST, may_mark=False,
+                            counts={"all": 0, "unmarked": 0, "marked": 0, "trouble": 0}, lines=(), next=None)}),
+    "marking": ("instructor/marking.html", {"page": MARKING}),
+    "marking-watcher": ("instructor/marking.html", {"page": replace(MARKING, may_mark=False, award="review")}),
+    "marking-retired": ("instructor/marking.html", {"page": replace(MARKING, status="retired", may_mark=False)}),
+    "marking-last": ("instructor/marking.html", {"saved": True, "page": replace(MARKING, next=None, award="issued",
+                     previous=Neighbour("p0", ""), rows=tuple(marked(i, 3, posted("posted")) for i in range(4)))}),
+    "marking-total": ("instructor/marking.html", {"page": replace(MARKING, total=posted("waits"), award="held",
+                      rows=tuple(marked(i, 3, posted("here", seen="")) for i in range(4)))}),
+    "marking-odd": ("instructor/marking.html", {"problem": SimpleNamespace(sentence="No.", what_to_do="Look."),
+                    "note": "x", "note_row": SUBS[1].tag,
+                    "note_problem": SimpleNamespace(sentence="No.", what_to_do=""),
+                    "typed": {SUBS[0].tag: SimpleNamespace(level=0, comment="</textarea>")},
+                    "page": replace(MARKING, problem="Not reached.", award="revoked", rows=(
+                        marked(0, 3, posted("changed"), overtaken=Overtaken(SUBS[0].tag, "", NOW, None, "", 2)),
+                        marked(1, 3, posted("changed", found="")), marked(2, 3, posted("kept")),
+                        marked(3, None, posted("left"), overtaken=Overtaken(SUBS[3].tag, "Bo", NOW, 1, "Hm.", 2))))}),
+    **{f"marking-{reason}": ("instructor/marking.html", {"page": replace(MARKING, rows=(
+        marked(0, 3, posted("refused", reason=reason, again=True)),))}) for reason in REFUSALS},
+    "my-badge-evidence": ("student/badge.html", {"page": MINE, "typed": {SUBS[1].tag: ("typed", SimpleNamespace(
+                          sentence="Too long.", what_to_do=""))}, "beside": {
+                              SUBS[0].tag: OwnRow("Well seen.", "Tess T.", PUT, True),
+                              SUBS[1].tag: OwnRow("", "", (), True),
+                              SUBS[2].tag: OwnRow("", "", (), False)}}),
+}  # fmt: skip
 IN_COURSE = {
     "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
     "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
@@ -515,6 +592,14 @@ ADDRESSES = {
     "instructor.picture": "/course/<launch>/<slug>/picture.svg",
     "instructor.library_picture": "/course/<launch>/library/<slug>/picture.svg",
     "instructor.job": "/course/<launch>/jobs/<job_id>",
+    "marking.learners": "/course/<launch>/badges/<slug>/marking/",
+    "marking.learner": "/course/<launch>/badges/<slug>/marking/<person_id>",
+    "marking.state": "/course/<launch>/badges/<slug>/marking/<person_id>/state",
+    "marking.again": "/course/<launch>/badges/<slug>/marking/again",
+    "marking.attach": "/course/<launch>/badges/<slug>/marking/<person_id>/evidence",
+    "marking.withdraw": "/course/<launch>/badges/<slug>/marking/<person_id>/evidence/<evidence_id>/withdraw",
+    "evidence.add": "/me/<launch>/badges/<slug>/evidence/",
+    "evidence.withdraw": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/withdraw",
     "messages.picker": "/course/<launch>/place",
     "messages.place": "/course/<launch>/place/sent",
     "messages.cancel": "/course/<launch>/place/cancel",

@@ -1,0 +1,394 @@
+"""Marks on their way into the gradebook: one job a course, which can be broken off anywhere and done again.
+
+What may have arrived is written down before it goes out, so a score whose answer was lost is found by reading, and
+never sent blindly twice. No transaction is open while the LMS is asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import String, cast, select, update
+from sqlalchemy.orm import Session
+
+from lti_tool.db import repeat_collided
+from lti_tool.domain.badge import number_text
+from lti_tool.domain.scores import Score, same_score
+from lti_tool.errors import ColumnMissing, CourseConcluded, ScoreRefused, ServiceError
+from lti_tool.grades import rubric
+from lti_tool.grades.rubric import Cell, Found
+from lti_tool.lti.service import Service
+from lti_tool.models import Column, Course, CourseBadge, Job, Person, Posting, Registration, Result
+from lti_tool.services import awards, sync, work
+from lti_tool.services.access import course_service
+from lti_tool.services.marking import OPEN, known_score, score_of
+from lti_tool.services.tool import Tool, log
+from lti_tool.services.work import Say
+
+AT_ONCE = 50  # scores of one column between two readings of it
+LOST_IN_A_ROW = 2  # scores without an answer, after which the LMS is left alone for a while
+# Refusals that a change in the LMS can end: they are tried again by themselves, with growing pauses.
+PASSING = ("unpublished", "grade_locked", "not_a_student", "earlier_timestamp", "not_shown", "column_missing")
+FIRST_RETRY = timedelta(minutes=5)
+LONGEST_RETRY = timedelta(hours=12)
+MOST_RETRIES = 12
+FAILED_RESTS = timedelta(minutes=10)  # after which a job that gave up is due again, while something is on its way
+
+Key = tuple[str, str, str]  # course badge, person, tag
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One cell that is due: `revision` is what of it is wanted, `was_sent` that a score may have arrived."""
+
+    key: Key
+    revision: int
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Cells of one column; its address is empty where the column is gone."""
+
+    course_id: int
+    column_id: int
+    url: str
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass
+class Outcome:
+    """How a cell ended: columns of its row to set, or nothing where it stays on its way."""
+
+    wanted: Wanted
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def run_post(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
+    """Bring every mark of a course that is due into the gradebook, then work out levels and awards from it.
+
+    One cell's trouble does not hold up the others. Raises ServiceError at the end where something was not answered:
+    the job is done again, and begins with reading."""
+    course = int(course_id)
+    counts: Counter[str] = Counter()
+    tried: set[tuple[Key, int]] = set()
+    trouble: ServiceError | None = None
+    while trouble is None:
+        batches = _due(tool, course, tried, datetime.now(UTC))
+        for place, batch in enumerate(batches):
+            tried.update((wanted.key, wanted.revision) for wanted in batch.wanted)
+            try:
+                service = replace(course_service(tool, course)[0], after_page=lambda: say(""))
+                trouble = _post_batch(tool, service, batch, counts, say) or trouble
+            except ColumnMissing as error:
+                _give_up(tool, [batch], error)
+            except ServiceError as error:
+                trouble = error
+                _give_up(tool, batches[place:], error)
+                break
+        _evaluate(tool, course, counts)
+        if not batches:
+            break
+    if trouble is not None:
+        raise trouble
+    return dict(counts)
+
+
+# -- what is due ------------------------------------------------------------------------------------------------
+
+
+def _due(tool: Tool, course_id: int, tried: set[tuple[Key, int]], now: datetime) -> list[Batch]:
+    """Return what is on its way in a course, by column, but for what this run has tried already."""
+    again = (Posting.state == "refused") & (Posting.retry_at <= now)
+    query = (
+        select(Posting, Column, Person.sub)
+        .join(CourseBadge, CourseBadge.id == Posting.course_badge_id)
+        .join(Person, Person.id == Posting.person_id)
+        .outerjoin(Column, (Column.course_badge_id == Posting.course_badge_id) & (Column.tag == Posting.tag))
+        .where(CourseBadge.course_id == course_id, Posting.state.in_(OPEN) | again)
+        .order_by(Posting.course_badge_id, Posting.tag, Posting.person_id)
+    )
+    grouped: dict[tuple[int, str], list[Wanted]] = {}
+    with tool.db.read() as session:
+        for posting, column, sub in session.execute(query):
+            key = (posting.course_badge_id, posting.person_id, posting.tag)
+            if (key, posting.revision) in tried:
+                continue
+            gone = column is None or column.state != "bound"
+            place = (column.id if column is not None else 0, "" if gone else column.url)
+            grouped.setdefault(place, []).append(Wanted(key, posting.revision, _cell(posting, sub)))
+    return [
+        Batch(course_id, column_id, url, tuple(wanted[start : start + AT_ONCE]))
+        for (column_id, url), wanted in grouped.items()
+        for start in range(0, len(wanted), AT_ONCE)
+    ]
+
+
+def _cell(posting: Posting, sub: str) -> Cell:
+    return Cell(
+        user_id=sub,
+        score=score_of(posting.points, posting.maximum),
+        comment=posting.comment,
+        sent=known_score(posting.sent_points, posting.maximum),
+        sent_comment=posting.sent_comment,
+        sent_at=posting.sent_at,
+        posted=known_score(posting.posted_points, posting.maximum),
+        posted_comment=posting.posted_comment,
+        over=posting.over,
+    )
+
+
+# -- one column -------------------------------------------------------------------------------------------------
+
+
+def _post_batch(tool: Tool, service: Service, batch: Batch, counts: Counter[str], say: Say) -> ServiceError | None:
+    """Read, post what is to be posted, and read back. Returns the trouble with those that stay on their way."""
+    if not batch.url:
+        _settle(tool, [_refused(wanted, "column_missing") for wanted in batch.wanted], counts)
+        return None
+    at = datetime.now(UTC)
+    there = rubric.read_cells(service, batch.url, [wanted.cell.user_id for wanted in batch.wanted])
+    _keep_results(tool, batch, there, at)
+    to_post = []
+    outcomes = []
+    for wanted in batch.wanted:
+        found = there[wanted.cell.user_id]
+        act = rubric.decide(wanted.cell, found)
+        if act == "post":
+            to_post.append(wanted)
+        elif act == "there":
+            outcomes.append(_posted(wanted, found, now=at))
+        elif act == "ask":
+            outcomes.append(_other(wanted, found))
+        else:
+            outcomes.append(_refused(wanted, "unreadable"))
+    _settle(tool, outcomes, counts)
+    return _send(tool, service, batch, to_post, there, counts, say) if to_post else None
+
+
+def _send(
+    tool: Tool,
+    service: Service,
+    batch: Batch,
+    to_post: Sequence[Wanted],
+    before: Mapping[str, Found],
+    counts: Counter[str],
+    say: Say,
+) -> ServiceError | None:
+    """Post these cells and read back what became of them. Raises what concerns the whole course."""
+    outcomes: list[Outcome] = []
+    answered: list[Wanted] = []
+    unanswered: list[Wanted] = []
+    trouble: ServiceError | None = None
+    lost = 0
+    for wanted in to_post:
+        say("")
+        timestamp = rubric.score_time(service, wanted.cell, before[wanted.cell.user_id], datetime.now(UTC))
+        if not _note_sending(tool, wanted, timestamp):
+            continue
+        try:
+            rubric.post_cell(service, batch.url, wanted.cell, timestamp)
+        except ScoreRefused as error:
+            refused = _refused(wanted, error.reason)
+            outcomes.append(Outcome(wanted, {**refused.values, "sent_points": None}))  # it has not arrived
+            lost = 0
+        except ServiceError as error:
+            if error.lasting:  # of the course or of the registration: nothing more goes there, what went is read back
+                trouble = error
+                break
+            trouble, lost = error, lost + 1
+            unanswered.append(wanted)
+            if lost >= LOST_IN_A_ROW:
+                break
+        else:
+            lost = 0
+            answered.append(wanted)
+    _settle(tool, outcomes, counts)
+    went = [*answered, *unanswered]
+    if not went:
+        if trouble is not None and trouble.lasting:
+            raise trouble
+        return trouble
+    at = datetime.now(UTC)
+    there = rubric.read_cells(service, batch.url, [wanted.cell.user_id for wanted in went])
+    _keep_results(tool, batch, there, at)
+    still_lost = trouble is not None and trouble.lasting
+    outcomes = []
+    for wanted in went:
+        found = there[wanted.cell.user_id]
+        if isinstance(found.reading, Score) and same_score(found.reading, wanted.cell.score):
+            outcomes.append(_posted(wanted, found, now=at, sent=True))
+        elif wanted in unanswered:
+            still_lost = True  # it has not arrived, or not yet: the next attempt begins with reading
+        elif wanted.cell.over is not None and found.record() == before[wanted.cell.user_id].record():
+            outcomes.append(_refused(wanted, "overridden", found=found.record()))
+        elif not isinstance(found.reading, Score) and found.record() == before[wanted.cell.user_id].record():
+            outcomes.append(_refused(wanted, "not_shown"))
+        else:
+            outcomes.append(_other(wanted, found))
+    _settle(tool, outcomes, counts)
+    if trouble is not None and trouble.lasting:
+        raise trouble
+    return trouble if still_lost else None
+
+
+# -- how cells end ----------------------------------------------------------------------------------------------
+
+
+def _posted(wanted: Wanted, found: Found, *, now: datetime, sent: bool = False) -> Outcome:
+    """It is there. What somebody else had entered, and happens to be the same, does not become ours."""
+    cell = wanted.cell
+    values: dict[str, Any] = {"state": "posted", "posted_at": now, "found": None, "over": None, "reason": None}
+    if sent:
+        values |= {"posted_points": number_text(cell.score.points), "posted_comment": cell.comment}
+    elif rubric.came_from_here(cell, found):
+        arrived = cell.sent is not None and same_score(cell.score, cell.sent)
+        comment = cell.sent_comment if arrived else cell.posted_comment
+        values |= {"posted_points": number_text(cell.score.points), "posted_comment": comment}
+    return Outcome(wanted, {**values, "retry_at": None, "tries": 0})
+
+
+def _other(wanted: Wanted, found: Found) -> Outcome:
+    return Outcome(
+        wanted, {"state": "conflict", "found": found.record(), "over": None, "reason": None, "retry_at": None}
+    )
+
+
+def _refused(wanted: Wanted, reason: str, found: dict[str, Any] | None = None) -> Outcome:
+    return Outcome(wanted, {"state": "refused", "reason": reason, "found": found})
+
+
+def _note_sending(tool: Tool, wanted: Wanted, timestamp: datetime) -> bool:
+    """Write down what is about to go out. What has been marked anew meanwhile does not, and waits for its next turn."""
+    with tool.db.write() as session:
+        taken = session.execute(
+            _row(wanted)
+            .values(state="sent", sent_points=Posting.points, sent_comment=Posting.comment, sent_at=timestamp)
+            .returning(Posting.tag)
+        ).one_or_none()
+    return taken is not None
+
+
+def _row(wanted: Wanted) -> Any:
+    badge_id, person_id, tag = wanted.key
+    return update(Posting).where(
+        Posting.course_badge_id == badge_id,
+        Posting.person_id == person_id,
+        Posting.tag == tag,
+        Posting.revision == wanted.revision,
+    )
+
+
+def _settle(tool: Tool, outcomes: Sequence[Outcome], counts: Counter[str]) -> None:
+    """Store how cells ended. Of one that was marked anew meanwhile, only what has arrived is kept."""
+    if not outcomes:
+        return
+    now = datetime.now(UTC)
+    with tool.db.write() as session:
+        for outcome in outcomes:
+            badge_id, person_id, tag = outcome.wanted.key
+            posting = session.get(Posting, (badge_id, person_id, tag), with_for_update=True, populate_existing=True)
+            if posting is None:
+                continue
+            anew = posting.revision != outcome.wanted.revision
+            for name, value in outcome.values.items():
+                if not anew or name.startswith("posted_"):
+                    setattr(posting, name, value)
+            if anew:
+                continue
+            counts[posting.state] += 1
+            if posting.state == "refused":
+                posting.tries += 1
+                posting.retry_at = _retry_at(posting, now)
+
+
+def _retry_at(posting: Posting, now: datetime) -> datetime | None:
+    if posting.reason not in PASSING or posting.tries > MOST_RETRIES:
+        return None
+    return now + min(FIRST_RETRY * 2 ** (posting.tries - 1), LONGEST_RETRY)
+
+
+def _give_up(tool: Tool, batches: Sequence[Batch], error: ServiceError) -> None:
+    """Say at the cells why nothing came of them. Trouble that may pass leaves them on their way."""
+    reason = error.reason
+    with tool.db.write() as session:
+        if isinstance(error, CourseConcluded):
+            course = session.get_one(Course, batches[0].course_id)
+            course.state, course.problem = "concluded", error.reason
+            course.problem_sentence = f"{error.sentence} {error.what_to_do}".strip()
+        for wanted in [wanted for batch in batches for wanted in batch.wanted]:
+            row = _row(wanted).where(Posting.state.in_((*OPEN, "refused")))
+            if error.lasting:
+                retry = datetime.now(UTC) + FIRST_RETRY if reason in PASSING else None
+                session.execute(row.values(state="refused", reason=reason, retry_at=retry, tries=Posting.tries + 1))
+            else:
+                session.execute(row.values(reason=reason))
+
+
+def _keep_results(tool: Tool, batch: Batch, there: Mapping[str, Found], at: datetime) -> None:
+    """Keep what was read, as received, unless a sync has read it since: the column is the record that is evaluated."""
+
+    def keep() -> None:
+        with tool.db.write() as session:
+            session.get_one(Course, batch.course_id, with_for_update={"key_share": True})  # a sync stores whole columns
+            query = select(Result).where(Result.column_id == batch.column_id, Result.user_sub.in_(list(there)))
+            known = {row.user_sub: row for row in session.scalars(query)}
+            for user_sub, found in there.items():
+                row = known.get(user_sub)
+                if row is None and found.raw is not None:
+                    session.add(Result(column_id=batch.column_id, user_sub=user_sub, raw=found.raw, received_at=at))
+                elif row is not None and row.raw != found.raw and row.received_at < at:
+                    row.raw, row.received_at = found.raw, at
+
+    repeat_collided(keep)
+
+
+def _evaluate(tool: Tool, course_id: int, counts: Counter[str]) -> None:
+    """Work out levels and awards at once: whoever marks sees them without waiting for the schedule."""
+    done: dict[str, Any] = {}
+    failed = sync.evaluate_badges(tool, course_id, datetime.now(UTC), done)
+    if failed:
+        log.error("course=%s badges %s could not be evaluated after marking", course_id, failed)
+    done["released"] = awards.release_due(tool, datetime.now(UTC), course_id)
+    done["signed"] = awards.sign_pending(tool, course_id)
+    counts.update({name: count for name, count in done.items() if isinstance(count, int)})
+
+
+# -- work whose message was lost --------------------------------------------------------------------------------
+
+
+def courses_due(tool: Tool, now: datetime) -> list[int]:
+    """Return the courses in which something is on its way, or to be tried again, and no job is open for it.
+
+    A job that gave up rests for a while: the LMS did not answer it five times."""
+    with tool.db.read() as session:
+        return list(_courses_due(session, now))
+
+
+def _courses_due(session: Session, now: datetime, course_id: int | None = None) -> Iterator[int]:
+    again = (Posting.state == "refused") & (Posting.retry_at <= now)
+    open_jobs = select(Job.subject).where(Job.kind == "post", Job.state.in_(("due", "running")))
+    rests = select(Job.subject).where(Job.kind == "post", Job.state == "failed", Job.finished_at > now - FAILED_RESTS)
+    query = (
+        select(Course.id)
+        .join(CourseBadge, CourseBadge.course_id == Course.id)
+        .join(Posting, Posting.course_badge_id == CourseBadge.id)
+        .join(Registration, Registration.id == Course.registration_id)
+        .where(Posting.state.in_(OPEN) | again, Registration.status == "active")
+        .where(cast(Course.id, String).not_in(open_jobs), cast(Course.id, String).not_in(rests))
+        .distinct()
+    )
+    if course_id is not None:
+        query = query.where(Course.id == course_id)
+    yield from session.scalars(query)
+
+
+def nudge(tool: Tool, course_id: int, now: datetime) -> None:
+    """Start the job of a course where something is on its way and none is open: it ended while a mark was stored."""
+    with tool.db.read() as session:
+        due = list(_courses_due(session, now, course_id))
+    if due:
+        work.start(tool, "post", str(course_id))
