@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from lti_tool.domain.badge import SubCompetency
 from lti_tool.errors import BadInput, NotFound, NotPermitted
 from lti_tool.models import CourseBadge, Evidence
 from lti_tool.services import audit, catalog, marking
@@ -68,6 +69,11 @@ def is_link(text: str) -> bool:
         return False
 
 
+def is_taken(row: SubCompetency) -> bool:
+    """Tell whether a learner may put evidence beside a row: where somebody will see it, or the badge asks for it."""
+    return row.evidence == "required" or (row.evidence != "none" and row.source == "rubric")
+
+
 def add_own(tool: Tool, course_id: int, slug: str, person_id: str, tag: str, content: str, now: datetime) -> None:
     """Put something beside a learner's own row. Raises NotPermitted for somebody who is no learner of this course."""
     with tool.db.write() as session:
@@ -79,7 +85,7 @@ def add_own(tool: Tool, course_id: int, slug: str, person_id: str, tag: str, con
                 sentence="Evidence is added by learners of this course, each to her own badges.",
                 what_to_do="",
             ) from error
-        badge = _row_of(session, course_id, slug, tag, but="none")
+        badge = _row_of(session, course_id, slug, tag, own=True)
         _add(session, badge, person_id, tag, "text", content, audit.person(person_id), now)
 
 
@@ -93,11 +99,11 @@ def attach(
         _add(session, badge, person_id, tag, "note", content, actor, now)
 
 
-def _row_of(session: Session, course_id: int, slug: str, tag: str, *, but: str = "") -> CourseBadge:
+def _row_of(session: Session, course_id: int, slug: str, tag: str, *, own: bool = False) -> CourseBadge:
     badge = catalog.get_badge(session, course_id, slug)
     if badge.version is None:
         raise NotFound(f"badge {slug} is not published")
-    rows: Iterable[str] = (r.tag for r in catalog.definition_of(badge).sub_competencies if r.evidence != but)
+    rows: Iterable[str] = (r.tag for r in catalog.definition_of(badge).sub_competencies if is_taken(r) or not own)
     if badge.status == "retired" or tag not in set(rows):
         raise NotFound(f"no evidence for {tag}")
     return badge

@@ -6,8 +6,8 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -103,6 +103,7 @@ class MarkingPage:
     may_mark: bool
     problem: str  # why the job has not come through
     keep: str  # under which name what was typed is kept in the browser
+    beside: Mapping[str, tuple[EvidenceItem, ...]] = field(default_factory=dict)  # evidence of the other rows, by tag
 
     @property
     def postings(self) -> tuple[PostingView, ...]:
@@ -254,7 +255,8 @@ def learner_page(
         badge, definition = _badge(session, who, slug)
         person = marking.learner(session, badge.course_id, person_id)
         lines = _lines(session, badge, definition)
-        rows, others = _rows(session, badge, definition, person, {each.tag: each for each in overtaken}, who)
+        put = evidence.items(session, badge.id, person.id, audit.person(who.person_id))
+        rows, others = _rows(session, badge, definition, person, {each.tag: each for each in overtaken}, put)
         views = [row.view for row in rows] + list(others)
         met = sum(view.state == "met" for view in views if view.steps)
         gates = [view for view in views if not view.steps and view.state != "met"]
@@ -273,11 +275,12 @@ def learner_page(
             rows=rows,
             others=others,
             total=_total(session, badge, definition, person, rows),
-            evidence=sum(len(row.evidence) for row in rows),
+            evidence=sum(len(items) for items in put.values()),
+            beside=put,
             met=min(met, definition.needed),
             of=definition.needed,
             missing=(*short, *gates),
-            award=shown_status(award, _now_of(award)) if award is not None else "",
+            award=shown_status(award, datetime.now(UTC)) if award is not None else "",
             previous=_neighbour(lines, person.id, show, -1),
             next=_neighbour(lines, person.id, show, 1),
             show=show,
@@ -285,10 +288,6 @@ def learner_page(
             problem=_job_problem(session, badge.course_id),
             keep=f"marking {badge.id} {who.person_id} {person.id}",
         )
-
-
-def _now_of(award: Any) -> datetime:
-    return datetime.now(award.earned_at.tzinfo)
 
 
 def _badge(session: Session, who: LaunchSession, slug: str) -> tuple[CourseBadge, Badge]:
@@ -309,7 +308,7 @@ def _rows(
     definition: Badge,
     person: Person,
     overtaken: Mapping[str, Overtaken],
-    who: LaunchSession,
+    put: Mapping[str, tuple[EvidenceItem, ...]],
 ) -> tuple[tuple[MarkedRow, ...], tuple[RowView, ...]]:
     of_hers = (Mark.course_badge_id == badge.id) & (Mark.person_id == person.id)
     marks = {mark.tag: mark for mark in session.scalars(select(Mark).where(of_hers))}
@@ -318,7 +317,6 @@ def _rows(
     )
     records: dict[str, Any] = {tag: record for tag, record in found}  # noqa: C416 (rows)
     postings = _postings(session, badge, person)
-    put = evidence.items(session, badge.id, person.id, audit.person(who.person_id))
     rows = []
     for index, row in enumerate(marking.marked_rows(definition)):
         mark = marks.get(row.tag)
@@ -460,7 +458,7 @@ def own_rows(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> dict[s
                 comment=marks[row.tag].comment if row.tag in marks else "",
                 by=marking.name_of(session, marks[row.tag].marked_by) if row.tag in marks else "",
                 evidence=put.get(row.tag, ()),
-                may_add=row.evidence != "none" and badge.status != "retired",
+                may_add=evidence.is_taken(row) and badge.status != "retired",
             )
             for row in catalog.definition_of(badge).sub_competencies
         }

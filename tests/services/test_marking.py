@@ -619,6 +619,23 @@ def test_a_sync_that_began_before_a_mark_was_read_back_does_not_take_it_back(des
         assert session.scalars(select(Review).where(Review.award_id == room.award(ana)["id"])).all() == []
 
 
+def test_a_sync_that_read_an_older_mark_does_not_bring_it_back(desk):
+    room = desk()
+    ana = room.students[0]
+    for code in "AB":
+        mark(room, ana, code, 2)
+    post(room)
+    read = sync._read_lms(room.tool, room.id, lambda line: None)
+    for code in "AB":
+        mark(room, ana, code, 3, revision=1)
+    post(room)
+    sync._store(room.tool, room.id, read)
+    with room.tool.db.read() as session:
+        column_ids = [column.id for column in room.course_badge(session).columns]
+        raws = session.scalars(select(Result.raw).where(Result.column_id.in_(column_ids))).all()
+    assert {json.loads(raw)["resultScore"] for raw in raws} == {4}
+
+
 # -- one column, or none
 
 

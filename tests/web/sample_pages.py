@@ -517,12 +517,11 @@ PUT = (
     EvidenceItem("e2", SUBS[0].tag, "note", "Seen <live>.", "", "Tess T.", True, NOW),
 )
 MARKING = MarkingPage(
-    slug=BADGE.slug, badge=BADGE, status="active", version=1, person_id="p1", name="Ana R.", place=1,
-    learners=14, done=5,
-    rows=(marked(0, 4, posted("posted"), comment="Well seen.", evidence=PUT), marked(1, 3, posted("way")),
+    slug=BADGE.slug, badge=BADGE, status="active", version=1, person_id="p1", name="Ana R.", place=1, learners=14,
+    done=5, rows=(marked(0, 4, posted("posted"), comment="Well seen.", evidence=PUT), marked(1, 3, posted("way")),
           marked(2, 1, posted("conflict", found_comment="Good voice.")), marked(3, None, PostingView("none"))),
     others=(gate_row(),), total=None, evidence=2, met=2, of=4, missing=(row(SUBS[2], 1),), award="", previous=None,
-    next=Neighbour("p2", "Ben O."), show="all", may_mark=True, problem="", keep="k",
+    next=Neighbour("p2", "Ben O."), show="all", may_mark=True, problem="", keep="k", beside={SUBS[0].tag: PUT},
 )  # fmt: skip
 MARKING_LIST = MarkingList(
     slug=BADGE.slug, badge=BADGE, status="active", counts={"all": 3, "unmarked": 2, "marked": 1, "trouble": 1},
