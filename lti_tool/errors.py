@@ -283,7 +283,10 @@ class DefinitionInvalid(ToolError):
         super().__init__("; ".join(self.lines()))
 
     def lines(self) -> list[str]:
-        return [f"{self.file}:{line}: {text}" if line else f"{self.file}: {text}" for line, text in self.problems]
+        return [
+            Sentence("%(where)s: %(problem)s", where=f"{self.file}:{line}" if line else self.file, problem=text)
+            for line, text in self.problems
+        ]
 
 
 class CannotPublish(ToolError):

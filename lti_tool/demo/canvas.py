@@ -232,7 +232,7 @@ class Canvas:
             LTI + "deployment_id": launch.deployment_id,
             LTI + "target_link_uri": launch.target_link_uri,
             LTI + "context": context,
-            "locale": "en",
+            "locale": user.locale,
             LTI + "roles": self.roles(user, course),
             LTI + "tool_platform": {
                 "guid": "zOUAdemo:canvas-lms",
@@ -243,7 +243,7 @@ class Canvas:
             LTI + "launch_presentation": {
                 "document_target": "window" if launch.window else "iframe",
                 "return_url": self.return_url(course, link),
-                "locale": "en",
+                "locale": user.locale,
             },
             LTI + "custom": launches.substitute(
                 {**tool.custom, **(link.custom if link else {})}, self.variables(user, course, link)

@@ -200,7 +200,7 @@ class Moodle:
             },
             LTI + "roles": self.roles(user, course),
             LTI + "message_type": launch.message_type,
-            LTI + "launch_presentation": {"locale": "en"},
+            LTI + "launch_presentation": {"locale": user.locale},
             LTI + "tool_platform": {
                 "product_family_code": "moodle",
                 "version": "2024100706",

@@ -17,6 +17,7 @@ class User:
     sourcedid: str
     admin: bool = False
     suspended: bool = False
+    locale: str = "en"  # the language they have chosen in the LMS
 
     @property
     def name(self) -> str:

@@ -396,7 +396,7 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
     except Exception:
         _back_to_draft(tool, course_badge_id)
         raise
-    say("Published.")
+    say(Sentence("Published."))
     return {"columns": len(wanted), "made": made, "version": number}
 
 
@@ -467,7 +467,8 @@ def _bind_columns(
             known.created_at, known.found = datetime.now(UTC), found
             known.url, known.label, known.state = item.url, item.label, "bound"
             known.score_maximum = number_text(item.maximum)
-        say(f"“{item.label}” {'was there and is used' if found else 'made'}")
+        told = Sentence("“%(column)s” was there and is used", column=item.label)
+        say(told if found else Sentence("“%(column)s” made", column=item.label))
     return made
 
 

@@ -507,9 +507,7 @@ def _verdict(row: RowView) -> str:
         return _("No result yet. Needs %(required)s.", required=row.required)
     if row.state == "malformed":
         return row.sentence
-    return _(
-        "Not yet: %(have)s, needs %(required)s.", have=row.reached or _("below the lowest level"), required=row.required
-    )
+    return _("Not yet: %(have)s, needs %(required)s.", have=row.have, required=row.required)
 
 
 def _facts(

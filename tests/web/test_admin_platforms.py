@@ -146,7 +146,7 @@ def test_a_failed_publishing_is_told_beside_the_columns(scene: Scene) -> None:
     assert look(scene)["columns_write"].state == "fail"
     scene.lms.faults.clear()
     teacher.post("badges/oral-communication/publish")
-    assert "four columns" in look(scene)["columns_write"].sentence.lower()
+    assert "4 columns" in look(scene)["columns_write"].sentence.lower()
 
 
 # -- the page ---------------------------------------------------------------------------------------------------

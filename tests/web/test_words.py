@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,43 @@ def test_a_template_says_nothing_by_itself(template: Path) -> None:
     spoken = [word for text in SPOKEN.findall(source) for word in WORDS.findall(text) if " " in text or "." not in text]
     text = re.sub(r"<(script|style|svg|code)\b.*?</\1>|<[^>]*>", "\0", source, flags=re.S)
     assert [word for word in (*spoken, *WORDS.findall(text)) if word not in NO_WORDS and word != "nbsp"] == []
+
+
+def _calls() -> Iterator[tuple[str, ast.Call, str]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        if "demo" not in path.parts:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call):
+                    name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node, name
+
+
+def test_a_sentence_is_given_what_it_names() -> None:
+    """`_("%(name)s", who=…)` fails only when it is shown."""
+    wrong = []
+    for where, node, name in _calls():
+        said = {"_": 1, "Sentence": 1, "ngettext": 2, "counted": 2}.get(name, 0)
+        words = [a.value for a in node.args[:said] if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        if not said or len(words) < said or any(keyword.arg is None for keyword in node.keywords):
+            continue
+        given = {keyword.arg for keyword in node.keywords} | ({"num"} if said == 2 else set())
+        named = {found for text in words for found in re.findall(r"%\((\w+)\)", text)}
+        if not (named <= given if said == 2 else named == given):
+            wrong.append((where, named, given))
+    assert wrong == []
+
+
+def test_what_a_refusal_says_can_be_said_in_another_language() -> None:
+    """Errors are raised where nobody's language is known: what they say is a `Sentence`."""
+    commands = ("cli.py", "settings.py", "keyring.py", "migrations", "db.py", "jobs.py")
+    wrong = []
+    for where, node, _ in _calls():
+        for keyword in node.keywords:
+            plain = isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str)
+            text = keyword.value.value if plain else isinstance(keyword.value, ast.JoinedStr)
+            if keyword.arg in ("sentence", "what_to_do") and text and not where.startswith(commands):
+                wrong.append(where)
+    assert wrong == []
 
 
 def test_a_sentence_is_english_wherever_nobody_says_it_otherwise() -> None:
