@@ -36,7 +36,7 @@ from lti_tool.models import (
     Launch,
     StatusList,
 )
-from lti_tool.services.awards import achievement_of
+from lti_tool.services.editions import achievement_of
 from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
 from lti_tool.services.launches import LOOK, opened_by, rights_of, switched_off
 from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, ReportPage

@@ -40,7 +40,7 @@ from lti_tool.models import (
     Registration,
     Result,
 )
-from lti_tool.services import awards, evaluation, work
+from lti_tool.services import award_acts, editions, evaluation, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
@@ -72,8 +72,8 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
     say("Working out levels …")
     counts = _store(tool, course, read)
     failed = _evaluate(tool, course, read.at, counts)
-    counts["released"] = awards.release_due(tool, datetime.now(UTC), course)
-    counts["signed"] = awards.sign_pending(tool, course)
+    counts["released"] = award_acts.release_due(tool, datetime.now(UTC), course)
+    counts["signed"] = editions.sign_pending(tool, course)
     if failed:
         raise ToolError(
             f"badges {failed}",

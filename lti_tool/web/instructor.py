@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, Conflict, DefinitionInvalid, NotFound, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, awards, bindings, catalog, copies, work
+from lti_tool.services import audit, award_acts, bindings, catalog, copies, editions, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
@@ -258,8 +258,8 @@ def award_list(slug: str) -> Page:
 @guarded(MANAGE)
 def confirm(slug: str, award_id: str) -> Page:
     shown.award_in_course(tool(), g.session, slug, award_id)
-    awards.confirm(tool(), award_id, actor=_actor(), now=_now())
-    awards.sign_pending(tool(), g.session.course_id)
+    award_acts.confirm(tool(), award_id, actor=_actor(), now=_now())
+    editions.sign_pending(tool(), g.session.course_id)
     return _to("instructor.awards", slug=slug)
 
 
@@ -271,8 +271,8 @@ def confirm_all(slug: str) -> Page:
     for row in rows:
         if row.status == "review" and not row.review:
             with suppress(Conflict):  # somebody else has just decided this one; the others wait all the same
-                awards.confirm(tool(), row.id, actor=_actor(), now=_now())
-    awards.sign_pending(tool(), g.session.course_id)
+                award_acts.confirm(tool(), row.id, actor=_actor(), now=_now())
+    editions.sign_pending(tool(), g.session.course_id)
     return _to("instructor.awards", slug=slug)
 
 
@@ -281,8 +281,8 @@ def confirm_all(slug: str) -> Page:
 def release(slug: str) -> Page:
     """Let learners see what the badge's release policy holds back."""
     badge_id = catalog.badge_id(tool(), g.session.course_id, slug)
-    awards.release(tool(), badge_id, actor=_actor(), now=_now())
-    awards.sign_pending(tool(), g.session.course_id)
+    award_acts.release(tool(), badge_id, actor=_actor(), now=_now())
+    editions.sign_pending(tool(), g.session.course_id)
     return _to("instructor.awards", slug=slug)
 
 
@@ -290,7 +290,7 @@ def release(slug: str) -> Page:
 @guarded(MANAGE)
 def resolve_review(slug: str, award_id: str) -> Page:
     shown.award_in_course(tool(), g.session, slug, award_id)
-    awards.keep(tool(), award_id, actor=_actor(), now=_now())
+    award_acts.keep(tool(), award_id, actor=_actor(), now=_now())
     return _to("instructor.awards", slug=slug)
 
 
@@ -302,7 +302,7 @@ def revoke(slug: str, award_id: str) -> Page:
     problem, reason = "", request.form.get("reason", "")
     if request.method == "POST":
         try:
-            awards.revoke(tool(), award_id, reason, actor=_actor(), now=_now())
+            award_acts.revoke(tool(), award_id, reason, actor=_actor(), now=_now())
         except ToolError as error:
             problem = error.sentence
         else:
