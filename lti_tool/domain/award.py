@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from lti_tool.domain.badge import Badge
 from lti_tool.domain.mastery import Standing
@@ -84,6 +85,21 @@ def progress(badge: Badge, standings: Sequence[Standing]) -> str:
     short = missing(badge, standings)
     counted = f"{min(met, of)} of {of}."
     return f"{counted} Missing: {', '.join(s.missing for s in short)}." if short else counted
+
+
+def lowered(decided: Mapping[str, Mapping[str, Any]], standings: Sequence[Standing]) -> str:
+    """Say which levels an award was given for are lower now, empty where none is. `decided`: its record's rows by tag.
+
+    The award may still be earned: its credential then says more than the grades do."""
+    falls = []
+    for standing in standings:
+        before = decided.get(standing.tag)
+        if before is None or before["level"] is None:
+            continue
+        if standing.level is None or standing.level < before["level"]:
+            have = standing.reached or ("no result" if standing.state == "ungraded" else "below the lowest level")
+            falls.append(f"{standing.name} ({have}, was {before['reached']})")
+    return f"Still earned, with lower levels: {', '.join(falls)}." if falls else ""
 
 
 def is_released(badge: Badge, now: datetime) -> bool:

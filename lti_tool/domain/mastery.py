@@ -63,6 +63,22 @@ def stand(row: SubCompetency, reading: Reading) -> Standing:
     )
 
 
+def choose(row: SubCompetency, level: int) -> Standing:
+    """Return the standing of somebody to whom an instructor gave a level by hand: there is no score behind it."""
+    chosen = row.levels[level]
+    met = level >= row.required_index
+    return Standing(
+        tag=row.tag,
+        name=row.name,
+        state="met" if met else "short",
+        sentence=f"Chosen by an instructor: {chosen.name}, needs {row.required_level}.",
+        reached=chosen.name,
+        required=row.required_level,
+        level=level,
+        points=number_text(chosen.points),
+    )
+
+
 def _level_sentence(row: SubCompetency, score: Score, points: Fraction, reached: str, met: bool) -> str:
     counted = f"Score {number_text(score.points)} of {number_text(score.maximum)}"
     if score.maximum != Fraction(row.highest_points):

@@ -39,12 +39,20 @@ def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]],
 
 
 def give(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> int:
-    """Write awards, and an edition for each that is to be signed now; returns how many are new.
+    """Write awards that grades carry, and an edition for each that is to be signed now; returns how many are new."""
+    new = write(session, wanted, now)
+    for row in new:
+        audit.record(session, now, audit.TOOL, "award.earned", f"award:{row['id']}", status=row["status"])
+    return len(new)
+
+
+def write(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Write awards, and an edition for each that is to be signed now; returns those that are new.
 
     Another worker may be writing the same at this moment: the partial UNIQUE index decides, and the loser sees the
     award that is there (H02)."""
     if not wanted:
-        return 0
+        return []
     dialect_insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
     # In one order everywhere: two workers who each wait for the other's row would be a deadlock on PostgreSQL.
     rows = [{"id": random_id(), **row} for row in sorted(wanted, key=lambda row: str(row["person_id"]))]
@@ -52,9 +60,7 @@ def give(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> i
     written = set(session.scalars(statement, rows))
     new = [row for row in rows if row["id"] in written]
     editions.new_editions(session, [(row["id"], row["version_id"]) for row in new if row["status"] == "pending"], now)
-    for row in new:
-        audit.record(session, now, audit.TOOL, "award.earned", f"award:{row['id']}", status=row["status"])
-    return len(new)
+    return new
 
 
 # -- looking ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,12 +14,15 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.credentials import ob3, status_list
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
-from lti_tool.domain.badge import badge_from_content, months_and_days
+from lti_tool.domain.award import is_earned
+from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
+from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Edition, StatusList
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
+MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
 BATCH = 250  # editions signed between two transactions
 FULLEST = status_list.ENTRIES // 2  # entries used before a list is closed: a fuller one makes random indexes rare
 
@@ -34,10 +37,13 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
         definition = session.get_one(AchievementVersion, version_id).definition
         lasts[version_id] = definition.get("expires_after", "")
     places = status_places(session, len(awards), now)
+    earlier = _earlier(session, [award_id for award_id, _ in awards])
     editions = [
         {
             "id": ob3.new_credential_id(),
             "award_id": award_id,
+            "number": earlier[award_id].number + 1 if award_id in earlier else 1,
+            "choices": earlier[award_id].choices if award_id in earlier else {},
             "salt": ob3.new_salt(),
             "status_list_id": list_id,
             "status_index": index,
@@ -50,6 +56,16 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
     ends = [{"id": e["award_id"], "expires_at": e["valid_until"]} for e in editions if e["valid_until"] is not None]
     if ends:
         session.execute(update(Award), ends)
+
+
+def _earlier(session: Session, award_ids: Sequence[str]) -> dict[str, Any]:
+    """Return number and choices of each award's newest edition: one that was held after it was issued has some."""
+    found: dict[str, Any] = {}
+    for start in range(0, len(award_ids), BATCH):
+        query = select(Edition.award_id, Edition.number, Edition.choices).order_by(Edition.number)
+        for row in session.execute(query.where(Edition.award_id.in_(award_ids[start : start + BATCH]))):
+            found[row.award_id] = row
+    return found
 
 
 def status_places(session: Session, count: int, now: datetime) -> list[tuple[int, int]]:
@@ -176,7 +192,9 @@ def edition_facts(edition: Edition) -> ob3.EditionFacts:
     """Return what an edition says, from its own row and its award's frozen decision alone."""
     award = edition.award
     badge = badge_from_content(award.version.definition)
-    rows = {row["tag"]: row for row in award.decision["rows"]}
+    rows = {row["tag"]: row for row in (edition.decision or award.decision)["rows"]}
+    if award.given != "grades" and not carries(badge, rows):
+        rows = {}  # given by hand to somebody whose levels do not reach it: then it tells of no levels at all
     reached = tuple(
         ob3.Reached(row.code, found["level"], Decimal(row.levels[found["level"]].points))
         for row in badge.sub_competencies
@@ -197,6 +215,27 @@ def edition_facts(edition: Edition) -> ob3.EditionFacts:
         reached=reached,
         gates=gates,
         include_results=edition.choices.get("results", True),
+        name=edition.choices.get("name"),
+        evidence=(_by_hand(award),) if award.given != "grades" else (),
+    )
+
+
+def carries(badge: Badge, rows: Mapping[str, dict[str, Any]]) -> bool:
+    """Tell whether the rows of a decision record, by tag, earn a badge."""
+    tags = [row.tag for row in badge.sub_competencies] + [gate.tag for gate in badge.gates]
+    return is_earned(badge, [Standing(tag, "", rows[tag]["state"], "") for tag in tags if tag in rows])
+
+
+def _by_hand(award: Award) -> ob3.Evidence:
+    """Return the evidence that marks an award as given by a person.
+
+    In English whatever the page's language: signed again it is the same bytes. Whoever reads it by machine goes by the
+    genre."""
+    return ob3.Evidence(
+        name="Awarded by an instructor",
+        description="A person gave this badge on this evidence. It was not worked out from recorded grades.",
+        narrative=(award.note or "") if award.note_told else "",
+        genre=MANUAL,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, contains_eager
 
-from lti_tool.domain.award import Hold, Issue, Review, decide
+from lti_tool.domain.award import Hold, Issue, Review, decide, lowered
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.domain.mastery import Standing, pass_gate, stand
 from lti_tool.domain.scores import Reading, read_result
@@ -225,8 +225,12 @@ def _store_decisions(
             )
         elif award is None or award.course_badge_id != badge.id or _earned_as(award) != learner.person_id:
             continue  # an award is doubted by the grades it was given for, and by no others
+        elif award.given != "grades":
+            continue  # nor is one that a person gave, on evidence of another kind
         elif isinstance(decision, Review):
             reviews += _open_review(session, award, decision.sentence, now)
+        elif award.live and (lower := lowered({row["tag"]: row for row in award.decision["rows"]}, rows)):
+            reviews += _open_review(session, award, lower, now)
         else:
             restored += _settle_review(session, award, now)
     given = awards.give(session, wanted, now)
@@ -275,8 +279,36 @@ def _records(session: Session, badge: CourseBadge) -> dict[str, dict[str, dict[s
     return found
 
 
+def counted_now(session: Session, award: Award) -> dict[str, dict[str, Any]]:
+    """Return what counts now for an award, by the rules it was given under: the rows of its decision record, by tag.
+
+    The stored results are read anew: the standings that pages show are those of the version in force."""
+    badge = award.course_badge
+    definition = badge_from_content(award.version.definition)
+    results: dict[tuple[str, str], Received] = {
+        (tag, sub): Received(_values(raw), received_at)
+        for tag, sub, raw, received_at in session.execute(
+            _results_query(badge).where(Result.user_sub == award.earner.sub)
+        )
+    }
+    labels = {column.tag: column.label for column in badge.columns}
+    return {
+        standing.tag: _record(
+            standing, results.get((standing.tag, award.earner.sub)), labels.get(standing.tag, ""), award.version.number
+        )
+        for standing in _standings(definition, award.earner.sub, results)
+    }
+
+
 def _open_review(session: Session, award: Award, reason: str, now: datetime) -> int:
-    if session.scalar(select(ReviewRow.id).where(ReviewRow.award_id == award.id, ReviewRow.resolved_at.is_(None))):
+    # One that is open says what is so now: a level may have fallen further since, or be back in part.
+    opened = session.execute(
+        update(ReviewRow)
+        .where(ReviewRow.award_id == award.id, ReviewRow.resolved_at.is_(None))
+        .values(reason=reason)
+        .returning(ReviewRow.id)
+    )
+    if opened.all():
         return 0
     kept = session.scalar(
         select(ReviewRow.reason)
