@@ -26,13 +26,13 @@ from lti_tool.models import (
     Person,
     Registration,
 )
+from lti_tool.services.sheets import safe_cell
 from lti_tool.services.tool import Tool
 
 A_PAGE = 50
 A_CHUNK = 500  # rows of a file read at once
 LONGEST_TEXT = 200
 MOST_NAMED = 500  # people whose name a searched text may match
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 KINDS = {
     "administrator": "Administrators",
@@ -66,7 +66,11 @@ ACTIONS = {
     "award.claimed": "A learner decided what is public",
     "award.confirmed": "An award was confirmed",
     "award.earned": "A badge was earned",
+    "award.file_given": "Awards were given from a file",
+    "award.given": "An award was given by hand",
+    "award.held": "An award was held back",
     "award.kept": "An award was looked at and kept",
+    "award.reissued": "An award was issued again with what counts now",
     "award.restored": "A replaced award was restored",
     "award.revoked": "An award was withdrawn",
     "award.superseded": "An award was replaced by an earlier one of the same person",
@@ -74,6 +78,7 @@ ACTIONS = {
     "badge.publish": "Publishing was started",
     "badge.published": "A badge was published",
     "badge.put": "A badge was put into a course",
+    "badge.release_set": "A moment was set at which levels and awards are released",
     "badge.released": "Levels and awards were released to learners",
     "badge.removed": "A draft was removed",
     "course.copied": "Badges were taken over from a copied course",
@@ -186,13 +191,6 @@ def _csv_line(cells: Iterable[str]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerow([safe_cell(cell) for cell in cells])
     return out.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """Keep a spreadsheet from taking a text for a formula (I19): such a cell begins with an apostrophe.
-
-    https://owasp.org/www-community/attacks/CSV_Injection"""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 # -- finding ----------------------------------------------------------------------------------------------------

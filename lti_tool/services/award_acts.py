@@ -91,7 +91,7 @@ def hold(
                 sentence=_("The learner has this badge already, so it cannot be held any more."),
                 what_to_do=_("It can be withdrawn, with a reason."),
             )
-        _withdraw_editions(session, award, now)
+        withdraw_editions(session, award, now)
         award.status, award.issued_at, award.expires_at = "held", None, None
         award.held_reason, award.held_until = reason, until
         told = until.isoformat() if until else None
@@ -137,6 +137,18 @@ def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime, at: 
         for award in held:
             _issue(session, award, now)
         return len(held)
+
+
+def release_by_hand(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> None:
+    """Take back the moment that was set for a badge's release: it waits for somebody's word again."""
+    with tool.db.write() as session:
+        badge = session.get_one(CourseBadge, course_badge_id, with_for_update={"key_share": True})
+        if badge.released_at is None or badge.released_at <= now:
+            raise Conflict(sentence=_("No moment is set any more."))
+        before, badge.released_at = badge.released_at, None
+        audit.record(
+            session, now, actor, "badge.release_set", f"badge:{badge.id}", before=before.isoformat(), after=None
+        )
 
 
 def _held_by_policy() -> tuple[Any, ...]:
@@ -203,8 +215,8 @@ def _revoke(session: Session, award: Award, reason: str, actor: str, now: dateti
     award.status, award.live = "revoked", False
     award.revoked_at, award.revocation_reason = now, reason
     award.held_reason = award.held_until = None
-    _withdraw_editions(session, award, now)
-    _resolve(session, award, "revoked", now)
+    withdraw_editions(session, award, now)
+    resolve(session, award, "revoked", now)
     audit.record(
         session, now, actor, "award.revoked", f"award:{award.id}", before=before, after="revoked", reason=reason
     )
@@ -216,7 +228,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:REASON]
 
 
-def _withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
+def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
     """Set the status bit of every edition still in force; returns their ids."""
     withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
     for edition in withdrawn:
@@ -229,8 +241,8 @@ def _withdraw_editions(session: Session, award: Award, now: datetime) -> list[st
 def supersede(session: Session, award: Award, now: datetime) -> list[str]:
     """Let another award of the same person stand in for this one; returns the editions whose status bit this sets."""
     award.status, award.live = "superseded", False
-    withdrawn = _withdraw_editions(session, award, now)
-    _resolve(session, award, "superseded", now)
+    withdrawn = withdraw_editions(session, award, now)
+    resolve(session, award, "superseded", now)
     return withdrawn
 
 
@@ -261,7 +273,7 @@ def restore(session: Session, award: Award, status: str, now: datetime) -> None:
     )
 
 
-def _resolve(session: Session, award: Award, resolution: str, now: datetime) -> str:
+def resolve(session: Session, award: Award, resolution: str, now: datetime) -> str:
     """Close an award's open review; returns its reason, empty where none was open."""
     closed = session.scalars(
         update(Review)
@@ -276,7 +288,7 @@ def keep(tool: Tool, award_id: str, *, actor: str, now: datetime) -> None:
     """Close an award's open review: somebody has looked, and the award stands."""
     with tool.db.write() as session:
         award = get_award(session, award_id)
-        reason = _resolve(session, award, "kept", now)
+        reason = resolve(session, award, "kept", now)
         if not reason:
             raise Conflict(sentence=_("Somebody has decided this one already, or the grades carry it again."))
         audit.record(session, now, actor, "award.kept", f"award:{award.id}", status=award.status, reason=reason)

@@ -110,6 +110,13 @@ def newest_awards(
     return {award.person_id: award for award in awards}
 
 
+def under_review(session: Session, badge: CourseBadge) -> dict[str, str]:
+    """Return why awards of a badge are under review, by award."""
+    query = select(Review.award_id, Review.reason).join(Award)
+    query = query.where(Award.course_badge_id == badge.id, Review.resolved_at.is_(None))
+    return {award_id: reason for award_id, reason in session.execute(query)}  # noqa: C416 (rows)
+
+
 def listing(tool: Tool, *, context: str | None = None, award_id: str | None = None) -> list[dict[str, Any]]:
     """Return awards as the commands print them, oldest first; one award comes with its decision record."""
     query = (

@@ -168,6 +168,11 @@ def _record(standing: Standing, received: Received | None, column: str, version:
     }
 
 
+def chosen_record(standing: Standing, version: int) -> dict[str, Any]:
+    """Return the decision record of a row whose level a person chose; `source` says so."""
+    return {**_record(standing, None, "", version), "source": "hand"}
+
+
 def _substance(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in ("received_at", "graded_at", "column")}
 

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials.ob3 import credential_address
 from lti_tool.domain.badge import Badge
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import wanted_columns
@@ -21,19 +20,16 @@ from lti_tool.models import (
     Column,
     Course,
     CourseBadge,
-    Edition,
     Enrolment,
     Job,
     Mastery,
     Person,
-    Review,
 )
 from lti_tool.services import catalog, copies
-from lti_tool.services.awards import get_award, newest_awards, shown_status
+from lti_tool.services.awards import newest_awards, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import (
-    AwardRow,
     BadgeCard,
     BadgePlan,
     BadgeStanding,
@@ -150,9 +146,9 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     # One given elsewhere counts for whoever is a learner here; one given here counts also when she has left.
     counted = {p: award for p, award in newest.items() if p in people or award.course_badge_id == badge.id}
     states = {person_id: shown_status(award, now) for person_id, award in counted.items()}
-    under_review = _under_review(session, badge)
+    doubted = under_review(session, badge)
     earned = sum(status in ("pending", "issued", "held") for status in states.values())
-    waiting = sum(states[p] == "review" or award.id in under_review for p, award in counted.items())
+    waiting = sum(states[p] == "review" or award.id in doubted for p, award in counted.items())
     started = set(
         session.scalars(
             select(Mastery.person_id).where(Mastery.course_badge_id == badge.id, Mastery.level.is_not(None)).distinct()
@@ -275,11 +271,9 @@ def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
         learners = _learners(session, badge.course_id)
         records = _records(session, badge)
         newest = newest_awards(session, badge)
-        under_review = _under_review(session, badge)
+        doubted = under_review(session, badge)
         rows = tuple(
-            _learner_row(
-                definition, person, records.get(person.id, {}), newest.get(person.holder_id), under_review, now
-            )
+            _learner_row(definition, person, records.get(person.id, {}), newest.get(person.holder_id), doubted, now)
             for person in learners
         )
         counts = Counter(row.state for row in rows)
@@ -309,12 +303,6 @@ def _records(session: Session, badge: CourseBadge, person_id: str | None = None)
     for person, tag, record in session.execute(query):
         found.setdefault(person, {})[tag] = record
     return found
-
-
-def _under_review(session: Session, badge: CourseBadge) -> dict[str, str]:
-    query = select(Review.award_id, Review.reason).join(Award)
-    query = query.where(Award.course_badge_id == badge.id, Review.resolved_at.is_(None))
-    return {award_id: reason for award_id, reason in session.execute(query)}  # noqa: C416 (rows)
 
 
 def _learner_row(
@@ -438,7 +426,7 @@ def standings(session: Session, course: Course, person: Person, slug: str = "") 
 def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
     records = _records(session, badge, person.id).get(person.id, {})
     award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
-    row = _learner_row(definition, person, records, award, _under_review(session, badge), now)
+    row = _learner_row(definition, person, records, award, under_review(session, badge), now)
     query = select(Mastery).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)
     masteries = {mastery.tag: mastery for mastery in session.scalars(query)}
     columns = {column.tag: column for column in badge.columns}
@@ -505,60 +493,7 @@ def _before(mastery: Mastery | None) -> Iterable[str]:
         yield f"Until {day(datetime.fromisoformat(each['until']))}: {level}, under version {each['version']}"
 
 
-# -- awards -----------------------------------------------------------------------------------------------------
-
-
-def award_rows(tool: Tool, who: LaunchSession, slug: str) -> tuple[Badge, list[AwardRow]]:
-    now = datetime.now(UTC)
-    with tool.db.read() as session:
-        badge = catalog.get_badge(session, _course_id(who), slug)
-        reviews = _under_review(session, badge)
-        query = (
-            select(Award)
-            .where(Award.course_badge_id == badge.id)
-            .options(joinedload(Award.person))
-            .order_by(Award.earned_at.desc(), Award.id)
-        )
-        awards = list(session.scalars(query))
-        editions = _newest_editions(session, [award.id for award in awards])
-        rows = [_award_row(tool, award, reviews, editions, now) for award in awards]
-        return catalog.definition_of(badge), rows
-
-
-def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict[str, str], now: datetime) -> AwardRow:
-    status = shown_status(award, now)
-    return AwardRow(
-        id=award.id,
-        name=award.person.name or "Learner",
-        person_id=award.person_id,
-        status=status,
-        word="Needs review" if award.id in reviews else STATUS_WORDS[status],
-        earned_at=award.earned_at,
-        issued_at=award.issued_at,
-        credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",
-        review=reviews.get(award.id, ""),
-        revocation_reason=award.revocation_reason or "",
-    )
-
-
-def award_in_course(tool: Tool, who: LaunchSession, slug: str, award_id: str) -> AwardRow:
-    """Return an award of this course's badge; raises NotFound for another's (D08)."""
-    with tool.db.read() as session:
-        badge = catalog.get_badge(session, _course_id(who), slug)
-        award = get_award(session, award_id, badge.id)
-        editions = _newest_editions(session, [award.id])
-        return _award_row(tool, award, _under_review(session, badge), editions, datetime.now(UTC))
-
-
-def _newest_editions(session: Session, award_ids: Sequence[str]) -> dict[str, str]:
-    query = select(Edition.award_id, Edition.id).where(Edition.signed_at.is_not(None)).order_by(Edition.number)
-    if len(award_ids) < 500:
-        query = query.where(Edition.award_id.in_(award_ids))
-    return {award_id: edition_id for award_id, edition_id in session.execute(query)}  # noqa: C416 (rows)
-
-
-def _credential_url(tool: Tool, edition_id: str | None) -> str:
-    return credential_address(tool.settings.base_url, edition_id) if edition_id else ""
+# -- work ---------------------------------------------------------------------------------------------------------
 
 
 def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:

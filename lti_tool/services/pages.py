@@ -237,6 +237,78 @@ class AwardRow:
     credential_url: str
     review: str  # why it is under review, empty otherwise
     revocation_reason: str
+    given: str = "grades"  # or by "hand", or from a "file"
+    note: str = ""  # the evidence of one given by hand
+    held_reason: str = ""
+    held_until: datetime | None = None
+    can_hold: bool = False
+    can_reissue: bool = False
+
+
+@dataclass(frozen=True)
+class AwardsPage:
+    """All awards of a badge, in the groups an instructor decides about."""
+
+    slug: str
+    badge: Badge
+    status: str  # of the course badge
+    to_confirm: tuple[AwardRow, ...]
+    doubted: tuple[AwardRow, ...]
+    held: tuple[AwardRow, ...]
+    rest: tuple[AwardRow, ...]
+    held_back: bool  # the badge's release lets learners see nothing yet
+    released_at: datetime | None  # the moment an instructor set for that, where it lies ahead
+    may_manage: bool
+
+    @property
+    def waiting(self) -> int:
+        return len(self.to_confirm) + len(self.doubted)
+
+    @property
+    def all(self) -> tuple[AwardRow, ...]:
+        return self.to_confirm + self.doubted + self.held + self.rest
+
+
+@dataclass(frozen=True)
+class GivePage:
+    """Giving a badge by hand: to whom, and with which levels. `person_id` is "" before somebody is chosen."""
+
+    slug: str
+    badge: Badge
+    people: tuple[tuple[str, str], ...]  # id and name of those who may be awarded
+    person_id: str = ""
+    name: str = ""
+    rows: tuple[RowView, ...] = ()  # as they stand
+    carried: bool = False  # as they stand, they reach the badge
+    held_back: bool = False
+
+
+@dataclass(frozen=True)
+class ReissueRow:
+    code: str
+    name: str
+    before: str  # in words; empty for no result
+    after: str
+
+
+@dataclass(frozen=True)
+class ReissuePage:
+    """What issuing an award again would change."""
+
+    award_id: str
+    name: str
+    badge: Badge
+    rows: tuple[ReissueRow, ...]
+    old_name: str  # in the credential; empty where it names nobody
+    new_name: str
+    carries: bool
+    open: bool  # it is in force
+    by_hand: bool
+    seal: str
+
+    @property
+    def changes(self) -> bool:
+        return self.old_name != self.new_name or any(row.before != row.after for row in self.rows)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from lti_tool.models import (
     Registration,
     Result,
 )
-from lti_tool.services import award_acts, editions, evaluation, work
+from lti_tool.services import award_acts, award_files, editions, evaluation, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
@@ -384,6 +384,7 @@ def forget_expired(tool: Tool, now: datetime) -> None:
         session.execute(delete(Launch).where(Launch.expires_at < now))
         session.execute(delete(Browser).where(~select(Launch.id).where(Launch.browser_id == Browser.id).exists()))
         session.execute(delete(Job).where(Job.state.in_(("done", "failed")), Job.finished_at < now - JOBS_KEPT))
+        award_files.forget_old(session, now)
 
 
 def course_name(tool: Tool, course_id: int) -> str:

@@ -342,7 +342,8 @@ def test_confirm_all_leaves_out_an_award_whose_grade_has_fallen(room):  # noqa: 
     room.grade(room.students[1], 3, 1)
     room.sync()
     assert "Confirm all" not in room.page.get(f"badges/{room.badge.slug}/awards").text  # one is left to confirm
-    room.page.post(f"badges/{room.badge.slug}/awards/confirm")
+    form = {"all": "yes", "shown": room.award()["id"]}  # what the page of a moment ago had in it
+    room.page.post(f"badges/{room.badge.slug}/awards/confirm", form)
     assert [room.award(student)["status"] for student in room.students] == ["issued", "review"]
 
 
@@ -354,8 +355,11 @@ def test_all_confirmed_by_several_at_once_are_all_issued_and_nobody_is_refused(m
     room.sync()
     pages = [room.enter(room.teacher) for _ in range(4)]
     path = f"badges/{room.badge.slug}/awards/confirm"
-    done = at_once(*[lambda page=page: page.post(path).status_code for page in pages])
-    assert done == [200] * 4
+    form = {"all": "yes", "shown": [each["id"] for each in room.awards()]}
+    done = at_once(*[lambda page=page: page.post(path, form) for page in pages])
+    assert [answer.status_code for answer in done] == [200] * 4
+    assert sum("6 awards are confirmed" in answer.text for answer in done) == 1
+    assert sum("Decided by somebody else before" in answer.text for answer in done) == 3
     assert [each["status"] for each in room.awards()] == ["issued"] * 6
 
 
