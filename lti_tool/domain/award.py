@@ -78,6 +78,13 @@ def missing(badge: Badge, standings: Sequence[Standing]) -> list[Standing]:
     return [s for s in rows if not s.met] + open_gates
 
 
+def short_by(badge: Badge, standings: Sequence[Standing]) -> int:
+    """Return how many more rows and gates have to be met."""
+    met = sum(s.met for s in standings if not s.tag.startswith(GATE))
+    open_gates = sum(not s.met for s in standings if s.tag.startswith(GATE))
+    return max(0, badge.needed - met) + open_gates
+
+
 def progress(badge: Badge, standings: Sequence[Standing]) -> str:
     """Say where a learner stands: "3 of 4. Missing: Listens actively (Beginning, needs Proficient).\""""
     met = sum(s.met for s in standings if not s.tag.startswith(GATE))

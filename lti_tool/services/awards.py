@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
@@ -83,7 +83,26 @@ def can_choose(award: Award) -> bool:
     )
 
 
-def shown_status(award: Award, now: datetime) -> str:
+class Held(Protocol):
+    """An award as far as its status goes: the row itself, or the few columns of it that a whole class needs."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
+
+
+class AwardState(NamedTuple):
+    id: str
+    person_id: str
+    course_badge_id: str
+    status: str
+    expires_at: datetime | None
+
+
+def shown_status(award: Held, now: datetime) -> str:
     """Return an award's status as pages show it: its own, or "expired" for one whose time is over."""
     ended = award.status == "issued" and award.expires_at is not None and award.expires_at <= now
     return "expired" if ended else award.status
@@ -95,19 +114,30 @@ def newest_awards(
     """Return the newest award of each person, or of one, that a course badge's pages show, by `Person.holder_id`.
 
     Those given here, and those given elsewhere that count everywhere; `issued_here`: of the former, those issued."""
-    here = Award.course_badge_id == badge.id
     if issued_here:
-        query = select(Award).where(here, Award.issued_at.is_not(None))
-    elif badge.version is None:
-        query = select(Award).where(here)
+        query = select(Award).where(Award.course_badge_id == badge.id, Award.issued_at.is_not(None))
     else:
-        anywhere = (Award.achievement_id == badge.version.achievement_id) & (Award.scope == "installation")
-        query = select(Award).where(here | anywhere)
+        query = select(Award).where(_shown_here(badge))
     if person_id is not None:
         query = query.where(Award.person_id == person_id)
     awards = list(session.scalars(query.order_by(Award.earned_at, Award.id)))
     awards.sort(key=lambda award: award.status != "superseded")  # one that stands goes before a later one it replaces
     return {award.person_id: award for award in awards}
+
+
+def newest_states(session: Session, badge: CourseBadge) -> dict[str, AwardState]:
+    """Return the same of everybody, without the decision records: objects of a whole class cost more than the page."""
+    query = select(Award.id, Award.person_id, Award.course_badge_id, Award.status, Award.expires_at)
+    rows = session.execute(query.where(_shown_here(badge)).order_by(Award.earned_at, Award.id))
+    states = sorted((AwardState(*row) for row in rows), key=lambda award: award.status != "superseded")
+    return {award.person_id: award for award in states}
+
+
+def _shown_here(badge: CourseBadge) -> ColumnElement[bool]:
+    here = Award.course_badge_id == badge.id
+    if badge.version is None:
+        return here
+    return here | ((Award.achievement_id == badge.version.achievement_id) & (Award.scope == "installation"))
 
 
 def under_review(session: Session, badge: CourseBadge) -> dict[str, str]:

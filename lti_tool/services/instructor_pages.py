@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
+from lti_tool.domain.award import GATE, short_by
 from lti_tool.domain.badge import Badge
+from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import wanted_columns
 from lti_tool.models import (
-    Award,
     Column,
     Course,
     CourseBadge,
@@ -26,7 +24,7 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.services import catalog, copies
-from lti_tool.services.awards import newest_awards, shown_status, under_review
+from lti_tool.services.awards import Held, newest_awards, newest_states, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import (
@@ -37,19 +35,18 @@ from lti_tool.services.pages import (
     CourseHome,
     LearnerRow,
     LibraryCard,
-    Matrix,
     Need,
     RecordView,
     RowView,
     SyncState,
 )
 from lti_tool.services.rows import row_views
-from lti_tool.services.sync import count_aside
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day, moment, words
+from lti_tool.services.words import day, moment
 
 Records = dict[str, dict[str, dict[str, Any]]]  # person id → tag → record
 
+HOLDS = ("pending", "issued", "held")  # has the badge, looked at again or not
 STATUS_WORDS = {
     "pending": "Being signed",
     "review": "Waits for you",
@@ -142,7 +139,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     definition = catalog.next_definition(badge) if badge.version is None else catalog.definition_of(badge)
     holders = {person.id: person.holder_id for person in learners}
     people = set(holders.values())
-    newest = newest_awards(session, badge)
+    newest = newest_states(session, badge)
     # One given elsewhere counts for whoever is a learner here; one given here counts also when she has left.
     counted = {p: award for p, award in newest.items() if p in people or award.course_badge_id == badge.id}
     states = {person_id: shown_status(award, now) for person_id, award in counted.items()}
@@ -260,42 +257,10 @@ def _column_word(column: Column | None) -> str:
     return "is there and is used" if column.found else "made"
 
 
-# -- the matrix -------------------------------------------------------------------------------------------------
+# -- a learner -------------------------------------------------------------------------------------------------
 
 
-def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
-    now = datetime.now(UTC)
-    with tool.db.read() as session:
-        badge = catalog.get_badge(session, _course_id(who), slug)
-        definition = catalog.definition_of(badge)
-        learners = _learners(session, badge.course_id)
-        records = _records(session, badge)
-        newest = newest_awards(session, badge)
-        doubted = under_review(session, badge)
-        rows = tuple(
-            _learner_row(definition, person, records.get(person.id, {}), newest.get(person.holder_id), doubted, now)
-            for person in learners
-        )
-        counts = Counter(row.state for row in rows)
-        return Matrix(
-            slug=slug,
-            badge=definition,
-            status=badge.status,
-            version=badge.version.number if badge.version else 0,
-            product=who.product,
-            summary=_summary(rows, counts),
-            most_missing=_most_missing(rows),
-            rows=rows,
-            heads=row_views(definition, {}),
-            counts={"all": len(rows), **{k: counts[k] for k in ("ready", "one", "review", "earned", "way", "none")}},
-            sync=sync_state(session, badge.course),
-            columns=column_plans(badge, definition),
-            aside=count_aside(session, badge.course, badge),
-            may_manage=MANAGE in who.rights,
-        )
-
-
-def _records(session: Session, badge: CourseBadge, person_id: str | None = None) -> Records:
+def records_of(session: Session, badge: CourseBadge, person_id: str | None = None) -> Records:
     query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id)
     if person_id is not None:
         query = query.where(Mastery.person_id == person_id)
@@ -305,12 +270,13 @@ def _records(session: Session, badge: CourseBadge, person_id: str | None = None)
     return found
 
 
-def _learner_row(
+def learner_row(
     badge: Badge,
-    person: Person,
+    person_id: str,
+    name: str,
     records: dict[str, dict[str, Any]],
-    award: Award | None,
-    reviews: dict[str, str],
+    award: Held | None,
+    reviews: Collection[str],
     now: datetime,
 ) -> LearnerRow:
     cells = row_views(badge, records)
@@ -321,34 +287,37 @@ def _learner_row(
         if met < of
         else [c for c in cells if not c.steps and c.state != "met"]
     )
-    graded = any(cell.state != "ungraded" for cell in cells)
-    word = f"{min(met, of)} of {of}"
     status = shown_status(award, now) if award is not None else ""
-    if award is not None and award.id in reviews:
-        state, word = "review", "Needs review"
-    elif status == "review":
-        state, word = "ready", "Ready"
-    elif status in ("pending", "issued", "held"):
-        state, word = "earned", "Earned" if status != "held" else "Held"
-    elif status in ("revoked", "expired"):
-        state, word = status, STATUS_WORDS[status]
-    elif not graded:
-        state, word = "none", "Not started"
-    else:
-        short = of - met + sum(1 for c in cells if not c.steps and c.state != "met")
-        state = "one" if short == 1 else "way"
+    standings = [Standing(cell.tag, "", cell.state, "") for cell in cells]
+    state, word = standing_word(badge, standings, status, doubted=award is not None and award.id in reviews)
     return LearnerRow(
-        person_id=person.id,
-        name=person.name or "Learner",
+        person_id=person_id,
+        name=name or "Learner",
         cells=cells,
         met=met,
         of=of,
         state=state,
         word=word,
         award_id=award.id if award else "",
-        sentence=_learner_sentence(person.name or "This learner", met, of, missing),
-        holds=status in ("pending", "issued", "held"),
+        sentence=_learner_sentence(name or "This learner", met, of, missing),
+        holds=status in HOLDS,
     )
+
+
+def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, doubted: bool) -> tuple[str, str]:
+    """Return in which of the matrix's groups a learner is, and the word for it. `status`: of her award, if any."""
+    met = sum(s.met for s in standings if not s.tag.startswith(GATE))
+    if doubted:
+        return "review", "Needs review"
+    if status == "review":
+        return "ready", "Ready"
+    if status in HOLDS:
+        return "earned", "Earned" if status != "held" else "Held"
+    if status in ("revoked", "expired"):
+        return status, STATUS_WORDS[status]
+    if all(s.state == "ungraded" for s in standings):
+        return "none", "Not started"
+    return ("one" if short_by(badge, standings) == 1 else "way"), f"{min(met, badge.needed)} of {badge.needed}"
 
 
 def _learner_sentence(name: str, met: int, of: int, missing: Sequence[RowView]) -> str:
@@ -356,46 +325,6 @@ def _learner_sentence(name: str, met: int, of: int, missing: Sequence[RowView]) 
         return f"{name} has {min(met, of)} of {of}."
     parts = [f"{cell.name} ({cell.have}, needs {cell.required})" for cell in missing]
     return f"{name} has {min(met, of)} of {of}. Missing: {', '.join(parts)}."
-
-
-def _summary(rows: Sequence[LearnerRow], counts: Counter[str]) -> str:
-    if not rows:
-        return "No learner is known here yet. They come with the first sync."
-    earned = sum(row.holds for row in rows)
-    has = "has" if earned == 1 else "have"
-    parts = [f"{words(earned, capital=True)} of {len(rows)} {has} earned it" if earned else "Nobody has earned it yet"]
-    waiting = counts["ready"] + counts["review"]
-    if waiting:
-        parts.append("one waits for you" if waiting == 1 else f"{words(waiting)} wait for you")
-    if counts["one"]:
-        parts.append("one is one short" if counts["one"] == 1 else f"{words(counts['one'])} are one short")
-    return ", ".join(parts) + "."
-
-
-def _most_missing(rows: Sequence[LearnerRow]) -> str:
-    """Return the row that most learners on the way still miss, empty where none stands out."""
-    short = Counter(
-        cell.name for row in rows if row.state in ("way", "one") for cell in row.cells if cell.state != "met"
-    )
-    top = short.most_common(2)
-    if not top or (len(top) > 1 and top[0][1] == top[1][1]):
-        return ""
-    return top[0][0]
-
-
-def matrix_csv(shown: Matrix) -> str:
-    """Return the matrix as CSV; a cell that a spreadsheet would run as a formula is led by an apostrophe (I19)."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["Learner", *(_plain(f"{head.code} {head.name}") for head in shown.heads), "Badge"])
-    for row in shown.rows:
-        cells = [f"{cell.have} ({cell.points} of {cell.highest})" if cell.points else "" for cell in row.cells]
-        writer.writerow([_plain(row.name), *(_plain(cell) for cell in cells), row.word])
-    return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 # -- one cell ---------------------------------------------------------------------------------------------------
@@ -424,9 +353,9 @@ def standings(session: Session, course: Course, person: Person, slug: str = "") 
 
 
 def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
-    records = _records(session, badge, person.id).get(person.id, {})
+    records = records_of(session, badge, person.id).get(person.id, {})
     award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
-    row = _learner_row(definition, person, records, award, under_review(session, badge), now)
+    row = learner_row(definition, person.id, person.name, records, award, under_review(session, badge), now)
     query = select(Mastery).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)
     masteries = {mastery.tag: mastery for mastery in session.scalars(query)}
     columns = {column.tag: column for column in badge.columns}

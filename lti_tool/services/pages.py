@@ -195,6 +195,17 @@ class BadgePlan:
 
 
 @dataclass(frozen=True)
+class MatrixView:
+    """Which learners the matrix shows, and in which order."""
+
+    show: str = "all"
+    q: str = ""
+    sort: str = "name"
+    section: str = ""
+    page: int = 1
+
+
+@dataclass(frozen=True)
 class Matrix:
     slug: str
     badge: Badge
@@ -210,6 +221,12 @@ class Matrix:
     columns: tuple[ColumnPlan, ...]
     aside: int  # results of users the roster does not name
     may_manage: bool
+    view: MatrixView
+    found: int  # learners that fit the view; `rows` is one page of them
+    first: int = 1  # the number of the first of `rows` among them
+    last_page: int = 1
+    sections: tuple[tuple[str, str], ...] = ()  # id and name, where the LMS tells them
+    partly: bool = False  # it tells them only of learners who have opened the tool
 
 
 @dataclass(frozen=True)

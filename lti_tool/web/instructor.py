@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, DefinitionInvalid, NotFound
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, bindings, catalog, copies, work
+from lti_tool.services import audit, bindings, catalog, copies, matrix, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
+from lti_tool.services.pages import MatrixView
 
 pages = Blueprint("instructor", __name__, url_prefix="/course/<launch>")
 
@@ -134,13 +136,25 @@ def svg(text: str) -> Response:
 @pages.get("/badges/<slug>")
 @guarded(LOOK)
 def badge(slug: str) -> Page:
-    page = shown.matrix(tool(), g.session, slug)
+    page = matrix.matrix(tool(), g.session, slug, _view())
     if page.version == 0:
         return _to("instructor.plan", slug=slug)
-    wanted = {name: request.args.get(name, "")[:200] for name in ("show", "q", "sort")}
     waiting = page.counts["ready"] + page.counts["review"]
-    return render_template(
-        "instructor/badge.html", page=page, waiting=waiting, **{name: value for name, value in wanted.items() if value}
+    return render_template("instructor/badge.html", page=page, waiting=waiting)
+
+
+def _view() -> MatrixView:
+    """Read which learners are asked for. The page's script sends what is searched in a header: a learner's name does
+    not belong in an address."""
+    asked = request.args
+    sent = request.headers.get("X-Find")
+    show, sort = asked.get("show", ""), asked.get("sort", "")
+    return MatrixView(
+        show=show if show in matrix.GROUPS else "all",
+        q=(unquote(sent) if sent is not None else asked.get("q", ""))[:200].strip(),
+        sort=sort if sort in matrix.SORTS else "name",
+        section=asked.get("section", "")[:100],
+        page=asked.get("page", 1, int),
     )
 
 
@@ -207,7 +221,7 @@ def record(slug: str, person_id: str, tag: str) -> Page:
 @pages.get("/badges/<slug>/progress.csv")
 @guarded(LOOK)
 def csv(slug: str) -> Page:
-    text = shown.matrix_csv(shown.matrix(tool(), g.session, slug))
+    text = matrix.matrix_csv(tool(), g.session, slug)
     # The mark at the start makes spreadsheets read the names as UTF-8.
     response = Response("\ufeff" + text, mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{slug}.csv"'

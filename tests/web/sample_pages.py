@@ -44,6 +44,7 @@ from lti_tool.services.pages import (
     LevelMark,
     LibraryCard,
     Matrix,
+    MatrixView,
     Need,
     PlaceCard,
     Placed,
@@ -235,7 +236,7 @@ MATRIX = Matrix(
     slug=BADGE.slug, badge=BADGE, status="active", version=3, product="canvas",
     summary="Four of 14 have earned it, two wait for you, four are one short.", most_missing="Listens actively",
     rows=LEARNERS, heads=rows(None, None, None, None), counts={"all": 14, **COUNTS},
-    sync=SYNCED, columns=columns("made"), aside=2, may_manage=True,
+    sync=SYNCED, columns=columns("made"), aside=2, may_manage=True, view=MatrixView(), found=14,
 )  # fmt: skip
 WIDE = replace(
     MATRIX,
@@ -397,7 +398,6 @@ def shown(page: AwardsPage) -> dict[str, Any]:
     return {"rest": page.rest, "found": len(page.rest), "number": 1, "last": 1, "q": "", **of_badge}
 
 
-
 # name → (template, what it is given)
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home": ("instructor/home.html", {"page": HOME}),
@@ -422,7 +422,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                      columns=columns("made", last="missing"))}),
     "plan-no-columns": ("instructor/plan.html", {"page": replace(PLAN, columns=(), learners=0)}),
     "badge": ("instructor/badge.html", {"page": MATRIX, "waiting": 2}),
-    "badge-filtered": ("instructor/badge.html", {"page": MATRIX, "show": "one", "q": "a", "sort": "near"}),
+    "badge-filtered": ("instructor/badge.html", {"page": replace(MATRIX, rows=LEARNERS[:2], found=230,
+                       view=MatrixView("one", "a", "near", "7", 2), first=51, last_page=5, partly=True,
+                       sections=(("7", "Group 7"), ("8", "Monday <b>")))}),
     "badge-gate": ("instructor/badge.html", {"page": GATE_MATRIX}),
     "badge-wide": ("instructor/badge.html", {"page": WIDE}),
     "badge-running": ("instructor/badge.html", {"page": replace(MATRIX, sync=RUNNING)}),
