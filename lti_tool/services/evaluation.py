@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from lti_tool.domain.award import Hold, Issue, Review, decide, lowered
 from lti_tool.domain.badge import Badge, badge_from_content
-from lti_tool.domain.mastery import Standing, pass_gate, stand
+from lti_tool.domain.mastery import Standing, choose, pass_gate, stand
 from lti_tool.domain.scores import Reading, read_result
 from lti_tool.models import Award, Column, CourseBadge, Enrolment, Mastery, Person, Result
 from lti_tool.models import Review as ReviewRow
@@ -171,6 +171,12 @@ def _record(standing: Standing, received: Received | None, column: str, version:
 def chosen_record(standing: Standing, version: int) -> dict[str, Any]:
     """Return the decision record of a row whose level a person chose; `source` says so."""
     return {**_record(standing, None, "", version), "source": "hand"}
+
+
+def records_at_required(definition: Badge) -> dict[str, dict[str, Any]]:
+    """Return the records of somebody who stands exactly at each required level, by tag: an example, nobody's."""
+    rows = [choose(row, row.required_index) for row in definition.sub_competencies]
+    return {standing.tag: chosen_record(standing, 0) for standing in rows}
 
 
 def _substance(record: dict[str, Any]) -> dict[str, Any]:

@@ -356,6 +356,7 @@ class StudentHome:
     fresh: tuple[StudentCard, ...]  # earned, not claimed yet
     on_the_way: tuple[StudentCard, ...]
     earned: tuple[StudentCard, ...]
+    over: tuple[StudentCard, ...]  # withdrawn or expired
     available: tuple[StudentCard, ...]
     preview: bool  # a test student or an instructor looking
 

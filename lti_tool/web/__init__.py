@@ -22,13 +22,15 @@ from lti_tool.db import random_id
 from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
-from lti_tool.web import admin, awards, instructor, lti, messages, public, registration, student
+from lti_tool.web import admin, as_student, awards, instructor, lti, messages, public, registration, student
 
 log = logging.getLogger("lti_tool")
 
 _markdown = MarkdownIt("commonmark", {"html": False})
 LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
+
+INSTRUCTORS = (instructor.pages, awards.pages, as_student.pages)
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
 
@@ -66,8 +68,17 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     Babel(app)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (lti.pages, registration.pages, instructor.pages, awards.pages, messages.pages, student.pages, public.pages)
-    for blueprint in (*own, *admin.BLUEPRINTS):
+    own = (
+        lti.pages,
+        registration.pages,
+        instructor.pages,
+        awards.pages,
+        as_student.pages,
+        messages.pages,
+        student.pages,
+        public.pages,
+    )
+    for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, datetime.now(UTC)),

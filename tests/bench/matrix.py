@@ -1,7 +1,8 @@
 """How long an instructor's server works on the progress matrix of 1,000 × 8: `python -m tests.bench.matrix`.
 
 Every answer is made by the whole program in this process, from the request to the last byte, without a network. What is
-counted is the processor's time, so that other work on the machine is not; PostgreSQL's own comes on top. The first answer of each kind is made once before, as it is in a server that has been running for a minute."""
+counted is the processor's time, so that other work on the machine is not; PostgreSQL's own comes on top. The
+first answers of each kind are not counted: a server has been running for a minute."""
 
 from __future__ import annotations
 

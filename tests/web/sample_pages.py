@@ -322,7 +322,7 @@ AVAILABLE = card("resilience", "Resilience", "none", None, None, None, None,
                  sentence="Four sub-competencies, no result yet.")  # fmt: skip
 ME = StudentHome("Employability Skills", "EMP101", "Ana", SYNCED, (FRESH,),
                  (WAY, card("critical-thinking", "Critical Thinking", "way", 3, 2, None, None), WAITING),
-                 (KEPT, PRIVATE, REVOKED), (AVAILABLE,), False)  # fmt: skip
+                 (KEPT, PRIVATE), (REVOKED,), (AVAILABLE,), False)  # fmt: skip
 MINE = StudentBadge(BADGE.slug, BADGE, WAY, WAY.rows, ("9 Nov: Listens actively, Beginning",
                     "2 Nov: Adapts the message, Advanced"), SYNCED, "Hallwood University", "", "",
                     "lasts three years")  # fmt: skip
@@ -482,7 +482,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                            issuer_url="")}),
     "data-privacy-nothing": ("data_privacy.html", {"page": replace(KEPT_DATA, kept=(), issuer="")}),
     "me": ("student/home.html", {"page": ME}),
-    "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), available=(),
+    "as-student": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(),
+                   preview=True, sync=NEVER), "looking": BADGE.slug}),
+    "as-student-badge": ("student/badge.html", {"page": replace(MINE, history=(), sync=NEVER,
+                         rows=rows(None, None, None, None)), "looking": BADGE.slug, "drafted": True}),
+    "as-student-claim": ("student/claim.html", {"page": CLAIM, "looking": BADGE.slug}),
+    "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(), available=(),
                  sync=NEVER, preview=True, first_name="")}),
     "me-running": ("student/home.html", {"page": replace(ME, sync=RUNNING, fresh=(FRESH,
                    replace(FRESH, slug="empathy", name="Empathy")))}),
@@ -570,6 +575,9 @@ ADDRESSES = {
     "messages.cancel": "/course/<launch>/place/cancel",
     "messages.take_from_library": "/course/<launch>/place/library/<slug>",
     "messages.review": "/course/<launch>/review",
+    "as_student.home": "/course/<launch>/<slug>/as-student/",
+    "as_student.badge": "/course/<launch>/<slug>/as-student/badge",
+    "as_student.claim": "/course/<launch>/<slug>/as-student/claim",
     "student.home": "/me/<launch>/",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",
