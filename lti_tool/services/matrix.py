@@ -125,6 +125,8 @@ def _people(session: Session, course_id: int) -> list[_Person]:
 def _sections(people: Sequence[_Person]) -> tuple[tuple[str, str], ...]:
     """Return the sections or groups there are, by name; one whose name nobody told is called by its number."""
     names: dict[str, str] = {}
+    if len({person.sections for person in people}) < 2:
+        return ()  # everybody is in the same: there is nothing to choose
     for person in people:
         for id_, name in person.sections:
             names[id_] = names.get(id_) or name
