@@ -515,6 +515,7 @@ class CredentialPage:
     checked_at: datetime
     downloads: tuple[tuple[str, str, str], ...] = field(default=())  # (word, small word, address)
     qr_svg: str = ""
+    newer_url: str = ""  # of the edition that replaced this one
 
 
 @dataclass(frozen=True)

@@ -68,16 +68,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     Babel(app)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (
-        lti.pages,
-        registration.pages,
-        instructor.pages,
-        awards.pages,
-        as_student.pages,
-        messages.pages,
-        student.pages,
-        public.pages,
-    )
+    own = (lti.pages, registration.pages, messages.pages, student.pages, public.pages)
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
