@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import secrets
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakSet
 
 import requests
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from flask import Flask
 from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar, get_cookie_header
@@ -24,6 +29,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from lti_tool import create_app, demo
 from lti_tool.db import Database
 from lti_tool.jobs import RUNNERS
+from lti_tool.keyring import load_keyring
 from lti_tool.migrations import schema
 from lti_tool.services import administrators, audit, platforms, work
 from lti_tool.services.tool import Tool
@@ -51,6 +57,50 @@ def make_database(server: str, folder: Path) -> Iterator[str]:
         with engine.connect() as connection:
             connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
         engine.dispose()
+
+
+def prepare_database(url: str) -> None:
+    """Give an empty database the schema: a copy of one that the migrations made once in this process."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        shutil.copyfile(_migrated(""), str(address.database))
+        return
+    server = address.set(database="postgres").render_as_string(hide_password=False)
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{address.database}"'))
+        connection.execute(text(f'CREATE DATABASE "{address.database}" TEMPLATE "{_migrated(server)}"'))
+    engine.dispose()
+
+
+@cache
+def _migrated(server: str) -> str:
+    """Return the migrated database that others are copied from: a SQLite file, or a name on a PostgreSQL server."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="lti-tool-tests-")))
+    url = stack.enter_context(make_database(server, folder))
+    db = Database(url)
+    schema.upgrade(db)
+    if not server:
+        with db.engine.connect() as connection:  # all of it in the one file that is copied
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.engine.dispose()
+    return str(make_url(url).database)
+
+
+@cache
+def _tool_keys() -> Path:
+    """Return a folder of keys for the tool, made once: three RSA keys take longer than most tests."""
+    folder = TemporaryDirectory(prefix="lti-tool-tests-")
+    atexit.register(folder.cleanup)
+    load_keyring(Path(folder.name) / "keys", now())
+    return Path(folder.name) / "keys"
+
+
+@cache
+def _platform_keys() -> dict[str, list[RSAPrivateKey]]:
+    return {mood: [generate_private_key(65537, 2048) for _ in range(4)] for mood in ("canvas", "moodle")}
 
 
 def settings_for(folder: Path, database_url: str, base_url: str, **more: str) -> Settings:
@@ -121,15 +171,16 @@ class Scene:
 
     def __init__(self, folder: Path, database_url: str, *, mood: str = "moodle", **settings: str) -> None:
         self.folder = folder
-        self.site = demo.start(port=0)
+        self.site = demo.start(port=0, private_keys=_platform_keys())
         self.server, self.url = _listen()
         self.settings = settings_for(folder, database_url, self.url, **settings)
-        schema.upgrade(Database(self.settings.database.url))
+        prepare_database(database_url)
+        shutil.copytree(_tool_keys(), self.settings.keys.dir, dirs_exist_ok=True)
         self.app: Flask = create_app(self.settings)
         self.tool: Tool = self.app.extensions["lti_tool"]
         self.tool.wake = self._wake
         self.server.app = self.app
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.platform: dict[str, int] = {}
         self.lti_tool: dict[str, demo.Tool] = {}
         for name in ("canvas", "moodle"):

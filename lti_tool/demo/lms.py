@@ -14,6 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from . import launches, registration
 from .canvas import Canvas
 from .faults import Faults
@@ -45,6 +47,7 @@ class Lms:
     `mood` is "canvas" or "moodle". `server_base` is where other servers call it, `browser_base` where a browser
     does ("http://localhost:9000", "http://lms.localhost:9000"); both without the mood's prefix.
     `clock` gives seconds since 1970. With `state_path` the LMS loads itself from that file and saves after changes.
+    `private_keys` are what a new one signs with first; without them it makes its own, 0.1 s each.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Lms:
         browser_base: str,
         clock: Callable[[], float] = time.time,
         state_path: Path | str | None = None,
+        private_keys: Iterable[RSAPrivateKey] = (),
     ) -> None:
         self.name = mood
         self.server_root = f"{server_base.rstrip('/')}/{mood}"
@@ -81,7 +85,8 @@ class Lms:
         if self.state_path and self.state_path.exists():
             self.load(self.state_path)
         else:
-            self.keys = [SigningKey(self.mood.new_kid()) for _ in range(self.mood.keys_published)]
+            given = iter(private_keys)
+            self.keys = [SigningKey(self.mood.new_kid(), next(given, None)) for _ in range(self.mood.keys_published)]
 
     def __repr__(self) -> str:
         return f"<Lms {self.issuer}>"

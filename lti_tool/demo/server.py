@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -126,8 +127,11 @@ def start(
     data_dir: Path | str | None = None,
     server_base: str | None = None,
     browser_base: str | None = None,
+    private_keys: Mapping[str, Iterable[RSAPrivateKey]] | None = None,
 ) -> Running:
-    """Start a site in a thread; port 0 takes a free one. `filled` puts in the demo's two courses."""
+    """Start a site in a thread; port 0 takes a free one. `filled` puts in the demo's two courses.
+
+    `private_keys` are by mood, as for `Lms`."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
@@ -135,7 +139,19 @@ def start(
     taken = listener.getsockname()[1]
     server_base = server_base or f"http://localhost:{taken}"
     browser_base = browser_base or f"http://lms.localhost:{taken}"
-    lmses = [build(mood, server_base, browser_base, clock=clock, filled=filled, data_dir=data_dir) for mood in moods]
+    keys = private_keys or {}
+    lmses = [
+        build(
+            mood,
+            server_base,
+            browser_base,
+            clock=clock,
+            filled=filled,
+            data_dir=data_dir,
+            private_keys=keys.get(mood, ()),
+        )
+        for mood in moods
+    ]
     running = Running(lmses, host, taken, listener)
     listener.close()  # the server has its own handle on the same socket
     return running
@@ -149,10 +165,11 @@ def build(
     clock: Callable[[], float] = time.time,
     filled: bool = True,
     data_dir: Path | str | None = None,
+    private_keys: Iterable[RSAPrivateKey] = (),
 ) -> Lms:
     """Make an LMS, from its snapshot where there is one."""
     state_path = Path(data_dir) / f"{mood}.json" if data_dir else None
-    lms = Lms(mood, server_base, browser_base, clock, state_path)
+    lms = Lms(mood, server_base, browser_base, clock, state_path, private_keys)
     if filled and not lms.courses:
         lms.state_path = None  # one snapshot at the end instead of one for each person
         people.fill(lms)
