@@ -128,7 +128,7 @@ def levels_now(session: Session, badge: CourseBadge, person_id: str) -> dict[str
     query = select(Mastery.tag, Mastery.record).where(
         Mastery.course_badge_id == badge.id, Mastery.person_id == person_id
     )
-    return dict(session.execute(query).tuples().all())
+    return {tag: record for tag, record in session.execute(query)}  # noqa: C416 (rows)
 
 
 def give(
