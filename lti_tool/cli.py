@@ -20,6 +20,7 @@ from lti_tool import LOG_LINE, __version__
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
 from lti_tool.services import (
     administrators,
+    award_acts,
     awards,
     catalog,
     doctor,
@@ -572,7 +573,7 @@ def _awards_show(options: argparse.Namespace) -> int:
 def _awards_revoke(options: argparse.Namespace) -> int:
     tool = _open()
     awards.listing(tool, award_id=options.id)  # one that is not there is told as `awards show` tells it
-    awards.revoke(tool, options.id, options.reason, actor="operator", now=_now())
+    award_acts.revoke(tool, options.id, options.reason, actor="operator", now=_now())
     print(f"Award {options.id} is revoked.")
     return 0
 

@@ -11,7 +11,18 @@ from huey import Huey, RedisHuey, SqliteHuey, crontab
 from redis.exceptions import RedisError
 
 from lti_tool.errors import ConfigurationError
-from lti_tool.services import administrators, awards, catalog, copies, notices, platform_checks, posting, sync, work
+from lti_tool.services import (
+    administrators,
+    award_acts,
+    catalog,
+    copies,
+    editions,
+    notices,
+    platform_checks,
+    posting,
+    sync,
+    work,
+)
 from lti_tool.services.tool import Tool, log
 
 RUNNERS: dict[str, work.Runner] = {
@@ -78,5 +89,5 @@ def sweep(tool: Tool) -> None:
         work.request(tool, "post", str(course_id), now)
     for job_id in work.due(tool, now):
         tool.wake(job_id)
-    awards.release_due(tool, now)
-    awards.sign_pending(tool)
+    award_acts.release_due(tool, now)
+    editions.sign_pending(tool)

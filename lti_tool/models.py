@@ -272,15 +272,21 @@ class Enrolment(Base):
     roster_role: Mapped[str | None]  # a word of lti.roles, "" for none, None where no roster named her
     launch_role: Mapped[str | None]
     active: Mapped[bool] = mapped_column(default=True)
+    # [id, name] of her sections or groups, as roster and launch tell them; the name is "" where only the id is told
+    sections: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     person: Mapped[Person] = relationship()
 
     @property
     def is_learner(self) -> bool:
-        """Tell whether she may be awarded here: any role but learner in either source excludes her.
+        """Tell whether she may be awarded here."""
+        return may_be_awarded(self.roster_role, self.launch_role, self.person.test_user)
 
-        Moodle's roster calls non-editing teachers learners; their launch says Instructor."""
-        roles = {self.roster_role, self.launch_role} - {None}
-        return roles == {"Learner"} and not self.person.test_user
+
+def may_be_awarded(roster_role: str | None, launch_role: str | None, test_user: bool) -> bool:
+    """Tell whether somebody with these roles in a course may be awarded there: any but learner excludes.
+
+    Moodle's roster calls non-editing teachers learners; their launch says Instructor."""
+    return {roster_role, launch_role} - {None} == {"Learner"} and not test_user
 
 
 # -- launches ---------------------------------------------------------------------------------------------------
@@ -483,7 +489,8 @@ class CourseBadge(Base):
     evaluated: Mapped[str | None]  # digest of what the last evaluation saw, so that an unchanged class costs nothing
     created_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
-    released_at: Mapped[datetime | None]  # an instructor has let learners see what the release policy held back
+    # From when on an instructor lets learners see what the release policy holds back; it may lie ahead.
+    released_at: Mapped[datetime | None]
     course: Mapped[Course] = relationship(back_populates="badges")
     version: Mapped[AchievementVersion | None] = relationship()
     columns: Mapped[list[Column]] = relationship(back_populates="course_badge", order_by="Column.id")
@@ -552,6 +559,8 @@ class Award(Base):
             postgresql_where=text("live"),
         ),
         _one_of("status", AWARD_STATES, "status"),
+        _one_of("given", ("grades", "hand", "file"), "given"),
+        CheckConstraint("given = 'grades' OR (note IS NOT NULL AND note <> '')", name="note"),
         CheckConstraint("NOT live OR status IN ('pending', 'review', 'held', 'issued')", name="live_state"),
     )
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
@@ -573,6 +582,11 @@ class Award(Base):
     page_public: Mapped[bool] = mapped_column(default=False)
     revoked_at: Mapped[datetime | None]
     revocation_reason: Mapped[str | None]
+    given: Mapped[str] = mapped_column(default="grades", server_default="grades")  # or by "hand", or from a "file"
+    note: Mapped[str | None] = mapped_column(Text)  # the evidence of one that no grades carry
+    note_told: Mapped[bool] = mapped_column(default=True, server_default=text("true"))  # in its credential, too
+    held_reason: Mapped[str | None] = mapped_column(Text)  # an instructor holds this one, whatever the badge's release
+    held_until: Mapped[datetime | None]  # None with a reason: until she lets it go
     version: Mapped[AchievementVersion] = relationship()
     achievement: Mapped[Achievement] = relationship()
     course_badge: Mapped[CourseBadge] = relationship()
@@ -608,6 +622,9 @@ class Edition(Base):
     document: Mapped[bytes | None] = mapped_column(Compressed, deferred=True)  # the signed JSON, byte for byte
     jwt: Mapped[bytes | None] = mapped_column(Compressed, deferred=True)
     withdrawn_at: Mapped[datetime | None]  # its status bit is set: revoked or superseded
+    decision: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON
+    )  # what it was made from, if its award's is another now
     award: Mapped[Award] = relationship(back_populates="editions")
 
 
@@ -711,6 +728,23 @@ class Evidence(Base):
     created_at: Mapped[datetime]
     submitted_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
+
+
+class AwardFile(Base):
+    """A file of learners to be awarded, as it was read and shown. Confirming gives what stands here and nothing else.
+
+    `lines` are those that can be given, `problems` the others, each with its number; `given` how many were."""
+
+    __tablename__ = "award_file"
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), index=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"))  # who sent it
+    name: Mapped[str]
+    lines: Mapped[list[Any]] = mapped_column(default=list)
+    problems: Mapped[list[Any]] = mapped_column(default=list)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    confirmed_at: Mapped[datetime | None]
+    given: Mapped[list[Any]] = mapped_column(default=list)  # person ids
 
 
 # -- work and record --------------------------------------------------------------------------------------------

@@ -88,6 +88,8 @@ class Canvas:
             "resource_link_id_history": "$ResourceLink.id.history",  # comes back as it is written
             "canvas_enrollment_state": "$Canvas.enrollment.enrollmentState",
             "canvas_assignment_id": "$Canvas.assignment.id",
+            "canvas_section_ids": "$Canvas.course.sectionIds",
+            "canvas_section_names": "$com.instructure.User.sectionNames",
             "student_view": "$com.instructure.User.student_view",
         }
 
@@ -328,7 +330,12 @@ class Canvas:
             "$com.instructure.User.student_view": self.lms.role(course, user) == "test",
         }
         if course is not None:
+            # Everybody is in a section; where none was made, it is the course's own, called as the course is.
+            enrolment = course.enrolments.get(user.id)
+            sections = sorted(enrolment.sections or [(course.number, course.title)]) if enrolment else []
             known |= {
+                "$Canvas.course.sectionIds": ",".join(str(number) for number, _ in sections),
+                "$com.instructure.User.sectionNames": json.dumps([name for _, name in sections]),
                 "$Canvas.course.id": course.number,
                 "$Context.id": course.id,
                 "$Context.title": course.title,

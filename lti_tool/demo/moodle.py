@@ -69,6 +69,7 @@ class Moodle:
             "user_username": "$User.username",
             "resource_link_id_history": "$ResourceLink.id.history",
             "membership_role": "$Membership.role",
+            "moodle_group_ids": "$Moodle.Person.userGroupIds",
         }
         self.tool_keys: dict[tuple[str, str | None], Any] = {}
 
@@ -301,7 +302,10 @@ class Moodle:
             "$Membership.role": "Instructor" if "Instructor" in str(self.roles(user, course)) else "Learner",
         }
         if course is not None:
+            enrolment = course.enrolments.get(user.id)
+            groups = enrolment.sections if enrolment else []
             known |= {
+                "$Moodle.Person.userGroupIds": ",".join(str(number) for number, _ in groups),
                 "$Context.id": course.id,
                 "$Context.id.history": ",".join(course.history),
                 "$Context.label": course.label,

@@ -361,6 +361,8 @@ class MoodleServices:
         if tool.privacy in ("public", "name_only"):
             body["ext_user_username"] = user.username
         if link_id:
-            custom = substitute(tool.custom, self.lms.mood.variables(user, course, self.lms.links[link_id]))
+            known = self.lms.mood.variables(user, course, self.lms.links[link_id])
+            known |= {"$Moodle.Person.userGroupIds": ""}  # of whoever asks, and a service is nobody
+            custom = substitute(tool.custom, known)
             body["message"] = [{LTI + "message_type": "LtiResourceLinkRequest", LTI + "custom": custom}]
         return body

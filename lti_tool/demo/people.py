@@ -41,6 +41,7 @@ STUDENTS = [
     ("Maximiliana Alexandrina Theodora", "von Hohenfels-Wittgenburg zu Altenkirchen-Sonnenthal"),
     ("Ji-woo", "Park"),
 ]
+SECTIONS = [(501, "Monday seminar"), (502, "Thursday seminar")]
 INSTRUCTORS = [("Helen", "Marsh"), ("Daniel", "Achterberg")]
 ASSISTANT = ("Rosa", "Delgado")
 ADMINISTRATOR = ("Ingrid", "Solberg")
@@ -55,6 +56,7 @@ def fill(lms: Lms) -> None:
         lms.enrol(second, teacher, "instructor")
     lms.add_user(course, "ta", given_name=ASSISTANT[0], family_name=ASSISTANT[1], username="assistant1")
     for number, (given, family) in enumerate(STUDENTS, 1):
-        lms.add_user(course, "student", given_name=given, family_name=family, username=f"student{number}")
+        student = lms.add_user(course, "student", given_name=given, family_name=family, username=f"student{number}")
+        course.enrolments[student.id].sections = [SECTIONS[number % 2]]
     lms.mood.add_test_student(course)
     lms.add_user(None, "admin", given_name=ADMINISTRATOR[0], family_name=ADMINISTRATOR[1], username="admin1")

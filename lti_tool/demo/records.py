@@ -29,6 +29,7 @@ class Enrolment:
     user_id: str
     role: str  # instructor, ta, student, test, observer, designer
     active: bool = True
+    sections: list[tuple[int, str]] = field(default_factory=list)  # Canvas: sections; Moodle: groups
 
 
 @dataclass

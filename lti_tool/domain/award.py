@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from lti_tool.domain.badge import Badge
 from lti_tool.domain.mastery import Standing
@@ -78,6 +79,13 @@ def missing(badge: Badge, standings: Sequence[Standing]) -> list[Standing]:
     return [s for s in rows if not s.met] + open_gates
 
 
+def short_by(badge: Badge, standings: Sequence[Standing]) -> int:
+    """Return how many more rows and gates have to be met."""
+    met = sum(s.met for s in standings if not s.tag.startswith(GATE))
+    open_gates = sum(not s.met for s in standings if s.tag.startswith(GATE))
+    return max(0, badge.needed - met) + open_gates
+
+
 def progress(badge: Badge, standings: Sequence[Standing]) -> Sentence:
     """Say where a learner stands: "3 of 4. Missing: Listens actively (Beginning, needs Proficient).\""""
     met = sum(s.met for s in standings if not s.tag.startswith(GATE))
@@ -88,6 +96,24 @@ def progress(badge: Badge, standings: Sequence[Standing]) -> Sentence:
     return Sentence(
         "%(met)s of %(all)s. Missing: %(rows)s.", met=min(met, of), all=of, rows=[each.missing for each in short]
     )
+
+
+def lowered(decided: Mapping[str, Mapping[str, Any]], standings: Sequence[Standing]) -> str:
+    """Say which levels an award was given for are lower now, empty where none is. `decided`: its record's rows by tag.
+
+    The award may still be earned: its credential then says more than the grades do."""
+    falls = []
+    for standing in standings:
+        before = decided.get(standing.tag)
+        if before is None or before["level"] is None:
+            continue
+        if standing.level is None or standing.level < before["level"]:
+            falls.append(
+                Sentence(
+                    "%(row)s (%(have)s, was %(was)s)", row=standing.name, have=standing.have, was=before["reached"]
+                )
+            )
+    return Sentence("Still earned, with lower levels: %(rows)s.", rows=falls) if falls else ""
 
 
 def is_released(badge: Badge, now: datetime) -> bool:

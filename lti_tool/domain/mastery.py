@@ -76,6 +76,23 @@ def stand(row: SubCompetency, reading: Reading) -> Standing:
     return dataclasses.replace(standing, sentence=explain(row, standing, points))
 
 
+def choose(row: SubCompetency, level: int) -> Standing:
+    """Return the standing of somebody to whom an instructor gave a level by hand: there is no score behind it."""
+    chosen = row.levels[level]
+    return Standing(
+        tag=row.tag,
+        name=row.name,
+        state="met" if level >= row.required_index else "short",
+        sentence=Sentence(
+            "Chosen by an instructor: %(level)s, needs %(required)s.", level=chosen.name, required=row.required_level
+        ),
+        reached=chosen.name,
+        required=row.required_level,
+        level=level,
+        points=number_text(chosen.points),
+    )
+
+
 def explain(row: SubCompetency, standing: Standing, points: Fraction | None = None) -> Sentence:
     """Say why a standing is what it is. Without the exact points, those it has kept are counted with."""
     if standing.state == "ungraded":

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,17 @@ Clicks = Sequence[str]
 
 # Message type → the placements a platform offers for it.
 Messages = Mapping[str, Collection[str]]
+
+
+Section = tuple[str, str]  # id and name; the name is "" where only the id is told
+LONGEST_SECTION = 255
+MOST_SECTIONS = 50
+
+
+def _ids(text: str) -> list[str]:
+    """Read ids with commas between."""
+    found = dict.fromkeys(each.strip()[:LONGEST_SECTION] for each in text.split(","))
+    return [each for each in found if each][:MOST_SECTIONS]
 
 
 class Platform:
@@ -117,6 +129,16 @@ class Platform:
     def custom_parameters(self) -> dict[str, str]:
         """Return the custom parameters the tool reads, before those the platform does not know are left out."""
         return {"context_id_history": "$Context.id.history", "resource_link_id_history": "$ResourceLink.id.history"}
+
+    def roster_link(self, context_id: str) -> str | None:
+        """Return the resource link to read a roster with, so that it carries our custom parameters filled in for each.
+
+        None: this platform does not do that for the person in the roster."""
+        return None
+
+    def sections(self, custom: Mapping[str, str]) -> tuple[Section, ...] | None:
+        """Return the sections or groups that custom parameters name; None where they tell nothing of it."""
+        return None
 
     def further_scopes(self, notices: Collection[str]) -> list[str]:
         """Return scopes to ask for beside those every LMS has."""
@@ -299,7 +321,27 @@ class Canvas(Platform):
             "canvas_course_id": "$Canvas.course.id",
             "canvas_user_id": "$Canvas.user.id",
             "canvas_assignment_id": "$Canvas.assignment.id",
+            "canvas_section_ids": "$Canvas.course.sectionIds",
+            "canvas_section_names": "$com.instructure.User.sectionNames",
         }
+
+    def roster_link(self, context_id: str) -> str | None:
+        # Source, names_and_roles: `rlid` may be the course's own id, and both section variables are among the few that
+        # are then filled in for each member.
+        return context_id
+
+    def sections(self, custom: Mapping[str, str]) -> tuple[Section, ...] | None:
+        # Documented: ids with commas between; names as a JSON list, sorted by the id of the section, "useful in
+        # conjunction with" the ids. https://canvas.instructure.com/doc/api/file.tools_variable_substitutions.html
+        if "canvas_section_ids" not in custom:
+            return None
+        ids = sorted((each for each in _ids(custom["canvas_section_ids"]) if each.isdecimal()), key=int)
+        try:
+            told = json.loads(custom.get("canvas_section_names", ""))
+        except ValueError:
+            told = None
+        names = told if isinstance(told, list) and len(told) == len(ids) else [""] * len(ids)
+        return tuple((id_, str(name)[:LONGEST_SECTION]) for id_, name in zip(ids, names, strict=True))
 
     def further_scopes(self, notices: Collection[str]) -> list[str]:
         # Documentation (pns.md): the notice that a course was copied.
@@ -467,6 +509,16 @@ class Moodle(Platform):
         return super().score_refusal(response)
 
     # Registration
+
+    def custom_parameters(self) -> dict[str, str]:
+        return {**super().custom_parameters(), "moodle_group_ids": "$Moodle.Person.userGroupIds"}
+
+    def sections(self, custom: Mapping[str, str]) -> tuple[Section, ...] | None:
+        # Source, mod/lti/locallib.php: the groups of whoever launches, by number and without their names. A roster
+        # that is read by a service has nobody who launches, so only launches tell.
+        if "moodle_group_ids" not in custom:
+            return None
+        return tuple((id_, "") for id_ in _ids(custom["moodle_group_ids"]))
 
     def messages(self, launch_url: str, icon_url: str, offered: Messages) -> list[dict[str, Any]]:
         # Seen: of everything sent, one deep-linking message with its target_link_uri is kept; labels, placements,

@@ -28,6 +28,7 @@ from lti_tool.models import (
     Registration,
 )
 from lti_tool.sentence import Sentence
+from lti_tool.services.sheets import safe_cell
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
 
@@ -35,7 +36,6 @@ A_PAGE = 50
 A_CHUNK = 500  # rows of a file read at once
 LONGEST_TEXT = 200
 MOST_NAMED = 500  # people whose name a searched text may match
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 KINDS = {
     "administrator": Sentence("Administrators"),
@@ -71,7 +71,11 @@ ACTIONS = {
     "award.claimed": Sentence("A learner decided what is public"),
     "award.confirmed": Sentence("An award was confirmed"),
     "award.earned": Sentence("A badge was earned"),
+    "award.file_given": Sentence("Awards were given from a file"),
+    "award.given": Sentence("An award was given by hand"),
+    "award.held": Sentence("An award was held back"),
     "award.kept": Sentence("An award was looked at and kept"),
+    "award.reissued": Sentence("An award was issued again with what counts now"),
     "award.restored": Sentence("A replaced award was restored"),
     "award.revoked": Sentence("An award was withdrawn"),
     "award.superseded": Sentence("An award was replaced by an earlier one of the same person"),
@@ -79,6 +83,7 @@ ACTIONS = {
     "badge.publish": Sentence("Publishing was started"),
     "badge.published": Sentence("A badge was published"),
     "badge.put": Sentence("A badge was put into a course"),
+    "badge.release_set": Sentence("A moment was set at which levels and awards are released"),
     "badge.released": Sentence("Levels and awards were released to learners"),
     "badge.removed": Sentence("A draft was removed"),
     "course.copied": Sentence("Badges were taken over from a copied course"),
@@ -208,13 +213,6 @@ def _csv_line(cells: Iterable[str]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerow([safe_cell(cell) for cell in cells])
     return out.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """Keep a spreadsheet from taking a text for a formula (I19): such a cell begins with an apostrophe.
-
-    https://owasp.org/www-community/attacks/CSV_Injection"""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 # -- finding ----------------------------------------------------------------------------------------------------

@@ -219,7 +219,8 @@ def definition_of(badge: CourseBadge) -> Badge:
 
 def released(badge: CourseBadge, now: datetime) -> bool:
     """Tell whether learners may see levels and awards: by the badge's policy, or because an instructor said so."""
-    return badge.released_at is not None or is_released(definition_of(badge), now)
+    said = badge.released_at is not None and badge.released_at <= now
+    return said or is_released(definition_of(badge), now)
 
 
 def next_definition(badge: CourseBadge) -> Badge:

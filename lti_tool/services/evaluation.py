@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, contains_eager
 
-from lti_tool.domain.award import Hold, Issue, Review, decide
+from lti_tool.domain.award import Hold, Issue, Review, decide, lowered
 from lti_tool.domain.badge import Badge, badge_from_content
-from lti_tool.domain.mastery import Standing, pass_gate, stand
+from lti_tool.domain.mastery import Standing, choose, pass_gate, stand
 from lti_tool.domain.scores import Reading, Score, read_result, same_score
 from lti_tool.models import Award, Column, CourseBadge, Enrolment, Mastery, Person, Result
 from lti_tool.models import Review as ReviewRow
@@ -156,9 +156,8 @@ def _store_standings(
     for learner in learners:
         for standing in standings[learner.person_id]:
             received = results.get((standing.tag, learner.sub))
-            result = read_result(received.values if received else None)
-            mark = _counted_mark(definition, learner, standing.tag, result, marks)
-            record = _record(standing, received, labels.get(standing.tag, ""), version, mark[1] if mark else None)
+            maker = _maker(definition, learner, standing.tag, received, marks)
+            record = _record(standing, received, labels.get(standing.tag, ""), version, maker)
             key = (learner.person_id, standing.tag)
             row = {
                 "course_badge_id": badge.id,
@@ -182,8 +181,16 @@ def _store_standings(
     return len(fresh) + len(changed)
 
 
+def _maker(
+    definition: Badge, learner: Learner, tag: str, received: Received | None, marks: Marks
+) -> dict[str, str] | None:
+    """Return who marked what counts in a row, None where it was not marked here."""
+    mark = _counted_mark(definition, learner, tag, read_result(received.values if received else None), marks)
+    return mark[1] if mark else None
+
+
 def _record(
-    standing: Standing, received: Received | None, column: str, version: int, maker: dict[str, str] | None
+    standing: Standing, received: Received | None, column: str, version: int, maker: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the decision record of one row: where the score came from, who marked it here, and what it came to."""
     values = (received.values if received else None) or {}
@@ -196,6 +203,17 @@ def _record(
         "version": version,
         **({"marked": maker} if maker else {}),
     }
+
+
+def chosen_record(standing: Standing, version: int) -> dict[str, Any]:
+    """Return the decision record of a row whose level a person chose; `source` says so."""
+    return {**_record(standing, None, "", version), "source": "hand"}
+
+
+def records_at_required(definition: Badge) -> dict[str, dict[str, Any]]:
+    """Return the records of somebody who stands exactly at each required level, by tag: an example, nobody's."""
+    rows = [choose(row, row.required_index) for row in definition.sub_competencies]
+    return {standing.tag: chosen_record(standing, 0) for standing in rows}
 
 
 def _substance(record: dict[str, Any]) -> dict[str, Any]:
@@ -256,8 +274,12 @@ def _store_decisions(
             )
         elif award is None or award.course_badge_id != badge.id or _earned_as(award) != learner.person_id:
             continue  # an award is doubted by the grades it was given for, and by no others
+        elif award.given != "grades":
+            continue  # nor is one that a person gave, on evidence of another kind
         elif isinstance(decision, Review):
             reviews += _open_review(session, award, decision.sentence, now)
+        elif award.live and (lower := lowered({row["tag"]: row for row in award.decision["rows"]}, rows)):
+            reviews += _open_review(session, award, lower, now)
         else:
             restored += _settle_review(session, award, now)
     given = awards.give(session, wanted, now)
@@ -306,8 +328,36 @@ def _records(session: Session, badge: CourseBadge) -> dict[str, dict[str, dict[s
     return found
 
 
+def counted_now(session: Session, award: Award) -> dict[str, dict[str, Any]]:
+    """Return what counts now for an award, by the rules it was given under: the rows of its decision record, by tag.
+
+    The stored results are read anew: the standings that pages show are those of the version in force."""
+    badge = award.course_badge
+    definition = badge_from_content(award.version.definition)
+    earner = Learner(award.earner.id, award.earner.sub, award.person_id)
+    results: dict[tuple[str, str], Received] = {
+        (tag, sub): Received(_values(raw), received_at)
+        for tag, sub, raw, received_at in session.execute(_results_query(badge).where(Result.user_sub == earner.sub))
+    }
+    marks = marking.marks_and_makers(session, badge.id)
+    labels = {column.tag: column.label for column in badge.columns}
+    found = {}
+    for standing in _standings(definition, earner, results, marks):
+        received = results.get((standing.tag, earner.sub))
+        maker = _maker(definition, earner, standing.tag, received, marks)
+        found[standing.tag] = _record(standing, received, labels.get(standing.tag, ""), award.version.number, maker)
+    return found
+
+
 def _open_review(session: Session, award: Award, reason: str, now: datetime) -> int:
-    if session.scalar(select(ReviewRow.id).where(ReviewRow.award_id == award.id, ReviewRow.resolved_at.is_(None))):
+    # One that is open says what is so now: a level may have fallen further since, or be back in part.
+    opened = session.execute(
+        update(ReviewRow)
+        .where(ReviewRow.award_id == award.id, ReviewRow.resolved_at.is_(None))
+        .values(reason=reason)
+        .returning(ReviewRow.id)
+    )
+    if opened.all():
         return 0
     kept = session.scalar(
         select(ReviewRow.reason)

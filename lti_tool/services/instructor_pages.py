@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,30 +11,27 @@ from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials.ob3 import credential_address
+from lti_tool.domain.award import GATE, short_by
 from lti_tool.domain.badge import Badge
+from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import wanted_columns
 from lti_tool.models import (
-    Award,
     Column,
     Course,
     CourseBadge,
-    Edition,
     Enrolment,
     Job,
     Mastery,
     Person,
-    Review,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import catalog, copies
-from lti_tool.services.awards import get_award, newest_awards, shown_status
+from lti_tool.services.awards import Held, newest_awards, newest_states, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.marking import name_of
 from lti_tool.services.pages import (
-    AwardRow,
     BadgeCard,
     BadgePlan,
     BadgeStanding,
@@ -45,19 +39,18 @@ from lti_tool.services.pages import (
     CourseHome,
     LearnerRow,
     LibraryCard,
-    Matrix,
     Need,
     RecordView,
     RowView,
     SyncState,
 )
 from lti_tool.services.rows import row_views
-from lti_tool.services.sync import count_aside
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day, moment, name, said, words
+from lti_tool.services.words import day, moment, name, said
 
 Records = dict[str, dict[str, dict[str, Any]]]  # person id → tag → record
 
+HOLDS = ("pending", "issued", "held")  # has the badge, looked at again or not
 STATUS_WORDS = {
     "pending": Sentence("Being signed"),
     "review": Sentence("Waits for you"),
@@ -166,13 +159,13 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     definition = catalog.next_definition(badge) if badge.version is None else catalog.definition_of(badge)
     holders = {person.id: person.holder_id for person in learners}
     people = set(holders.values())
-    newest = newest_awards(session, badge)
+    newest = newest_states(session, badge)
     # One given elsewhere counts for whoever is a learner here; one given here counts also when she has left.
     counted = {p: award for p, award in newest.items() if p in people or award.course_badge_id == badge.id}
     states = {person_id: shown_status(award, now) for person_id, award in counted.items()}
-    under_review = _under_review(session, badge)
+    doubted = under_review(session, badge)
     earned = sum(status in ("pending", "issued", "held") for status in states.values())
-    waiting = sum(states[p] == "review" or award.id in under_review for p, award in counted.items())
+    waiting = sum(states[p] == "review" or award.id in doubted for p, award in counted.items())
     started = set(
         session.scalars(
             select(Mastery.person_id).where(Mastery.course_badge_id == badge.id, Mastery.level.is_not(None)).distinct()
@@ -285,44 +278,10 @@ def _column_word(column: Column | None) -> str:
     return "is there and is used" if column.found else "made"
 
 
-# -- the matrix -------------------------------------------------------------------------------------------------
+# -- a learner -------------------------------------------------------------------------------------------------
 
 
-def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
-    now = datetime.now(UTC)
-    with tool.db.read() as session:
-        badge = catalog.get_badge(session, _course_id(who), slug)
-        definition = catalog.definition_of(badge)
-        learners = _learners(session, badge.course_id)
-        records = _records(session, badge)
-        newest = newest_awards(session, badge)
-        under_review = _under_review(session, badge)
-        rows = tuple(
-            _learner_row(
-                definition, person, records.get(person.id, {}), newest.get(person.holder_id), under_review, now
-            )
-            for person in learners
-        )
-        counts = Counter(row.state for row in rows)
-        return Matrix(
-            slug=slug,
-            badge=definition,
-            status=badge.status,
-            version=badge.version.number if badge.version else 0,
-            product=who.product,
-            summary=_summary(rows, counts),
-            most_missing=_most_missing(rows),
-            rows=rows,
-            heads=row_views(definition, {}),
-            counts={"all": len(rows), **{k: counts[k] for k in ("ready", "one", "review", "earned", "way", "none")}},
-            sync=sync_state(session, badge.course),
-            columns=column_plans(badge, definition),
-            aside=count_aside(session, badge.course, badge),
-            may_manage=MANAGE in who.rights,
-        )
-
-
-def _records(session: Session, badge: CourseBadge, person_id: str | None = None) -> Records:
+def records_of(session: Session, badge: CourseBadge, person_id: str | None = None) -> Records:
     query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id)
     if person_id is not None:
         query = query.where(Mastery.person_id == person_id)
@@ -332,18 +291,13 @@ def _records(session: Session, badge: CourseBadge, person_id: str | None = None)
     return found
 
 
-def _under_review(session: Session, badge: CourseBadge) -> dict[str, str]:
-    query = select(Review.award_id, Review.reason).join(Award)
-    query = query.where(Award.course_badge_id == badge.id, Review.resolved_at.is_(None))
-    return {award_id: reason for award_id, reason in session.execute(query)}  # noqa: C416 (rows)
-
-
-def _learner_row(
+def learner_row(
     badge: Badge,
-    person: Person,
+    person_id: str,
+    known_as: str,
     records: dict[str, dict[str, Any]],
-    award: Award | None,
-    reviews: dict[str, str],
+    award: Held | None,
+    reviews: Collection[str],
     now: datetime,
 ) -> LearnerRow:
     cells = row_views(badge, records)
@@ -354,33 +308,38 @@ def _learner_row(
         if met < of
         else [c for c in cells if not c.steps and c.state != "met"]
     )
-    graded = any(cell.state != "ungraded" for cell in cells)
-    word = _("%(met)s of %(all)s", met=min(met, of), all=of)
     status = shown_status(award, now) if award is not None else ""
-    if award is not None and award.id in reviews:
-        state, word = "review", _("Needs review")
-    elif status == "review":
-        state, word = "ready", _("Ready")
-    elif status in ("pending", "issued", "held"):
-        state, word = "earned", _("Earned") if status != "held" else _("Held")
-    elif status in ("revoked", "expired"):
-        state, word = status, said(STATUS_WORDS[status])
-    elif not graded:
-        state, word = "none", _("Not started")
-    else:
-        short = of - met + sum(1 for c in cells if not c.steps and c.state != "met")
-        state = "one" if short == 1 else "way"
+    standings = [Standing(cell.tag, "", cell.state, "") for cell in cells]
+    state, word = standing_word(badge, standings, status, doubted=award is not None and award.id in reviews)
     return LearnerRow(
-        person_id=person.id,
-        name=person.name or _("Learner"),
+        person_id=person_id,
+        name=known_as or _("Learner"),
         cells=cells,
         met=met,
         of=of,
         state=state,
         word=word,
         award_id=award.id if award else "",
-        sentence=_learner_sentence(person.name or _("This learner"), met, of, missing),
-        holds=status in ("pending", "issued", "held"),
+        sentence=_learner_sentence(known_as or _("This learner"), met, of, missing),
+        holds=status in HOLDS,
+    )
+
+
+def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, doubted: bool) -> tuple[str, str]:
+    """Return in which of the matrix's groups a learner is, and the word for it. `status`: of her award, if any."""
+    met = sum(s.met for s in standings if not s.tag.startswith(GATE))
+    if doubted:
+        return "review", _("Needs review")
+    if status == "review":
+        return "ready", _("Ready")
+    if status in HOLDS:
+        return "earned", _("Earned") if status != "held" else _("Held")
+    if status in ("revoked", "expired"):
+        return status, said(STATUS_WORDS[status])
+    if all(s.state == "ungraded" for s in standings):
+        return "none", _("Not started")
+    return ("one" if short_by(badge, standings) == 1 else "way"), _(
+        "%(met)s of %(all)s", met=min(met, badge.needed), all=badge.needed
     )
 
 
@@ -392,61 +351,12 @@ def _learner_sentence(who: str, met: int, of: int, missing: Sequence[RowView]) -
         for cell in missing
     ]
     return _(
-        "%(name)s has %(met)s of %(of)s. Missing: %(parts)s.",
-        name=name,
+        "%(name)s has %(met)s of %(all)s. Missing: %(parts)s.",
+        name=name(who),
         met=min(met, of),
-        of=of,
+        all=of,
         parts=", ".join(parts),
     )
-
-
-def _summary(rows: Sequence[LearnerRow], counts: Counter[str]) -> str:
-    if not rows:
-        return _("No learner is known here yet. They come with the first sync.")
-    earned = sum(row.holds for row in rows)
-    parts = [_("Nobody has earned it yet")]
-    if earned:
-        some, of = words(earned, capital=True), len(rows)
-        got = ngettext(
-            "%(some)s of %(all)s has earned it", "%(some)s of %(all)s have earned it", earned, some=some, all=of
-        )
-        parts = [got]
-    if waiting := counts["ready"] + counts["review"]:
-        parts.append(ngettext("one waits for you", "%(some)s wait for you", waiting, some=words(waiting)))
-    if short := counts["one"]:
-        parts.append(ngettext("one is one short", "%(some)s are one short", short, some=words(short)))
-    return ", ".join(parts) + "."
-
-
-def _most_missing(rows: Sequence[LearnerRow]) -> str:
-    """Return the row that most learners on the way still miss, empty where none stands out."""
-    short = Counter(
-        cell.name for row in rows if row.state in ("way", "one") for cell in row.cells if cell.state != "met"
-    )
-    top = short.most_common(2)
-    if not top or (len(top) > 1 and top[0][1] == top[1][1]):
-        return ""
-    return top[0][0]
-
-
-def matrix_csv(shown: Matrix) -> str:
-    """Return the matrix as CSV; a cell that a spreadsheet would run as a formula is led by an apostrophe (I19)."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow([_("Learner"), *(_plain(f"{head.code} {head.name}") for head in shown.heads), _("Badge")])
-    for row in shown.rows:
-        cells = [
-            _("%(level)s (%(points)s of %(highest)s)", level=cell.have, points=cell.points, highest=cell.highest)
-            if cell.points
-            else ""
-            for cell in row.cells
-        ]
-        writer.writerow([_plain(row.name), *(_plain(cell) for cell in cells), row.word])
-    return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 # -- one cell ---------------------------------------------------------------------------------------------------
@@ -475,9 +385,9 @@ def standings(session: Session, course: Course, person: Person, slug: str = "") 
 
 
 def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
-    records = _records(session, badge, person.id).get(person.id, {})
+    records = records_of(session, badge, person.id).get(person.id, {})
     award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
-    row = _learner_row(definition, person, records, award, _under_review(session, badge), now)
+    row = learner_row(definition, person.id, person.name, records, award, under_review(session, badge), now)
     query = select(Mastery).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)
     masteries = {mastery.tag: mastery for mastery in session.scalars(query)}
     columns = {column.tag: column for column in badge.columns}
@@ -559,60 +469,7 @@ def _before(mastery: Mastery | None) -> Iterable[str]:
         )
 
 
-# -- awards -----------------------------------------------------------------------------------------------------
-
-
-def award_rows(tool: Tool, who: LaunchSession, slug: str) -> tuple[Badge, list[AwardRow]]:
-    now = datetime.now(UTC)
-    with tool.db.read() as session:
-        badge = catalog.get_badge(session, _course_id(who), slug)
-        reviews = _under_review(session, badge)
-        query = (
-            select(Award)
-            .where(Award.course_badge_id == badge.id)
-            .options(joinedload(Award.person))
-            .order_by(Award.earned_at.desc(), Award.id)
-        )
-        awards = list(session.scalars(query))
-        editions = _newest_editions(session, [award.id for award in awards])
-        rows = [_award_row(tool, award, reviews, editions, now) for award in awards]
-        return catalog.definition_of(badge), rows
-
-
-def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict[str, str], now: datetime) -> AwardRow:
-    status = shown_status(award, now)
-    return AwardRow(
-        id=award.id,
-        name=award.person.name or _("Learner"),
-        person_id=award.person_id,
-        status=status,
-        word=_("Needs review") if award.id in reviews else said(STATUS_WORDS[status]),
-        earned_at=award.earned_at,
-        issued_at=award.issued_at,
-        credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",
-        review=said(reviews.get(award.id, "")),
-        revocation_reason=award.revocation_reason or "",
-    )
-
-
-def award_in_course(tool: Tool, who: LaunchSession, slug: str, award_id: str) -> AwardRow:
-    """Return an award of this course's badge; raises NotFound for another's (D08)."""
-    with tool.db.read() as session:
-        badge = catalog.get_badge(session, _course_id(who), slug)
-        award = get_award(session, award_id, badge.id)
-        editions = _newest_editions(session, [award.id])
-        return _award_row(tool, award, _under_review(session, badge), editions, datetime.now(UTC))
-
-
-def _newest_editions(session: Session, award_ids: Sequence[str]) -> dict[str, str]:
-    query = select(Edition.award_id, Edition.id).where(Edition.signed_at.is_not(None)).order_by(Edition.number)
-    if len(award_ids) < 500:
-        query = query.where(Edition.award_id.in_(award_ids))
-    return {award_id: edition_id for award_id, edition_id in session.execute(query)}  # noqa: C416 (rows)
-
-
-def _credential_url(tool: Tool, edition_id: str | None) -> str:
-    return credential_address(tool.settings.base_url, edition_id) if edition_id else ""
+# -- work ---------------------------------------------------------------------------------------------------------
 
 
 def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:

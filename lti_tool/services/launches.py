@@ -139,7 +139,7 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
         roles = role_words(launch)
         jobs = []
         if course is not None:
-            _enrol(session, course, person, main_role(launch))
+            _enrol(session, course, person, launch)
             if origins.news(session, course, launch, first=is_new, now=now):
                 jobs.append(work.request_in(session, "copy", str(course.id), now))
         if notices.news(deployment, launch):
@@ -311,12 +311,16 @@ def main_role(who: Member | VerifiedLaunch) -> str:
     return who.course_roles[0].value if who.course_roles else ""
 
 
-def _enrol(session: Session, course: Course, person: Person, role: str) -> None:
+def _enrol(session: Session, course: Course, person: Person, launch: VerifiedLaunch) -> None:
+    role = main_role(launch)
     enrolment = session.get(Enrolment, (course.id, person.id))
     if enrolment is None:
-        session.add(Enrolment(course_id=course.id, person_id=person.id, launch_role=role, active=True))
-    else:
-        enrolment.launch_role = role
+        enrolment = Enrolment(course_id=course.id, person_id=person.id, active=True)
+        session.add(enrolment)
+    enrolment.launch_role = role
+    told = platform_of(course.registration.product).sections(launch.custom)
+    if told is not None and enrolment.sections != (sections := [list(each) for each in told]):
+        enrolment.sections = sections
     session.flush()
 
 

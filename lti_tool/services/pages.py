@@ -203,6 +203,17 @@ class BadgePlan:
 
 
 @dataclass(frozen=True)
+class MatrixView:
+    """Which learners the matrix shows, and in which order."""
+
+    show: str = "all"
+    q: str = ""
+    sort: str = "name"
+    section: str = ""
+    page: int = 1
+
+
+@dataclass(frozen=True)
 class Matrix:
     slug: str
     badge: Badge
@@ -218,6 +229,12 @@ class Matrix:
     columns: tuple[ColumnPlan, ...]
     aside: int  # results of users the roster does not name
     may_manage: bool
+    view: MatrixView
+    found: int  # learners that fit the view; `rows` is one page of them
+    first: int = 1  # the number of the first of `rows` among them
+    last_page: int = 1
+    sections: tuple[tuple[str, str], ...] = ()  # id and name, where the LMS tells them
+    partly: bool = False  # it tells them only of learners who have opened the tool
 
 
 @dataclass(frozen=True)
@@ -245,6 +262,78 @@ class AwardRow:
     credential_url: str
     review: str  # why it is under review, empty otherwise
     revocation_reason: str
+    given: str = "grades"  # or by "hand", or from a "file"
+    note: str = ""  # the evidence of one given by hand
+    held_reason: str = ""
+    held_until: datetime | None = None
+    can_hold: bool = False
+    can_reissue: bool = False
+
+
+@dataclass(frozen=True)
+class AwardsPage:
+    """All awards of a badge, in the groups an instructor decides about."""
+
+    slug: str
+    badge: Badge
+    status: str  # of the course badge
+    to_confirm: tuple[AwardRow, ...]
+    doubted: tuple[AwardRow, ...]
+    held: tuple[AwardRow, ...]
+    rest: tuple[AwardRow, ...]
+    held_back: bool  # the badge's release lets learners see nothing yet
+    released_at: datetime | None  # the moment an instructor set for that, where it lies ahead
+    may_manage: bool
+
+    @property
+    def waiting(self) -> int:
+        return len(self.to_confirm) + len(self.doubted)
+
+    @property
+    def all(self) -> tuple[AwardRow, ...]:
+        return self.to_confirm + self.doubted + self.held + self.rest
+
+
+@dataclass(frozen=True)
+class GivePage:
+    """Giving a badge by hand: to whom, and with which levels. `person_id` is "" before somebody is chosen."""
+
+    slug: str
+    badge: Badge
+    people: tuple[tuple[str, str], ...]  # id and name of those who may be awarded
+    person_id: str = ""
+    name: str = ""
+    rows: tuple[RowView, ...] = ()  # as they stand
+    carried: bool = False  # as they stand, they reach the badge
+    held_back: bool = False
+
+
+@dataclass(frozen=True)
+class ReissueRow:
+    code: str
+    name: str
+    before: str  # in words; empty for no result
+    after: str
+
+
+@dataclass(frozen=True)
+class ReissuePage:
+    """What issuing an award again would change."""
+
+    award_id: str
+    name: str
+    badge: Badge
+    rows: tuple[ReissueRow, ...]
+    old_name: str  # in the credential; empty where it names nobody
+    new_name: str
+    carries: bool
+    open: bool  # it is in force
+    by_hand: bool
+    seal: str
+
+    @property
+    def changes(self) -> bool:
+        return self.old_name != self.new_name or any(row.before != row.after for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -275,6 +364,7 @@ class StudentHome:
     fresh: tuple[StudentCard, ...]  # earned, not claimed yet
     on_the_way: tuple[StudentCard, ...]
     earned: tuple[StudentCard, ...]
+    over: tuple[StudentCard, ...]  # withdrawn or expired
     available: tuple[StudentCard, ...]
     preview: bool  # a test student or an instructor looking
 
@@ -429,6 +519,7 @@ class CredentialPage:
     checked_at: datetime
     downloads: tuple[tuple[str, str, str], ...] = field(default=())  # (word, small word, address)
     qr_svg: str = ""
+    newer_url: str = ""  # of the edition that replaced this one
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, Course, Enrolment, Person, PersonLink, Registration
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, awards
+from lti_tool.services import audit, award_acts
 from lti_tool.services.tool import Tool
 
 MOST_SUGGESTIONS = 200
@@ -254,7 +254,7 @@ def _collapse(
         # An issued one is in somebody's hands: one that still waits, though it was earned earlier, does not replace it.
         stays, goes = sorted((award, other), key=lambda a: (a.status != "issued", a.earned_at, a.id))
         was = goes.status
-        awards.supersede(session, goes, now)
+        award_acts.supersede(session, goes, now)
         changed.append({"award": goes.id, "status": was, "by": stays.id})
     return changed
 
@@ -262,7 +262,7 @@ def _collapse(
 def unlink(tool: Tool, link_id: str, *, actor: str, now: datetime) -> None:
     """Take a link back: each has her own awards again, and those that were superseded by it count again (H16).
 
-    One whose credential had been issued gets a new one, which `awards.sign_pending` signs. The decision is kept."""
+    One whose credential had been issued gets a new one, which `editions.sign_pending` signs. The decision is kept."""
     repeat_collided(lambda: _unlink(tool, link_id, actor, now))
 
 
@@ -297,7 +297,7 @@ def _restore(session: Session, told: dict[str, Any], now: datetime) -> bool:
     )
     if session.scalar(other.limit(1)) is not None:
         return False
-    awards.restore(session, award, told["status"], now)
+    award_acts.restore(session, award, told["status"], now)
     session.flush()
     return True
 

@@ -22,7 +22,7 @@ from lti_tool.grades import rubric
 from lti_tool.grades.rubric import Cell, Found
 from lti_tool.lti.service import Service
 from lti_tool.models import Column, Course, CourseBadge, Job, Person, Posting, Registration, Result
-from lti_tool.services import awards, sync, work
+from lti_tool.services import award_acts, editions, sync, work
 from lti_tool.services.access import course_service
 from lti_tool.services.marking import OPEN, known_score, score_of
 from lti_tool.services.tool import Tool, log
@@ -352,8 +352,8 @@ def _evaluate(tool: Tool, course_id: int, counts: Counter[str]) -> None:
     failed = sync.evaluate_badges(tool, course_id, datetime.now(UTC), done)
     if failed:
         log.error("course=%s badges %s could not be evaluated after marking", course_id, failed)
-    done["released"] = awards.release_due(tool, datetime.now(UTC), course_id)
-    done["signed"] = awards.sign_pending(tool, course_id)
+    done["released"] = award_acts.release_due(tool, datetime.now(UTC), course_id)
+    done["signed"] = editions.sign_pending(tool, course_id)
     counts.update({name: count for name, count in done.items() if isinstance(count, int)})
 
 

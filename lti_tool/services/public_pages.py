@@ -38,7 +38,7 @@ from lti_tool.models import (
     StatusList,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services.awards import achievement_of
+from lti_tool.services.editions import achievement_of
 from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
 from lti_tool.services.launches import LOOK, opened_by, rights_of, switched_off
 from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, ReportPage
@@ -170,7 +170,16 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         checked_at=now,
         downloads=downloads(tool, edition.id),
         qr_svg=qr_code(url),
+        newer_url=_newer_url(tool, edition) if state == "superseded" else "",
     )
+
+
+def _newer_url(tool: Tool, edition: Edition) -> str:
+    """Return the address of the edition that replaced this one, empty where there is none in force."""
+    query = select(Edition.id).where(Edition.award_id == edition.award_id, Edition.withdrawn_at.is_(None))
+    with tool.db.read() as session:
+        newer = session.scalar(query.where(Edition.signed_at.is_not(None)).order_by(Edition.number.desc()))
+    return credential_url(tool, newer) if newer is not None else ""
 
 
 def _own_report(tool: Tool, document: bytes, now: datetime) -> Report:
@@ -219,6 +228,8 @@ def _state(edition: Edition, now: datetime) -> tuple[str, str]:
             reason=award.revocation_reason,
         )
     if edition.withdrawn_at is not None:
+        if award.status == "held":
+            return "superseded", _("It is not in force at the moment.")
         return "superseded", _("It was replaced by a newer edition.")
     if edition.valid_until is not None and edition.valid_until <= now:
         return "expired", _("It ended on %(day)s.", day=day(edition.valid_until))

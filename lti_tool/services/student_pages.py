@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
-from lti_tool.services import catalog
+from lti_tool.services import catalog, evaluation
 from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
-from lti_tool.services.pages import ClaimView, RowView, StudentBadge, StudentCard, StudentHome
+from lti_tool.services.pages import ClaimView, RowView, StudentBadge, StudentCard, StudentHome, SyncState
 from lti_tool.services.public_pages import credential_url, downloads
 from lti_tool.services.rows import hide, row_views
 from lti_tool.services.tool import Tool
@@ -32,14 +32,15 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
         course = session.get_one(Course, who.course_id)
         published = [badge for badge in course.badges if badge.version is not None]
         cards = [_card(session, badge, who.person_id, now) for badge in published]
-        live = [card for card in cards if card.state in ("earned", "expired", "revoked")]
+        live = [card for card in cards if card.state == "earned"]
         return StudentHome(
             title=course.title,
             label=course.label,
             first_name=who.person_name.split(" ")[0] if who.person_name else "",
             sync=sync_state(session, course),
-            fresh=tuple(card for card in live if card.state == "earned" and not card.claimed),
-            earned=tuple(card for card in live if card.state != "earned" or card.claimed),
+            fresh=tuple(card for card in live if not card.claimed),
+            earned=tuple(card for card in live if card.claimed),
+            over=tuple(card for card in cards if card.state in ("expired", "revoked")),
             on_the_way=tuple(card for card in cards if card.state in ("way", "waiting")),
             available=tuple(card for card in cards if card.state == "none"),
             preview=_only_looks(session, who),
@@ -243,3 +244,86 @@ def badge_is_open(tool: Tool, who: LaunchSession, slug: str) -> None:
     """Raise NotFound unless learners may know of this badge: a draft does not exist for them."""
     with tool.db.read() as session:
         _published(session, who, slug)
+
+
+# -- as nobody --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The pages of a badge as somebody would see them who has just come into the course. Nothing of anybody is read."""
+
+    home: StudentHome
+    badge: StudentBadge
+    claim: ClaimView
+    drafted: bool  # it is not published: no learner sees it yet
+
+
+def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
+    """Return a learner's pages of a badge with nobody's data. It leaves no trace."""
+    with tool.db.read() as session:
+        course = session.get_one(Course, who.course_id)
+        asked = catalog.get_badge(session, course.id, slug)
+        definition = catalog.definition_of(asked)
+        cards = [_blank_card(each) for each in course.badges if each.version is not None or each.id == asked.id]
+        sync = SyncState(None, running=False, failed="")
+        issuer = issuer_row(session).name
+        return Preview(
+            home=StudentHome(
+                title=course.title,
+                label=course.label,
+                first_name="",
+                sync=sync,
+                fresh=(),
+                on_the_way=(),
+                earned=(),
+                over=(),
+                available=tuple(cards),
+                preview=True,
+            ),
+            badge=StudentBadge(
+                slug=slug,
+                badge=definition,
+                card=_blank_card(asked),
+                rows=row_views(definition, {}),
+                history=(),
+                sync=sync,
+                issuer=issuer,
+                credential_url="",
+                revoked="",
+                lasts=lasts(definition.expires_after),
+            ),
+            claim=ClaimView(
+                slug=slug,
+                badge=definition,
+                award_id="",
+                claimed=False,
+                page_public=False,
+                credential_url="",
+                rows=row_views(definition, evaluation.records_at_required(definition)),
+                issuer=issuer,
+                issued_at=None,
+                downloads=(),
+            ),
+            drafted=asked.version is None,
+        )
+
+
+def _blank_card(badge: CourseBadge) -> StudentCard:
+    definition = catalog.definition_of(badge)
+    rows = row_views(definition, {})
+    return StudentCard(
+        slug=badge.slug,
+        name=definition.name,
+        level=definition.level,
+        state="none",
+        met=0,
+        of=definition.needed,
+        sentence=_sentence("none", rows, 0, definition.needed, None),
+        rows=rows,
+        award_id="",
+        earned_at=None,
+        claimed=False,
+        page_public=False,
+        next_step="",
+    )

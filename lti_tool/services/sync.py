@@ -26,6 +26,7 @@ from lti_tool.errors import (
 from lti_tool.grades.columns import find_column
 from lti_tool.lti.ags import LineItem, RawResult, list_line_items, results
 from lti_tool.lti.nrps import Member, memberships
+from lti_tool.lti.platforms import Platform, platform_of
 from lti_tool.lti.service import Service
 from lti_tool.models import (
     Browser,
@@ -41,7 +42,7 @@ from lti_tool.models import (
     Result,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import awards, evaluation, work
+from lti_tool.services import award_acts, award_files, editions, evaluation, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
@@ -73,8 +74,8 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
     say(Sentence("Working out levels …"))
     counts = _store(tool, course, read)
     failed = evaluate_badges(tool, course, read.at, counts)
-    counts["released"] = awards.release_due(tool, datetime.now(UTC), course)
-    counts["signed"] = awards.sign_pending(tool, course)
+    counts["released"] = award_acts.release_due(tool, datetime.now(UTC), course)
+    counts["signed"] = editions.sign_pending(tool, course)
     if failed:
         raise ToolError(
             f"badges {failed}",
@@ -94,7 +95,7 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
 def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     with tool.db.read() as session:
         course = session.get_one(Course, course_id)
-        memberships_url = course.memberships_url
+        memberships_url, context_id = course.memberships_url, course.context_id
         columns = list(
             session.scalars(
                 select(Column)
@@ -109,7 +110,7 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
         say(Sentence("Reading the list of learners …"))
-        read.members = memberships(service, memberships_url)
+        read.members = _members(service, memberships_url, context_id)
     for number, column in enumerate(columns, start=1):
         say(Sentence("Reading column %(number)s of %(all)s …", number=number, all=len(columns)))
         try:
@@ -119,6 +120,18 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     if read.missing:
         _find_again(service, line_items_url, [column for column in columns if column.id in read.missing], read)
     return read
+
+
+def _members(service: Service, memberships_url: str, context_id: str) -> Sequence[Member]:
+    """Read the roster, with everybody's sections where the LMS tells them."""
+    link = service.platform.roster_link(context_id)
+    if link is not None:
+        try:
+            return memberships(service, memberships_url, resource_link_id=link)
+        except ServiceError as error:
+            if error.reason not in ("status_400", "status_404"):
+                raise
+    return memberships(service, memberships_url)
 
 
 def _find_again(service: Service, line_items_url: str, missing: Sequence[Column], read: _Read) -> None:
@@ -236,7 +249,8 @@ def _store_roster(session: Session, course: Course, members: Sequence[Member], n
         known = _people(session, course, by_sub)
     if changed:
         session.execute(update(Person), changed)
-    _store_enrolments(session, course, {known[sub].id: member for sub, member in by_sub.items()})
+    platform = platform_of(course.registration.product)
+    _store_enrolments(session, course, platform, {known[sub].id: member for sub, member in by_sub.items()})
     course.roster_at = now
     return len(by_sub)
 
@@ -248,21 +262,31 @@ def _people(session: Session, course: Course, subs: Collection[str]) -> dict[str
     return {row.sub: row for row in rows if row.sub in subs}
 
 
-def _store_enrolments(session: Session, course: Course, members: dict[str, Member]) -> None:
-    query = select(Enrolment.person_id, Enrolment.roster_role, Enrolment.active)
+def _store_enrolments(session: Session, course: Course, platform: Platform, members: dict[str, Member]) -> None:
+    query = select(Enrolment.person_id, Enrolment.roster_role, Enrolment.active, Enrolment.sections)
     rows = session.execute(query.where(Enrolment.course_id == course.id))
-    known = {row.person_id: (row.roster_role, row.active) for row in rows}
+    known = {row.person_id: (row.roster_role, row.active, row.sections) for row in rows}
     fresh, changed = [], []
     for person_id, member in members.items():
         role, active = main_role(member), member.is_active
-        row = {"course_id": course.id, "person_id": person_id, "roster_role": role, "active": active}
+        told = platform.sections(member.custom)
+        # A roster that tells nothing of sections leaves what a launch has told.
+        before: list[Any] = known[person_id][2] if person_id in known else []
+        sections = before if told is None else [list(each) for each in told]
+        row = {
+            "course_id": course.id,
+            "person_id": person_id,
+            "roster_role": role,
+            "active": active,
+            "sections": sections,
+        }
         if person_id not in known:
             fresh.append(row)
-        elif known[person_id] != (role, active):
+        elif known[person_id] != (role, active, sections):
             changed.append(row)
     changed += [
-        {"course_id": course.id, "person_id": person_id, "roster_role": role, "active": False}
-        for person_id, (role, active) in known.items()
+        {"course_id": course.id, "person_id": person_id, "roster_role": role, "active": False, "sections": sections}
+        for person_id, (role, active, sections) in known.items()
         if active and person_id not in members
     ]
     if fresh:
@@ -390,6 +414,7 @@ def forget_expired(tool: Tool, now: datetime) -> None:
         session.execute(delete(Launch).where(Launch.expires_at < now))
         session.execute(delete(Browser).where(~select(Launch.id).where(Launch.browser_id == Browser.id).exists()))
         session.execute(delete(Job).where(Job.state.in_(("done", "failed")), Job.finished_at < now - JOBS_KEPT))
+        award_files.forget_old(session, now)
 
 
 def course_name(tool: Tool, course_id: int) -> str:

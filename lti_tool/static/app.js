@@ -43,7 +43,7 @@
 
   function closeRecord(back = true) {
     const record = one("#board #record");
-    if (!record) return;
+    if (!record) { opener = null; return; }
     const inside = record.contains(document.activeElement);
     record.remove();
     one("#board").classList.remove("open");
@@ -107,44 +107,56 @@
     if (event.key === "Escape" && one("#board #record")) { event.preventDefault(); closeRecord(); }
   });
 
-  /* -- filter, search, sort ---------------------------------------------------------------------------------- */
+  /* -- filter, search, sort: the server looks through the whole class, and sends the page of it that fits ---------- */
 
-  let speaking = 0;
+  let asked = 0;
+  let typing = 0;
 
   /* A learner is found without her accents: "zoe" finds Zoë. */
   const plainly = (words) => words.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
 
-  function arrange(aloud = true) {
+  async function arrange(page = "", aloud = true) {
     const form = one("#filters");
-    const body = one(".matrix tbody");
-    if (!form || !body) return;
-    const { show, q, sort } = Object.fromEntries(new FormData(form));
-    const wanted = plainly(q.trim());
-    const rows = all("tr", body);
-    const byName = (a, b) => Number(a.dataset.place) - Number(b.dataset.place);
-    const near = (a, b) => Number(b.dataset.met) - Number(a.dataset.met) || byName(a, b);
-    const ordered = [...rows].sort(sort === "near" ? near : byName);
-    if (ordered.some((row, place) => row !== rows[place])) body.append(...ordered);
-    let shown = 0;
-    for (const row of rows) {
-      row.hidden = !((show === "all" || row.dataset.state === show) && plainly(row.dataset.name).includes(wanted));
-      if (!row.hidden) shown += 1;
-    }
-    one("#nobody").hidden = shown > 0;
-    if (opener && opener.closest("tr").hidden) closeRecord(false);
-    if (!aloud) return;
+    if (!form) return;
+    const ticket = (asked += 1);
+    const { q, ...chosen } = Object.fromEntries(new FormData(form));
     const here = new URL(window.location.href);
-    here.searchParams.delete("q"); // a learner's name does not belong in an address
-    here.searchParams.set("show", show);
-    here.searchParams.set("sort", sort);
+    for (const name of ["q", "page"]) here.searchParams.delete(name); // a learner's name does not belong in an address
+    for (const [name, value] of Object.entries({ ...chosen, page })) {
+      if (value) here.searchParams.set(name, value); else here.searchParams.delete(name);
+    }
+    let fresh = null;
+    try {
+      const answer = await fetch(here, { headers: { "X-Find": encodeURIComponent(q) } });
+      if (answer.ok) fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    } catch { say(told("lost")); return; }
+    if (ticket !== asked) return;
+    const next = fresh && one("#learners", fresh);
+    if (!next) { window.location.assign(here); return; }
+    const open = opener ? opener.dataset.cell : "";
+    const inside = one("#learners").contains(document.activeElement) && !(opener && opener === document.activeElement);
+    one("#learners").replaceWith(document.adoptNode(next));
+    for (const count of all("[data-count]", fresh)) one(`[data-count="${count.dataset.count}"]`).textContent = count.textContent;
+    prepareCells();
+    if (open) {
+      opener = one(`[data-cell="${CSS.escape(open)}"]`);
+      if (opener) mark(opener, true); else closeRecord(false);
+    }
     window.history.replaceState(null, "", here);
-    clearTimeout(speaking);
-    speaking = setTimeout(() => say(told("shown").replace("{n}", shown).replace("{all}", rows.length)), 500);
+    if (inside) { one("#learners").tabIndex = -1; one("#learners").focus({ preventScroll: !page }); }
+    if (aloud) say(one("#shown").textContent.trim());
   }
 
-  document.addEventListener("input", (event) => { if (event.target.closest("#filters")) arrange(); });
+  document.addEventListener("input", (event) => {
+    if (!event.target.closest("#filters")) return;
+    clearTimeout(typing);
+    if (event.target.type === "search") typing = setTimeout(() => arrange(), 250); else arrange();
+  });
   document.addEventListener("submit", (event) => {
-    if (event.target.id === "filters") { event.preventDefault(); arrange(); }
+    if (event.target.id !== "filters") return;
+    event.preventDefault();
+    clearTimeout(typing);
+    arrange(event.submitter && event.submitter.name === "page" ? event.submitter.value : "");
   });
 
   /* -- following what runs, and taking in what changed --------------------------------------------------------- */
@@ -175,6 +187,7 @@
         if (field.type === "radio") field.checked = field.value === chosen.show;
         else if (field.name in chosen) field.value = chosen[field.name];
       }
+      if (chosen.q) arrange(new URL(window.location.href).searchParams.get("page") || "", false);
     }
     arrive();
     if (open) {
@@ -343,7 +356,6 @@
     prepareCells();
     countChosen();
     findBadges();
-    arrange(false);
     const running = one("[data-job]") || one("[data-again]");
     following += 1;
     if (running) follow(running);

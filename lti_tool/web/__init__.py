@@ -24,6 +24,8 @@ from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
 from lti_tool.web import (
     admin,
+    as_student,
+    awards,
     evidence,
     instructor,
     language,
@@ -40,6 +42,8 @@ log = logging.getLogger("lti_tool")
 _markdown = MarkdownIt("commonmark", {"html": False})
 LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
+
+INSTRUCTORS = (instructor.pages, marking.pages, awards.pages, as_student.pages)
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
 
@@ -80,8 +84,8 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (lti.pages, registration.pages, instructor.pages, messages.pages, student.pages, public.pages)
-    for blueprint in (*own, marking.pages, evidence.pages, *admin.BLUEPRINTS):
+    own = (lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages)
+    for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, datetime.now(UTC)),

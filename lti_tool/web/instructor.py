@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
-from lti_tool.errors import BadInput, Conflict, DefinitionInvalid, NotFound, ToolError
+from lti_tool.errors import BadInput, DefinitionInvalid, NotFound
 from lti_tool.security import guarded, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, awards, bindings, catalog, copies, work
+from lti_tool.services import audit, bindings, catalog, copies, matrix, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
-from lti_tool.services.pages import AwardRow
+from lti_tool.services.pages import MatrixView
 
 pages = Blueprint("instructor", __name__, url_prefix="/course/<launch>")
 
@@ -138,13 +138,25 @@ def svg(text: str) -> Response:
 @pages.get("/badges/<slug>")
 @guarded(LOOK)
 def badge(slug: str) -> Page:
-    page = shown.matrix(tool(), g.session, slug)
+    page = matrix.matrix(tool(), g.session, slug, _view())
     if page.version == 0:
         return _to("instructor.plan", slug=slug)
-    wanted = {name: request.args.get(name, "")[:200] for name in ("show", "q", "sort")}
     waiting = page.counts["ready"] + page.counts["review"]
-    return render_template(
-        "instructor/badge.html", page=page, waiting=waiting, **{name: value for name, value in wanted.items() if value}
+    return render_template("instructor/badge.html", page=page, waiting=waiting)
+
+
+def _view() -> MatrixView:
+    """Read which learners are asked for. The page's script sends what is searched in a header: a learner's name does
+    not belong in an address."""
+    asked = request.args
+    sent = request.headers.get("X-Find")
+    show, sort = asked.get("show", ""), asked.get("sort", "")
+    return MatrixView(
+        show=show if show in matrix.GROUPS else "all",
+        q=(unquote(sent) if sent is not None else asked.get("q", ""))[:200].strip(),
+        sort=sort if sort in matrix.SORTS else "name",
+        section=asked.get("section", "")[:100],
+        page=asked.get("page", 1, int),
     )
 
 
@@ -211,7 +223,7 @@ def record(slug: str, person_id: str, tag: str) -> Page:
 @pages.get("/badges/<slug>/progress.csv")
 @guarded(LOOK)
 def csv(slug: str) -> Page:
-    text = shown.matrix_csv(shown.matrix(tool(), g.session, slug))
+    text = matrix.matrix_csv(tool(), g.session, slug)
     # The mark at the start makes spreadsheets read the names as UTF-8.
     response = Response("\ufeff" + text, mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{slug}.csv"'
@@ -235,82 +247,3 @@ def sync() -> Page:
 @guarded(LOOK)
 def job(job_id: int) -> Response:
     return jsonify(shown.job_view(tool(), g.session, job_id))
-
-
-# -- awards -----------------------------------------------------------------------------------------------------
-
-
-@pages.get("/badges/<slug>/awards", endpoint="awards")
-@guarded(LOOK)
-def award_list(slug: str) -> Page:
-    definition, rows = shown.award_rows(tool(), g.session, slug)
-    waiting = sum(1 for row in rows if row.status == "review" or row.review)
-    return render_template(
-        "instructor/awards.html",
-        page=rows,
-        slug=slug,
-        badge=definition,
-        waiting=waiting,
-        held_back=catalog.is_held_back(tool(), g.session.course_id, slug, _now()),
-        may_manage=MANAGE in g.session.rights,
-    )
-
-
-@pages.post("/badges/<slug>/awards/<award_id>/confirm")
-@guarded(MANAGE)
-def confirm(slug: str, award_id: str) -> Page:
-    shown.award_in_course(tool(), g.session, slug, award_id)
-    awards.confirm(tool(), award_id, actor=_actor(), now=_now())
-    awards.sign_pending(tool(), g.session.course_id)
-    return _to("instructor.awards", slug=slug)
-
-
-@pages.post("/badges/<slug>/awards/confirm")
-@guarded(MANAGE)
-def confirm_all(slug: str) -> Page:
-    """Confirm every award of the badge that waits for it and that the grades still carry."""
-    _, rows = shown.award_rows(tool(), g.session, slug)
-    for row in rows:
-        if row.status == "review" and not row.review:
-            with suppress(Conflict):  # somebody else has just decided this one; the others wait all the same
-                awards.confirm(tool(), row.id, actor=_actor(), now=_now())
-    awards.sign_pending(tool(), g.session.course_id)
-    return _to("instructor.awards", slug=slug)
-
-
-@pages.post("/badges/<slug>/release")
-@guarded(MANAGE)
-def release(slug: str) -> Page:
-    """Let learners see what the badge's release policy holds back."""
-    badge_id = catalog.badge_id(tool(), g.session.course_id, slug)
-    awards.release(tool(), badge_id, actor=_actor(), now=_now())
-    awards.sign_pending(tool(), g.session.course_id)
-    return _to("instructor.awards", slug=slug)
-
-
-@pages.post("/badges/<slug>/awards/<award_id>/review")
-@guarded(MANAGE)
-def resolve_review(slug: str, award_id: str) -> Page:
-    shown.award_in_course(tool(), g.session, slug, award_id)
-    awards.keep(tool(), award_id, actor=_actor(), now=_now())
-    return _to("instructor.awards", slug=slug)
-
-
-@pages.route("/badges/<slug>/awards/<award_id>/revoke", methods=["GET", "POST"])
-@guarded(MANAGE)
-def revoke(slug: str, award_id: str) -> Page:
-    """Say what will happen, ask for the reason, and take the award back."""
-    award: AwardRow = shown.award_in_course(tool(), g.session, slug, award_id)
-    problem, reason = "", request.form.get("reason", "")
-    if request.method == "POST":
-        try:
-            awards.revoke(tool(), award_id, reason, actor=_actor(), now=_now())
-        except ToolError as error:
-            problem = error.sentence
-        else:
-            return _to("instructor.awards", slug=slug)
-    definition, _ = shown.award_rows(tool(), g.session, slug)
-    page = render_template(
-        "instructor/revoke.html", page=award, slug=slug, badge=definition, reason=reason, reason_problem=problem
-    )
-    return (page, 409) if problem else page

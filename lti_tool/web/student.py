@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import NotFound
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, awards, bindings, marking_pages
+from lti_tool.services import audit, award_acts, bindings, marking_pages
 from lti_tool.services import student_pages as shown
 from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN
@@ -39,7 +39,7 @@ def claim(slug: str) -> str | BaseResponse:
     """Show what becomes public, and take the choice; it can be changed here later."""
     page = shown.claim_view(tool(), g.session, slug)
     if request.method == "POST":
-        awards.claim(
+        award_acts.claim(
             tool(),
             page.award_id,
             public="public" in request.form,

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from lti_tool import create_app
 from lti_tool.db import Database
+from lti_tool.domain.badge import Badge
 from lti_tool.lti.jwks import public_jwks
 from lti_tool.migrations import schema
 from lti_tool.models import Course, Edition
@@ -32,30 +33,42 @@ MOODS = ("moodle", "canvas")
 DATABASES = ("SQLite", "PostgreSQL")
 
 
-def open_course(tool_app: Any, tool: Tool, lms: Classroom, mood: str) -> int:
-    """Launch as the teacher and publish the badge; returns the course's id."""
+def enter(tool_app: Any, tool: Tool, lms: Classroom, mood: str) -> tuple[str, str]:
+    """Register both with each other and launch as the teacher; returns the address of her pages and her cookies."""
     platforms.add_platform(
         tool, name=mood, auth_audience=None, deployment_ids=[], product=mood, now=now(), **lms.register(BASE_URL)
     )
     lms.trust(public_jwks(tool.keyring.published_lti(now())))
     browser = tool_app.test_client()
     login = browser.post("/lti/login", data=lms.login_request(), base_url=BASE_URL)
-    cookie = login.headers["Set-Cookie"].partition(";")[0]
+    cookies = {each.partition("=")[0]: each.partition(";")[0] for each in login.headers.getlist("Set-Cookie")}
     form = lms.answer(login.headers["Location"])
-    done = browser.post("/lti/launch", data=form, base_url=BASE_URL, headers={"Cookie": cookie})
+    done = browser.post("/lti/launch", data=form, base_url=BASE_URL, headers={"Cookie": "; ".join(cookies.values())})
     if done.status_code != 303:
         raise RuntimeError(f"the teacher's launch answered {done.status_code}: {done.text[:500]}")
+    cookies |= {each.partition("=")[0]: each.partition(";")[0] for each in done.headers.getlist("Set-Cookie")}
+    return done.headers["Location"], "; ".join(cookies.values())
+
+
+def publish(tool: Tool, badge: Badge, png: bytes | None) -> int:
+    """Put a badge into the one course there is and publish it; returns the course's id."""
     with tool.db.read() as session:
         course = session.scalars(select(Course)).one().id
-    badge, png = catalog.read_file(LIBRARY / f"{BADGE}.toml")
-    if len(badge.sub_competencies) != PARTS or badge.gates:
-        raise RuntimeError(f"{BADGE} is no longer a badge of {PARTS} parts")
     catalog.put_badge(tool, course, badge, picture_png=png, actor="operator", now=now())
-    job_id = catalog.start_publishing(tool, course, BADGE, actor="operator", now=now())
+    job_id = catalog.start_publishing(tool, course, badge.slug, actor="operator", now=now())
     published = work.wait(tool, job_id, {"publish": catalog.run_publish})
     if published.state != "done":
         raise RuntimeError(f"publishing failed: {published.problem}")
     return course
+
+
+def open_course(tool_app: Any, tool: Tool, lms: Classroom, mood: str) -> int:
+    """Launch as the teacher and publish the badge; returns the course's id."""
+    enter(tool_app, tool, lms, mood)
+    badge, png = catalog.read_file(LIBRARY / f"{BADGE}.toml")
+    if len(badge.sub_competencies) != PARTS or badge.gates:
+        raise RuntimeError(f"{BADGE} is no longer a badge of {PARTS} parts")
+    return publish(tool, badge, png)
 
 
 def one_sync(tool: Tool, course: int) -> tuple[dict[str, Any], dict[str, float]]:

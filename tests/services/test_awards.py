@@ -18,7 +18,7 @@ from sqlalchemy.orm import undefer
 
 from lti_tool.errors import Conflict
 from lti_tool.models import AuditEvent, Award, Course, CourseBadge, Edition, Mastery, Person, Review
-from lti_tool.services import awards, sync
+from lti_tool.services import award_acts, awards, editions, sync
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
 
@@ -290,7 +290,7 @@ def test_H10_the_same_grades_do_not_give_back_what_a_person_revoked(earned):
 def test_H11_a_second_signing_of_the_same_award_is_no_second_credential(earned):
     """Not yet: an edition with a corrected name comes with the student's issue."""
     award = earned.award()
-    assert awards.sign_pending(earned.tool, earned.id) == 0
+    assert editions.sign_pending(earned.tool, earned.id) == 0
     assert edition_of(earned, award["id"]).number == 1
 
 
@@ -329,7 +329,7 @@ def test_an_award_confirmed_many_times_at_once_is_issued_once(room):  # noqa: F8
     room.grade(room.students[0], 3, 3)
     room.sync()
     award = room.award()
-    done = at_once(*[lambda: awards.confirm(room.tool, award["id"], actor="operator", now=now())] * 6)
+    done = at_once(*[lambda: award_acts.confirm(room.tool, award["id"], actor="operator", now=now())] * 6)
     assert sorted(map(str, done), key=len)[0] == "pending"
     assert sum(isinstance(d, Conflict) for d in done) == 5, done
     assert edition_of(room, award["id"]).number == 1
@@ -341,10 +341,10 @@ def test_an_award_confirmed_and_revoked_at_once_ends_revoked_or_refused_and_neve
     room.sync()
     award = room.award()
     at_once(
-        lambda: awards.confirm(room.tool, award["id"], actor="operator", now=now()),
-        lambda: awards.revoke(room.tool, award["id"], "No.", actor="operator", now=now()),
+        lambda: award_acts.confirm(room.tool, award["id"], actor="operator", now=now()),
+        lambda: award_acts.revoke(room.tool, award["id"], "No.", actor="operator", now=now()),
     )
-    awards.sign_pending(room.tool)
+    editions.sign_pending(room.tool)
     assert room.award()["status"] == "revoked"
     with room.tool.db.read() as session:
         for edition in session.scalars(select(Edition).where(Edition.award_id == award["id"])):
@@ -399,10 +399,10 @@ def test_a_timed_release_shows_levels_and_issues_awards_at_its_time_and_not_befo
     room.sync()
     student = room.enter(room.students[0])
     assert_nothing_shows(student, room.badge.slug)
-    assert awards.release_due(room.tool, now()) == 0
+    assert award_acts.release_due(room.tool, now()) == 0
     with time_machine.travel(moment + timedelta(minutes=1), tick=True):
-        assert awards.release_due(room.tool, now(), room.id) == 1
-        awards.sign_pending(room.tool)
+        assert award_acts.release_due(room.tool, now(), room.id) == 1
+        editions.sign_pending(room.tool)
         award = room.award()
         assert award["status"] == "issued" and datetime.fromisoformat(award["issued_at"]) >= moment
         assert "Careful Work is yours" in student.get("").text
@@ -455,7 +455,7 @@ def test_an_award_ends_as_its_badge_says_and_is_earned_again_only_by_a_new_grade
 )
 def test_a_duration_ends_on_the_day_people_expect(start, duration, end):
     begin = datetime.fromisoformat(start).replace(tzinfo=UTC)
-    assert awards.after(begin, duration).date().isoformat() == end
+    assert editions.after(begin, duration).date().isoformat() == end
 
 
 # -- signed
@@ -463,11 +463,11 @@ def test_a_duration_ends_on_the_day_people_expect(start, duration, end):
 
 KILLED = """
 import os, signal, sys
-from lti_tool.services import awards, sync
+from lti_tool.services import editions, sync
 from lti_tool.services.tool import open_tool
 from lti_tool.settings import load_settings
 tool = open_tool(load_settings())
-awards.sign_pending = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+editions.sign_pending = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 sync.run_sync(tool, sys.argv[1], print)
 """
 
@@ -492,7 +492,7 @@ def test_J01_a_worker_killed_between_award_and_signature_loses_nothing(room):  #
     assert award["status"] == "pending"
     before = edition_of(room, award["id"])
     assert before.document is None
-    assert awards.sign_pending(room.tool, room.id) == 1
+    assert editions.sign_pending(room.tool, room.id) == 1
     after = edition_of(room, award["id"])
     assert (after.id, after.status_index, after.salt, after.valid_from) == (
         before.id,
@@ -501,7 +501,7 @@ def test_J01_a_worker_killed_between_award_and_signature_loses_nothing(room):  #
         before.valid_from,
     )
     assert room.award()["status"] == "issued"
-    assert awards.sign_pending(room.tool, room.id) == 0
+    assert editions.sign_pending(room.tool, room.id) == 0
 
 
 def test_I04_signed_a_second_time_it_is_the_same_bytes(earned):
@@ -512,7 +512,7 @@ def test_I04_signed_a_second_time_it_is_the_same_bytes(earned):
         session.execute(update(Award).where(Award.id == award["id"]).values(status="pending", issued_at=None))
     earned.tool.templates.clear()
     with time_machine.travel(now() + timedelta(days=1)):
-        assert awards.sign_pending(earned.tool, earned.id) == 1
+        assert editions.sign_pending(earned.tool, earned.id) == 1
     second = edition_of(earned, award["id"])
     assert second.document == first.document and second.jwt == first.jwt
     assert earned.award()["issued_at"] == award["issued_at"]
@@ -523,8 +523,8 @@ def test_H08_what_is_revoked_while_it_waits_for_its_signature_stays_revoked(room
     room.grade(room.students[0], 3, 3)
     subprocess.run([sys.executable, "-c", KILLED, str(room.id)], env=environment(room.scene), capture_output=True)
     award = room.award()
-    awards.revoke(room.tool, award["id"], "No.", actor="operator", now=now())
-    assert awards.sign_pending(room.tool, room.id) == 0
+    award_acts.revoke(room.tool, award["id"], "No.", actor="operator", now=now())
+    assert editions.sign_pending(room.tool, room.id) == 0
     assert room.award()["status"] == "revoked"
     assert bit(room.scene, edition_of(room, award["id"])) == 1
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import AuditEvent, Award, Edition, Person, StatusList
-from lti_tool.services import awards, people
+from lti_tool.services import editions, people
 from tests.classroom import Classroom, badge, make_room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -46,7 +46,7 @@ class Merged:
 
     def unlink(self, link_id: str) -> None:
         people.unlink(self.tool, link_id, actor=ACTOR, now=now())
-        awards.sign_pending(self.tool)
+        editions.sign_pending(self.tool)
 
     def suggested(self) -> list[people.Suggestion]:
         return [each for each in people.suggestions(self.tool) if each.person.id == self.new]

@@ -14,7 +14,7 @@ from lti_tool.domain.badge import Badge
 from lti_tool.errors import CannotPublish, Conflict, DefinitionInvalid, JobLost
 from lti_tool.jobs import RUNNERS
 from lti_tool.models import AchievementVersion, Award, Browser, Course, CourseBadge, Job, Launch, Result, Review
-from lti_tool.services import awards, catalog, sync, work
+from lti_tool.services import award_acts, catalog, editions, sync, work
 from lti_tool.services.definition import read_definition, write_definition
 from tests.classroom import at_once, badge, make_room, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import LIBRARY, ORAL, Scene, now
@@ -203,7 +203,7 @@ def test_a_confirmed_award_goes_by_the_release_of_the_present_version(room):  # 
     one = badge(award="review")
     earn(room, one)
     room.publish(changed(one, release="held"))
-    assert awards.confirm(room.tool, room.award()["id"], actor="operator", now=now()) == "held"
+    assert award_acts.confirm(room.tool, room.award()["id"], actor="operator", now=now()) == "held"
 
 
 def test_a_release_counts_for_its_policy_only(room):  # noqa: F811
@@ -309,7 +309,7 @@ def test_an_expired_award_is_shown_as_expired_and_cannot_be_claimed(room):  # no
     assert "This badge has expired" in page and "It was valid until" in page
     assert student.get(f"badges/{one.slug}/claim").status_code == 404
     with pytest.raises(Conflict):
-        awards.claim(room.tool, room.award()["id"], public=True, actor="operator", now=now())
+        award_acts.claim(room.tool, room.award()["id"], public=True, actor="operator", now=now())
     for path in ("", "/awards"):
         text = room.page.get(f"badges/{one.slug}{path}").text
         assert "Expired" in text
@@ -342,7 +342,8 @@ def test_confirm_all_leaves_out_an_award_whose_grade_has_fallen(room):  # noqa: 
     room.grade(room.students[1], 3, 1)
     room.sync()
     assert "Confirm all" not in room.page.get(f"badges/{room.badge.slug}/awards").text  # one is left to confirm
-    room.page.post(f"badges/{room.badge.slug}/awards/confirm")
+    form = {"all": "yes", "shown": room.award()["id"]}  # what the page of a moment ago had in it
+    room.page.post(f"badges/{room.badge.slug}/awards/confirm", form)
     assert [room.award(student)["status"] for student in room.students] == ["issued", "review"]
 
 
@@ -354,8 +355,11 @@ def test_all_confirmed_by_several_at_once_are_all_issued_and_nobody_is_refused(m
     room.sync()
     pages = [room.enter(room.teacher) for _ in range(4)]
     path = f"badges/{room.badge.slug}/awards/confirm"
-    done = at_once(*[lambda page=page: page.post(path).status_code for page in pages])
-    assert done == [200] * 4
+    form = {"all": "yes", "shown": [each["id"] for each in room.awards()]}
+    done = at_once(*[lambda page=page: page.post(path, form) for page in pages])
+    assert [answer.status_code for answer in done] == [200] * 4
+    assert sum("6 awards are confirmed" in answer.text for answer in done) == 1
+    assert sum("Decided by somebody else before" in answer.text for answer in done) == 3
     assert [each["status"] for each in room.awards()] == ["issued"] * 6
 
 
@@ -378,7 +382,7 @@ def test_signing_asks_for_the_awards_before_their_editions_and_in_their_order(ma
         room.grade(student, 3)
     room.sync()
     for each in room.awards():
-        awards.confirm(room.tool, each["id"], actor="operator", now=now())
+        award_acts.confirm(room.tool, each["id"], actor="operator", now=now())
     asked = []
 
     def note(_connection, _cursor, statement, parameters, *_):
@@ -386,7 +390,7 @@ def test_signing_asks_for_the_awards_before_their_editions_and_in_their_order(ma
 
     event.listen(room.tool.db.engine, "before_cursor_execute", note)
     try:
-        assert awards.sign_pending(room.tool, room.id) == 3
+        assert editions.sign_pending(room.tool, room.id) == 3
     finally:
         event.remove(room.tool.db.engine, "before_cursor_execute", note)
     update_edition = next(n for n, each in enumerate(asked) if each.startswith("UPDATE edition"))

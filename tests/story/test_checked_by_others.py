@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import requests
 
 from lti_tool.credentials import contexts
 from lti_tool.credentials.baking import unbake_png
+from lti_tool.models import Award
 from tests.interop import outside
 from tests.interop.test_schemas import CREDENTIAL, errors
 from tests.scene import ORAL, Scene, now
@@ -98,3 +100,39 @@ def test_the_credential_says_which_level_was_reached_in_what(scene: Scene, crede
     }
     assert set(subject) == {"id", "type", "achievement", "result"}
     assert subject["id"].startswith("urn:uuid:")
+
+
+def test_H18_a_badge_given_by_hand_is_accepted_by_others_with_its_evidence(scene: Scene) -> None:
+    teacher = scene.publish()
+    scene.sync()
+    page = teacher.get(f"badges/{ORAL}/awards/give").text
+    person = re.findall(r'<option value="([^"]+)"', page)[0]
+    chosen = {f"level:sub-competency:OC-{number}": "Proficient" for number in (1, 2, 3, 4)}
+    teacher.post(f"badges/{ORAL}/awards/give", {"person": person, "note": "Seen <live>.", "levels": "chosen", **chosen})
+    (award,) = scene.awards()
+    with scene.tool.db.write() as session:
+        session.get_one(Award, award["id"]).page_public = True
+    credential = get(f"{award['credential_url']}.json").json()
+    assert errors(CREDENTIAL, credential) == []
+    answer = by_digital_bazaar(scene, credential)
+    assert (answer["verified"], answer["revoked"], answer["reasons"]) == (True, False, [])
+    assert credential["evidence"][0]["narrative"] == "Seen <live>."
+    assert by_jose(get(f"{award['credential_url']}.jwt").text)["verified"]
+
+
+def test_H11_a_badge_issued_again_is_accepted_by_others_and_the_old_one_is_revoked(
+    scene: Scene, credential_url: str
+) -> None:
+    old = get(f"{credential_url}.json").json()
+    scene.grade("student1", 3, 3, 3, 2)
+    scene.sync()
+    award, teacher = scene.award_of("student1"), scene.launch("teacher1")
+    path = f"badges/{ORAL}/awards/{award['id']}/reissue"
+    seal = re.findall(r'name="seal" value="([0-9a-f]+)"', teacher.get(path).text)[0]
+    teacher.post(path, {"reason": "Entered wrong.", "seal": seal})
+    fresh = get(f"{scene.award_of('student1')['credential_url']}.json").json()
+    assert fresh["id"] != old["id"] and fresh["validFrom"] == old["validFrom"]
+    assert errors(CREDENTIAL, fresh) == []
+    answer = by_digital_bazaar(scene, fresh)
+    assert (answer["verified"], answer["revoked"], answer["reasons"]) == (True, False, [])
+    assert by_digital_bazaar(scene, old)["revoked"] is True

@@ -20,7 +20,9 @@ from jinja2 import StrictUndefined
 from markupsafe import Markup, escape
 
 from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, SubCompetency
+from lti_tool.errors import BadInput
 from lti_tool.services import words
+from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.marking import Overtaken
 from lti_tool.services.marking_pages import (
@@ -35,6 +37,7 @@ from lti_tool.services.marking_pages import (
 from lti_tool.services.pages import (
     AchievementPage,
     AwardRow,
+    AwardsPage,
     BadgeCard,
     BadgePlan,
     BadgeStanding,
@@ -44,6 +47,7 @@ from lti_tool.services.pages import (
     CourseHome,
     CredentialPage,
     DataPrivacy,
+    GivePage,
     IssuedBadge,
     IssuerPage,
     KeptData,
@@ -51,12 +55,15 @@ from lti_tool.services.pages import (
     LevelMark,
     LibraryCard,
     Matrix,
+    MatrixView,
     Need,
     PlaceCard,
     Placed,
     PlacePage,
     PlaceRow,
     RecordView,
+    ReissuePage,
+    ReissueRow,
     ReportPage,
     RowView,
     StudentBadge,
@@ -243,7 +250,7 @@ MATRIX = Matrix(
     slug=BADGE.slug, badge=BADGE, status="active", version=3, product="canvas",
     summary="Four of 14 have earned it, two wait for you, four are one short.", most_missing="Listens actively",
     rows=LEARNERS, heads=rows(None, None, None, None), counts={"all": 14, **COUNTS},
-    sync=SYNCED, columns=columns("made"), aside=2, may_manage=True,
+    sync=SYNCED, columns=columns("made"), aside=2, may_manage=True, view=MatrixView(), found=14,
 )  # fmt: skip
 WIDE = replace(
     MATRIX,
@@ -286,6 +293,18 @@ AWARDS = (
     award(7, "Noor A.", "revoked", "Withdrawn", revocation_reason="The talk was given by somebody else."),
     award(8, "Hugo B.", "superseded", "Replaced"),
 )
+HELD = award(9, "Keiko H.", "held", "Held", held_reason="Asked for the second opinion.", can_hold=True)
+BY_HAND = award(10, "Liam D.", "issued", "Issued", given="hand", note="Gave the keynote\nat the open day.",
+                can_hold=True, can_reissue=True)  # fmt: skip
+AWARDS_PAGE = AwardsPage(BADGE.slug, BADGE, "active", AWARDS[:2], AWARDS[2:3], (AWARDS[4], HELD),
+                         (AWARDS[3], *AWARDS[5:], BY_HAND), False, None, True)  # fmt: skip
+NO_AWARDS = replace(AWARDS_PAGE, to_confirm=(), doubted=(), held=(), rest=())
+GIVE = GivePage(BADGE.slug, BADGE, (("p1", "Ana R."), ("p2", "Ben O.")))
+REISSUE = ReissuePage("a4", "Ben O.", BADGE, (ReissueRow("OC-1", "Adapts the message", "Advanced (4 of 4)",
+                      "Proficient (3 of 4)"), ReissueRow("OC-2", "Builds a line", "", "")), "Ben O", "Ben O.",
+                      True, True, False, "5ea1")  # fmt: skip
+FILE = FilePage("f1", "list <b>.csv", (GoodLine(2, "Ana R.", "email", "Gave the keynote"),),
+                (BadLine(3, "Nobody in this course is known as “=HYPERLINK”."),), False)  # fmt: skip
 
 # -- the learner's pages -----------------------------------------------------------------------------------------
 
@@ -317,7 +336,7 @@ AVAILABLE = card("resilience", "Resilience", "none", None, None, None, None,
                  sentence="Four sub-competencies, no result yet.")  # fmt: skip
 ME = StudentHome("Employability Skills", "EMP101", "Ana", SYNCED, (FRESH,),
                  (WAY, card("critical-thinking", "Critical Thinking", "way", 3, 2, None, None), WAITING),
-                 (KEPT, PRIVATE, REVOKED), (AVAILABLE,), False)  # fmt: skip
+                 (KEPT, PRIVATE), (REVOKED,), (AVAILABLE,), False)  # fmt: skip
 MINE = StudentBadge(BADGE.slug, BADGE, WAY, WAY.rows, ("9 Nov: Listens actively, Beginning",
                     "2 Nov: Adapts the message, Advanced"), SYNCED, "Hallwood University", "", "",
                     "lasts three years")  # fmt: skip
@@ -388,6 +407,11 @@ PUBLISHING = replace(PLAN, status="publishing", job_id=7, columns=columns("made"
                      progress=("Making OC-1 … done", "Making OC-2 … done", "Making OC-3 …"))  # fmt: skip
 of_badge = {"slug": BADGE.slug, "badge": BADGE}
 
+
+def shown(page: AwardsPage) -> dict[str, Any]:
+    return {"rest": page.rest, "found": len(page.rest), "number": 1, "last": 1, "q": "", **of_badge}
+
+
 # name → (template, what it is given)
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home": ("instructor/home.html", {"page": HOME}),
@@ -412,7 +436,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                      columns=columns("made", last="missing"))}),
     "plan-no-columns": ("instructor/plan.html", {"page": replace(PLAN, columns=(), learners=0)}),
     "badge": ("instructor/badge.html", {"page": MATRIX, "waiting": 2}),
-    "badge-filtered": ("instructor/badge.html", {"page": MATRIX, "show": "one", "q": "a", "sort": "near"}),
+    "badge-filtered": ("instructor/badge.html", {"page": replace(MATRIX, rows=LEARNERS[:2], found=230,
+                       view=MatrixView("one", "a", "near", "7", 2), first=51, last_page=5, partly=True,
+                       sections=(("7", "Group 7"), ("8", "Monday <b>")))}),
     "badge-gate": ("instructor/badge.html", {"page": GATE_MATRIX}),
     "badge-wide": ("instructor/badge.html", {"page": WIDE}),
     "badge-running": ("instructor/badge.html", {"page": replace(MATRIX, sync=RUNNING)}),
@@ -422,12 +448,33 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "record-met": ("instructor/record.html", {"page": RECORD_MET, **of_badge}),
     "record-gate": ("instructor/record.html", {"page": RECORD_GATE, **of_badge}),
     "record-ungraded": ("instructor/record.html", {"page": replace(RECORD, row=row(SUBS[1], None)), **of_badge}),
-    "awards": ("instructor/awards.html", {"page": AWARDS, "waiting": 2, **of_badge}),
-    "awards-held": ("instructor/awards.html", {"page": AWARDS, "held_back": True, **of_badge}),
-    "awards-empty": ("instructor/awards.html", {"page": (), **of_badge}),
-    "awards-watcher": ("instructor/awards.html", {"page": AWARDS, "may_manage": False, **of_badge}),
-    "revoke": ("instructor/revoke.html", {"page": AWARDS[3], **of_badge}),
-    "revoke-held": ("instructor/revoke.html", {"page": AWARDS[4], "reason_problem": "Write a reason.", **of_badge}),
+    "awards": ("instructor/awards.html", {"page": AWARDS_PAGE, "waiting": 3, **shown(AWARDS_PAGE)}),
+    "awards-held": ("instructor/awards.html", {"page": replace(AWARDS_PAGE, held_back=True, released_at=NOW),
+                    **shown(AWARDS_PAGE), "notice": "Two awards are confirmed.", "late": "Ana R. (Issued)"}),
+    "awards-empty": ("instructor/awards.html", {"page": NO_AWARDS, **shown(NO_AWARDS)}),
+    "awards-watcher": ("instructor/awards.html", {"page": replace(AWARDS_PAGE, may_manage=False),
+                       **shown(AWARDS_PAGE)}),
+    "awards-many": ("instructor/awards.html", {"page": AWARDS_PAGE, **shown(AWARDS_PAGE), "number": 2, "last": 3,
+                    "q": "a", "problem": BadInput(sentence="Choose a day.", what_to_do="Like 2026-11-22.")}),
+    "revoke": ("instructor/revoke.html", {"page": AWARDS[3:4], **of_badge}),
+    "revoke-held": ("instructor/revoke.html", {"page": AWARDS[4:5], "problem": BadInput(sentence="Write a reason."),
+                    **of_badge}),
+    "revoke-many": ("instructor/revoke.html", {"page": AWARDS[3:8], **of_badge}),
+    "hold": ("instructor/hold.html", {"page": replace(AWARDS[3], can_hold=True), **of_badge}),
+    "hold-again": ("instructor/hold.html", {"page": HELD, "problem": BadInput(sentence="Say why."), **of_badge}),
+    "hold-late": ("instructor/hold.html", {"page": AWARDS[3], **of_badge}),
+    "give": ("instructor/give.html", {"page": GIVE, **of_badge}),
+    "give-one": ("instructor/give.html", {"page": replace(GIVE, person_id="p1", name="Ana R.", held_back=True,
+                 rows=rows(4, 3, 1, 3)), "problem": BadInput(sentence="Write a note."), **of_badge}),
+    "give-nobody": ("instructor/give.html", {"page": replace(GIVE, people=()), **of_badge}),
+    "award-file": ("instructor/award_file.html", {"page": GIVE, "problem": BadInput(sentence="Empty."), **of_badge}),
+    "award-file-lines": ("instructor/award_file_lines.html", {"page": FILE, **of_badge}),
+    "award-file-given": ("instructor/award_file_lines.html", {"page": replace(FILE, confirmed=True,
+                         given=("Ana R.",), late=("Ben O.",)), **of_badge}),
+    "reissue": ("instructor/reissue.html", {"page": REISSUE, **of_badge}),
+    "reissue-not": ("instructor/reissue.html", {"page": replace(REISSUE, carries=False), **of_badge}),
+    "reissue-by-hand": ("instructor/reissue.html", {"page": replace(REISSUE, by_hand=True, old_name=""),
+                        **of_badge}),
     "place": ("instructor/place.html", {"page": PLACE}),
     "place-one": ("instructor/place.html", {"page": replace(PLACE, multiple=False, library=(), afterwards="",
                   cards=(place_card(BADGE.slug, BADGE.name, "active", "second"),)), "problem": "Choose one."}),
@@ -449,7 +496,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                            issuer_url="")}),
     "data-privacy-nothing": ("data_privacy.html", {"page": replace(KEPT_DATA, kept=(), issuer="")}),
     "me": ("student/home.html", {"page": ME}),
-    "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), available=(),
+    "as-student": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(),
+                   preview=True, sync=NEVER), "looking": BADGE.slug}),
+    "as-student-badge": ("student/badge.html", {"page": replace(MINE, history=(), sync=NEVER,
+                         rows=rows(None, None, None, None)), "looking": BADGE.slug, "drafted": True}),
+    "as-student-claim": ("student/claim.html", {"page": CLAIM, "looking": BADGE.slug}),
+    "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(), available=(),
                  sync=NEVER, preview=True, first_name="")}),
     "me-running": ("student/home.html", {"page": replace(ME, sync=RUNNING, fresh=(FRESH,
                    replace(FRESH, slug="empathy", name="Empathy")))}),
@@ -580,12 +632,18 @@ ADDRESSES = {
     "instructor.remove_draft": "/course/<launch>/<slug>/remove",
     "instructor.sync": "/course/<launch>/sync",
     "instructor.record": "/course/<launch>/<slug>/record/<person_id>/<tag>",
-    "instructor.awards": "/course/<launch>/<slug>/awards",
-    "instructor.confirm": "/course/<launch>/<slug>/awards/<award_id>/confirm",
-    "instructor.revoke": "/course/<launch>/<slug>/awards/<award_id>/revoke",
-    "instructor.release": "/course/<launch>/<slug>/release",
-    "instructor.confirm_all": "/course/<launch>/<slug>/awards/confirm",
-    "instructor.resolve_review": "/course/<launch>/<slug>/awards/<award_id>/review",
+    "awards.show": "/course/<launch>/<slug>/awards",
+    "awards.confirm": "/course/<launch>/<slug>/awards/confirm",
+    "awards.confirm_one": "/course/<launch>/<slug>/awards/<award_id>/confirm",
+    "awards.hold": "/course/<launch>/<slug>/awards/<award_id>/hold",
+    "awards.release": "/course/<launch>/<slug>/release",
+    "awards.keep": "/course/<launch>/<slug>/awards/<award_id>/review",
+    "awards.revoke": "/course/<launch>/<slug>/awards/revoke",
+    "awards.revoke_one": "/course/<launch>/<slug>/awards/<award_id>/revoke",
+    "awards.give": "/course/<launch>/<slug>/awards/give",
+    "awards.file": "/course/<launch>/<slug>/awards/file",
+    "awards.file_page": "/course/<launch>/<slug>/awards/file/<file_id>",
+    "awards.reissue": "/course/<launch>/<slug>/awards/<award_id>/reissue",
     "instructor.csv": "/course/<launch>/<slug>/progress.csv",
     "instructor.export": "/course/<launch>/<slug>/badge.toml",
     "instructor.picture": "/course/<launch>/<slug>/picture.svg",
@@ -604,6 +662,9 @@ ADDRESSES = {
     "messages.cancel": "/course/<launch>/place/cancel",
     "messages.take_from_library": "/course/<launch>/place/library/<slug>",
     "messages.review": "/course/<launch>/review",
+    "as_student.home": "/course/<launch>/<slug>/as-student/",
+    "as_student.badge": "/course/<launch>/<slug>/as-student/badge",
+    "as_student.claim": "/course/<launch>/<slug>/as-student/claim",
     "student.home": "/me/<launch>/",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from lti_tool import security, web
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Deployment, Edition, Person, Registration
-from lti_tool.services import awards, public_pages
+from lti_tool.services import award_acts, public_pages
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -38,7 +38,7 @@ def earned(room):  # noqa: F811
 @pytest.fixture
 def claimed(earned):
     """The same, claimed and public."""
-    awards.claim(earned.tool, earned.award()["id"], public=True, actor="operator", now=now())
+    award_acts.claim(earned.tool, earned.award()["id"], public=True, actor="operator", now=now())
     return earned
 
 
@@ -236,7 +236,7 @@ def test_a_credential_page_checks_the_signature_once_and_the_status_each_time(cl
     first, again = (requests.get(url, timeout=10).text for _ in range(2))
     assert "Unchanged since it was signed" in first and "Unchanged since it was signed" in again
     assert [set(known) for known in asked] == [set(), {"complete", "links", "unchanged", "key"}]
-    awards.revoke(claimed.tool, claimed.award()["id"], "Given by mistake.", actor="operator", now=now())
+    award_acts.revoke(claimed.tool, claimed.award()["id"], "Given by mistake.", actor="operator", now=now())
     assert "Yes, the issuer has withdrawn it." in requests.get(url, timeout=10).text
 
 
@@ -341,7 +341,7 @@ def test_whoever_takes_a_badge_back_is_told_who_reads_the_reason_and_it_is_so(cl
 
 
 def test_a_learner_switches_the_page_of_a_badge_off_that_was_taken_back(claimed):
-    awards.revoke(claimed.tool, claimed.award()["id"], "The talk was not hers.", actor="operator", now=now())
+    award_acts.revoke(claimed.tool, claimed.award()["id"], "The talk was not hers.", actor="operator", now=now())
     student, slug = claimed.enter(claimed.students[0]), claimed.badge.slug
     assert f"/me/{student.launch}/badges/{slug}/claim" in student.get(f"badges/{slug}").text
     assert student.get(f"badges/{slug}/claim").status_code == 200
@@ -353,12 +353,12 @@ def test_a_learner_switches_the_page_of_a_badge_off_that_was_taken_back(claimed)
 
 
 def test_a_badge_that_was_taken_back_before_it_was_claimed_cannot_be_claimed(earned):
-    awards.revoke(earned.tool, earned.award()["id"], "The talk was not hers.", actor="operator", now=now())
+    award_acts.revoke(earned.tool, earned.award()["id"], "The talk was not hers.", actor="operator", now=now())
     student = earned.enter(earned.students[0])
     assert student.get(f"badges/{earned.badge.slug}/claim").status_code == 404
     assert student.post(f"badges/{earned.badge.slug}/claim", {"public": "yes"}).status_code == 404
     with pytest.raises(Conflict):
-        awards.claim(earned.tool, earned.award()["id"], public=True, actor="operator", now=now())
+        award_acts.claim(earned.tool, earned.award()["id"], public=True, actor="operator", now=now())
     assert not earned.award()["public"]
 
 

@@ -96,13 +96,13 @@ def test_the_record_comes_alone_when_asked_for(app: Flask) -> None:
     assert "<html" not in answer.text
 
 
-def test_the_matrix_hides_what_the_filter_leaves_out(app: Flask) -> None:
+def test_the_matrix_s_pages_are_turned_by_its_own_form(app: Flask) -> None:
     with app.test_request_context("/"):
         page = html.document_fromstring(render("badge-filtered"))
-    shown = page.xpath("//tbody/tr[not(@hidden)]")
-    assert shown
-    assert {row.get("data-state") for row in shown} == {"one"}
-    assert all("a" in row.get("data-name") for row in shown)
+    assert text_of(page.get_element_by_id("shown")) == "Learners 51 to 52 of 230"
+    turning = page.xpath("//button[@name='page'][@form='filters']/@value")
+    assert turning == ["1", "3"]
+    assert page.xpath("//select[@name='section']/option[@selected]/@value") == ["7"]
 
 
 def test_a_page_names_the_clicks_that_keep_columns_out_of_the_total(app: Flask) -> None:

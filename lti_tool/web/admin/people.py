@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from lti_tool.errors import ToolError
 from lti_tool.security import administrator, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import awards, people
+from lti_tool.services import editions, people
 
 pages = Blueprint("admin_people", __name__, url_prefix="/admin/people")
 
@@ -69,7 +69,7 @@ def refuse() -> Response:
 @administrator
 def unlink() -> Response:
     people.unlink(tool(), request.form.get("link", ""), actor=g.admin.actor, now=_now())
-    awards.sign_pending(tool())
+    editions.sign_pending(tool())
     return _done("unlinked")
 
 

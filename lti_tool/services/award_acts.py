@@ -1,0 +1,307 @@
+"""What people decide about awards: confirm, hold, release, revoke, keep, claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.credentials import ob3
+from lti_tool.errors import BadInput, Conflict, NotFound
+from lti_tool.models import Award, CourseBadge, Edition, Review, StatusList
+from lti_tool.services import audit, catalog, editions
+from lti_tool.services.awards import can_choose, get_award, shown_status
+from lti_tool.services.tool import Tool
+
+REASON = 500  # characters
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an act on several awards did: `done` are those it changed, `late` those somebody had decided before."""
+
+    done: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+
+
+def confirm(tool: Tool, award_id: str, *, actor: str, now: datetime) -> str:
+    """Confirm an award that waits for it, or release one that is held; returns its new status."""
+    with tool.db.write() as session:
+        award = get_award(session, award_id)
+        if not _confirm(session, award, actor, now):
+            raise Conflict(sentence=_("This award does not wait for anything any more."))
+        return award.status
+
+
+def confirm_many(tool: Tool, course_badge_id: str, award_ids: Sequence[str], *, actor: str, now: datetime) -> Outcome:
+    """Confirm those of these awards that wait for it, all or none in one transaction.
+
+    One that somebody else has decided meanwhile stays as it is, and the later of the two is told."""
+    with tool.db.write() as session:
+        awards = _locked(session, course_badge_id, award_ids)
+        done = [a.id for a in awards if a.status == "review" and _confirm(session, a, actor, now)]
+        return Outcome(tuple(done), tuple(a.id for a in awards if a.id not in done))
+
+
+def _confirm(session: Session, award: Award, actor: str, now: datetime) -> bool:
+    before = award.status
+    if before not in ("review", "held"):
+        return False
+    if before == "review" and not catalog.released(award.course_badge, now):
+        award.status = "held"
+    else:
+        _issue(session, award, now)
+    audit.record(session, now, actor, "award.confirmed", f"award:{award.id}", before=before, after=award.status)
+    return True
+
+
+def _locked(session: Session, course_badge_id: str, award_ids: Sequence[str]) -> list[Award]:
+    """Return these awards of a badge, locked in one order; raises NotFound where one is another badge's (D08)."""
+    query = select(Award).where(Award.id.in_(award_ids), Award.course_badge_id == course_badge_id).order_by(Award.id)
+    found = list(session.scalars(query.with_for_update(of=Award, key_share=True)))
+    if len(found) < len(set(award_ids)):
+        raise NotFound("an award that is not of this badge", sentence=_("One of these awards is not of this badge."))
+    return found
+
+
+def hold(
+    tool: Tool, course_badge_id: str, award_id: str, reason: str, until: datetime | None, *, actor: str, now: datetime
+) -> None:
+    """Hold one award back, whatever the badge's release says: until a moment, or until somebody lets it go.
+
+    One that is issued can be held while nobody has its credential: neither claimed nor public. That credential's
+    status bit is set, and letting the award go makes another (a status entry is never cleared)."""
+    reason = one_line(reason)
+    if not reason:
+        raise BadInput(sentence=_("Say why it is held: whoever looks at this page next will ask."))
+    if until is not None and until <= now:
+        raise BadInput(sentence=_("This moment has passed. Choose a later one, or none."))
+    with tool.db.write() as session:
+        award = get_award(session, award_id, course_badge_id)
+        before = award.status
+        if before in ("revoked", "superseded"):
+            raise Conflict(sentence=_("This award has been taken back already."))
+        if before == "issued" and (award.claimed_at is not None or award.page_public):
+            raise Conflict(
+                sentence=_("The learner has this badge already, so it cannot be held any more."),
+                what_to_do=_("It can be withdrawn, with a reason."),
+            )
+        withdraw_editions(session, award, now)
+        award.status, award.issued_at, award.expires_at = "held", None, None
+        award.held_reason, award.held_until = reason, until
+        told = until.isoformat() if until else None
+        audit.record(
+            session,
+            now,
+            actor,
+            "award.held",
+            f"award:{award.id}",
+            before=before,
+            after="held",
+            reason=reason,
+            until=told,
+        )
+
+
+def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime, at: datetime | None = None) -> int:
+    """Let every learner of a course badge see levels and awards that its policy holds back; returns what is issued.
+
+    `at`: not now but then. Awards that are held one by one stay so."""
+    with tool.db.write() as session:
+        badge = session.get_one(CourseBadge, course_badge_id, with_for_update={"key_share": True})
+        if badge.version_id is None:
+            raise Conflict(sentence=_("This badge is not published yet, so there is nothing to release."))
+        if at is not None and at <= now:
+            raise BadInput(sentence=_("This moment has passed. Choose a later one, or release it now."))
+        before = badge.released_at
+        if before is None or before > now:
+            badge.released_at = at or now
+            audit.record(
+                session,
+                now,
+                actor,
+                "badge.released" if at is None else "badge.release_set",
+                f"badge:{badge.id}",
+                before=before.isoformat() if before else None,
+                after=badge.released_at.isoformat(),
+            )
+        if at is not None:
+            return 0
+        query = select(Award).where(Award.course_badge_id == badge.id, *_held_by_policy())
+        held = list(session.scalars(query.order_by(Award.id).with_for_update(key_share=True)))
+        for award in held:
+            _issue(session, award, now)
+        return len(held)
+
+
+def release_by_hand(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> None:
+    """Take back the moment that was set for a badge's release: it waits for somebody's word again."""
+    with tool.db.write() as session:
+        badge = session.get_one(CourseBadge, course_badge_id, with_for_update={"key_share": True})
+        if badge.released_at is None or badge.released_at <= now:
+            raise Conflict(sentence=_("No moment is set any more."))
+        before, badge.released_at = badge.released_at, None
+        audit.record(
+            session, now, actor, "badge.release_set", f"badge:{badge.id}", before=before.isoformat(), after=None
+        )
+
+
+def _held_by_policy() -> tuple[Any, ...]:
+    return Award.status == "held", Award.held_reason.is_(None)
+
+
+def release_due(tool: Tool, now: datetime, course_id: int | None = None) -> int:
+    """Issue held awards whose time has come; returns how many.
+
+    What counts is the badge's present policy: its time has come, or a new version holds nothing back. One that an
+    instructor holds waits for its own moment besides."""
+    released = 0
+    with tool.db.write() as session:
+        due = Award.held_reason.is_(None) | (Award.held_until <= now)
+        query = select(Award).where(Award.status == "held", due)
+        if course_id is not None:
+            query = query.where(Award.course_id == course_id)
+        query = query.order_by(Award.id).with_for_update(of=Award, key_share=True)
+        for award in session.scalars(query.options(joinedload(Award.course_badge).joinedload(CourseBadge.version))):
+            if catalog.released(award.course_badge, now):
+                _issue(session, award, now)
+                released += 1
+    return released
+
+
+def _issue(session: Session, award: Award, now: datetime) -> None:
+    award.status, award.held_reason, award.held_until = "pending", None, None
+    session.flush()
+    editions.new_editions(session, [(award.id, award.version_id)], now)
+
+
+def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime) -> None:
+    """Take an award back for good. Its credential's status bit is set in the same transaction.
+
+    Only a person's act gives it again: the same grades will not (H10)."""
+    reason = _reason_to_revoke(reason)
+    with tool.db.write() as session:
+        if not _revoke(session, get_award(session, award_id), reason, actor, now):
+            raise Conflict(sentence=_("This award has been taken back already."))
+
+
+def revoke_many(
+    tool: Tool, course_badge_id: str, award_ids: Sequence[str], reason: str, *, actor: str, now: datetime
+) -> Outcome:
+    """Take awards back for one reason, all or none in one transaction; those already taken back are told apart."""
+    reason = _reason_to_revoke(reason)
+    with tool.db.write() as session:
+        awards = _locked(session, course_badge_id, award_ids)
+        done = [award.id for award in awards if _revoke(session, award, reason, actor, now)]
+        return Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
+
+
+def _reason_to_revoke(reason: str) -> str:
+    reason = one_line(reason)
+    if not reason:
+        raise BadInput(sentence=_("Say why the award is taken back: the learner and whoever checks it will read it."))
+    return reason
+
+
+def _revoke(session: Session, award: Award, reason: str, actor: str, now: datetime) -> bool:
+    before = award.status
+    if before in ("revoked", "superseded"):
+        return False
+    award.status, award.live = "revoked", False
+    award.revoked_at, award.revocation_reason = now, reason
+    award.held_reason = award.held_until = None
+    withdraw_editions(session, award, now)
+    resolve(session, award, "revoked", now)
+    audit.record(
+        session, now, actor, "award.revoked", f"award:{award.id}", before=before, after="revoked", reason=reason
+    )
+    return True
+
+
+def one_line(text: str) -> str:
+    """Return a reason as it is kept: on one line, without control characters, of a length that can be read."""
+    return " ".join(text.split())[:REASON]
+
+
+def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
+    """Set the status bit of every edition still in force; returns their ids."""
+    withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
+    for edition in withdrawn:
+        edition.withdrawn_at = now
+    for list_id in sorted({edition.status_list_id for edition in withdrawn}):
+        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
+    return [edition.id for edition in withdrawn]
+
+
+def supersede(session: Session, award: Award, now: datetime) -> list[str]:
+    """Let another award of the same person stand in for this one; returns the editions whose status bit this sets."""
+    award.status, award.live = "superseded", False
+    withdrawn = withdraw_editions(session, award, now)
+    resolve(session, award, "superseded", now)
+    return withdrawn
+
+
+def restore(session: Session, award: Award, status: str, now: datetime) -> None:
+    """Give a superseded award back the status it had.
+
+    A revoked status entry is never cleared (Bitstring Status List 1.0, 3.1: not reversible), so one that was issued
+    gets a new edition: another credential id, with the times and choices of the old one."""
+    award.live = True
+    if status not in ("issued", "pending"):
+        award.status = status
+        return
+    award.status = "pending"
+    old = award.editions[-1]
+    ((list_id, index),) = editions.status_places(session, 1, now)
+    session.add(
+        Edition(
+            id=ob3.new_credential_id(),
+            award_id=award.id,
+            number=old.number + 1,
+            choices=old.choices,
+            salt=ob3.new_salt(),
+            status_list_id=list_id,
+            status_index=index,
+            valid_from=old.valid_from,
+            valid_until=old.valid_until,
+        )
+    )
+
+
+def resolve(session: Session, award: Award, resolution: str, now: datetime) -> str:
+    """Close an award's open review; returns its reason, empty where none was open."""
+    closed = session.scalars(
+        update(Review)
+        .where(Review.award_id == award.id, Review.resolved_at.is_(None))
+        .values(resolved_at=now, resolution=resolution)
+        .returning(Review.reason)
+    )
+    return next(iter(closed), "")
+
+
+def keep(tool: Tool, award_id: str, *, actor: str, now: datetime) -> None:
+    """Close an award's open review: somebody has looked, and the award stands."""
+    with tool.db.write() as session:
+        award = get_award(session, award_id)
+        reason = resolve(session, award, "kept", now)
+        if not reason:
+            raise Conflict(sentence=_("Somebody has decided this one already, or the grades carry it again."))
+        audit.record(session, now, actor, "award.kept", f"award:{award.id}", status=award.status, reason=reason)
+
+
+def claim(tool: Tool, award_id: str, *, public: bool, actor: str, now: datetime) -> None:
+    """Claim an award, or change later whether its page is public. It changes no credential."""
+    with tool.db.write() as session:
+        award = get_award(session, award_id)
+        if not can_choose(award):
+            raise Conflict(sentence="This badge cannot be claimed at the moment.")
+        if shown_status(award, now) == "expired" and award.claimed_at is None:
+            raise Conflict(sentence="This badge is not valid any more, so it cannot be claimed.")
+        award.claimed_at = award.claimed_at or now
+        award.page_public = public
+        audit.record(session, now, actor, "award.claimed", f"award:{award.id}", public=public)

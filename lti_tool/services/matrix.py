@@ -1,0 +1,283 @@
+"""The progress matrix: learners × sub-competencies.
+
+A class of 1,000 is told apart by a few columns of each row; only the page of it that is shown is read in full."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lti_tool.domain.award import GATE
+from lti_tool.domain.badge import Badge
+from lti_tool.domain.mastery import Standing
+from lti_tool.errors import NotFound
+from lti_tool.models import CourseBadge, Enrolment, Mastery, Person, may_be_awarded
+from lti_tool.services import catalog, sheets
+from lti_tool.services.awards import AwardState, newest_states, shown_status, under_review
+from lti_tool.services.instructor_pages import HOLDS, column_plans, learner_row, standing_word, sync_state
+from lti_tool.services.launches import MANAGE, LaunchSession
+from lti_tool.services.pages import LearnerRow, Matrix, MatrixView
+from lti_tool.services.rows import row_views
+from lti_tool.services.sync import count_aside
+from lti_tool.services.tool import Tool
+from lti_tool.services.words import words
+
+A_PAGE = 50  # learners
+GROUPS = ("ready", "one", "review", "earned", "way", "none")
+SORTS = ("name", "near")
+
+
+class _Person(NamedTuple):
+    """A learner as far as the matrix goes; her name is never empty here."""
+
+    id: str
+    name: str
+    sub: str
+    holder_id: str
+    sections: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Where a learner stands, without the words of each cell."""
+
+    person: _Person
+    met: int
+    state: str
+    word: str
+    award: AwardState | None
+    holds: bool
+    open: tuple[str, ...]  # tags that are not met
+
+
+def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matrix:
+    """Return one page of the matrix. Filter, search and order are those of the whole class."""
+    now = datetime.now(UTC)
+    with tool.db.read() as session:
+        badge = catalog.get_badge(session, _course_id(who), slug)
+        definition = catalog.definition_of(badge)
+        doubted = under_review(session, badge)
+        people = _people(session, badge.course_id)
+        sections = _sections(people)
+        lines = _lines(session, badge, definition, people, doubted, now)
+        here = [line for line in lines if view.section in ("", *(id_ for id_, _name in line.person.sections))]
+        counts = Counter(line.state for line in here)
+        fitting = _arranged(here, view)
+        last = max(1, -(-len(fitting) // A_PAGE))
+        number = min(max(view.page, 1), last)
+        shown = fitting[(number - 1) * A_PAGE : number * A_PAGE]
+        return Matrix(
+            slug=slug,
+            badge=definition,
+            status=badge.status,
+            version=badge.version.number if badge.version else 0,
+            product=who.product,
+            summary=_summary(lines),
+            most_missing=_most_missing(lines, definition),
+            rows=_rows(session, badge, definition, shown, doubted, now),
+            heads=row_views(definition, {}),
+            counts={"all": len(here), **{group: counts[group] for group in GROUPS}},
+            sync=sync_state(session, badge.course),
+            columns=column_plans(badge, definition),
+            aside=count_aside(session, badge.course, badge),
+            may_manage=MANAGE in who.rights,
+            view=MatrixView(view.show, view.q, view.sort, view.section, number),
+            found=len(fitting),
+            first=(number - 1) * A_PAGE + 1,
+            last_page=last,
+            sections=sections,
+            partly=bool(sections) and who.product == "moodle",
+        )
+
+
+def _people(session: Session, course_id: int) -> list[_Person]:
+    """Return the learners of a course, by name."""
+    rows = session.execute(
+        select(
+            Person.id,
+            Person.name,
+            Person.sub,
+            Person.same_as_id,
+            Person.test_user,
+            Enrolment.roster_role,
+            Enrolment.launch_role,
+            Enrolment.sections,
+        )
+        .join(Enrolment, Enrolment.person_id == Person.id)
+        .where(Enrolment.course_id == course_id, Enrolment.active)
+    )
+    found = [
+        _Person(id_, name, sub, same_as or id_, tuple((each[0], each[1]) for each in sections or ()))
+        for id_, name, sub, same_as, test_user, roster, launch, sections in rows
+        if may_be_awarded(roster, launch, test_user)
+    ]
+    return sorted(found, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
+
+
+def _sections(people: Sequence[_Person]) -> tuple[tuple[str, str], ...]:
+    """Return the sections or groups there are, by name; one whose name nobody told is called by its number."""
+    names: dict[str, str] = {}
+    if len({person.sections for person in people}) < 2:
+        return ()  # everybody is in the same: there is nothing to choose
+    for person in people:
+        for id_, name in person.sections:
+            names[id_] = names.get(id_) or name
+    named = [(id_, name or _("Group %(number)s", number=id_)) for id_, name in names.items()]
+    return tuple(sorted(named, key=lambda each: (each[1].casefold(), each[0])))
+
+
+def _lines(
+    session: Session,
+    badge: CourseBadge,
+    definition: Badge,
+    people: Sequence[_Person],
+    doubted: dict[str, str],
+    now: datetime,
+) -> list[_Line]:
+    tags = [row.tag for row in definition.sub_competencies] + [gate.tag for gate in definition.gates]
+    none = {tag: Standing(tag, "", "ungraded", "") for tag in tags}
+    # A class has a few hundred kinds of cells: each is one object.
+    kinds: dict[tuple[str, str], Standing] = {}
+    found: dict[str, dict[str, Standing]] = {}
+    state = Mastery.record["state"].as_string()
+    query = select(Mastery.person_id, Mastery.tag, state).where(Mastery.course_badge_id == badge.id)
+    for person_id, tag, word in session.execute(query):
+        kind = (tag, word)
+        standing = kinds.get(kind)
+        if standing is None:
+            standing = kinds[kind] = Standing(tag, "", word, "")
+        found.setdefault(person_id, {})[tag] = standing
+    newest = newest_states(session, badge)
+    lines = []
+    for person in people:
+        has = found.get(person.id, {})
+        standings = [has.get(tag) or none[tag] for tag in tags]
+        award = newest.get(person.holder_id)
+        status = shown_status(award, now) if award is not None else ""
+        group, word = standing_word(definition, standings, status, doubted=award is not None and award.id in doubted)
+        met = sum(standing.met for standing in standings if not standing.tag.startswith(GATE))
+        open_tags = tuple(standing.tag for standing in standings if not standing.met)
+        lines.append(_Line(person, met, group, word, award, status in HOLDS, open_tags))
+    return lines
+
+
+def _arranged(lines: Sequence[_Line], view: MatrixView) -> list[_Line]:
+    """Return the learners that fit a view, in its order. One is found without her accents: "zoe" finds Zoë."""
+    wanted = sheets.unmarked(view.q)
+    fitting = [
+        line
+        for line in lines
+        if view.show in ("all", line.state) and (not wanted or wanted in sheets.unmarked(line.person.name))
+    ]
+    if view.sort == "near":
+        fitting.sort(key=lambda line: -line.met)
+    return fitting
+
+
+def _rows(
+    session: Session,
+    badge: CourseBadge,
+    definition: Badge,
+    lines: Sequence[_Line],
+    doubted: dict[str, str],
+    now: datetime,
+) -> tuple[LearnerRow, ...]:
+    records = _records(session, badge, [line.person.id for line in lines])
+    return tuple(
+        learner_row(
+            definition, line.person.id, line.person.name, records.get(line.person.id, {}), line.award, doubted, now
+        )
+        for line in lines
+    )
+
+
+def _records(
+    session: Session, badge: CourseBadge, people: Sequence[str] | None = None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id)
+    if people is not None:
+        query = query.where(Mastery.person_id.in_(people))
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for person_id, tag, record in session.execute(query):
+        found.setdefault(person_id, {})[tag] = record
+    return found
+
+
+def _summary(rows: Sequence[_Line]) -> str:
+    if not rows:
+        return str(_("No learner is known here yet. They come with the first sync."))
+    counts = Counter(row.state for row in rows)
+    earned = sum(row.holds for row in rows)
+    parts = [
+        ngettext(
+            "%(many)s of %(all)s has earned it",
+            "%(many)s of %(all)s have earned it",
+            earned,
+            many=words(earned, capital=True),
+            all=len(rows),
+        )
+        if earned
+        else _("Nobody has earned it yet")
+    ]
+    waiting = counts["ready"] + counts["review"]
+    if waiting:
+        parts.append(ngettext("%(many)s waits for you", "%(many)s wait for you", waiting, many=words(waiting)))
+    if counts["one"]:
+        one = counts["one"]
+        parts.append(ngettext("%(many)s is one short", "%(many)s are one short", one, many=words(one)))
+    return ", ".join(parts) + "."
+
+
+def _most_missing(rows: Sequence[_Line], definition: Badge) -> str:
+    """Return the row that most learners on the way still miss, empty where none stands out."""
+    short = Counter(tag for row in rows if row.state in ("way", "one") for tag in row.open)
+    top = short.most_common(2)
+    if not top or (len(top) > 1 and top[0][1] == top[1][1]):
+        return ""
+    names = {row.tag: row.name for row in definition.sub_competencies}
+    names |= {gate.tag: gate.name for gate in definition.gates}
+    return names[top[0][0]]
+
+
+def matrix_csv(tool: Tool, who: LaunchSession, slug: str) -> str:
+    """Return the matrix of the whole class as CSV; nothing in it runs as a formula (I19)."""
+    now = datetime.now(UTC)
+    with tool.db.read() as session:
+        badge = catalog.get_badge(session, _course_id(who), slug)
+        definition = catalog.definition_of(badge)
+        people = _people(session, badge.course_id)
+        sections = dict(_sections(people))
+        lines = _lines(session, badge, definition, people, under_review(session, badge), now)
+        records = _records(session, badge)
+    heads = row_views(definition, {})
+    told = [_("Section")] if sections else []
+    rows = [[_("Learner"), *told, *(f"{head.code} {head.name}" for head in heads), _("Badge"), _("User id")]]
+    for line in lines:
+        of = [", ".join(sections[id_] for id_, _name in line.person.sections)] if sections else []
+        cells = [_cell(records.get(line.person.id, {}).get(head.tag), head.highest) for head in heads]
+        rows.append([line.person.name or _("Learner"), *of, *cells, line.word, line.person.sub])
+    return sheets.write_csv(rows)
+
+
+def _cell(record: dict[str, Any] | None, highest: str) -> str:
+    """Return a cell in words: "Proficient (3 of 4)"; empty where there is no result."""
+    if record is None or not record["points"]:
+        return ""
+    gate = record["tag"].startswith(GATE)
+    points, most = (record["score"], record["maximum"]) if gate else (record["points"], highest)
+    reached = record["reached"] or _("below the lowest level")
+    return str(_("%(level)s (%(points)s of %(highest)s)", level=reached, points=points, highest=most))
+
+
+def _course_id(who: LaunchSession) -> int:
+    if who.course_id is None:
+        raise NotFound("not launched from a course")
+    return who.course_id
