@@ -176,7 +176,7 @@ def _save(
                 stored.append(wish.tag)
         session.flush()
         _ask_for_postings(session, badge, definition, person_id, stored)
-        job_id = work.request_in(session, "post", str(course_id), now) if stored else 0
+        job_id = work.request_in(session, "post", str(course_id), now, again=True) if stored else 0
         return Saved(job_id, tuple(stored), tuple(overtaken))
 
 
@@ -458,7 +458,7 @@ def _choose(
         audit.record(
             session, now, actor, action, f"badge:{badge.id}", learner=person_id, row=tag, before=before, after=after
         )
-        return work.request_in(session, "post", str(course_id), now) if choice == "replace" else 0
+        return work.request_in(session, "post", str(course_id), now, again=True) if choice == "replace" else 0
 
 
 def try_again(tool: Tool, course_id: int, slug: str, person_id: str | None, *, actor: str, now: datetime) -> int:
@@ -478,4 +478,4 @@ def _try_again(tool: Tool, course_id: int, slug: str, person_id: str | None, act
         if not done:
             return 0
         audit.record(session, now, actor, "mark.posted_again", f"badge:{badge.id}", learner=person_id, cells=len(done))
-        return work.request_in(session, "post", str(course_id), now)
+        return work.request_in(session, "post", str(course_id), now, again=True)

@@ -43,17 +43,20 @@ def _request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
         return request_in(session, kind, subject, now)
 
 
-def request_in(session: Session, kind: str, subject: str, now: datetime) -> int:
+def request_in(session: Session, kind: str, subject: str, now: datetime, *, again: bool = False) -> int:
     """Do as `request` in a transaction of the caller's, so that what it marks and the job are there both or neither.
 
-    Raises IntegrityError where somebody else has just made the same job due: the whole transaction is done again."""
-    job = open_job(session, kind, subject)
+    `again`: a job that is running may have looked already, so it is due once more when it ends. Raises IntegrityError
+    where somebody else has just made the same job due: the whole transaction is done again."""
+    job = open_job(session, kind, subject, lock=again)
     if job is None:
         job = Job(kind=kind, subject=subject, not_before=now, created_at=now)
         session.add(job)
         session.flush()
     elif job.state == "due" and not job.outcome.get("must_wait"):
         job.not_before = min(job.not_before, now)
+    elif job.state == "running" and again:
+        job.outcome = {**job.outcome, "again": True}
     return job.id
 
 
@@ -64,10 +67,10 @@ def start(tool: Tool, kind: str, subject: str) -> int:
     return job_id
 
 
-def open_job(session: Session, kind: str, subject: str) -> Job | None:
+def open_job(session: Session, kind: str, subject: str, *, lock: bool = False) -> Job | None:
     """Return the job of this kind and subject that is due or running, if there is one."""
-    where = (Job.kind == kind, Job.subject == subject, Job.state.in_(("due", "running")))
-    return session.scalar(select(Job).where(*where))
+    query = select(Job).where(Job.kind == kind, Job.subject == subject, Job.state.in_(("due", "running")))
+    return session.scalar(query.with_for_update() if lock else query)
 
 
 def due(tool: Tool, now: datetime, limit: int = 100) -> list[int]:
@@ -103,10 +106,25 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
     else:
         seconds = round(time.monotonic() - started, 3)
         log.info("job=%s kind=%s done in %s s %s", job_id, kind, seconds, outcome)
-        with tool.db.write() as session:
-            if (job := _still_ours(session, job_id, attempt)) is not None:
-                job.state, job.finished_at, job.outcome, job.problem = "done", datetime.now(UTC), outcome, None
+        if _done(tool, job_id, attempt, outcome):
+            tool.wake(job_id)
     return True
+
+
+def _done(tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any]) -> bool:
+    """End a job; one that was asked for again while it ran is due once more instead, and is to be woken."""
+    now = datetime.now(UTC)
+    with tool.db.write() as session:
+        job = _still_ours(session, job_id, attempt)
+        if job is None:
+            return False
+        again = bool(job.outcome.get("again"))
+        job.outcome, job.problem, job.lease_until = outcome, None, None
+        if again:
+            job.state, job.attempts, job.not_before = "due", 0, now
+        else:
+            job.state, job.finished_at = "done", now
+        return again
 
 
 def _still_ours(session: Session, job_id: int, attempt: int) -> Job | None:

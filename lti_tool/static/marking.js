@@ -107,10 +107,20 @@
     return { ok: answer.ok, fragment };
   }
 
-  /* True once the row is stored; a row that somebody else has changed, or that cannot be stored, is told and stays. */
-  async function save(index) {
+  /* One after the other: an answer then never tells less than the one before it. */
+  let line = Promise.resolve();
+  const queued = new Set();
+  function save(index) {
     clearTimeout(timers.get(index));
-    if (!dirty.has(index) || sending.has(index)) return;
+    if (queued.has(index)) return;
+    queued.add(index);
+    line = line.then(() => { queued.delete(index); return send(index); });
+  }
+
+  /* A row that somebody else has changed, or that cannot be stored, is told and stays as it was typed. */
+  let refused = false;
+  async function send(index) {
+    if (!dirty.has(index)) return;
     const at = dirty.get(index);
     sending.add(index);
     try {
@@ -118,18 +128,18 @@
       pause = 1000;
       const overtaken = one(`#state-${CSS.escape(index)}[data-overtaken]`, fragment);
       const problem = one("[data-problem]", fragment);
+      refused = Boolean(problem);
       if (problem) { say(problem.textContent); return; }
       if (dirty.get(index) === at) dirty.delete(index);
       takeIn(fragment, index, Boolean(overtaken));
       if (ok && !dirty.size) tell("");
       keep();
-      if (dirty.has(index)) setTimeout(() => save(index), 0);
+      if (dirty.has(index)) save(index);
     } catch {
       tell(ended ? "ended" : "lost");
       if (!ended) { clearTimeout(retry); retry = setTimeout(sendAgain, pause); pause = Math.min(pause * 2, 15000); }
     } finally {
       sending.delete(index);
-      settle();
     }
   }
 
@@ -137,14 +147,16 @@
   function sendAgain() { for (const index of dirty.keys()) save(index); }
   window.addEventListener("online", () => { pause = 1000; sendAgain(); });
 
-  let waiting = [];
-  function settle() { if (!sending.size) { const go = waiting; waiting = []; for (const each of go) each(); } }
-
-  /* Send what is left, and tell whether all of it is stored. */
+  /* Send what is left, a few times where the tool is busy, and tell whether all of it is stored. */
   async function flush() {
-    sendAgain();
-    while (sending.size) await new Promise((go) => waiting.push(go));
-    return !dirty.size && !one("[data-overtaken]", form);
+    const overtaken = () => one("[data-overtaken]", form);
+    for (let tries = 0; tries < 4; tries += 1) {
+      if (tries) await new Promise((go) => setTimeout(go, 500 * tries));
+      sendAgain();
+      for (let last = null; last !== line;) { last = line; await last; }
+      if (!dirty.size || ended || refused || overtaken()) break;
+    }
+    return !dirty.size && !overtaken();
   }
 
   window.addEventListener("beforeunload", (event) => { if (dirty.size && !ended) event.preventDefault(); });

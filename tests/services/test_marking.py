@@ -565,6 +565,25 @@ def test_a_mark_made_while_its_cell_is_being_posted_is_not_lost(desk, monkeypatc
     assert (held(room, ana, "A"), cell(room, ana, "A").state, cell(room, ana, "A").posted_points) == (4, "posted", "4")
 
 
+def test_a_mark_made_while_the_job_works_out_levels_is_looked_at_too(without_columns, monkeypatch):
+    """The job has read the marks and is about to end: asked for again, it is due once more."""
+    room = without_columns("none")
+    ana = room.students[0]
+    mark(room, ana, "A", 2)
+    original, made = sync.evaluate_badges, []
+
+    def meanwhile(*arguments):
+        done = original(*arguments)
+        if not made:
+            made.append(mark(room, ana, "B", 2))
+        return done
+
+    monkeypatch.setattr(sync, "evaluate_badges", meanwhile)
+    job = post(room)
+    assert (job.state, len(made)) == ("done", 1)
+    assert room.award(ana)["status"] == "issued"
+
+
 def test_an_lms_that_is_down_is_tried_again_and_nothing_is_lost(desk):
     room = desk()
     ana = room.students[0]
