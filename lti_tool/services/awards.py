@@ -198,6 +198,7 @@ def _listed(tool: Tool, award: Award, edition_id: str | None) -> dict[str, Any]:
         "context": award.course.context_id,
         "user": award.earner.sub,
         "status": award.status,
+        "given": award.given,
         "earned_at": _iso(award.earned_at),
         "issued_at": _iso(award.issued_at),
         "claimed_at": _iso(award.claimed_at),

@@ -395,6 +395,7 @@ class ClaimView:
     issuer: str
     issued_at: datetime | None
     downloads: tuple[tuple[str, str], ...]  # (word, address)
+    note: str = ""  # the evidence in it, where a person gave the badge by hand
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
             downloads=tuple((word, url) for word, _, url in downloads(tool, edition.id))
             if edition and award.page_public
             else (),
+            note=(award.note or "") if award.note_told else "",
         )
 
 
