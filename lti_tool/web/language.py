@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.messages.mofile import write_mo
@@ -12,6 +13,9 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import g, request
 from flask_babel import Babel, Domain, get_locale
+
+from lti_tool.sentence import Sentence
+from lti_tool.services import words
 
 ENGLISH = Locale("en")
 FOLDER = Path(__file__).parent.parent / "translations"
@@ -69,6 +73,11 @@ def spoken(tag: str) -> Locale | None:
         return Locale(parts[0].lower(), country)
     except UnknownLocaleError:
         return Locale(parts[0].lower())
+
+
+def say(value: Any) -> Any:
+    """Say what a template prints, where it is a sentence made elsewhere."""
+    return words.said(value) if isinstance(value, Sentence) else value
 
 
 def of_page() -> dict[str, str]:
