@@ -549,7 +549,6 @@ def create_samples() -> Flask:
     app.jinja_env.undefined = StrictUndefined
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.context_processor(language.of_page)
-    app.jinja_env.finalize = language.say
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, NOW),
         day=words.day,
