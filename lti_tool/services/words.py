@@ -41,7 +41,7 @@ def said(text: str) -> str:
 
 def _value(value: Value) -> str | int:
     if isinstance(value, str):
-        return said(value)
+        return said(value) if isinstance(value, Sentence | Number | Day | Moment) else name(value)
     return value if isinstance(value, int) else ", ".join(said(each) for each in value)
 
 

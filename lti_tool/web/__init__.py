@@ -96,7 +96,6 @@ def add_to(app: Flask) -> None:
         markdown=markdown,
         labels=labels,
     )
-    app.jinja_env.finalize = lambda value: words.said(value) if isinstance(value, Sentence) else value
     app.context_processor(common_values)
     app.register_error_handler(ToolError, tool_error)
     app.register_error_handler(NotSignedIn, admin.sign_in.not_signed_in)

@@ -693,6 +693,7 @@ def create_samples() -> Flask:
     app = Flask("samples", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     app.jinja_env.undefined = StrictUndefined
     language.OfThePage(app, locale_selector=language.choose_locale)
+    app.context_processor(language.of_page)
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, NOW),
         day=words.day,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -185,17 +184,16 @@ class Marked(NullTranslations):
 
 
 @pytest.fixture(scope="module")
-def marked() -> Iterator[Any]:
-    app = create_samples()
-    before = language.translations
-    language.translations = lambda _: Marked()  # type: ignore[assignment]
-    yield app
-    language.translations = before
+def samples() -> Any:
+    return create_samples()
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
-def test_every_sentence_of_a_sample_page_is_collected_whole(marked: Any, name: str) -> None:
-    with marked.test_request_context(f"/page/{name}"):
+def test_every_sentence_of_a_sample_page_is_collected_whole(
+    samples: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language, "translations", lambda _: Marked())
+    with samples.test_request_context(f"/page/{name}"):
         page = render(name)
     assert page.count("⟦") == page.count("⟧") > 0
     # Two collected texts that touch within a word are pieces glued together.
@@ -207,3 +205,38 @@ def test_the_session_of_a_launch_names_the_locale() -> None:
     with app.test_request_context("/"):
         g.session = SimpleNamespace(locale="es-CO")
         assert str(language.choose_locale()) == "es_CO"
+
+
+ODD_NAMES = [
+    "<script>alert(1)</script>",
+    "\u202eeman eht",
+    "\u0645\u0631\u064a\u0645 \u0627\u0644\u0632\u0647\u0631\u0627\u0621",
+    "\U0001f469\u200d\U0001f3eb Ada",
+    "N" * 255,
+    "%(name)s %s 100 %",
+    "=HYPERLINK(1)",
+]
+
+
+@pytest.mark.parametrize("spoken", ["en", "es"])
+@pytest.mark.parametrize("name", ODD_NAMES, ids=range(len(ODD_NAMES)))
+def test_I19_an_odd_name_in_a_sentence_is_text_and_turns_nothing_around_it(
+    room: Classroom,  # noqa: F811
+    name: str,
+    spoken: str,
+) -> None:
+    definition = badge(rows=1, award="review")
+    room.publish(definition)
+    student = room.lms.add_user(room.course, "student", given_name=name, family_name="")
+    room.enter(student)
+    room.sync()
+    room.grade(student, 3)
+    room.sync()
+    room.teacher.locale = spoken
+    award = room.awards(student)[0]["id"]
+    page = room.enter(room.teacher).get(f"badges/{definition.slug}/awards/{award}/revoke")
+    title = html.document_fromstring(page.text).xpath("//h1")[0].text_content()
+    assert page.status_code == 200 and name in title and "<script>alert" not in page.text
+    turned = any(each in name for each in "\u202e\u0645")
+    assert (f"\u2068{name}" in title) == turned
+    assert title.startswith("\u00bfRetirar" if spoken == "es" else "Withdraw")

@@ -1,0 +1,78 @@
+"""Every page in every state, in each language and contrast: axe finds nothing, and nothing is wider than a phone."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Playwright
+from werkzeug.serving import make_server
+
+from tests.browser.conftest import CHROMIUM, QUIET
+
+sys.path.append(str(Path(__file__).parents[1] / "web"))
+from sample_pages import PAGES, create_samples
+
+THEMES = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "more contrast": {"contrast": "more"},
+    "forced colours": {"forced_colors": "active"},
+}
+
+
+@pytest.fixture(scope="module")
+def samples() -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, create_samples(), threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    yield browser
+    browser.close()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_axe_finds_nothing_on_any_page(chromium: Browser, samples: str, language: str, theme: str) -> None:
+    context = chromium.new_context(locale=language, viewport={"width": 1100, "height": 900}, **THEMES[theme])  # type: ignore[arg-type]
+    context.route(lambda url: not url.startswith(samples), lambda route: route.abort())  # one page goes to the LMS
+    page, found = context.new_page(), {}
+    for name in sorted(PAGES):
+        page.goto(f"{samples}/page/{name}", wait_until="domcontentloaded")
+        assert page.locator("html").get_attribute("lang") == language
+        result = Axe().run(page)
+        if result.violations_count:
+            found[name] = [
+                (each["id"], [n["html"][:200] for n in each["nodes"]]) for each in result.response["violations"]
+            ]
+    context.close()
+    assert found == {}
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_no_page_is_wider_than_a_phone(chromium: Browser, samples: str, language: str) -> None:
+    context = chromium.new_context(locale=language, viewport={"width": 360, "height": 800})
+    context.route(lambda url: not url.startswith(samples), lambda route: route.abort())
+    page, wide = context.new_page(), {}
+    for name in sorted(PAGES):
+        page.goto(f"{samples}/page/{name}", wait_until="domcontentloaded")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 360:
+            wide[name] = (
+                width,
+                page.evaluate(
+                    "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 361)"
+                    ".slice(0, 5).map(e => e.outerHTML.slice(0, 120))"
+                ),
+            )
+    context.close()
+    assert wide == {}

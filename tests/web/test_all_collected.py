@@ -1,0 +1,171 @@
+"""Real pages in a language in which everything that is collected stands in brackets: what does not is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from babel.support import NullTranslations
+from lxml import html
+
+from lti_tool.services import catalog
+from lti_tool.web import language
+from tests.classroom import at_once, badge, gate, make_room, room, shared  # noqa: F401 (fixtures)
+from tests.scene import ORAL, Scene, Visitor
+
+SPOKEN = ("alt", "aria-label", "placeholder", "title", "data-copied", "data-none", "data-one", "data-many")
+# What people, an LMS or a standard have named, and what is typed as it stands.
+NAMES = {
+    *[
+        "canvas",
+        "moodle",
+        "Canvas",
+        "Moodle",
+        "LTI",
+        "Open",
+        "Badges",
+        "badge",
+        "JSON",
+        "JWT",
+        "PNG",
+        "SVG",
+        "DID",
+        "URL",
+        "UTC",
+        "CSV",
+        "TOML",
+    ],
+    *["Hallwood", "University", "Vera", "Lindqvist", "Each", "Completed"],
+    *[
+        "lti",
+        "tool",
+        "admin",
+        "invite",
+        "worker",
+        "Ed25519",
+        "RSA",
+        "json",
+        "png",
+        "jwt",
+        "svg",
+        "Tess",
+        "Teacher",
+        "Student",
+        "Number",
+        "Course",
+        "Nov",
+    ],
+    *[
+        "Beginning",
+        "Developing",
+        "Proficient",
+        "Advanced",
+        "Careful",
+        "Work",
+        "Works",
+        "carefully",
+        "Row",
+        "Gate",
+        "each",
+        "time",
+        "star",
+        "hexagon",
+    ],
+}
+
+
+class Marked(NullTranslations):
+    def gettext(self, message: str) -> str:
+        return f"⟦{message}⟧"
+
+    def ngettext(self, one: str, many: str, num: int) -> str:
+        return f"⟦{one if num == 1 else many}⟧"
+
+    ugettext, ungettext = gettext, ngettext
+
+
+@pytest.fixture(autouse=True)
+def marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "translations", lambda _: Marked())
+
+
+def left_out(page: Any) -> set[str]:
+    """Return the words of a page that are neither collected nor names."""
+    tree = html.document_fromstring(page.text)
+    for element in tree.xpath(
+        "//script | //style | //code | //bdi | //textarea | //*[@lang and not(self::html)] | //svg"
+    ):
+        element.drop_tree()
+    texts = [" ".join(tree.itertext())] + [value for name in SPOKEN for value in tree.xpath(f"//@{name}")]
+    found: set[str] = set()
+    for text in texts:
+        while (less := re.sub(r"⟦[^⟦⟧]*⟧", " ", text)) != text:
+            text = less
+        text = re.sub(
+            r"https?://\S+|\b(?=\w*\d)[0-9a-f]{6,}\b|\S+@\S+|[\w.-]*\.(?:example|edu|com|org)\b\S*", " ", text
+        )
+        found |= set(re.findall(r"[^\W\d_]{3,}", text)) - NAMES
+    return found
+
+
+def pages_of(visitor: Visitor, *paths: str) -> Iterator[tuple[str, set[str]]]:
+    for path in paths:
+        answer = visitor.get(path)
+        assert answer.status_code < 500, (path, answer.text[-2000:])
+        yield path, left_out(answer)
+
+
+def test_instructors_learners_and_the_public_read_nothing_that_is_not_collected(room: Any) -> None:  # noqa: F811
+    definition = badge(rows=2, gates=(gate(),), award="review")
+    room.publish(definition)
+    taken = catalog.library()[ORAL]
+    student, other = room.students
+    room.grade(student, 3, 3, 70)
+    room.grade(other, 2, 4, None)
+    room.sync()
+    teacher = room.enter(room.teacher)
+    slug = definition.slug
+    teacher.post(f"library/{ORAL}")
+    award = room.awards(student)[0]["id"]
+    found = dict(
+        pages_of(
+            teacher,
+            *("", f"badges/{slug}", f"badges/{slug}/plan", f"badges/{slug}/awards", f"badges/{ORAL}/plan"),
+            f"badges/{slug}/record/{room.person_id(student)}/{definition.sub_competencies[0].tag}",
+            f"badges/{slug}/record/{room.person_id(other)}/{definition.gates[0].tag}",
+            f"badges/{slug}/awards/{award}/revoke",
+        )
+    )
+    teacher.post(f"badges/{slug}/awards/{award}/confirm")
+    learner = room.enter(student)
+    found |= dict(pages_of(learner, "", f"badges/{slug}", f"badges/{slug}/claim"))
+    learner.post(f"badges/{slug}/claim", {"public": "yes"})
+    found |= dict(pages_of(room.enter(other), "", f"badges/{slug}"))
+    credential = re.search(r"/credentials/[0-9a-f]+", learner.get(f"badges/{slug}/claim").text)
+    assert credential
+    public = Visitor(room.scene)
+    issuer = public.get(credential[0])
+    found |= dict(pages_of(public, credential[0], "/verify", "/issuers/hallwood", "/credentials/none"))
+    report = public.http.post(f"{room.scene.url}/verify", data={"text": f"{room.scene.url}{credential[0]}"})
+    found |= {"report": left_out(report), "again": left_out(issuer)}
+    own = set(re.findall(r"[^\W\d_]{3,}", str(taken.content())))
+    assert {path: words - own for path, words in found.items() if words - own} == {}
+
+
+def test_administrators_read_nothing_that_is_not_collected(shared: Scene) -> None:  # noqa: F811
+    admin = shared.administrator()
+    paths = [
+        rule.rule
+        for rule in shared.app.url_map.iter_rules()
+        if rule.rule.startswith("/admin") and "GET" in (rule.methods or ()) and "<" not in rule.rule
+    ]
+    pages = [path for path in paths if not path.endswith((".csv", ".png"))]
+    number = shared.platform["moodle"]
+    found = dict(
+        pages_of(
+            admin, *pages, f"/admin/platforms/{number}", f"/admin/platforms/{number}/edit", "/admin/keys/rotate/lti"
+        )
+    )
+    assert {path: words for path, words in found.items() if words} == {}
