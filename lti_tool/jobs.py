@@ -11,13 +11,15 @@ from huey import Huey, RedisHuey, SqliteHuey, crontab
 from redis.exceptions import RedisError
 
 from lti_tool.errors import ConfigurationError
-from lti_tool.services import administrators, awards, catalog, copies, notices, platform_checks, sync, work
+from lti_tool.services import administrators, awards, catalog, copies, matching, notices, platform_checks, sync, work
 from lti_tool.services.tool import Tool, log
 
 RUNNERS: dict[str, work.Runner] = {
     "sync": sync.run_sync,
+    "evaluate": sync.run_evaluate,
     "publish": catalog.run_publish,
     "check": platform_checks.run_check,
+    "columns": matching.run_columns,
     "copy": copies.run_copy,
     "subscribe": notices.run_subscribe,
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from lti_tool.domain.badge import Gate, SubCompetency, number_text
+from lti_tool.domain.badge import PREREQUISITE, Gate, SubCompetency, number_text
 from lti_tool.domain.scores import Reading, Score, Ungraded
 
 
@@ -14,7 +14,8 @@ from lti_tool.domain.scores import Reading, Score, Ungraded
 class Standing:
     """Where a learner stands in one row. `level` is an index from the lowest, 0; None where no level is reached.
 
-    `state` is "met", "short", "ungraded" or "malformed"; `reached` and `required` are the words people see."""
+    `state` is "met", "short", "ungraded", "malformed", or "unproven": the level is there, its evidence is not.
+    `reached` and `required` are the words people see."""
 
     tag: str
     name: str
@@ -34,6 +35,10 @@ class Standing:
     @property
     def missing(self) -> str:
         """Name the row as one that is missing: "Listens actively (Beginning, needs Proficient)"."""
+        if self.state == "unproven":
+            return f"{self.name} ({self.reached}, evidence is missing)"
+        if self.tag.startswith(PREREQUISITE):
+            return f"the badge “{self.name}”"
         have = self.reached or ("no result yet" if self.state == "ungraded" else "below the lowest level")
         return f"{self.name} ({have}, needs {self.required})"
 
@@ -61,6 +66,20 @@ def stand(row: SubCompetency, reading: Reading) -> Standing:
         maximum=number_text(reading.maximum),
         points=number_text(points),
     )
+
+
+def with_evidence(standing: Standing, *, there: bool) -> Standing:
+    """Return a standing of a row that asks for evidence: without it, a level that is reached does not count yet."""
+    if there or not standing.met:
+        return standing
+    return replace(standing, state="unproven", sentence=f"{standing.sentence} Its evidence has not been handed in yet.")
+
+
+def prerequisite(slug: str, name: str, *, in_force: bool) -> Standing:
+    """Tell whether a badge that is to be earned first is there and in force."""
+    sentence = f"The badge “{name}” is {'in force' if in_force else 'not earned yet, or not in force any more'}."
+    reached = "earned" if in_force else "not earned"
+    return Standing(PREREQUISITE + slug, name, "met" if in_force else "short", sentence, reached, "earned")
 
 
 def _level_sentence(row: SubCompetency, score: Score, points: Fraction, reached: str, met: bool) -> str:

@@ -17,10 +17,10 @@ from lti_tool.credentials import ob3, status_list
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
 from lti_tool.db import random_id
-from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
+from lti_tool.domain.badge import PREREQUISITE, Badge, badge_from_content, months_and_days
 from lti_tool.errors import BadInput, Conflict, CredentialHeldBack, NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Review, StatusList
-from lti_tool.services import audit, catalog
+from lti_tool.services import audit, catalog, prerequisites
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
@@ -35,6 +35,7 @@ def scope_of(badge: Badge, course_id: int) -> str:
 def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]], now: datetime) -> dict[str, Any]:
     """Return what an award freezes: each row's source, score, maximum, level and when, and the rule's version."""
     tags = [row.tag for row in badge.sub_competencies] + [gate.tag for gate in badge.gates]
+    tags += [PREREQUISITE + slug for slug in badge.prerequisites]
     return {
         "version": version,
         "rule": badge.rule,
@@ -136,6 +137,7 @@ def after(start: datetime, duration: str) -> datetime:
 class _ToSign:
     edition_id: str
     award_id: str
+    version_id: int
     facts: ob3.EditionFacts
     template: EditionTemplate
 
@@ -146,10 +148,13 @@ def sign_pending(tool: Tool, course_id: int | None = None) -> int:
     Signing is a pure function of the row: a crash between two steps leads to the same bytes (J01, I04)."""
     signed = 0
     held_back: set[str] = set()
+    made: set[int] = set()
     keyring = tool.keyring
     while True:
         batch = _unsigned(tool, course_id, held_back)
         if not batch:
+            if made:  # others may ask for what has just been awarded
+                prerequisites.look_again(tool, made)
             return signed
         done: list[tuple[_ToSign, Signed]] = []
         for each in batch:
@@ -159,6 +164,7 @@ def sign_pending(tool: Tool, course_id: int | None = None) -> int:
                     each.facts, ed25519=keyring.ed25519, rsa=keyring.rsa, created=each.facts.valid_from
                 )
                 done.append((each, copy))
+                made.add(each.version_id)
             except CredentialHeldBack as error:
                 held_back.add(each.edition_id)
                 log.error("award=%s credential held back: %s", each.award_id, error.detail)
@@ -186,7 +192,10 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
-        return [_ToSign(e.id, e.award_id, edition_facts(e), templates[e.award.version]) for e in editions]
+        return [
+            _ToSign(e.id, e.award_id, e.award.version_id, edition_facts(e), templates[e.award.version])
+            for e in editions
+        ]
 
 
 def template_for(tool: Tool, session: Session, version: AchievementVersion) -> EditionTemplate:

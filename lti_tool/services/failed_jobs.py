@@ -17,6 +17,8 @@ KINDS = {
     "sync": "Reading grades",
     "publish": "Publishing a badge",
     "check": "Checking a platform",
+    "evaluate": "Working out levels",
+    "columns": "Looking at a gradebook's columns",
     "copy": "Looking where a course was copied from",
     "subscribe": "Asking for notices of copied courses",
 }
@@ -83,7 +85,7 @@ def _row(session: Session, job: Job) -> JobRow:
 
 def _where(session: Session, job: Job) -> str:
     """Say what a job is about: a course, a badge in one, a platform or a deployment."""
-    if job.kind in ("sync", "copy") and job.subject.isdecimal():
+    if job.kind in ("sync", "evaluate", "columns", "copy") and job.subject.isdecimal():
         course = session.get(Course, int(job.subject))
         return _course(course) if course is not None else ""
     if job.kind == "check":

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials.ob3 import credential_address
-from lti_tool.domain.badge import Badge
+from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import wanted_columns
 from lti_tool.models import (
@@ -28,14 +28,13 @@ from lti_tool.models import (
     Person,
     Review,
 )
-from lti_tool.services import catalog, copies
+from lti_tool.services import catalog, copies, versions
 from lti_tool.services.awards import get_award, newest_awards, shown_status
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import (
     AwardRow,
     BadgeCard,
-    BadgePlan,
     BadgeStanding,
     ColumnPlan,
     CourseHome,
@@ -47,7 +46,7 @@ from lti_tool.services.pages import (
     RowView,
     SyncState,
 )
-from lti_tool.services.rows import row_views
+from lti_tool.services.rows import row_views, rows_beside
 from lti_tool.services.sync import count_aside
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, moment, words
@@ -183,6 +182,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
         waiting=waiting,
         columns_bound=sum(column.state == "bound" for column in badge.columns if column.tag in read),
         columns_wanted=len(wanted_columns(definition)),
+        changed=badge.version is not None and badge.draft is not None and badge.status != "publishing",
         problem=problem,
     )
 
@@ -209,36 +209,7 @@ def _learners(session: Session, course_id: int) -> list[Person]:
     return sorted(people, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
 
 
-# -- before publishing ------------------------------------------------------------------------------------------
-
-
-def plan(tool: Tool, who: LaunchSession, slug: str) -> BadgePlan:
-    with tool.db.read() as session:
-        badge = catalog.get_badge(session, _course_id(who), slug)
-        definition = catalog.next_definition(badge)
-        job = session.scalar(
-            select(Job).where(Job.kind == "publish", Job.subject == badge.id).order_by(Job.id.desc()).limit(1)
-        )
-        open_job = job if job is not None and job.state in ("due", "running") else None
-        failed = job.problem if job is not None and job.state in ("failed", "due") and job.problem else ""
-        return BadgePlan(
-            slug=slug,
-            badge=definition,
-            status=_plan_status(badge),
-            columns=column_plans(badge, definition),
-            obstacles=tuple(catalog.obstacles(session, badge)),
-            product=who.product,
-            learners=len(_learners(session, badge.course_id)),
-            job_id=open_job.id if open_job is not None else 0,
-            progress=tuple(job.progress) if job is not None and badge.status == "publishing" else (),
-            problem=failed,
-        )
-
-
-def _plan_status(badge: CourseBadge) -> str:
-    """Return a badge's status as its set-up shows it: "changed" where a change waits beside what is published."""
-    waits = badge.version is not None and badge.draft is not None and badge.status != "publishing"
-    return "changed" if waits else badge.status
+# -- gradebook columns ------------------------------------------------------------------------------------------
 
 
 def column_plans(badge: CourseBadge, definition: Badge) -> tuple[ColumnPlan, ...]:
@@ -251,6 +222,7 @@ def column_plans(badge: CourseBadge, definition: Badge) -> tuple[ColumnPlan, ...
             maximum=bound[wanted.tag].score_maximum if wanted.tag in bound else wanted.maximum,
             exists=wanted.tag in bound,
             what=_column_word(bound.get(wanted.tag)),
+            found_by=bound[wanted.tag].found_by if wanted.tag in bound and bound[wanted.tag].found else "",
         )
         for wanted in wanted_columns(definition)
     )
@@ -276,9 +248,16 @@ def matrix(tool: Tool, who: LaunchSession, slug: str) -> Matrix:
         records = _records(session, badge)
         newest = newest_awards(session, badge)
         under_review = _under_review(session, badge)
+        earlier = versions.definitions(session, badge)
         rows = tuple(
             _learner_row(
-                definition, person, records.get(person.id, {}), newest.get(person.holder_id), under_review, now
+                earlier.get(person.id, definition),
+                person,
+                records.get(person.id, {}),
+                newest.get(person.holder_id),
+                under_review,
+                now,
+                heads=definition,
             )
             for person in learners
         )
@@ -324,7 +303,9 @@ def _learner_row(
     award: Award | None,
     reviews: dict[str, str],
     now: datetime,
+    heads: Badge | None = None,
 ) -> LearnerRow:
+    """`badge` is what she is judged by; `heads` the version whose rows head the matrix, where that is another one."""
     cells = row_views(badge, records)
     rows = [cell for cell in cells if cell.steps]
     met, of = sum(cell.state == "met" for cell in rows), badge.needed
@@ -352,7 +333,7 @@ def _learner_row(
     return LearnerRow(
         person_id=person.id,
         name=person.name or "Learner",
-        cells=cells,
+        cells=cells if heads in (None, badge) else rows_beside(heads, badge, records),
         met=met,
         of=of,
         state=state,
@@ -366,7 +347,7 @@ def _learner_row(
 def _learner_sentence(name: str, met: int, of: int, missing: Sequence[RowView]) -> str:
     if not missing:
         return f"{name} has {min(met, of)} of {of}."
-    parts = [f"{cell.name} ({cell.have}, needs {cell.required})" for cell in missing]
+    parts = [cell.lacking for cell in missing]
     return f"{name} has {min(met, of)} of {of}. Missing: {', '.join(parts)}."
 
 
@@ -417,7 +398,7 @@ def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) 
     """Return the decision record behind one cell; raises NotFound for another course's learner."""
     with tool.db.read() as session:
         badge = catalog.get_badge(session, _course_id(who), slug)
-        definition = catalog.definition_of(badge)
+        definition = versions.definitions(session, badge).get(person_id) or catalog.definition_of(badge)
         enrolment = session.get(Enrolment, (badge.course_id, person_id))
         if enrolment is None:
             raise NotFound(f"person {person_id} is not in course {badge.course_id}")
@@ -432,7 +413,11 @@ def standings(session: Session, course: Course, person: Person, slug: str = "") 
     """Return where somebody stands in each published badge of a course, or in the one of this slug."""
     published = [b for b in course.badges if b.version is not None and slug in ("", b.slug)]
     now = datetime.now(UTC)
-    return tuple(_standing(session, badge, catalog.definition_of(badge), person, now) for badge in published)
+    found = []
+    for badge in published:
+        definition = versions.definitions(session, badge).get(person.id) or catalog.definition_of(badge)
+        found.append(_standing(session, badge, definition, person, now))
+    return tuple(found)
 
 
 def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
@@ -466,7 +451,9 @@ def _verdict(row: RowView) -> str:
         return f"Met: {row.reached}, needs {row.required}."
     if row.state == "ungraded":
         return f"No result yet. Needs {row.required}."
-    if row.state == "malformed":
+    if row.state == "unproven":
+        return f"Not yet: {row.reached} is reached, and its evidence is missing."
+    if row.state == "malformed" or row.tag.startswith(PREREQUISITE):
         return row.sentence
     return f"Not yet: {row.reached or 'below the lowest level'}, needs {row.required}."
 
@@ -478,6 +465,8 @@ def _facts(mastery: Mastery | None, column: Column | None, badge: CourseBadge) -
     if mastery is None:
         return
     kept = mastery.record
+    if kept.get("marked"):
+        yield "From", "the rubric marked here"
     if kept["score"]:
         yield "Score", f"{kept['score']} of {kept['maximum']}"
     if kept.get("graded_at"):
@@ -578,7 +567,7 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 
 
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
-    if job.kind in ("sync", "copy"):
+    if job.kind in ("sync", "evaluate", "columns", "copy"):
         return job.subject == str(course_id)
     if job.kind != "publish":
         return False

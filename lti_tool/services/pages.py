@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lti_tool.domain.badge import Badge
+from lti_tool.domain.badge import PREREQUISITE, Badge
+from lti_tool.domain.changes import Change
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RowView:
     code: str
     name: str
     description: str
-    state: str  # "met", "short", "ungraded", "malformed"; "hidden": not released to the learner
+    state: str  # as a Standing's; "hidden": not released to the learner; "other": not in her version of the badge
     sentence: str
     reached: str
     required: str
@@ -51,6 +52,15 @@ class RowView:
     def have(self) -> str:
         """What the learner has, in words: a graded 0 is below the lowest level, not "no result yet"."""
         return self.reached or ("no result yet" if self.state == "ungraded" else "below the lowest level")
+
+    @property
+    def lacking(self) -> str:
+        """The row as one that is missing: "Listens actively (Beginning, needs Proficient)"."""
+        if self.state == "unproven":
+            return f"{self.name} ({self.reached}, evidence is missing)"
+        if self.tag.startswith(PREREQUISITE):
+            return f"the badge “{self.name}”"
+        return f"{self.name} ({self.have}, needs {self.required})"
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ class BadgeCard:
     columns_bound: int
     columns_wanted: int
     problem: str
+    changed: bool = False  # a change waits beside the version in force
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,7 @@ class CopyOffer:
     label: str
     badges: tuple[CopiedBadge, ...]
     problem: str  # why the gradebook could not be read
+    by_hand: bool = False  # an instructor named it: it is no copy
 
     @property
     def wanted(self) -> int:
@@ -137,6 +149,18 @@ class CopyOffer:
     @property
     def looked(self) -> bool:
         return all(badge.looked for badge in self.badges)
+
+
+@dataclass(frozen=True)
+class OtherCourse:
+    """Another course that an instructor manages. `fresh` names the badges that this one has not."""
+
+    id: int
+    label: str
+    title: str
+    platform: str
+    fresh: tuple[str, ...]
+    badges: int
 
 
 @dataclass(frozen=True)
@@ -175,7 +199,40 @@ class ColumnPlan:
     label: str
     maximum: str
     exists: bool
-    what: str  # "will be made", "is there and will be used", "made", "missing"
+    what: str  # "will be made", "is there and is used", "made", "missing", "orphaned", "earlier"
+    found_by: str = ""  # as models.Column.found_by
+
+
+@dataclass(frozen=True)
+class Mover:
+    """A learner for whom something changes, or who is one step short. `what` names what is missing then."""
+
+    person_id: str
+    name: str
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a change does. `today` and `then` count learners by class, as (earned, waits, one
+    step short, further away); `waits` are earned and
+    confirmed or released by a person. `today` is None where nothing is in force yet."""
+
+    learners: int
+    begun: int  # who has a result, or goes on under an earlier version already
+    today: tuple[int, ...] | None
+    then: tuple[int, ...]
+    reach: tuple[Mover, ...]
+    short: tuple[Mover, ...]
+    lose: tuple[Mover, ...]
+    keep: int  # learners of the course who hold an award in force
+    keep_under: tuple[int, ...]  # the numbers of the versions they were awarded under
+    again: bool  # it becomes a badge of its own: whoever has the present one may earn this one beside it
+    read_at: datetime | None  # when the results it is counted on were read
+
+    @property
+    def reached(self) -> int:
+        return self.then[0] + self.then[1] - (self.today[0] + self.today[1] if self.today else 0)
 
 
 @dataclass(frozen=True)
@@ -192,6 +249,14 @@ class BadgePlan:
     job_id: int
     progress: tuple[str, ...]
     problem: str
+    effect: Effect | None = None  # on the learners, where a draft waits
+    changes: tuple[Change, ...] = ()  # against the version in force
+    counts_for: str = "everybody"  # or "new": for whom the change would count
+    seen: str = ""  # what the form sends back, so that nothing is published that was not looked at
+    version: int = 0  # in force, 0 for none
+    next_version: int = 0
+    orphans: tuple[ColumnPlan, ...] = ()
+    notes: tuple[str, ...] = ()  # badges asked for first that are retired here
 
 
 @dataclass(frozen=True)
@@ -256,6 +321,7 @@ class StudentCard:
     claimed: bool
     page_public: bool
     next_step: str
+    retired: bool = False  # nobody is awarded any more
 
 
 @dataclass(frozen=True)
@@ -283,6 +349,10 @@ class StudentBadge:
     credential_url: str
     revoked: str  # the reason, empty where it was not
     lasts: str  # "lasts three years", or empty
+    retired: bool = False  # nobody is awarded any more
+    given_for: int = 0  # the version her award was given under, where the page shows another; else 0
+    shown_version: int = 0
+    given_url: str = ""  # of that version's public page
 
 
 @dataclass(frozen=True)

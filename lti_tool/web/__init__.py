@@ -22,7 +22,7 @@ from lti_tool.db import random_id
 from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
-from lti_tool.web import admin, instructor, lti, messages, public, registration, student
+from lti_tool.web import admin, instructor, lti, messages, public, registration, student, versions
 
 log = logging.getLogger("lti_tool")
 
@@ -66,7 +66,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     Babel(app)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (lti.pages, registration.pages, instructor.pages, messages.pages, student.pages, public.pages)
+    own = (lti.pages, registration.pages, instructor.pages, versions.pages, messages.pages, student.pages, public.pages)
     for blueprint in (*own, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
