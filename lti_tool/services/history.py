@@ -91,7 +91,7 @@ def _rows(tool: Tool, session: Session, badge: CourseBadge) -> list[VersionRow]:
     awarded = _awards_by_version(session, badge, standing=True)
     withdrawn = _awards_by_version(session, badge, standing=False)
     counted = select(EarlierVersion.version_id, func.count()).where(EarlierVersion.course_badge_id == badge.id)
-    under = dict(session.execute(counted.group_by(EarlierVersion.version_id)).tuples().all())
+    under = {v: count for v, count in session.execute(counted.group_by(EarlierVersion.version_id))}  # noqa: C416 (rows)
     last = {each.version_id: each.id for each in published}  # one that came back carries its awards where it is newest
     for each in published:
         definition, version = badge_from_content(each.version.definition), each.version
@@ -119,7 +119,7 @@ def _awards_by_version(session: Session, badge: CourseBadge, *, standing: bool) 
     is_gone = Award.status.in_(("revoked", "superseded"))
     query = select(Award.version_id, func.count()).where(Award.course_badge_id == badge.id)
     query = query.where(~is_gone if standing else is_gone).group_by(Award.version_id)
-    return dict(session.execute(query).tuples().all())
+    return {version_id: count for version_id, count in session.execute(query)}  # noqa: C416 (rows)
 
 
 def _count(session: Session, *where: object) -> int:

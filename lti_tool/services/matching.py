@@ -104,7 +104,7 @@ def page(tool: Tool, who: LaunchSession, slug: str) -> MatchPage:
         definition = catalog.next_definition(badge)
         query = select(Job).where(Job.kind == "columns", Job.subject == str(badge.course_id)).order_by(Job.id.desc())
         job = session.scalar(query.limit(1))
-        running = job is not None and job.state in ("due", "running") and job.attempts < 2
+        running = job is not None and (job.state == "running" or (job.state == "due" and job.attempts == 0))
         bound = {column.tag: column for column in badge.columns}
         return MatchPage(
             slug=slug,

@@ -546,7 +546,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "new-window-storage": ("new_window.html", {"storage": {"act": "put", "frame": "_parent"}, "new_window": "/lti"}),
 }  # fmt: skip
 IN_COURSE = {
-    "may_manage": True, "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
+    "may_manage": True,
+    "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
     "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
