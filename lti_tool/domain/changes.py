@@ -45,6 +45,11 @@ class Change:
     def weighty(self) -> bool:
         return self.what in WEIGHTY
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Tell whether it is a matter of words and looks alone: nobody earns, sees or keeps anything differently."""
+        return not self.weighty and self.what not in ("award", "release", "expires_after", "credits", "evidence_offer")
+
 
 def changes(old: Badge, new: Badge) -> list[Change]:
     """Return what is different, in the order people read a badge: rows, conditions, rule, how it is given, words."""

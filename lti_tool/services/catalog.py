@@ -486,7 +486,7 @@ def _bind_columns(
                 known = Column(course_badge_id=course_badge_id, tag=column.tag)
                 session.add(known)
             # Answers older than this came from another column: its being empty does not take them back.
-            known.created_at, known.found = datetime.now(UTC), found
+            known.created_at, known.found, known.found_by = datetime.now(UTC), found, "marks"
             known.url, known.label, known.state = item.url, item.label, "bound"
             known.score_maximum = number_text(item.maximum)
         say(f"“{item.label}” {'was there and is used' if found else 'made'}")

@@ -159,7 +159,8 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     )
     with_award = {person_id for person_id, status in states.items() if status not in ("revoked", "expired")}
     on_the_way = len({holders[p] for p in started if p in holders} - with_award)
-    read = {wanted.tag for wanted in wanted_columns(definition)}
+    in_use = [definition, *{id(each): each for each in versions.definitions(session, badge).values()}.values()]
+    read = {wanted.tag for each in in_use for wanted in wanted_columns(each)}
     missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in read]
     problem = ""
     if missing:
@@ -181,7 +182,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
         to_confirm=sum(status == "review" for status in states.values()),
         waiting=waiting,
         columns_bound=sum(column.state == "bound" for column in badge.columns if column.tag in read),
-        columns_wanted=len(wanted_columns(definition)),
+        columns_wanted=len(read),
         changed=badge.version is not None and badge.draft is not None and badge.status != "publishing",
         problem=problem,
     )

@@ -175,7 +175,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             column = session.get_one(Column, column_id)
             # Answers older than this came from the column that is gone: its being empty does not take them back.
             column.url, column.label, column.created_at, column.found = item.url, item.label, read.at, True
-            column.score_maximum = number_text(item.maximum)
+            column.score_maximum, column.found_by = number_text(item.maximum), "marks"
         session.flush()
         counts["results"] = _store_results(session, read)
         counts["aside"] = count_aside(session, course)

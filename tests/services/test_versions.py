@@ -72,7 +72,7 @@ def test_before_the_first_publishing_nobody_has_anything_and_all_is_still_to_be_
     seen = effect(room)
     assert (seen.learners, seen.today, seen.then, seen.keep) == (0, None, (0, 0, 0, 0), 0)
     page = text(room, "plan")
-    assert "No learner of this course is known here yet" in page and "Publish and make 2 columns" in page
+    assert "What it does to your learners" not in page and "Publish and make 2 columns" in page
 
 
 @pytest.fixture
