@@ -242,6 +242,9 @@ def test_G15_new_learners_only_leaves_who_has_begun_under_the_version_they_began
     four.sync()
     assert four.award(fresh)["badge_version"] == 2
     assert four.shown(four.award(begun)["id"])["decision"]["version"] == 1
+    with four.tool.db.read() as session:
+        rows = session.execute(select(Mastery.tag, Mastery.record).where(Mastery.person_id == four.person_id(begun)))
+        assert {(tag, kept["version"]) for tag, kept in rows} == {("sub-competency:A", 1), ("sub-competency:B", 1)}
 
 
 def test_who_goes_on_under_an_earlier_version_sees_and_is_shown_by_that_one(four):
