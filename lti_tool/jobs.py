@@ -17,6 +17,7 @@ from lti_tool.services import (
     catalog,
     copies,
     editions,
+    matching,
     notices,
     platform_checks,
     posting,
@@ -27,8 +28,10 @@ from lti_tool.services.tool import Tool, log
 
 RUNNERS: dict[str, work.Runner] = {
     "sync": sync.run_sync,
+    "evaluate": sync.run_evaluate,
     "publish": catalog.run_publish,
     "check": platform_checks.run_check,
+    "columns": matching.run_columns,
     "copy": copies.run_copy,
     "subscribe": notices.run_subscribe,
     "post": posting.run_post,

@@ -208,6 +208,9 @@ class Course(Base):
     roster_at: Mapped[datetime | None]
     history: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # what it was copied from, as told
     created_at: Mapped[datetime]
+    # The columns the tool saw in its gradebook when somebody last asked, see services.matching
+    seen_columns: Mapped[list[Any] | None] = mapped_column(JSON)
+    seen_at: Mapped[datetime | None]
     registration: Mapped[Registration] = relationship()
     deployment: Mapped[Deployment] = relationship()
     badges: Mapped[list[CourseBadge]] = relationship(back_populates="course", order_by="CourseBadge.created_at")
@@ -241,13 +244,15 @@ class ContextNotice(Base):
 
 
 class CourseCopy(Base):
-    """That a course was copied from another one whose badges it may use. Awards are never copied."""
+    """That a course was copied from another one whose badges it may use, or that an instructor named one of hers.
+
+    Awards are never copied."""
 
     __tablename__ = "course_copy"
     __table_args__ = (
         UniqueConstraint("course_id", "source_id"),
         _one_of("state", ("offered", "taken", "declined"), "state"),
-        _one_of("told_by", ("launch", "notice"), "told_by"),
+        _one_of("told_by", ("launch", "notice", "hand"), "told_by"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
@@ -491,6 +496,11 @@ class CourseBadge(Base):
     published_at: Mapped[datetime | None]
     # From when on an instructor lets learners see what the release policy holds back; it may lie ahead.
     released_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
+    # Of the publishing that was asked for last: by whom, of which content, and for whom it is to count
+    asked_by: Mapped[str | None]
+    asked_digest: Mapped[str | None]
+    asked_for: Mapped[str | None]  # as Publication.counts_for
     course: Mapped[Course] = relationship(back_populates="badges")
     version: Mapped[AchievementVersion | None] = relationship()
     columns: Mapped[list[Column]] = relationship(back_populates="course_badge", order_by="Column.id")
@@ -513,8 +523,42 @@ class Column(Base):
     score_maximum: Mapped[str]  # points, as decimal text
     state: Mapped[str] = mapped_column(default="bound")
     found: Mapped[bool]  # it was there already; False: we made it
+    # how one that was there was recognised: "marks" (resourceId and tag), "tag", "title", or "hand": somebody chose it
+    found_by: Mapped[str] = mapped_column(default="marks", server_default="marks")
     created_at: Mapped[datetime]
     course_badge: Mapped[CourseBadge] = relationship(back_populates="columns")
+
+
+class Publication(Base):
+    """That a version came into force in a course: when, by whom, and for whom it counts."""
+
+    __tablename__ = "publication"
+    __table_args__ = (_one_of("counts_for", ("everybody", "new"), "counts_for"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("achievement_version.id"))
+    published_at: Mapped[datetime]
+    actor: Mapped[str]  # as in the audit log
+    counts_for: Mapped[str] = mapped_column(default="everybody")  # "new": only for who had no result before it
+    version: Mapped[AchievementVersion] = relationship()
+
+
+class EarlierVersion(Base):
+    """Which earlier version a learner goes on to be judged by, since a later one counts for new learners only."""
+
+    __tablename__ = "earlier_version"
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), primary_key=True, index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("achievement_version.id"))
+    version: Mapped[AchievementVersion] = relationship()
+
+
+class Prerequisite(Base):
+    """A badge that a published one asks for first, by its slug: whose award may make others due."""
+
+    __tablename__ = "prerequisite"
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), primary_key=True)
+    slug: Mapped[str] = mapped_column(primary_key=True, index=True)
 
 
 # -- grades and awards ------------------------------------------------------------------------------------------

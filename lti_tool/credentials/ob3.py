@@ -269,6 +269,9 @@ def _criteria(badge: Badge, members: Sequence[StackMember]) -> str:
     if gates:
         parts += ["All of these must hold:"] if english else []
         parts.append("\n".join(gates))
+    if badge.prerequisites:
+        parts += ["These badges must be earned first:"] if english else []
+        parts.append("\n".join(f"- {slug}" for slug in badge.prerequisites))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
-from lti_tool.domain.badge import Badge
+from lti_tool.domain.badge import ROW, Badge, number_text
 from lti_tool.domain.mastery import Standing
-from lti_tool.sentence import Sentence
-
-GATE = "gate:"
+from lti_tool.domain.scores import Reading, Score, same_points
+from lti_tool.sentence import Number, Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ Decision = Issue | Hold | Wait | Review | Nothing
 
 
 def decide(badge: Badge, standings: Sequence[Standing], *, awarded: str | None, released: bool) -> Decision:
-    """Decide for one learner. `standings` holds every row and gate in the badge's order; `awarded` is the status of
-    the newest award that is live or revoked, None where there is none (or the last one has expired)."""
+    """Decide for one learner. `standings` holds every row and condition in the badge's order; `awarded` is the status
+    of the newest award that is live or revoked, None where there is none (or the last one has expired)."""
     earned = is_earned(badge, standings)
     if awarded == "revoked":
         return Nothing()
@@ -64,37 +64,44 @@ def decide(badge: Badge, standings: Sequence[Standing], *, awarded: str | None, 
 
 
 def is_earned(badge: Badge, standings: Sequence[Standing]) -> bool:
-    """Tell whether as many rows as the rule asks stand at their level and every gate holds."""
-    rows = [s for s in standings if not s.tag.startswith(GATE)]
-    gates = [s for s in standings if s.tag.startswith(GATE)]
-    return sum(s.met for s in rows) >= badge.needed > 0 and all(s.met for s in gates)
+    """Tell whether as many rows as the rule asks stand at their level and every further condition holds."""
+    return 0 < badge.needed <= met_rows(standings) and all(s.met for s in standings if not _is_row(s))
+
+
+def met_rows(standings: Sequence[Standing]) -> int:
+    """Count the sub-competencies that stand at their required level or above."""
+    return sum(s.met for s in standings if _is_row(s))
 
 
 def missing(badge: Badge, standings: Sequence[Standing]) -> list[Standing]:
-    """Return the rows and gates that still count as missing: no rows once as many as the rule asks are met."""
-    rows = [s for s in standings if not s.tag.startswith(GATE)]
-    open_gates = [s for s in standings if s.tag.startswith(GATE) and not s.met]
-    if sum(s.met for s in rows) >= badge.needed:
-        return open_gates
-    return [s for s in rows if not s.met] + open_gates
+    """Return the rows and conditions that still count as missing: no rows once as many as the rule asks are met."""
+    conditions = [s for s in standings if not _is_row(s) and not s.met]
+    if met_rows(standings) >= badge.needed:
+        return conditions
+    return [s for s in standings if _is_row(s) and not s.met] + conditions
 
 
-def short_by(badge: Badge, standings: Sequence[Standing]) -> int:
-    """Return how many more rows and gates have to be met."""
-    met = sum(s.met for s in standings if not s.tag.startswith(GATE))
-    open_gates = sum(not s.met for s in standings if s.tag.startswith(GATE))
-    return max(0, badge.needed - met) + open_gates
+def steps_to_go(badge: Badge, standings: Sequence[Standing]) -> int:
+    """Count the steps to the badge: rows the rule still asks for, and conditions that do not hold yet."""
+    conditions = sum(not s.met for s in standings if not _is_row(s))
+    return max(0, badge.needed - met_rows(standings)) + conditions
+
+
+def _is_row(standing: Standing) -> bool:
+    return standing.tag.startswith(ROW)
 
 
 def progress(badge: Badge, standings: Sequence[Standing]) -> Sentence:
     """Say where a learner stands: "3 of 4. Missing: Listens actively (Beginning, needs Proficient).\""""
-    met = sum(s.met for s in standings if not s.tag.startswith(GATE))
     of = badge.needed
     short = missing(badge, standings)
     if not short:
-        return Sentence("%(met)s of %(all)s.", met=min(met, of), all=of)
+        return Sentence("%(met)s of %(all)s.", met=min(met_rows(standings), of), all=of)
     return Sentence(
-        "%(met)s of %(all)s. Missing: %(rows)s.", met=min(met, of), all=of, rows=[each.missing for each in short]
+        "%(met)s of %(all)s. Missing: %(rows)s.",
+        met=min(met_rows(standings), of),
+        all=of,
+        rows=[each.missing for each in short],
     )
 
 
@@ -114,6 +121,20 @@ def lowered(decided: Mapping[str, Mapping[str, Any]], standings: Sequence[Standi
                 )
             )
     return Sentence("Still earned, with lower levels: %(rows)s.", rows=falls) if falls else ""
+
+
+def other_total(marked: Fraction, total: Reading) -> Sentence | None:
+    """Say that the gradebook's one column holds another total than the rubric marked here; None where it does not.
+
+    A column that is empty, or cannot be read, says nothing: the rubric is the record."""
+    if not isinstance(total, Score) or same_points(total.points, marked):
+        return None
+    return Sentence(
+        "The gradebook's total is %(total)s of %(maximum)s; the rubric marked here comes to %(marked)s.",
+        total=Number(number_text(total.points)),
+        maximum=Number(number_text(total.maximum)),
+        marked=Number(number_text(marked)),
+    )
 
 
 def is_released(badge: Badge, now: datetime) -> bool:

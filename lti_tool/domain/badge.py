@@ -12,6 +12,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+ROW, GATE, PREREQUISITE = "sub-competency:", "gate:", "badge:"  # what a standing's tag begins with
+TOTAL = "total"  # the tag of the one column of `columns = "total"`
+
 SHAPES = ("hexagon", "cushion", "shield", "scallop")
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -66,7 +69,7 @@ class SubCompetency:
 
     @property
     def tag(self) -> str:
-        return f"sub-competency:{self.code}"
+        return f"{ROW}{self.code}"
 
     @property
     def reads_column(self) -> bool:
@@ -77,7 +80,8 @@ class SubCompetency:
 @dataclass(frozen=True, slots=True)
 class Gate:
     """A further condition. `scale` (letters only) maps a letter to its least share of the maximum in per cent,
-    ordered low → high; `required` is a letter, a number of points, a per cent, or empty for `pass`."""
+    ordered low → high; `required` is a letter, a number of points, a per cent, or empty for `pass`. `out_of` (points
+    only) is how many points there are."""
 
     code: str
     name: str
@@ -85,16 +89,19 @@ class Gate:
     required: str = ""
     scale: tuple[tuple[str, Decimal], ...] = ()
     source: str = "column"
+    out_of: Decimal | None = None
 
     @property
     def tag(self) -> str:
-        return f"gate:{self.code}"
+        return f"{GATE}{self.code}"
 
     @property
     def maximum(self) -> Decimal:
         """The maximum, in points, of a column made for it."""
         if self.kind == "pass":
             return Decimal(1)
+        if self.out_of is not None:
+            return self.out_of
         return max(Decimal(100), Decimal(self.required)) if self.kind == "points" else Decimal(100)
 
     @property
@@ -156,6 +163,16 @@ class Badge:
     @property
     def resource_id(self) -> str:
         return f"badge:{self.slug}"
+
+    @property
+    def highest_total(self) -> Decimal:
+        """The sum of each row's highest points: the maximum of the one column of `columns = "total"`."""
+        return sum((row.highest_points for row in self.sub_competencies), Decimal(0))
+
+    @property
+    def marked_here(self) -> bool:
+        """Tell whether levels come from marks given in the tool, and from no gradebook column."""
+        return self.columns != "each"
 
     def sub_competency(self, code: str) -> SubCompetency:
         return next(s for s in self.sub_competencies if s.code == code)
@@ -235,7 +252,8 @@ def _sub_competency(content: dict[str, Any]) -> SubCompetency:
 
 def _gate(content: dict[str, Any]) -> Gate:
     scale = tuple((letter, Decimal(least)) for letter, least in content.get("scale", ()))
-    return Gate(**{**content, "scale": scale})
+    out_of = Decimal(content["out_of"]) if "out_of" in content else None
+    return Gate(**{**content, "scale": scale, "out_of": out_of})
 
 
 def number_text(value: Decimal | Fraction) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from lti_tool.domain.badge import Gate, SubCompetency, number_text
+from lti_tool.domain.badge import PREREQUISITE, Gate, SubCompetency, number_text
 from lti_tool.domain.scores import Reading, Score, Ungraded
 from lti_tool.sentence import Number, Sentence
 
@@ -18,7 +18,8 @@ from lti_tool.sentence import Number, Sentence
 class Standing:
     """Where a learner stands in one row. `level` is an index from the lowest, 0; None where no level is reached.
 
-    `state` is "met", "short", "ungraded" or "malformed"; `reached` and `required` are the words people see."""
+    `state` is "met", "short", "ungraded", "malformed", or "unproven": the level is there, its evidence is not.
+    `reached` and `required` are the words people see."""
 
     tag: str
     name: str
@@ -38,6 +39,10 @@ class Standing:
     @property
     def missing(self) -> Sentence:
         """Name the row as one that is missing: "Listens actively (Beginning, needs Proficient)"."""
+        if self.state == "unproven":
+            return Sentence("%(row)s (%(level)s, evidence is missing)", row=self.name, level=self.reached)
+        if self.tag.startswith(PREREQUISITE):
+            return Sentence("the badge “%(badge)s”", badge=self.name)
         return Sentence("%(row)s (%(have)s, needs %(required)s)", row=self.name, have=self.have, required=self.required)
 
     @property
@@ -49,6 +54,7 @@ class Standing:
 FIELDS = tuple(field.name for field in dataclasses.fields(Standing))
 NO_RESULT = Sentence("no result yet")
 BELOW = Sentence("below the lowest level")
+EARNED, NOT_EARNED = Sentence("earned"), Sentence("not earned")
 
 
 def stand(row: SubCompetency, reading: Reading) -> Standing:
@@ -76,6 +82,30 @@ def stand(row: SubCompetency, reading: Reading) -> Standing:
     return dataclasses.replace(standing, sentence=explain(row, standing, points))
 
 
+def with_evidence(row: SubCompetency, standing: Standing, *, there: bool) -> Standing:
+    """Return a standing of a row that asks for evidence: without it, a level that is reached does not count yet."""
+    if there or not standing.met:
+        return standing
+    unproven = dataclasses.replace(standing, state="unproven")
+    sentence = Sentence("%(reached)s Its evidence has not been handed in yet.", reached=standing.sentence)
+    return dataclasses.replace(unproven, sentence=sentence)
+
+
+def prerequisite(slug: str, name: str, *, in_force: bool) -> Standing:
+    """Tell whether a badge that is to be earned first is there and in force."""
+    met = "met" if in_force else "short"
+    return Standing(
+        PREREQUISITE + slug, name, met, explain_prerequisite(name, met), EARNED if in_force else NOT_EARNED, EARNED
+    )
+
+
+def explain_prerequisite(name: str, state: str) -> Sentence:
+    """Say whether a badge that is to be earned first holds."""
+    if state == "met":
+        return Sentence("The badge “%(badge)s” is in force.", badge=name)
+    return Sentence("The badge “%(badge)s” is not earned yet, or not in force any more.", badge=name)
+
+
 def choose(row: SubCompetency, level: int) -> Standing:
     """Return the standing of somebody to whom an instructor gave a level by hand: there is no score behind it."""
     chosen = row.levels[level]
@@ -83,9 +113,7 @@ def choose(row: SubCompetency, level: int) -> Standing:
         tag=row.tag,
         name=row.name,
         state="met" if level >= row.required_index else "short",
-        sentence=Sentence(
-            "Chosen by an instructor: %(level)s, needs %(required)s.", level=chosen.name, required=row.required_level
-        ),
+        sentence=_chosen(row, chosen.name),
         reached=chosen.name,
         required=row.required_level,
         level=level,
@@ -99,6 +127,11 @@ def explain(row: SubCompetency, standing: Standing, points: Fraction | None = No
         return _ungraded(row.required_level)
     if standing.state == "malformed":
         return _kept_reason(standing)
+    if standing.state == "unproven":
+        reached = explain(row, dataclasses.replace(standing, state="met"), points)
+        return Sentence("%(reached)s Its evidence has not been handed in yet.", reached=reached)
+    if not standing.score:
+        return _chosen(row, standing.reached)
     counted = _score(standing)
     if Fraction(standing.maximum) != Fraction(row.highest_points):
         counted = Sentence(
@@ -123,6 +156,10 @@ def explain(row: SubCompetency, standing: Standing, points: Fraction | None = No
         begins=Number(number_text(begins)),
         more=Number(number_text(begins - (Fraction(standing.points) if points is None else points))),
     )
+
+
+def _chosen(row: SubCompetency, level: str) -> Sentence:
+    return Sentence("Chosen by an instructor: %(level)s, needs %(required)s.", level=level, required=row.required_level)
 
 
 def _ungraded(required: str) -> Sentence:

@@ -17,6 +17,7 @@ from lti_tool.domain.badge import (
     SubCompetency,
     months_and_days,
     needed,
+    number_text,
 )
 
 Place = tuple[str | int, ...]
@@ -71,6 +72,8 @@ def _head(badge: Badge) -> Iterator[Problem]:
             yield (*at, "prerequisites", index), f"{slug!r} is not the slug of a badge"
         if slug == badge.slug:
             yield (*at, "prerequisites", index), "a badge cannot be its own prerequisite"
+        if slug in badge.prerequisites[:index]:
+            yield (*at, "prerequisites", index), f"{slug!r} is named twice"
 
 
 def _length(place: Place, text: str) -> Iterator[Problem]:
@@ -144,10 +147,23 @@ def _rows(badge: Badge) -> Iterator[Problem]:
         yield from _code((*at, "code"), row.code, seen)
         yield from _row(at, row)
     yield from _rule(badge)
-    if badge.columns == "total" and any(row.source != "rubric" for row in badge.sub_competencies):
-        yield ("badge", "columns"), 'with columns = "total" every sub-competency needs source = "rubric"'
-    if badge.columns == "none" and any(row.source == "column" for row in badge.sub_competencies):
-        yield ("badge", "columns"), 'with columns = "none" no sub-competency can have source = "column"'
+    yield from _columns(badge)
+
+
+def _columns(badge: Badge) -> Iterator[Problem]:
+    at: Place = ("badge", "columns")
+    if badge.columns == "each":
+        return
+    if any(row.source != "rubric" for row in badge.sub_competencies):
+        yield at, f'with columns = "{badge.columns}" every sub-competency needs source = "rubric": it is marked here'
+    if badge.columns == "none" and any(gate.reads_column for gate in badge.gates):
+        yield at, 'with columns = "none" no gate can have source = "column": there would be no column to read'
+    usual = all(_is_usual(level.points) for row in badge.sub_competencies for level in row.levels[-1:])
+    if badge.columns == "total" and usual and all(row.levels for row in badge.sub_competencies):
+        if badge.highest_total > MOST:
+            yield at, f"the highest points of all rows come to more than {MOST:,}, which no column can hold"
+        elif badge.highest_total == 0:
+            yield at, "the highest points of all rows come to zero, so there would be nothing to enter"
 
 
 def _code(place: Place, code: str, seen: set[str]) -> Iterator[Problem]:
@@ -209,9 +225,24 @@ def _gates(badge: Badge) -> Iterator[Problem]:
         if not gate.name.strip():
             yield (*at, "name"), "give the gate a name"
         yield from _gate(at, gate)
+        yield from _same_grade(at, gate, badge.gates[:index])
+
+
+def _same_grade(at: Place, gate: Gate, earlier: tuple[Gate, ...]) -> Iterator[Problem]:
+    """Refuse two conditions on one grade: the stricter alone says it, and with other scales they contradict."""
+    for other in earlier:
+        if gate.name.strip() and gate.name.strip().casefold() == other.name.strip().casefold():
+            yield (*at, "name"), f"two gates are called {gate.name!r}: nobody could tell their columns apart"
+        elif gate.source == other.source and gate.source.endswith("-course-grade"):
+            yield at, f"{other.name!r} already asks for the course grade: keep the stricter of the two"
 
 
 def _gate(at: Place, gate: Gate) -> Iterator[Problem]:
+    if gate.out_of is not None:
+        if gate.kind != "points":
+            yield (*at, "out_of"), "only a condition in points says out of how many"
+        elif not (_is_usual(gate.out_of) and gate.out_of > 0):
+            yield (*at, "out_of"), f"a number above zero, at most {MOST:,}, is needed"
     if gate.kind == "letter":
         letters = [letter for letter, _ in gate.scale]
         leasts = [least for _, least in gate.scale]
@@ -233,6 +264,9 @@ def _gate(at: Place, gate: Gate) -> Iterator[Problem]:
             yield (*at, "required"), f"a number between zero and {MOST:,} is needed"
         elif gate.kind == "percent" and value > 100:
             yield (*at, "required"), "more than 100 % can never be reached"
+        elif gate.kind == "points" and gate.out_of is not None and gate.out_of < value:
+            there = number_text(gate.out_of) if _is_usual(gate.out_of) else "the"
+            yield (*at, "required"), f"more than the {there} points there are can never be reached"
     elif gate.required:
         yield (*at, "required"), "a pass gate is passed or not: leave required out"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lti_tool.domain.badge import Badge, number_text
+from lti_tool.domain.badge import TOTAL, Badge, number_text
 from lti_tool.lti.ags import LineItem
 
 
@@ -20,14 +20,19 @@ class WantedColumn:
 
 
 def wanted_columns(badge: Badge) -> list[WantedColumn]:
-    """Return the columns a badge with `columns = "each"` reads, in its order.
+    """Return the columns a badge reads, in its order: one a row, or one for all of it, or none, and its gates'.
 
-    The label begins with the code: teachers sort and search their gradebook by it."""
-    rows = [
-        WantedColumn(row.tag, row.code, f"{row.code} {row.name}", number_text(row.highest_points))
-        for row in badge.sub_competencies
-        if row.reads_column
-    ]
+    The label of a row begins with the code: teachers sort and search their gradebook by it."""
+    if badge.columns == "each":
+        rows = [
+            WantedColumn(row.tag, row.code, f"{row.code} {row.name}", number_text(row.highest_points))
+            for row in badge.sub_competencies
+            if row.reads_column
+        ]
+    elif badge.columns == "total" and badge.sub_competencies:
+        rows = [WantedColumn(TOTAL, "", badge.name, number_text(badge.highest_total))]
+    else:
+        rows = []
     gates = [
         WantedColumn(gate.tag, gate.code, gate.name, number_text(gate.maximum))
         for gate in badge.gates
@@ -41,3 +46,24 @@ def find_column(items: Iterable[LineItem], resource_id: str, tag: str) -> LineIt
 
     Canvas and Moodle both copy resourceId and tag; a teacher cannot edit either in the gradebook."""
     return next((item for item in items if item.resource_id == resource_id and item.tag == tag), None)
+
+
+def match_column(items: Iterable[LineItem], resource_id: str, wanted: WantedColumn) -> tuple[LineItem, str] | None:
+    """Return the column a copied course has for a row, and how it was recognised: by "marks", "tag" or "title".
+
+    A column whose marks name another badge is never taken. By tag or title alone only where exactly one fits: a guess
+    between two would count somebody's grades for the wrong row."""
+    items = list(items)
+    marked = find_column(items, resource_id, wanted.tag)
+    if marked is not None:
+        return marked, "marks"
+    free = [item for item in items if not item.resource_id and item.maximum > 0]
+    by_tag = [item for item in free if item.tag == wanted.tag]
+    if len(by_tag) == 1:
+        return by_tag[0], "tag"
+    by_title = [item for item in free if not item.tag and _title(item.label) == _title(wanted.label)]
+    return (by_title[0], "title") if len(by_title) == 1 else None
+
+
+def _title(label: str) -> str:
+    return " ".join(label.split()).casefold()

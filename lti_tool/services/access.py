@@ -33,12 +33,21 @@ def course_service(tool: Tool, course_id: int) -> tuple[Service, str]:
     """Return the authorised caller for a course and the address of its line items.
 
     Raises ScopeMissing where no launch has named a gradebook."""
+    service, line_items_url = _caller(tool, course_id)
+    if line_items_url is None:
+        raise ScopeMissing("the launch named no line items")
+    return service, line_items_url
+
+
+def course_roster(tool: Tool, course_id: int) -> Service:
+    """Return the authorised caller for what of a course needs no gradebook."""
+    return _caller(tool, course_id)[0]
+
+
+def _caller(tool: Tool, course_id: int) -> tuple[Service, str | None]:
     with tool.db.read() as session:
         course = session.get_one(Course, course_id)
         registration = registration_value(course.registration)
         deployment_id, line_items_url = known_deployment(course.deployment), course.line_items_url
         granted = frozenset(course.scopes)
-    if line_items_url is None:
-        raise ScopeMissing("the launch named no line items")
-    service = Service(registration, tool.http, tool.tokens, granted or None, deployment_id)
-    return service, line_items_url
+    return Service(registration, tool.http, tool.tokens, granted or None, deployment_id), line_items_url

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ob3
 from lti_tool.db import random_id
-from lti_tool.domain.badge import Badge
+from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Review
 from lti_tool.sentence import Sentence
@@ -28,6 +28,7 @@ def scope_of(badge: Badge, course_id: int) -> str:
 def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]], now: datetime) -> dict[str, Any]:
     """Return what an award freezes: each row's source, score, maximum, level and when, and the rule's version."""
     tags = [row.tag for row in badge.sub_competencies] + [gate.tag for gate in badge.gates]
+    tags += [PREREQUISITE + slug for slug in badge.prerequisites]
     return {
         "version": version,
         "rule": badge.rule,

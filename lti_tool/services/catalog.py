@@ -32,7 +32,7 @@ from lti_tool.models import (
     Registration,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, work
+from lti_tool.services import audit, prerequisites, versions, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
 from lti_tool.services.issuer import is_complete, issuer_profile
@@ -115,7 +115,8 @@ def put_badge(
 ) -> tuple[str, str]:
     """Put a definition into a course; returns the course badge's id and "new", "changed" or "unchanged".
 
-    A draft is replaced. A published badge keeps its version; a different content waits beside it until published."""
+    A draft is replaced. A published badge keeps its version; a different content waits beside it until published.
+    Raises DefinitionInvalid for one that would have to be earned before itself."""
     return repeat_collided(lambda: _put_badge(tool, course_id, badge, picture_png, actor, now))
 
 
@@ -129,10 +130,12 @@ def _put_badge(
         )
     with tool.db.write() as session:
         course = session.get_one(Course, course_id)
+        if round_about := prerequisites.circular(session, course.id, badge):
+            raise DefinitionInvalid(badge.slug, [(0, f"prerequisites: {round_about}")])
         query = select(CourseBadge).where(CourseBadge.course_id == course.id, CourseBadge.slug == badge.slug)
         found = session.scalar(query.with_for_update(key_share=True))
         if found is not None:
-            _refuse_while_publishing(session, found)
+            refuse_while_publishing(session, found)
         if found is None:
             found = CourseBadge(course_id=course.id, slug=badge.slug, created_at=now)
             session.add(found)
@@ -150,7 +153,7 @@ def _put_badge(
         return found.id, what
 
 
-def _refuse_while_publishing(session: Session, badge: CourseBadge) -> None:
+def refuse_while_publishing(session: Session, badge: CourseBadge) -> None:
     """Raise Conflict while a badge is being published: what changed now would neither be published nor kept."""
     if badge.status == "publishing" and work.open_job(session, "publish", badge.id) is not None:
         raise Conflict(
@@ -170,7 +173,7 @@ def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: date
     """Throw a draft away, of a published badge only the change that waits: the badge itself is never removed (H12)."""
     with tool.db.write() as session:
         found = get_badge(session, course_id, slug, lock=True)
-        _refuse_while_publishing(session, found)
+        refuse_while_publishing(session, found)
         if found.version_id is not None and found.draft is not None:
             found.draft = found.draft_picture = None
             audit.record(session, now, actor, "badge.change_discarded", f"badge:{found.id}", slug=slug)
@@ -282,31 +285,48 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
             "The institution that issues badges has no name or web address yet. "
             "An administrator of this tool writes them on the Issuer page, at /admin/issuer."
         )
-    if badge.course.line_items_url is None:
-        found.append(
+    if wanted_columns(definition):
+        found += list(_gradebook_obstacles(badge.course))
+    if badge.status == "retired":
+        found.append("This badge is retired. Bring it back under History first.")
+    if definition.stack is not None:
+        found.append("A badge made of badges cannot be published here yet.")
+    found += list(prerequisites.obstacles(session, badge, definition))
+    found += list(_other_maximums(badge, definition))
+    sources = {r.source for r in definition.sub_competencies if not r.reads_column}
+    sources |= {g.source for g in definition.gates if not g.reads_column}
+    found += [_NOT_CONNECTED.get(source, _NO_SOURCE.format(source)) for source in sorted(sources)]
+    return found
+
+
+_NO_SOURCE = "Its grades come from “{}”, which is not connected here."
+_NOT_CONNECTED = {
+    "csv": "Its grades come from a file (“csv”), and none can be read here yet. Choose a gradebook column instead.",
+    "canvas-rubric": "Its grades come from Canvas' own rubric (“canvas-rubric”), and Canvas is not connected that far "
+    "yet. Choose a gradebook column, or mark the rubric here.",
+    "moodle-rubric": "Its grades come from Moodle's own rubric (“moodle-rubric”), and Moodle is not connected that far "
+    "yet. Choose a gradebook column, or mark the rubric here.",
+    "canvas-course-grade": "A condition reads the course grade from Canvas (“canvas-course-grade”), which no gradebook "
+    "service tells. Choose a gradebook column, and enter the grade there.",
+    "moodle-course-grade": "A condition reads the course grade from Moodle (“moodle-course-grade”), which no gradebook "
+    "service tells. Choose a gradebook column, and enter the grade there.",
+}
+
+
+def _gradebook_obstacles(course: Course) -> Iterator[str]:
+    """Say why no column can be made in a course. A badge that needs none is not asked."""
+    if course.line_items_url is None:
+        yield (
             "This course's gradebook is closed to the tool: the launch names no gradebook service. "
             "The LMS administrator has to allow “Assignment and Grade Services” for it."
         )
-    elif LINE_ITEM not in badge.course.scopes:
-        found.append(
+    elif LINE_ITEM not in course.scopes:
+        yield (
             "The tool may not make gradebook columns here. "
             "The LMS administrator has to allow it to “create and manage line items”."
         )
-    if badge.course.state == "concluded":
-        found.append("This course has ended, and its gradebook takes no new columns.")
-    if definition.stack is not None:
-        found.append("A badge made of badges cannot be published here yet.")
-    if definition.prerequisites:
-        found.append("Badges with prerequisites cannot be published here yet. Take the prerequisites out.")
-    if any(row.evidence == "required" for row in definition.sub_competencies):
-        found.append("Evidence cannot be collected here yet, so none can be required. Write evidence = “optional”.")
-    if definition.columns != "each":
-        found.append('Only columns = "each" can be published here: the rubric is graded in the gradebook.')
-    found += list(_other_maximums(badge, definition))
-    sources = sorted({r.source for r in definition.sub_competencies if not r.reads_column})
-    sources += sorted({g.source for g in definition.gates if not g.reads_column})
-    found += [f"Its grades come from “{source}”, which is not connected here." for source in sources]
-    return found
+    if course.state == "concluded":
+        yield "This course has ended, and its gradebook takes no new columns."
 
 
 def _other_maximums(badge: CourseBadge, definition: Badge) -> Iterator[str]:
@@ -326,6 +346,7 @@ def _other_maximums(badge: CourseBadge, definition: Badge) -> Iterator[str]:
 
 def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png: bytes, now: datetime) -> None:
     """Give the badge the version with this content: one that is there, the owner's next, or a new achievement."""
+    before = badge.version
     digest = content_digest(definition, png)
     version = session.scalar(select(AchievementVersion).where(AchievementVersion.digest == digest))
     if version is None:
@@ -351,6 +372,19 @@ def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png:
         badge.draft = badge.draft_picture = None
     badge.evaluated = None
     badge.status, badge.published_at = "active", now
+    prerequisites.remember(session, badge, definition)
+    versions.publish(session, badge, before, now)
+
+
+def will_belong_to(session: Session, badge: CourseBadge) -> int | None:
+    """Return the achievement that publishing the draft would make a version of; None where it makes a new one."""
+    digest = draft_digest(badge)
+    version = session.scalar(select(AchievementVersion).where(AchievementVersion.digest == digest))
+    if version is not None:
+        return version.achievement_id
+    known = badge.version.achievement if badge.version is not None else None
+    known = known or session.scalar(select(Achievement).where(Achievement.slug == badge.slug))
+    return known.id if known is not None and known.owner_course_id == badge.course_id else None
 
 
 def _achievement_for(session: Session, badge: CourseBadge, slug: str, now: datetime) -> Achievement:
@@ -379,6 +413,10 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
             raise CannotPublish(sentence=hindrances[0])
         definition = next_definition(badge)
         changed = badge.draft is not None
+        if changed and badge.asked_digest not in (None, draft_digest(badge)):
+            badge.status = "active" if badge.version_id else "draft"
+            session.commit()
+            raise CannotPublish(sentence=CHANGED_MEANWHILE, what_to_do=LOOK_AGAIN)
         if changed:
             badge.status = "publishing"
         uploaded, course_id = badge.draft_picture, badge.course_id
@@ -465,7 +503,7 @@ def _bind_columns(
                 known = Column(course_badge_id=course_badge_id, tag=column.tag)
                 session.add(known)
             # Answers older than this came from another column: its being empty does not take them back.
-            known.created_at, known.found = datetime.now(UTC), found
+            known.created_at, known.found, known.found_by = datetime.now(UTC), found, "marks"
             known.url, known.label, known.state = item.url, item.label, "bound"
             known.score_maximum = number_text(item.maximum)
         told = Sentence("“%(column)s” was there and is used", column=item.label)
@@ -479,20 +517,50 @@ def _back_to_draft(tool: Tool, course_badge_id: str) -> None:
         badge.status = "active" if badge.version_id else "draft"
 
 
-def start_publishing(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) -> int:
+CHANGED_MEANWHILE = "This badge has been changed since you looked at what publishing will do."
+LOOK_AGAIN = "Look at it again, then publish."
+
+
+def draft_digest(badge: CourseBadge) -> str:
+    """Return what tells one draft from another, the picture that came with it included."""
+    return content_digest(next_definition(badge), badge.draft_picture)
+
+
+def start_publishing(
+    tool: Tool,
+    course_id: int,
+    slug: str,
+    *,
+    actor: str,
+    now: datetime,
+    counts_for: str = versions.EVERYBODY,
+    seen: str | None = None,
+) -> int:
     """Mark a badge as being published and make its job due; raises CannotPublish with the first obstacle.
 
-    Returns the job's id; the caller wakes the queue. Both are one transaction: a badge never waits for no job."""
-    return repeat_collided(lambda: _start_publishing(tool, course_id, slug, actor, now))
+    `counts_for`: for whom a change counts, "everybody" or "new". `seen`: the `draft_digest` of what was looked at;
+    raises Conflict where it has been changed since. Returns the job's id; the caller wakes the queue. Both are one
+    transaction: a badge never waits for no job."""
+    if counts_for not in (versions.EVERYBODY, versions.NEW):
+        raise BadInput(sentence="Choose for whom the change counts: for everybody, or for new learners only.")
+    return repeat_collided(lambda: _start_publishing(tool, course_id, slug, actor, now, counts_for, seen))
 
 
-def _start_publishing(tool: Tool, course_id: int, slug: str, actor: str, now: datetime) -> int:
+def _start_publishing(
+    tool: Tool, course_id: int, slug: str, actor: str, now: datetime, counts_for: str, seen: str | None
+) -> int:
     with tool.db.write() as session:
         badge = get_badge(session, course_id, slug, lock=True)
         hindrances = obstacles(session, badge)
         if hindrances:
             raise CannotPublish(sentence=hindrances[0])
+        digest = draft_digest(badge)
+        if seen is not None and seen != digest:
+            raise Conflict(sentence=CHANGED_MEANWHILE, what_to_do=LOOK_AGAIN)
+        under_way = badge.status == "publishing" and work.open_job(session, "publish", badge.id) is not None
+        if not under_way:  # the second of two who press it changes nothing of what the first has asked for
+            badge.asked_by, badge.asked_for, badge.asked_digest = actor, counts_for, digest
         if badge.draft is not None:
             badge.status = "publishing"
-        audit.record(session, now, actor, "badge.publish", f"badge:{badge.id}")
+        audit.record(session, now, actor, "badge.publish", f"badge:{badge.id}", counts_for=badge.asked_for)
         return work.request_in(session, "publish", badge.id, now)

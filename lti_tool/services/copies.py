@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session, undefer
 from lti_tool.db import repeat_collided
 from lti_tool.domain.badge import number_text
 from lti_tool.errors import Conflict, NotFound, ServiceError
-from lti_tool.grades.columns import find_column, wanted_columns
+from lti_tool.grades.columns import match_column, wanted_columns
 from lti_tool.lti.ags import LineItem, list_line_items
 from lti_tool.models import (
     Column,
@@ -29,11 +30,11 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, work
+from lti_tool.services import audit, catalog, matching, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import MANAGE, LaunchSession, rights_of
 from lti_tool.services.origins import sources
-from lti_tool.services.pages import CopiedBadge, CopyOffer
+from lti_tool.services.pages import CopiedBadge, CopyOffer, OtherCourse
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
 from lti_tool.services.work import Say
@@ -86,9 +87,11 @@ def _note(
         for copy in known.values():
             copy.problem = problem
             if items is not None:
-                copy.columns = [[i.resource_id, i.tag] for i in items if i.resource_id and i.tag]
+                copy.columns = [[i.resource_id or "", i.tag or "", i.label] for i in items]
                 if copy.state == "taken":
                     bound += _bind(session, copy, items, now)
+        if items is not None:
+            matching.keep_seen(course, items, now)
         return {"sources": len(known), "columns": len(items or ()), "bound": bound}
 
 
@@ -99,10 +102,13 @@ def _bind(session: Session, copy: CourseCopy, items: Sequence[LineItem], now: da
     for badge in session.scalars(query.where(CourseBadge.status == "draft").with_for_update(key_share=True)):
         definition = catalog.next_definition(badge)
         known = {column.tag for column in badge.columns}
+        taken = {column.url for column in badge.columns}
         for wanted in wanted_columns(definition):
-            item = find_column(items, definition.resource_id, wanted.tag)
-            if item is None or wanted.tag in known:
+            matched = match_column(items, definition.resource_id, wanted)
+            if matched is None or wanted.tag in known or matched[0].url in taken:
                 continue
+            item, how = matched
+            taken.add(item.url)
             session.add(
                 Column(
                     course_badge_id=badge.id,
@@ -111,6 +117,7 @@ def _bind(session: Session, copy: CourseCopy, items: Sequence[LineItem], now: da
                     url=item.url,
                     score_maximum=number_text(item.maximum),
                     found=True,
+                    found_by=how,
                     created_at=now,
                 )
             )
@@ -144,23 +151,36 @@ def _offer(tool: Tool, session: Session, who: LaunchSession, copy: CourseCopy) -
     badges = [badge for badge in _open_badges(session, copy, manages) if badge.slug not in here]
     if not badges:
         return None
+    if copy.told_by == "hand" and not manages:
+        return None
     named = manages or copy.told_by == "notice"
     return CopyOffer(
         source_id=copy.source_id,
         label=(copy.source.label or copy.source.title) if named else "",
         badges=tuple(_copied_badge(badge, copy) for badge in badges),
         problem=said(copy.problem or ""),
+        by_hand=copy.told_by == "hand",
     )
 
 
 def _open_badges(session: Session, copy: CourseCopy, manages: bool) -> Iterable[CourseBadge]:
     """Return the badges of a source that may come along: see the top of this file for who may have which."""
-    if not manages and copy.source.deployment_pk != copy.course.deployment_pk:
+    if not manages and (copy.told_by == "hand" or not _same_deployment(copy)):
         return []
     query = select(CourseBadge).where(CourseBadge.course_id == copy.source_id, CourseBadge.status != "retired")
     if not manages:
         query = query.where(CourseBadge.version_id.is_not(None))
     return session.scalars(query.order_by(CourseBadge.created_at, CourseBadge.slug))
+
+
+def _same_deployment(copy: CourseCopy) -> bool:
+    """Tell whether both courses lie under one deployment.
+
+    One that belongs to a client id the platform had before counts as today's: a course goes over to its new deployment
+    when it is launched, and a source that nobody opens any more never does."""
+    source, course = copy.source, copy.course
+    moved = source.deployment.former and source.registration_id == course.registration_id
+    return source.deployment_pk == course.deployment_pk or moved
 
 
 def _manages(tool: Tool, session: Session, who: LaunchSession, course_id: int) -> bool:
@@ -173,11 +193,16 @@ def _manages(tool: Tool, session: Session, who: LaunchSession, course_id: int) -
     return any(MANAGE in rights_of(role or "", setting) for role in session.scalars(query))
 
 
+def _as_item(resource_id: str, tag: str, label: str = "") -> LineItem:
+    """Return what is kept of a column as the value it is matched by; rows of before kept no label."""
+    return LineItem("", label, Decimal(1), resource_id or None, tag or None, None)
+
+
 def _copied_badge(badge: CourseBadge, copy: CourseCopy) -> CopiedBadge:
     definition = catalog.definition_of(badge)
     wanted = wanted_columns(definition)
-    came = {(resource_id, tag) for resource_id, tag in copy.columns or ()}
-    missing = [column.label for column in wanted if (definition.resource_id, column.tag) not in came]
+    came = [_as_item(*each) for each in copy.columns or ()]
+    missing = [column.label for column in wanted if match_column(came, definition.resource_id, column) is None]
     return CopiedBadge(
         slug=badge.slug,
         name=definition.name,
@@ -186,6 +211,62 @@ def _copied_badge(badge: CourseBadge, copy: CourseCopy) -> CopiedBadge:
         missing=tuple(missing) if copy.columns is not None else (),
         looked=copy.columns is not None,
     )
+
+
+# -- a course of hers, named by hand ----------------------------------------------------------------------------
+
+
+def other_courses(tool: Tool, who: LaunchSession) -> list[OtherCourse]:
+    """Return the courses with badges that she manages too, newest first, and how many badges could come along."""
+    if who.course_id is None or MANAGE not in who.rights:
+        return []
+    with tool.db.read() as session:
+        here = set(session.scalars(select(CourseBadge.slug).where(CourseBadge.course_id == who.course_id)))
+        found = []
+        for course in _courses_of(tool, session, who):
+            badges = [badge for badge in course.badges if badge.status != "retired"]
+            fresh = [badge for badge in badges if badge.slug not in here]
+            if badges:
+                names = tuple(catalog.definition_of(badge).name for badge in fresh)
+                label = course.label or course.title or course.context_id
+                title = course.title if course.title != label else ""
+                found.append(OtherCourse(course.id, label, title, course.registration.name, names, len(badges)))
+        return found
+
+
+def _courses_of(tool: Tool, session: Session, who: LaunchSession) -> list[Course]:
+    me = session.get_one(Person, who.person_id)
+    also_me = select(Person.id).where((Person.id == me.holder_id) | (Person.same_as_id == me.holder_id))
+    query = select(Enrolment.course_id, Enrolment.launch_role).where(
+        Enrolment.person_id.in_(also_me), Enrolment.active, Enrolment.course_id != who.course_id
+    )
+    setting = tool.settings.lti.teaching_assistants
+    managed = {course_id for course_id, role in session.execute(query) if MANAGE in rights_of(role or "", setting)}
+    return list(session.scalars(select(Course).where(Course.id.in_(managed)).order_by(Course.created_at.desc())))
+
+
+def name_source(tool: Tool, who: LaunchSession, source_id: int, *, actor: str, now: datetime) -> int:
+    """Offer the badges of another course of hers; returns the job that looks which columns are there for them.
+
+    Raises NotFound for a course that she does not manage."""
+    return repeat_collided(lambda: _name_source(tool, who, source_id, actor, now))
+
+
+def _name_source(tool: Tool, who: LaunchSession, source_id: int, actor: str, now: datetime) -> int:
+    if who.course_id is None or MANAGE not in who.rights:
+        raise NotFound("not one who manages this course")
+    with tool.db.write() as session:
+        if source_id == who.course_id or not _manages(tool, session, who, source_id):
+            raise NotFound(f"course {source_id} is not managed by who names it")
+        where = (CourseCopy.course_id == who.course_id, CourseCopy.source_id == source_id)
+        copy = session.scalar(select(CourseCopy).where(*where).with_for_update(key_share=True))
+        if copy is None:
+            copy = CourseCopy(course_id=who.course_id, source_id=source_id, told_by="hand", created_at=now, badges=[])
+            session.add(copy)
+        copy.state, copy.decided_at = "offered", None
+        audit.record(session, now, actor, "course.source_named", f"course:{who.course_id}", source=source_id)
+        session.flush()
+        return work.request_in(session, "copy", str(who.course_id), now)
 
 
 # -- what she decides -------------------------------------------------------------------------------------------
@@ -212,7 +293,8 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
             )
         for badge in chosen:
             session.add(_draft_of(session, badge, copy.course_id, now))
-        copy.state, copy.decided_at, copy.badges = "taken", now, [badge.slug for badge in chosen]
+        copy.state, copy.decided_at = "taken", now
+        copy.badges = [*copy.badges, *(badge.slug for badge in chosen)]
         session.flush()
         audit.record(
             session, now, actor, "course.copied", f"course:{copy.course_id}", source=source_id, badges=copy.badges

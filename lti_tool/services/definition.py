@@ -63,6 +63,7 @@ class _Gate(_Table):
     scale: dict[str, Decimal] = {}
     required: str | Decimal = ""
     source: Literal["column", "csv", "canvas-course-grade", "moodle-course-grade"] = "column"
+    out_of: Decimal | None = None
 
 
 class _Picture(_Table):
@@ -151,10 +152,7 @@ def write_definition(badge: Badge) -> str:
     if rows:
         document["sub_competency"] = [_row_table(row) for row in rows]
     if gates:
-        document["gate"] = [
-            {**g, **({"scale": {name: Decimal(least) for name, least in g["scale"]}} if g.get("scale") else {})}
-            for g in gates
-        ]
+        document["gate"] = [_gate_table(gate) for gate in gates]
     if stack:
         document["stack"] = stack
     return tomli_w.dumps(_tidy(document), multiline_strings=False)
@@ -163,6 +161,15 @@ def write_definition(badge: Badge) -> str:
 def _row_table(row: dict[str, Any]) -> dict[str, Any]:
     levels = [{**level, "points": Decimal(level["points"])} for level in row["levels"]]
     return {**{key: value for key, value in row.items() if key != "levels"}, "level": levels}
+
+
+def _gate_table(gate: dict[str, Any]) -> dict[str, Any]:
+    table = dict(gate)
+    if gate.get("scale"):
+        table["scale"] = {letter: Decimal(least) for letter, least in gate["scale"]}
+    if gate.get("out_of"):
+        table["out_of"] = Decimal(gate["out_of"])
+    return table
 
 
 def _tidy(value: Any) -> Any:
@@ -219,7 +226,7 @@ def _sub_competency(row: _SubCompetency) -> domain.SubCompetency:
 
 def _gate(gate: _Gate) -> domain.Gate:
     required = domain.number_text(gate.required) if isinstance(gate.required, Decimal) else gate.required
-    return domain.Gate(gate.code, gate.name, gate.kind, required, tuple(gate.scale.items()), gate.source)
+    return domain.Gate(gate.code, gate.name, gate.kind, required, tuple(gate.scale.items()), gate.source, gate.out_of)
 
 
 # -- lines ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Edition, StatusList
+from lti_tool.services import prerequisites
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
@@ -111,6 +112,7 @@ def after(start: datetime, duration: str) -> datetime:
 class _ToSign:
     edition_id: str
     award_id: str
+    version_id: int
     facts: ob3.EditionFacts
     template: EditionTemplate
 
@@ -121,10 +123,13 @@ def sign_pending(tool: Tool, course_id: int | None = None) -> int:
     Signing is a pure function of the row: a crash between two steps leads to the same bytes (J01, I04)."""
     signed = 0
     held_back: set[str] = set()
+    made: set[int] = set()
     keyring = tool.keyring
     while True:
         batch = _unsigned(tool, course_id, held_back)
         if not batch:
+            if made:  # others may ask for what has just been awarded
+                prerequisites.look_again(tool, made)
             return signed
         done: list[tuple[_ToSign, Signed]] = []
         for each in batch:
@@ -134,6 +139,7 @@ def sign_pending(tool: Tool, course_id: int | None = None) -> int:
                     each.facts, ed25519=keyring.ed25519, rsa=keyring.rsa, created=each.facts.valid_from
                 )
                 done.append((each, copy))
+                made.add(each.version_id)
             except CredentialHeldBack as error:
                 held_back.add(each.edition_id)
                 log.error("award=%s credential held back: %s", each.award_id, error.detail)
@@ -161,7 +167,10 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
-        return [_ToSign(e.id, e.award_id, edition_facts(e), templates[e.award.version]) for e in editions]
+        return [
+            _ToSign(e.id, e.award_id, e.award.version_id, edition_facts(e), templates[e.award.version])
+            for e in editions
+        ]
 
 
 def template_for(tool: Tool, session: Session, version: AchievementVersion) -> EditionTemplate:

@@ -5,36 +5,52 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm import Session
 
-from lti_tool.domain.award import Hold, Issue, Review, decide, lowered
-from lti_tool.domain.badge import Badge, badge_from_content
-from lti_tool.domain.mastery import Standing, choose, pass_gate, stand
-from lti_tool.domain.scores import Reading, Score, read_result, same_score
-from lti_tool.models import Award, Column, CourseBadge, Enrolment, Mastery, Person, Result
+from lti_tool.domain.award import Hold, Issue, Nothing, Review, decide, lowered, other_total
+from lti_tool.domain.badge import TOTAL, Badge, SubCompetency, badge_from_content
+from lti_tool.domain.mastery import Standing, choose, pass_gate, prerequisite, stand, with_evidence
+from lti_tool.domain.scores import Reading, Score, Ungraded, read_back, read_result
+from lti_tool.grades.columns import wanted_columns
+from lti_tool.models import (
+    AchievementVersion,
+    Award,
+    Column,
+    CourseBadge,
+    Enrolment,
+    Evidence,
+    Mastery,
+    Person,
+    Result,
+)
 from lti_tool.models import Review as ReviewRow
-from lti_tool.services import awards, catalog, marking
+from lti_tool.sentence import Sentence
+from lti_tool.services import awards, catalog, marking, prerequisites, versions
 
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
-EVALUATOR = 1  # raised when the rules of domain/ change, so that every badge is looked at again
+EVALUATOR = 2  # raised when the rules of domain/ change, so that every badge is looked at again
 
 
 @dataclass(frozen=True)
 class Received:
-    """One stored answer: the result as values, and when it came."""
+    """One stored answer: its text as received, and when it came."""
 
-    values: dict[str, Any] | None
+    raw: str | None
     at: datetime
 
-
-Marks = dict[tuple[str, str], tuple[Score, dict[str, str]]]  # of the tool's own: services.marking.marks_and_makers
+    @property
+    def values(self) -> dict[str, Any] | None:
+        return None if self.raw is None else json.loads(self.raw, parse_float=Decimal)
 
 
 @dataclass(frozen=True)
@@ -46,37 +62,171 @@ class Learner:
     holder_id: str
 
 
-def evaluate(session: Session, badge: CourseBadge, now: datetime) -> dict[str, int]:
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that levels and decisions of one course badge depend on, and nothing of what they came to before.
+
+    `results` are by (tag, LTI `sub`), `marks`, who made them (`makers`) and `evidence` by
+    (person id, tag). `earlier` names those who are judged
+    by an earlier version than the badge's present one."""
+
+    learners: Sequence[Learner]
+    results: Mapping[tuple[str, str], Received]
+    marks: Mapping[tuple[str, str], Score]
+    makers: Mapping[tuple[str, str], Mapping[str, str]]
+    evidence: AbstractSet[tuple[str, str]]
+    held: prerequisites.Held
+    earlier: Mapping[str, AchievementVersion]
+
+
+class Judge:
+    """One definition as it is applied to a class: a score that many have is worked out once."""
+
+    def __init__(self, definition: Badge) -> None:
+        self.definition = definition
+        self.reads = {column.tag for column in wanted_columns(definition)}
+        self._known: dict[tuple[str, Reading], Standing] = {}
+
+    def standings(self, learner: Learner, inputs: Inputs) -> list[Standing]:
+        """Return where a learner stands: rows, gates, badges to be earned first, in the badge's order."""
+        definition = self.definition
+        rows = [self._row(row, learner, inputs) for row in definition.sub_competencies]
+        for gate in definition.gates:
+            reading = _result(inputs, gate.tag, learner)
+            rows.append(self._once(gate.tag, reading, partial(pass_gate, gate)))
+        for slug in definition.prerequisites:
+            in_force = (learner.holder_id, slug) in inputs.held.pairs
+            rows.append(prerequisite(slug, inputs.held.names.get(slug, slug), in_force=in_force))
+        return rows
+
+    def _row(self, row: SubCompetency, learner: Learner, inputs: Inputs) -> Standing:
+        mark = inputs.marks.get((learner.person_id, row.tag))
+        if self.definition.marked_here:
+            reading: Reading = mark or Ungraded()
+        elif row.source == "rubric":
+            reading = read_back(_result(inputs, row.tag, learner), mark)
+        else:
+            reading = _result(inputs, row.tag, learner)
+        standing = self._once(row.tag, reading, partial(stand, row))
+        if row.evidence != "required":
+            return standing
+        return with_evidence(row, standing, there=(learner.person_id, row.tag) in inputs.evidence)
+
+    def maker(self, tag: str, learner: Learner, inputs: Inputs) -> Mapping[str, str] | None:
+        """Return who marked what counts in a row, and when; None where it was not marked here."""
+        key = (learner.person_id, tag)
+        mark = inputs.marks.get(key)
+        if mark is None or not (self.definition.marked_here or read_back(_result(inputs, tag, learner), mark) is mark):
+            return None
+        return inputs.makers.get(key)
+
+    def _once(self, tag: str, reading: Reading, judge: Callable[[Reading], Standing]) -> Standing:
+        key = (tag, reading)
+        if key not in self._known:
+            self._known[key] = judge(reading)
+        return self._known[key]
+
+    def other_total(self, learner: Learner, inputs: Inputs) -> Sentence | None:
+        """Say that the gradebook's one column was changed, see `domain.award.other_total`.
+
+        A result that is older than the newest mark has not been posted yet, and is no change."""
+        if self.definition.columns != "total":
+            return None
+        keys = [(learner.person_id, row.tag) for row in self.definition.sub_competencies]
+        given = [inputs.marks[key] for key in keys if key in inputs.marks]
+        marked_at = max((inputs.makers[key]["at"] for key in keys if key in inputs.makers), default="")
+        received = inputs.results.get((TOTAL, learner.sub))
+        if not given or received is None or (marked_at and received.at < datetime.fromisoformat(marked_at)):
+            return None
+        return other_total(sum((mark.points for mark in given), Fraction(0)), _result(inputs, TOTAL, learner))
+
+
+def _result(inputs: Inputs, tag: str, learner: Learner) -> Reading:
+    received = inputs.results.get((tag, learner.sub))
+    return read_result(received.values if received else None)
+
+
+def gather(
+    session: Session,
+    badge: CourseBadge,
+    definitions: Iterable[Badge],
+    now: datetime,
+    marks: Mapping[tuple[str, str], Score] | None = None,
+) -> Inputs:
+    """Read what these definitions need to judge a course badge's learners. `marks`: those to use instead of stored."""
+    definitions = list(definitions)
+    asked = {slug for definition in definitions for slug in definition.prerequisites}
+    proven = any(row.evidence == "required" for each in definitions for row in each.sub_competencies)
+    made = marking.marks_and_makers(session, badge.id) if marks is None else {}
+    return Inputs(
+        learners=_learners(session, badge.course_id),
+        results={
+            (tag, sub): Received(raw, received_at)
+            for tag, sub, raw, received_at in session.execute(_results_query(badge))
+        },
+        marks={key: mark for key, (mark, _) in made.items()} if marks is None else marks,
+        makers={key: maker for key, (_, maker) in made.items()},
+        evidence=evidence_of(session, badge.id) if proven else frozenset(),
+        held=prerequisites.held(session, badge.course_id, asked, now),
+        earlier=versions.earlier(session, badge),
+    )
+
+
+def evidence_of(session: Session, course_badge_id: str) -> frozenset[tuple[str, str]]:
+    """Return for which rows evidence has been handed in and not taken back: (person id, tag)."""
+    query = select(Evidence.person_id, Evidence.tag).where(
+        Evidence.course_badge_id == course_badge_id, Evidence.submitted_at.is_not(None), Evidence.withdrawn_at.is_(None)
+    )
+    return frozenset((person_id, tag) for person_id, tag in session.execute(query))
+
+
+def evaluate(
+    session: Session, badge: CourseBadge, now: datetime, marks: Mapping[tuple[str, str], Score] | None = None
+) -> dict[str, int]:
     """Bring standings and awards of one course badge up to its stored results; returns what it did, counted.
 
-    Costs one query where nothing has changed since the last time."""
-    definition = badge_from_content(badge.version.definition) if badge.version else None
-    if definition is None or badge.status != "active":
+    Costs a few queries where nothing has changed since the last time."""
+    if badge.version is None or badge.status != "active":
         return {}
-    learners = _learners(session, badge.course_id)
-    rows = list(session.execute(_results_query(badge)))
-    marks = marking.marks_and_makers(session, badge.id)
-    seen = _digest(badge, learners, rows, marks, now)
+    judges = Judges(badge.version)
+    earlier = versions.earlier(session, badge)
+    definitions = [judges.of(version).definition for version in {badge.version, *earlier.values()}]
+    inputs = gather(session, badge, definitions, now, marks)
+    seen = _digest(badge, inputs, now)
     if seen == badge.evaluated:
         return {"unchanged": 1}
-    results: dict[tuple[str, str], Received] = {
-        (tag, sub): Received(_values(raw), received_at) for tag, sub, raw, received_at in rows
+    standings = {
+        learner.person_id: judges.of(earlier.get(learner.person_id, badge.version)).standings(learner, inputs)
+        for learner in inputs.learners
     }
-    standings = {learner.person_id: _standings(definition, learner, results, marks) for learner in learners}
-    changed = _store_standings(session, badge, definition, learners, standings, results, marks, now)
-    counts = _store_decisions(session, badge, definition, learners, standings, results, marks, now)
+    changed = _store_standings(session, badge, judges, inputs, standings, now)
+    counts = _store_decisions(session, badge, judges, inputs, standings, now)
     badge.evaluated = seen
     return {"standings": changed, **counts}
 
 
+class Judges:
+    """The judge of each version that has a say, the present one's first."""
+
+    def __init__(self, present: AchievementVersion) -> None:
+        self.present = present
+        self._by_version: dict[int, Judge] = {}
+
+    def of(self, version: AchievementVersion) -> Judge:
+        if version.id not in self._by_version:
+            self._by_version[version.id] = Judge(badge_from_content(version.definition))
+        return self._by_version[version.id]
+
+
 def _learners(session: Session, course_id: int) -> list[Learner]:
-    enrolments = session.scalars(
-        select(Enrolment)
-        .join(Enrolment.person)
-        .where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled)
-        .options(contains_eager(Enrolment.person))
+    # Columns, not objects: a class of a thousand is read each time somebody looks at what a change would do.
+    query = (
+        select(Person.id, Person.sub, Person.same_as_id, Enrolment.roster_role, Enrolment.launch_role)
+        .join(Enrolment, Enrolment.person_id == Person.id)
+        .where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled, ~Person.test_user)
     )
-    return [Learner(e.person_id, e.person.sub, e.person.holder_id) for e in enrolments if e.is_learner]
+    rows = session.execute(query)
+    return [Learner(p, sub, same_as or p) for p, sub, same_as, *roles in rows if {*roles} - {None} == {"Learner"}]
 
 
 def _results_query(badge: CourseBadge) -> Any:
@@ -88,47 +238,21 @@ def _results_query(badge: CourseBadge) -> Any:
     )
 
 
-def _values(raw: str | None) -> dict[str, Any] | None:
-    return None if raw is None else json.loads(raw, parse_float=Decimal)
-
-
-def _digest(badge: CourseBadge, learners: Sequence[Learner], rows: Iterable[Any], marks: Marks, now: datetime) -> str:
+def _digest(badge: CourseBadge, inputs: Inputs, now: datetime) -> str:
     """Return a digest of everything the evaluation depends on."""
     digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
     digest.update(json.dumps([(c.tag, c.state) for c in badge.columns]).encode())
-    for learner in sorted(learners, key=lambda each: each.person_id):
-        digest.update(f"{learner.person_id} {learner.holder_id}\n".encode())
-    for tag, sub, raw, _ in rows:
-        digest.update(f"{tag}\0{sub}\0{raw}\n".encode())
-    for (person_id, tag), (score, maker) in marks.items():
-        digest.update(f"{person_id}\0{tag}\0{score}\0{maker}\n".encode())
+    for learner in sorted(inputs.learners, key=lambda each: each.person_id):
+        version = inputs.earlier.get(learner.person_id)
+        digest.update(f"{learner.person_id} {learner.holder_id} {version.id if version else ''}\n".encode())
+    for (tag, sub), received in inputs.results.items():
+        digest.update(f"{tag}\0{sub}\0{received.raw}\n".encode())
+    for (person_id, tag), mark in sorted(inputs.marks.items()):
+        maker = inputs.makers.get((person_id, tag))
+        digest.update(f"{person_id} {tag} {mark.points} {mark.maximum} {maker}\n".encode())
+    digest.update(repr(sorted(inputs.evidence)).encode())
+    digest.update(repr((sorted(inputs.held.names.items()), sorted(inputs.held.pairs))).encode())
     return digest.hexdigest()
-
-
-def _standings(
-    definition: Badge, learner: Learner, results: dict[tuple[str, str], Received], marks: Marks
-) -> list[Standing]:
-    def reading(tag: str) -> Reading:
-        received = results.get((tag, learner.sub))
-        result = read_result(received.values if received else None)
-        mark = _counted_mark(definition, learner, tag, result, marks)
-        return result if mark is None else mark[0]
-
-    rows = [stand(row, reading(row.tag)) for row in definition.sub_competencies]
-    return rows + [pass_gate(gate, reading(gate.tag)) for gate in definition.gates]
-
-
-def _counted_mark(
-    definition: Badge, learner: Learner, tag: str, result: Reading, marks: Marks
-) -> tuple[Score, dict[str, str]] | None:
-    """Return the tool's own mark where it is what counts, exact as it was given, with who made it.
-
-    Where each row has a column, the column is the record: its answer counts, also against the mark. A gradebook that
-    rounds what was posted keeps the marked level."""
-    mark = marks.get((learner.person_id, tag))
-    if mark is None or definition.columns != "each":
-        return mark
-    return mark if isinstance(result, Score) and same_score(result, mark[0]) else None
 
 
 # -- standings --------------------------------------------------------------------------------------------------
@@ -137,11 +261,9 @@ def _counted_mark(
 def _store_standings(
     session: Session,
     badge: CourseBadge,
-    definition: Badge,
-    learners: Sequence[Learner],
+    judges: Judges,
+    inputs: Inputs,
     standings: dict[str, list[Standing]],
-    results: dict[tuple[str, str], Received],
-    marks: Marks,
     now: datetime,
 ) -> int:
     query = select(Mastery.person_id, Mastery.tag, Mastery.record, Mastery.before, Mastery.decided_at)
@@ -150,14 +272,15 @@ def _store_standings(
         for person_id, tag, record, before, at in session.execute(query.where(Mastery.course_badge_id == badge.id))
     }
     labels = {column.tag: column.label for column in badge.columns}
-    version = badge.version.number if badge.version else 0
     fresh: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
-    for learner in learners:
+    for learner in inputs.learners:
+        version = inputs.earlier.get(learner.person_id, judges.present)
+        judge = judges.of(version)
         for standing in standings[learner.person_id]:
-            received = results.get((standing.tag, learner.sub))
-            maker = _maker(definition, learner, standing.tag, received, marks)
-            record = _record(standing, received, labels.get(standing.tag, ""), version, maker)
+            received = inputs.results.get((standing.tag, learner.sub))
+            maker = judge.maker(standing.tag, learner, inputs)
+            record = _record(standing, received, labels.get(standing.tag, ""), version.number, maker)
             key = (learner.person_id, standing.tag)
             row = {
                 "course_badge_id": badge.id,
@@ -172,8 +295,8 @@ def _store_standings(
                 fresh.append({**row, "before": []})
             elif _substance(known[key][0]) != _substance(record):
                 old, before, at = known[key]
-                earlier = {**{k: old[k] for k in ("reached", "required", "state", "version")}, "until": at.isoformat()}
-                changed.append({**row, "before": [earlier, *before][:KEPT_BEFORE]})
+                was = {**{k: old[k] for k in ("reached", "required", "state", "version")}, "until": at.isoformat()}
+                changed.append({**row, "before": [was, *before][:KEPT_BEFORE]})
     if fresh:
         session.execute(insert(Mastery), fresh)
     if changed:
@@ -181,16 +304,8 @@ def _store_standings(
     return len(fresh) + len(changed)
 
 
-def _maker(
-    definition: Badge, learner: Learner, tag: str, received: Received | None, marks: Marks
-) -> dict[str, str] | None:
-    """Return who marked what counts in a row, None where it was not marked here."""
-    mark = _counted_mark(definition, learner, tag, read_result(received.values if received else None), marks)
-    return mark[1] if mark else None
-
-
 def _record(
-    standing: Standing, received: Received | None, column: str, version: int, maker: dict[str, str] | None = None
+    standing: Standing, received: Received | None, column: str, version: int, maker: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the decision record of one row: where the score came from, who marked it here, and what it came to."""
     values = (received.values if received else None) or {}
@@ -201,7 +316,7 @@ def _record(
         "graded_at": graded_at if isinstance(graded_at, str) else None,
         "received_at": received.at.isoformat() if received else None,
         "version": version,
-        **({"marked": maker} if maker else {}),
+        **({"marked": dict(maker)} if maker else {}),
     }
 
 
@@ -226,49 +341,53 @@ def _substance(record: dict[str, Any]) -> dict[str, Any]:
 def _store_decisions(
     session: Session,
     badge: CourseBadge,
-    definition: Badge,
-    learners: Sequence[Learner],
+    judges: Judges,
+    inputs: Inputs,
     standings: dict[str, list[Standing]],
-    results: dict[tuple[str, str], Received],
-    marks: Marks,
     now: datetime,
 ) -> dict[str, int]:
-    if badge.version is None:
-        raise ValueError("only a published badge is evaluated")
-    # A column that is gone says nothing: nobody is awarded, and nobody's award is doubted, until it is back (F18).
-    # The column of a row that this version no longer has may go.
-    read = {row.tag for row in definition.sub_competencies} | {gate.tag for gate in definition.gates}
-    if any(column.state != "bound" and column.tag in read for column in badge.columns):
-        return {"awards": 0, "reviews": 0}
-    scope = awards.scope_of(definition, badge.course_id)
-    newest = _newest_awards(session, badge, scope, now)
+    gone = {column.tag for column in badge.columns if column.state != "bound"}
+    newest: dict[int, dict[str, Award]] = {}
     records = _records(session, badge)
     released = catalog.released(badge, now)
     wanted: list[dict[str, Any]] = []
     reviews = restored = 0
-    for learner in learners:
-        award = newest.get(learner.holder_id)
+    for learner in inputs.learners:
+        version = inputs.earlier.get(learner.person_id, judges.present)
+        judge = judges.of(version)
+        # A column that is gone says nothing: nobody is awarded, and nobody's award is doubted, until it is back (F18).
+        # The column of a row that this version no longer has may go.
+        if gone & judge.reads:
+            continue
+        scope = awards.scope_of(judge.definition, badge.course_id)
+        if version.achievement_id not in newest:
+            newest[version.achievement_id] = _newest_awards(session, badge, version, scope, now)
+        award = newest[version.achievement_id].get(learner.holder_id)
         rows = standings[learner.person_id]
-        judged_by = definition
-        if award is not None and award.version_id != badge.version_id:
+        judged_by = judge
+        if award is not None and award.version_id != version.id:
             # G15: an award is only doubted by the rules it was given under, rows that have been dropped since included.
-            judged_by = badge_from_content(award.version.definition)
-            rows = _standings(judged_by, learner, results, marks)
-        decision = decide(judged_by, rows, awarded=award.status if award else None, released=released)
+            judged_by = judges.of(award.version)
+            rows = judged_by.standings(learner, inputs)
+        decision = decide(judged_by.definition, rows, awarded=award.status if award else None, released=released)
+        if award is not None and isinstance(decision, Nothing) and award.status != "revoked":
+            # The one column of the whole badge is only a record: a change in it is looked at, and changes no level.
+            other = judged_by.other_total(learner, inputs)
+            decision = Review(other) if other else decision
         if isinstance(decision, Issue | Hold):
             status = decision.status if isinstance(decision, Hold) else "pending"
             rows_now = records.get(learner.person_id, {})
             wanted.append(
                 {
-                    "achievement_id": badge.version.achievement_id,
-                    "version_id": badge.version_id,
+                    "achievement_id": version.achievement_id,
+                    "version_id": version.id,
                     "course_badge_id": badge.id,
                     "course_id": badge.course_id,
                     "person_id": learner.holder_id,
                     "earned_as_id": learner.person_id if learner.person_id != learner.holder_id else None,
                     "scope": scope,
                     "status": status,
-                    "decision": awards.decision_record(definition, badge.version.number, rows_now, now),
+                    "decision": awards.decision_record(judge.definition, version.number, rows_now, now),
                     "earned_at": now,
                 }
             )
@@ -290,15 +409,15 @@ def _earned_as(award: Award) -> str:
     return award.earned_as_id or award.person_id
 
 
-def _newest_awards(session: Session, badge: CourseBadge, scope: str, now: datetime) -> dict[str, Award]:
+def _newest_awards(
+    session: Session, badge: CourseBadge, version: AchievementVersion, scope: str, now: datetime
+) -> dict[str, Award]:
     """Return each person's newest award that still speaks, by `Person.holder_id`: live, or revoked by somebody.
 
     One that has expired makes room, but only where a grade has changed since: the old ones were spent on it."""
-    if badge.version is None:
-        return {}
     query = (
         select(Award)
-        .where(Award.achievement_id == badge.version.achievement_id, Award.scope == scope)
+        .where(Award.achievement_id == version.achievement_id, Award.scope == scope)
         .where(Award.status != "superseded")
         .order_by(Award.earned_at)
     )
@@ -328,25 +447,25 @@ def _records(session: Session, badge: CourseBadge) -> dict[str, dict[str, dict[s
     return found
 
 
-def counted_now(session: Session, award: Award) -> dict[str, dict[str, Any]]:
+def counted_now(session: Session, award: Award, now: datetime) -> dict[str, dict[str, Any]]:
     """Return what counts now for an award, by the rules it was given under: the rows of its decision record, by tag.
 
     The stored results are read anew: the standings that pages show are those of the version in force."""
     badge = award.course_badge
-    definition = badge_from_content(award.version.definition)
+    judge = Judge(badge_from_content(award.version.definition))
+    inputs = gather(session, badge, [judge.definition], now)
     earner = Learner(award.earner.id, award.earner.sub, award.person_id)
-    results: dict[tuple[str, str], Received] = {
-        (tag, sub): Received(_values(raw), received_at)
-        for tag, sub, raw, received_at in session.execute(_results_query(badge).where(Result.user_sub == earner.sub))
-    }
-    marks = marking.marks_and_makers(session, badge.id)
     labels = {column.tag: column.label for column in badge.columns}
-    found = {}
-    for standing in _standings(definition, earner, results, marks):
-        received = results.get((standing.tag, earner.sub))
-        maker = _maker(definition, earner, standing.tag, received, marks)
-        found[standing.tag] = _record(standing, received, labels.get(standing.tag, ""), award.version.number, maker)
-    return found
+    return {
+        standing.tag: _record(
+            standing,
+            inputs.results.get((standing.tag, earner.sub)),
+            labels.get(standing.tag, ""),
+            award.version.number,
+            judge.maker(standing.tag, earner, inputs),
+        )
+        for standing in judge.standings(earner, inputs)
+    }
 
 
 def _open_review(session: Session, award: Award, reason: str, now: datetime) -> int:

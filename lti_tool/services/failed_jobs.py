@@ -18,7 +18,9 @@ from lti_tool.services.work import MOST_ATTEMPTS
 MOST = 200  # of each list
 KINDS = {
     "check": Sentence("Checking a platform"),
+    "columns": Sentence("Looking at a gradebook's columns"),
     "copy": Sentence("Looking where a course was copied from"),
+    "evaluate": Sentence("Working out levels"),
     "post": Sentence("Posting marks to the gradebook"),
     "publish": Sentence("Publishing a badge"),
     "subscribe": Sentence("Asking for notices of copied courses"),
@@ -87,7 +89,7 @@ def _row(session: Session, job: Job) -> JobRow:
 
 def _where(session: Session, job: Job) -> str:
     """Say what a job is about: a course, a badge in one, a platform or a deployment."""
-    if job.kind in ("sync", "copy", "post") and job.subject.isdecimal():
+    if job.kind in ("sync", "evaluate", "columns", "copy", "post") and job.subject.isdecimal():
         course = session.get(Course, int(job.subject))
         return _course(course) if course is not None else ""
     if job.kind == "check":

@@ -11,8 +11,8 @@ from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.domain.award import GATE, short_by
-from lti_tool.domain.badge import Badge
+from lti_tool.domain.award import met_rows, steps_to_go
+from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import wanted_columns
@@ -26,14 +26,13 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import catalog, copies
+from lti_tool.services import catalog, copies, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.marking import name_of
 from lti_tool.services.pages import (
     BadgeCard,
-    BadgePlan,
     BadgeStanding,
     ColumnPlan,
     CourseHome,
@@ -44,7 +43,7 @@ from lti_tool.services.pages import (
     RowView,
     SyncState,
 )
-from lti_tool.services.rows import row_views
+from lti_tool.services.rows import row_views, rows_beside
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, moment, name, said
 
@@ -173,7 +172,8 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     )
     with_award = {person_id for person_id, status in states.items() if status not in ("revoked", "expired")}
     on_the_way = len({holders[p] for p in started if p in holders} - with_award)
-    read = {wanted.tag for wanted in wanted_columns(definition)}
+    in_use = [definition, *{id(each): each for each in versions.definitions(session, badge).values()}.values()]
+    read = {wanted.tag for each in in_use for wanted in wanted_columns(each)}
     missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in read]
     problem = ""
     if missing:
@@ -196,7 +196,8 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
         to_confirm=sum(status == "review" for status in states.values()),
         waiting=waiting,
         columns_bound=sum(column.state == "bound" for column in badge.columns if column.tag in read),
-        columns_wanted=len(wanted_columns(definition)),
+        columns_wanted=len(read),
+        changed=badge.version is not None and badge.draft is not None and badge.status != "publishing",
         problem=problem,
     )
 
@@ -223,36 +224,7 @@ def _learners(session: Session, course_id: int) -> list[Person]:
     return sorted(people, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
 
 
-# -- before publishing ------------------------------------------------------------------------------------------
-
-
-def plan(tool: Tool, who: LaunchSession, slug: str) -> BadgePlan:
-    with tool.db.read() as session:
-        badge = catalog.get_badge(session, _course_id(who), slug)
-        definition = catalog.next_definition(badge)
-        job = session.scalar(
-            select(Job).where(Job.kind == "publish", Job.subject == badge.id).order_by(Job.id.desc()).limit(1)
-        )
-        open_job = job if job is not None and job.state in ("due", "running") else None
-        failed = job.problem if job is not None and job.state in ("failed", "due") and job.problem else ""
-        return BadgePlan(
-            slug=slug,
-            badge=definition,
-            status=_plan_status(badge),
-            columns=column_plans(badge, definition),
-            obstacles=tuple(said(each) for each in catalog.obstacles(session, badge)),
-            product=who.product,
-            learners=len(_learners(session, badge.course_id)),
-            job_id=open_job.id if open_job is not None else 0,
-            progress=tuple(said(line) for line in job.told) if job is not None and badge.status == "publishing" else (),
-            problem=said(failed),
-        )
-
-
-def _plan_status(badge: CourseBadge) -> str:
-    """Return a badge's status as its set-up shows it: "changed" where a change waits beside what is published."""
-    waits = badge.version is not None and badge.draft is not None and badge.status != "publishing"
-    return "changed" if waits else badge.status
+# -- gradebook columns ------------------------------------------------------------------------------------------
 
 
 def column_plans(badge: CourseBadge, definition: Badge) -> tuple[ColumnPlan, ...]:
@@ -265,6 +237,7 @@ def column_plans(badge: CourseBadge, definition: Badge) -> tuple[ColumnPlan, ...
             maximum=bound[wanted.tag].score_maximum if wanted.tag in bound else wanted.maximum,
             exists=wanted.tag in bound,
             what=_column_word(bound.get(wanted.tag)),
+            found_by=bound[wanted.tag].found_by if wanted.tag in bound and bound[wanted.tag].found else "",
         )
         for wanted in wanted_columns(definition)
     )
@@ -299,7 +272,9 @@ def learner_row(
     award: Held | None,
     reviews: Collection[str],
     now: datetime,
+    heads: Badge | None = None,
 ) -> LearnerRow:
+    """`badge` is what she is judged by; `heads` the version whose rows head the matrix, where that is another one."""
     cells = row_views(badge, records)
     rows = [cell for cell in cells if cell.steps]
     met, of = sum(cell.state == "met" for cell in rows), badge.needed
@@ -314,7 +289,7 @@ def learner_row(
     return LearnerRow(
         person_id=person_id,
         name=known_as or _("Learner"),
-        cells=cells,
+        cells=cells if heads in (None, badge) else rows_beside(heads, badge, records),
         met=met,
         of=of,
         state=state,
@@ -327,7 +302,7 @@ def learner_row(
 
 def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, doubted: bool) -> tuple[str, str]:
     """Return in which of the matrix's groups a learner is, and the word for it. `status`: of her award, if any."""
-    met = sum(s.met for s in standings if not s.tag.startswith(GATE))
+    met = met_rows(standings)
     if doubted:
         return "review", _("Needs review")
     if status == "review":
@@ -338,7 +313,7 @@ def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, d
         return status, said(STATUS_WORDS[status])
     if all(s.state == "ungraded" for s in standings):
         return "none", _("Not started")
-    return ("one" if short_by(badge, standings) == 1 else "way"), _(
+    return ("one" if steps_to_go(badge, standings) == 1 else "way"), _(
         "%(met)s of %(all)s", met=min(met, badge.needed), all=badge.needed
     )
 
@@ -346,16 +321,12 @@ def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, d
 def _learner_sentence(who: str, met: int, of: int, missing: Sequence[RowView]) -> str:
     if not missing:
         return _("%(name)s has %(met)s of %(all)s.", name=name(who), met=min(met, of), all=of)
-    parts = [
-        _("%(row)s (%(have)s, needs %(required)s)", row=cell.name, have=cell.have, required=cell.required)
-        for cell in missing
-    ]
     return _(
         "%(name)s has %(met)s of %(all)s. Missing: %(parts)s.",
         name=name(who),
         met=min(met, of),
         all=of,
-        parts=", ".join(parts),
+        parts=", ".join(cell.lacking for cell in missing),
     )
 
 
@@ -366,7 +337,7 @@ def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) 
     """Return the decision record behind one cell; raises NotFound for another course's learner."""
     with tool.db.read() as session:
         badge = catalog.get_badge(session, _course_id(who), slug)
-        definition = catalog.definition_of(badge)
+        definition = versions.definitions(session, badge).get(person_id) or catalog.definition_of(badge)
         enrolment = session.get(Enrolment, (badge.course_id, person_id))
         if enrolment is None:
             raise NotFound(f"person {person_id} is not in course {badge.course_id}")
@@ -381,7 +352,11 @@ def standings(session: Session, course: Course, person: Person, slug: str = "") 
     """Return where somebody stands in each published badge of a course, or in the one of this slug."""
     published = [b for b in course.badges if b.version is not None and slug in ("", b.slug)]
     now = datetime.now(UTC)
-    return tuple(_standing(session, badge, catalog.definition_of(badge), person, now) for badge in published)
+    found = []
+    for badge in published:
+        definition = versions.definitions(session, badge).get(person.id) or catalog.definition_of(badge)
+        found.append(_standing(session, badge, definition, person, now))
+    return tuple(found)
 
 
 def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
@@ -415,7 +390,9 @@ def _verdict(row: RowView) -> str:
         return _("Met: %(reached)s, needs %(required)s.", reached=row.reached, required=row.required)
     if row.state == "ungraded":
         return _("No result yet. Needs %(required)s.", required=row.required)
-    if row.state == "malformed":
+    if row.state == "unproven":
+        return _("Not yet: %(level)s is reached, and its evidence is missing.", level=row.reached)
+    if row.state == "malformed" or row.tag.startswith(PREREQUISITE):
         return row.sentence
     return _("Not yet: %(have)s, needs %(required)s.", have=row.have, required=row.required)
 
@@ -489,7 +466,7 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 
 
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
-    if job.kind in ("sync", "copy", "post"):
+    if job.kind in ("sync", "evaluate", "columns", "copy", "post"):
         return job.subject == str(course_id)
     if job.kind != "publish":
         return False

@@ -15,12 +15,12 @@ from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.award import GATE
-from lti_tool.domain.badge import Badge
+from lti_tool.domain.award import met_rows
+from lti_tool.domain.badge import GATE, PREREQUISITE, Badge
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
 from lti_tool.models import CourseBadge, Enrolment, Mastery, Person, may_be_awarded
-from lti_tool.services import catalog, sheets
+from lti_tool.services import catalog, sheets, versions
 from lti_tool.services.awards import AwardState, newest_states, shown_status, under_review
 from lti_tool.services.instructor_pages import HOLDS, column_plans, learner_row, standing_word, sync_state
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -142,8 +142,9 @@ def _lines(
     doubted: dict[str, str],
     now: datetime,
 ) -> list[_Line]:
-    tags = [row.tag for row in definition.sub_competencies] + [gate.tag for gate in definition.gates]
-    none = {tag: Standing(tag, "", "ungraded", "") for tag in tags}
+    earlier = versions.definitions(session, badge)
+    tags_of = {id(each): _tags(each) for each in (definition, *earlier.values())}
+    none = {tag: _nothing(tag) for tags in tags_of.values() for tag in tags}
     # A class has a few hundred kinds of cells: each is one object.
     kinds: dict[tuple[str, str], Standing] = {}
     found: dict[str, dict[str, Standing]] = {}
@@ -159,14 +160,25 @@ def _lines(
     lines = []
     for person in people:
         has = found.get(person.id, {})
-        standings = [has.get(tag) or none[tag] for tag in tags]
+        judged_by = earlier.get(person.id, definition)
+        standings = [has.get(tag) or none[tag] for tag in tags_of[id(judged_by)]]
         award = newest.get(person.holder_id)
         status = shown_status(award, now) if award is not None else ""
-        group, word = standing_word(definition, standings, status, doubted=award is not None and award.id in doubted)
-        met = sum(standing.met for standing in standings if not standing.tag.startswith(GATE))
+        group, word = standing_word(judged_by, standings, status, doubted=award is not None and award.id in doubted)
+        met = met_rows(standings)
         open_tags = tuple(standing.tag for standing in standings if not standing.met)
         lines.append(_Line(person, met, group, word, award, status in HOLDS, open_tags))
     return lines
+
+
+def _tags(definition: Badge) -> list[str]:
+    rows = [row.tag for row in definition.sub_competencies] + [gate.tag for gate in definition.gates]
+    return rows + [PREREQUISITE + slug for slug in definition.prerequisites]
+
+
+def _nothing(tag: str) -> Standing:
+    """Return the standing of somebody about whom nothing is recorded: a badge to be earned first is not there yet."""
+    return Standing(tag, "", "short" if tag.startswith(PREREQUISITE) else "ungraded", "")
 
 
 def _arranged(lines: Sequence[_Line], view: MatrixView) -> list[_Line]:
@@ -191,9 +203,17 @@ def _rows(
     now: datetime,
 ) -> tuple[LearnerRow, ...]:
     records = _records(session, badge, [line.person.id for line in lines])
+    earlier = versions.definitions(session, badge)
     return tuple(
         learner_row(
-            definition, line.person.id, line.person.name, records.get(line.person.id, {}), line.award, doubted, now
+            earlier.get(line.person.id, definition),
+            line.person.id,
+            line.person.name,
+            records.get(line.person.id, {}),
+            line.award,
+            doubted,
+            now,
+            heads=definition,
         )
         for line in lines
     )
@@ -244,7 +264,7 @@ def _most_missing(rows: Sequence[_Line], definition: Badge) -> str:
         return ""
     names = {row.tag: row.name for row in definition.sub_competencies}
     names |= {gate.tag: gate.name for gate in definition.gates}
-    return names[top[0][0]]
+    return names.get(top[0][0], "")
 
 
 def matrix_csv(tool: Tool, who: LaunchSession, slug: str) -> str:

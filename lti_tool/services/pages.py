@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lti_tool.domain.badge import Badge
+from flask_babel import gettext as _
+
+from lti_tool.domain.badge import PREREQUISITE, Badge
+from lti_tool.domain.changes import Change
 from lti_tool.domain.mastery import BELOW, NO_RESULT
 from lti_tool.services.words import said
 
@@ -33,7 +36,7 @@ class RowView:
     code: str
     name: str
     description: str
-    state: str  # "met", "short", "ungraded", "malformed"; "hidden": not released to the learner
+    state: str  # as a Standing's; "hidden": not released to the learner; "other": not in her version of the badge
     told: Callable[[], str]  # why, made only where it is shown: a class has thousands of these
     reached: str
     required: str
@@ -59,6 +62,15 @@ class RowView:
     def sentence(self) -> str:
         """Why it stands so."""
         return said(self.told())
+
+    @property
+    def lacking(self) -> str:
+        """The row as one that is missing: "Listens actively (Beginning, needs Proficient)"."""
+        if self.state == "unproven":
+            return _("%(row)s (%(level)s, evidence is missing)", row=self.name, level=self.reached)
+        if self.tag.startswith(PREREQUISITE):
+            return _("the badge “%(badge)s”", badge=self.name)
+        return _("%(row)s (%(have)s, needs %(required)s)", row=self.name, have=self.have, required=self.required)
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,7 @@ class BadgeCard:
     columns_bound: int
     columns_wanted: int
     problem: str
+    changed: bool = False  # a change waits beside the version in force
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,7 @@ class CopyOffer:
     label: str
     badges: tuple[CopiedBadge, ...]
     problem: str  # why the gradebook could not be read
+    by_hand: bool = False  # an instructor named it: it is no copy
 
     @property
     def wanted(self) -> int:
@@ -145,6 +159,18 @@ class CopyOffer:
     @property
     def looked(self) -> bool:
         return all(badge.looked for badge in self.badges)
+
+
+@dataclass(frozen=True)
+class OtherCourse:
+    """Another course that an instructor manages. `fresh` names the badges that this one has not."""
+
+    id: int
+    label: str
+    title: str
+    platform: str
+    fresh: tuple[str, ...]
+    badges: int
 
 
 @dataclass(frozen=True)
@@ -183,7 +209,40 @@ class ColumnPlan:
     label: str
     maximum: str
     exists: bool
-    what: str  # "will be made", "is there and will be used", "made", "missing"
+    what: str  # "will be made", "is there and is used", "made", "missing", "orphaned", "earlier"
+    found_by: str = ""  # as models.Column.found_by
+
+
+@dataclass(frozen=True)
+class Mover:
+    """A learner for whom something changes, or who is one step short. `what` names what is missing then."""
+
+    person_id: str
+    name: str
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a change does. `today` and `then` count learners by class, as (earned, waits, one
+    step short, further away); `waits` are earned and
+    confirmed or released by a person. `today` is None where nothing is in force yet."""
+
+    learners: int
+    begun: int  # who has a result, or goes on under an earlier version already
+    today: tuple[int, ...] | None
+    then: tuple[int, ...]
+    reach: tuple[Mover, ...]
+    short: tuple[Mover, ...]
+    lose: tuple[Mover, ...]
+    keep: int  # learners of the course who hold an award in force
+    keep_under: tuple[int, ...]  # the numbers of the versions they were awarded under
+    again: bool  # it becomes a badge of its own: whoever has the present one may earn this one beside it
+    read_at: datetime | None  # when the results it is counted on were read
+
+    @property
+    def reached(self) -> int:
+        return self.then[0] + self.then[1] - (self.today[0] + self.today[1] if self.today else 0)
 
 
 @dataclass(frozen=True)
@@ -200,6 +259,14 @@ class BadgePlan:
     job_id: int
     progress: tuple[str, ...]
     problem: str
+    effect: Effect | None = None  # on the learners, where a draft waits
+    changes: tuple[Change, ...] = ()  # against the version in force
+    counts_for: str = "everybody"  # or "new": for whom the change would count
+    seen: str = ""  # what the form sends back, so that nothing is published that was not looked at
+    version: int = 0  # in force, 0 for none
+    next_version: int = 0
+    orphans: tuple[ColumnPlan, ...] = ()
+    notes: tuple[str, ...] = ()  # badges asked for first that are retired here
 
 
 @dataclass(frozen=True)
@@ -353,6 +420,7 @@ class StudentCard:
     claimed: bool
     page_public: bool
     next_step: str
+    retired: bool = False  # nobody is awarded any more
 
 
 @dataclass(frozen=True)
@@ -381,6 +449,10 @@ class StudentBadge:
     credential_url: str
     revoked: str  # the reason, empty where it was not
     lasts: str  # "lasts three years", or empty
+    retired: bool = False  # nobody is awarded any more
+    given_for: int = 0  # the version her award was given under, where the page shows another; else 0
+    shown_version: int = 0
+    given_url: str = ""  # of that version's public page
 
 
 @dataclass(frozen=True)

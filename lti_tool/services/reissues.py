@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from flask_babel import gettext as _
@@ -33,10 +33,10 @@ class _Now:
     seal: str  # a digest of it: what is confirmed is what was shown
 
 
-def _now_for(session: Session, award: Award) -> _Now:
+def _now_for(session: Session, award: Award, at: datetime) -> _Now:
     """Return what counts now for an award; one given by hand keeps the levels it was given with."""
     if award.given == "grades":
-        rows = evaluation.counted_now(session, award)
+        rows = evaluation.counted_now(session, award, at)
         carried = editions.carries(badge_from_content(award.version.definition), rows)
     else:
         rows, carried = {row["tag"]: row for row in award.decision["rows"]}, True
@@ -56,7 +56,7 @@ def page(tool: Tool, who: LaunchSession, slug: str, award_id: str) -> ReissuePag
         badge = catalog.get_badge(session, who.course_id or 0, slug)
         award = awards.get_award(session, award_id, badge.id)
         definition = badge_from_content(award.version.definition)
-        now = _now_for(session, award)
+        now = _now_for(session, award, datetime.now(UTC))
         before = {row["tag"]: row for row in award.decision["rows"]}
         names = {row.tag: (row.code, row.name) for row in definition.sub_competencies}
         names |= {gate.tag: (gate.code, gate.name) for gate in definition.gates}
@@ -102,7 +102,7 @@ def reissue(
         award = awards.get_award(session, award_id, badge.id)
         if award.status != "issued" or awards.shown_status(award, now) == "expired":
             raise Conflict(sentence=_("Only an award that is in force can be issued again."))
-        fresh = _now_for(session, award)
+        fresh = _now_for(session, award, now)
         if fresh.seal != seal:
             raise Conflict(
                 sentence=_("Something has changed since this page was shown, so nothing was done."),

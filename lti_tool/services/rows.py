@@ -7,8 +7,19 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from lti_tool.domain.badge import Badge, Gate, Level, SubCompetency, number_text
-from lti_tool.domain.mastery import explain, explain_gate, gate_needs, gate_reached, pass_gate, stand, standing_of
+from lti_tool.domain.badge import PREREQUISITE, Badge, Gate, Level, SubCompetency, number_text
+from lti_tool.domain.mastery import (
+    EARNED,
+    NOT_EARNED,
+    explain,
+    explain_gate,
+    explain_prerequisite,
+    gate_needs,
+    gate_reached,
+    pass_gate,
+    stand,
+    standing_of,
+)
 from lti_tool.domain.scores import Ungraded
 from lti_tool.sentence import Sentence
 from lti_tool.services.pages import LevelMark, RowView
@@ -18,9 +29,39 @@ TONES = 4
 
 
 def row_views(badge: Badge, records: dict[str, dict[str, Any]]) -> tuple[RowView, ...]:
-    """Return every row and gate of a badge, with what is recorded for one learner (nothing: no result yet)."""
+    """Return every row and condition of a badge, with what is recorded for one learner (nothing: no result yet)."""
     rows = [sub_competency_view(row, records.get(row.tag)) for row in badge.sub_competencies]
-    return tuple(rows + [gate_view(gate, records.get(gate.tag)) for gate in badge.gates])
+    rows += [gate_view(gate, records.get(gate.tag)) for gate in badge.gates]
+    return tuple(rows + [prerequisite_view(slug, records.get(PREREQUISITE + slug)) for slug in badge.prerequisites])
+
+
+def rows_beside(heads: Badge, judged_by: Badge, records: dict[str, dict[str, Any]]) -> tuple[RowView, ...]:
+    """Return the rows of one version under the heads of another: a row that is not in it is "other"."""
+    own = {view.tag: view for view in row_views(judged_by, records)}
+    return tuple(own.get(head.tag) or dataclasses.replace(head, state="other") for head in row_views(heads, {}))
+
+
+def prerequisite_view(slug: str, record: dict[str, Any] | None) -> RowView:
+    state, name = (record["state"], record["name"]) if record else ("short", slug)
+    met = state == "met"
+    return RowView(
+        tag=PREREQUISITE + slug,
+        code="",
+        name=name,
+        description="",
+        state=state,
+        told=partial(explain_prerequisite, name, state),
+        reached=said(EARNED if met else NOT_EARNED),
+        required=said(EARNED),
+        tone=3 if met else 0,
+        steps=0,
+        level=0,
+        required_step=0,
+        short_by=0 if met else 1,
+        points="",
+        highest="",
+        share=1.0 if met else 0.0,
+    )
 
 
 def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> RowView:
@@ -45,13 +86,13 @@ def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> Ro
         steps=len(row.levels),
         level=filled,
         required_step=required + 1,
-        short_by=max(0, required + 1 - filled) if state != "met" else 0,
+        short_by=max(0, required + 1 - filled) if state != "met" else 0,  # none where only evidence is missing
         points=standing.points,
         highest=number_text(row.highest_points),
         share=_share(points, row.levels[required].points, state),
         levels=tuple(_mark(each, index, level, required, len(row.levels)) for index, each in enumerate(row.levels)),
         alignment=row.alignment,
-        next_asks="" if state == "met" else row.levels[required].description,
+        next_asks="" if state in ("met", "unproven") else row.levels[required].description,
         beyond=beyond,
     )
 

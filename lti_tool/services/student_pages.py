@@ -11,10 +11,11 @@ from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from lti_tool.credentials.ob3 import achievement_address
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
-from lti_tool.services import catalog, evaluation
+from lti_tool.services import catalog, evaluation, history, versions
 from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
@@ -32,6 +33,7 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
         course = session.get_one(Course, who.course_id)
         published = [badge for badge in course.badges if badge.version is not None]
         cards = [_card(session, badge, who.person_id, now) for badge in published]
+        cards = [card for card in cards if card.award_id or not card.retired]
         live = [card for card in cards if card.state == "earned"]
         return StudentHome(
             title=course.title,
@@ -58,9 +60,9 @@ def badge(tool: Tool, who: LaunchSession, slug: str) -> StudentBadge:
     now = datetime.now(UTC)
     with tool.db.read() as session:
         found = _published(session, who, slug)
-        definition = catalog.definition_of(found)
         seen = _seen(session, found, who.person_id, now)
-        award = seen.award
+        definition, award = seen.definition, seen.award
+        given_for, shown_version = history.note_of_version(session, found, award, who.person_id)
         return StudentBadge(
             slug=slug,
             badge=definition,
@@ -72,6 +74,12 @@ def badge(tool: Tool, who: LaunchSession, slug: str) -> StudentBadge:
             credential_url=_own_url(tool, session, award),
             revoked=(award.revocation_reason or "") if award is not None and award.status == "revoked" else "",
             lasts=lasts(definition.expires_after),
+            retired=found.status == "retired",
+            given_for=given_for if seen.present else 0,
+            shown_version=shown_version,
+            given_url=achievement_address(tool.settings.base_url, award.version.achievement.slug, award.version.number)
+            if award is not None and given_for
+            else "",
         )
 
 
@@ -135,13 +143,14 @@ class _Seen:
     award: Award | None
     rows: tuple[RowView, ...]
     history: tuple[str, ...] = ()
+    present: bool = True  # the rows are those she is judged by now; False: those an award was given for
 
 
 def _seen(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> _Seen:
     """Return a learner's award and levels, as far as the badge's release lets her see them.
 
     Held back, present levels are not even hinted at; an award issued here before shows what it was given for."""
-    definition = catalog.definition_of(badge)
+    definition = versions.definitions(session, badge).get(person_id) or catalog.definition_of(badge)
     holder_id = session.get_one(Person, person_id).holder_id
     if catalog.released(badge, now):
         award = newest_awards(session, badge, holder_id).get(holder_id)
@@ -152,7 +161,8 @@ def _seen(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
     if award is None:
         return _Seen(definition, None, tuple(hide(row) for row in row_views(definition, {})))
     given_for = badge_from_content(award.version.definition)
-    return _Seen(given_for, award, row_views(given_for, {row["tag"]: row for row in award.decision["rows"]}))
+    rows = row_views(given_for, {row["tag"]: row for row in award.decision["rows"]})
+    return _Seen(given_for, award, rows, present=False)
 
 
 def _history(rows: tuple[RowView, ...], stored: Mapping[str, Mastery]) -> tuple[str, ...]:
@@ -169,8 +179,8 @@ def _history(rows: tuple[RowView, ...], stored: Mapping[str, Mastery]) -> tuple[
 
 
 def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> StudentCard:
-    definition = catalog.definition_of(badge)
     seen = _seen(session, badge, person_id, now)
+    definition = seen.definition
     rows, award, of = seen.rows, seen.award, seen.definition.needed
     met = sum(row.state == "met" for row in rows if row.steps)
     state = _state(rows, award, now)
@@ -187,7 +197,8 @@ def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
         earned_at=award.earned_at if award else None,
         claimed=award is not None and award.claimed_at is not None,
         page_public=award is not None and award.page_public,
-        next_step=_next_step(rows) if state == "way" else "",
+        next_step=_next_step(rows) if state == "way" and badge.status != "retired" else "",
+        retired=badge.status == "retired",
     )
 
 
@@ -214,10 +225,7 @@ def _sentence(state: str, rows: tuple[RowView, ...], met: int, of: int, award: A
         return _("Your teacher has not released the results yet.")
     gates = [row for row in rows if not row.steps and row.state != "met"]
     missing = gates if met >= of else [row for row in rows if row.steps and row.state != "met"] + gates
-    parts = ", ".join(
-        _("%(row)s (%(have)s, needs %(required)s)", row=row.name, have=row.have, required=row.required)
-        for row in missing
-    )
+    parts = ", ".join(row.lacking for row in missing)
     if all(row.state == "ungraded" for row in rows):
         return ngettext(
             "Nothing is marked yet. It takes one sub-competency.",

@@ -14,6 +14,7 @@ from sqlalchemy import Select, String, cast, delete, func, insert, select, updat
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.badge import number_text
+from lti_tool.domain.prerequisites import in_order
 from lti_tool.errors import (
     AccessRefused,
     ColumnMissing,
@@ -38,12 +39,13 @@ from lti_tool.models import (
     Launch,
     Login,
     Person,
+    Prerequisite,
     Registration,
     Result,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import award_acts, award_files, editions, evaluation, work
-from lti_tool.services.access import course_service
+from lti_tool.services.access import course_roster, course_service
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.work import Say
@@ -73,7 +75,17 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
         raise
     say(Sentence("Working out levels …"))
     counts = _store(tool, course, read)
-    failed = evaluate_badges(tool, course, read.at, counts)
+    return _decide(tool, course, read.at, counts)
+
+
+def run_evaluate(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
+    """Judge a course by what is stored, without asking the LMS: something else than its grades has changed."""
+    say(Sentence("Working out levels …"))
+    return _decide(tool, int(course_id), datetime.now(UTC), {})
+
+
+def _decide(tool: Tool, course: int, now: datetime, counts: dict[str, Any]) -> dict[str, Any]:
+    failed = evaluate_badges(tool, course, now, counts)
     counts["released"] = award_acts.release_due(tool, datetime.now(UTC), course)
     counts["signed"] = editions.sign_pending(tool, course)
     if failed:
@@ -105,7 +117,8 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
                 .order_by(Column.id)
             )
         )
-    service, line_items_url = course_service(tool, course_id)
+    # A course whose badges are all marked here needs no gradebook.
+    service, line_items_url = course_service(tool, course_id) if columns else (course_roster(tool, course_id), "")
     service = replace(service, after_page=lambda: say(""))
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
@@ -179,7 +192,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             column = session.get_one(Column, column_id)
             # Answers older than this came from the column that is gone: its being empty does not take them back.
             column.url, column.label, column.created_at, column.found = item.url, item.label, read.at, True
-            column.score_maximum = number_text(item.maximum)
+            column.score_maximum, column.found_by = number_text(item.maximum), "marks"
         session.flush()
         counts["results"] = _store_results(session, read)
         counts["aside"] = count_aside(session, course)
@@ -201,18 +214,23 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
 def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str, Any]) -> list[str]:
     """Evaluate each badge in a transaction of its own, counting what was done; returns the slugs of those that failed.
 
-    One badge that cannot be evaluated takes back nobody's award of another."""
+    One badge that cannot be evaluated takes back nobody's award of another. What others ask for first comes first."""
     failed = []
     with tool.db.read() as session:
         query = select(CourseBadge.id, CourseBadge.slug).where(CourseBadge.course_id == course_id)
-        badges = session.execute(query.order_by(CourseBadge.id)).all()
-    for badge_id, slug in badges:
+        badges = {slug: badge_id for badge_id, slug in session.execute(query.order_by(CourseBadge.id))}
+        asked: dict[str, list[str]] = {slug: [] for slug in badges}
+        slugs = {badge_id: slug for slug, badge_id in badges.items()}
+        rows = select(Prerequisite.course_badge_id, Prerequisite.slug).where(Prerequisite.course_badge_id.in_(slugs))
+        for badge_id, first in session.execute(rows):
+            asked[slugs[badge_id]].append(first)
+    for slug in in_order(asked):
         try:
             with tool.db.write() as session:
                 session.get_one(Course, course_id, with_for_update={"key_share": True})
-                done = evaluation.evaluate(session, session.get_one(CourseBadge, badge_id), now)
+                done = evaluation.evaluate(session, session.get_one(CourseBadge, badges[slug]), now)
         except Exception:
-            log.exception("course=%s badge=%s could not be evaluated", course_id, badge_id)
+            log.exception("course=%s badge=%s could not be evaluated", course_id, badges[slug])
             failed.append(slug)
             continue
         for name, count in done.items():

@@ -35,6 +35,7 @@ from lti_tool.web import (
     public,
     registration,
     student,
+    versions,
 )
 
 log = logging.getLogger("lti_tool")
@@ -43,7 +44,7 @@ _markdown = MarkdownIt("commonmark", {"html": False})
 LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
-INSTRUCTORS = (instructor.pages, marking.pages, awards.pages, as_student.pages)
+INSTRUCTORS = (instructor.pages, versions.pages, marking.pages, awards.pages, as_student.pages)
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
 

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool.errors import BadInput, DefinitionInvalid, NotFound
 from lti_tool.security import guarded, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, bindings, catalog, copies, matrix, work
+from lti_tool.services import audit, bindings, catalog, copies, matrix, preview, versions, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
@@ -163,14 +163,22 @@ def _view() -> MatrixView:
 @pages.get("/badges/<slug>/plan")
 @guarded(LOOK)
 def plan(slug: str) -> Page:
-    page = shown.plan(tool(), g.session, slug)
+    page = preview.plan(tool(), g.session, slug, _now(), counts_for=request.args.get("for", versions.EVERYBODY))
     return render_template("instructor/plan.html", page=page, may_manage=MANAGE in g.session.rights)
 
 
 @pages.post("/badges/<slug>/publish")
 @guarded(MANAGE)
 def publish(slug: str) -> Page:
-    job_id = catalog.start_publishing(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
+    job_id = catalog.start_publishing(
+        tool(),
+        g.session.course_id,
+        slug,
+        actor=_actor(),
+        now=_now(),
+        counts_for=request.form.get("for", versions.EVERYBODY),
+        seen=request.form.get("seen") or None,
+    )
     tool().wake(job_id)
     return _to("instructor.plan", slug=slug)
 

@@ -304,13 +304,10 @@ def refused(room, definition) -> str:  # noqa: F811
     ("definition", "reason"),
     [
         (badge("o1", rows=0, stack=Stack(("a", "b"))), "made of badges"),
-        (badge("o2", prerequisites=("a",)), "prerequisites"),
-        (badge("o3", columns="total", sub_competencies=(row("A", source="rubric"),)), 'columns = "each"'),
-        (badge("o4", columns="none", sub_competencies=(row("A", source="rubric"),)), 'columns = "each"'),
+        (badge("o2", prerequisites=("never-there",)), "“never-there” first, which has not been published here yet"),
         (badge("o5", sub_competencies=(row("A", source="csv"),)), "csv"),
         (badge("o6", sub_competencies=(row("A", source="canvas-rubric"),)), "canvas-rubric"),
         (badge("o7", gates=(gate(source="moodle-course-grade"),)), "moodle-course-grade"),
-        (badge("o8", sub_competencies=(row("A", evidence="required"),)), "Evidence"),
     ],
     ids=lambda value: getattr(value, "slug", None),
 )

@@ -488,7 +488,7 @@ def test_the_set_up_of_a_changed_badge_says_so_until_it_is_being_published(scene
     teacher = scene.publish()
     text = (LIBRARY / f"{ORAL}.toml").read_bytes().replace(b"Builds a clear line of thought", b"Builds one line")
     done = teacher.post("import", files={"file": ("changed.toml", text)})
-    assert "A changed definition waits here" in done.text
+    assert "Nothing has changed yet: version 1 stays in force" in done.text
     scene.tool.wake = lambda _job: None
     done = teacher.post(f"badges/{ORAL}/publish")
     assert "Being published" in done.text and "data-job" in done.text

@@ -18,7 +18,7 @@ from lti_tool.cli import main
 from lti_tool.db import Database
 from lti_tool.errors import Busy, ConfigurationError, NotFound, ServiceBusy, ServiceError, TokenRefused
 from lti_tool.migrations import schema
-from lti_tool.models import AuditEvent, Award, Base, Course, CourseBadge, Deployment, Issuer, Job
+from lti_tool.models import AuditEvent, Award, Base, Course, CourseBadge, Deployment, Issuer, Job, Publication
 from lti_tool.services import audit, work
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
@@ -371,6 +371,10 @@ def test_J11_a_database_with_courses_people_and_awards_is_upgraded_with_all_of_i
         "INSERT INTO award (id, achievement_id, version_id, course_badge_id, course_id, person_id, scope, status, live,"
         " decision, earned_at, page_public) VALUES ('a', 1, 1, 'cb', 1, 'p', 'course:1', 'issued', true, '{}', :at,"
         " false)",
+        "INSERT INTO audit_event (id, at, actor, action, subject, detail)"
+        " VALUES (1, :at, 'person:p', 'badge.publish', 'badge:cb', '{}')",
+        "INSERT INTO audit_event (id, at, actor, action, subject, detail)"
+        " VALUES (2, :at, 'tool', 'badge.published', 'badge:cb', '{\"version\": 1}')",
     )
     with db.engine.execution_options(write=True).connect() as connection:
         for row in rows:
@@ -382,6 +386,8 @@ def test_J11_a_database_with_courses_people_and_awards_is_upgraded_with_all_of_i
         assert (award.person_id, award.earned_as_id, award.earner.holder_id) == ("p", None, "p")
         assert session.scalars(select(Course)).one().history == []
         assert session.scalars(select(Deployment)).one().notices_url is None
+        (published,) = session.scalars(select(Publication))
+        assert (published.version_id, published.actor, published.counts_for) == (1, "person:p", "everybody")
         if db.is_sqlite:
             assert session.scalar(text("PRAGMA foreign_keys")) == 1
     db.engine.dispose()

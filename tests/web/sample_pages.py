@@ -20,10 +20,12 @@ from jinja2 import StrictUndefined
 from markupsafe import Markup, escape
 
 from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, SubCompetency
+from lti_tool.domain.changes import Change
 from lti_tool.errors import BadInput
 from lti_tool.services import words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.evidence import EvidenceItem
+from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
 from lti_tool.services.marking_pages import (
     LearnerLine,
@@ -34,6 +36,7 @@ from lti_tool.services.marking_pages import (
     OwnRow,
     PostingView,
 )
+from lti_tool.services.matching import Choice, MatchPage, MatchRow
 from lti_tool.services.pages import (
     AchievementPage,
     AwardRow,
@@ -47,6 +50,7 @@ from lti_tool.services.pages import (
     CourseHome,
     CredentialPage,
     DataPrivacy,
+    Effect,
     GivePage,
     IssuedBadge,
     IssuerPage,
@@ -56,7 +60,9 @@ from lti_tool.services.pages import (
     LibraryCard,
     Matrix,
     MatrixView,
+    Mover,
     Need,
+    OtherCourse,
     PlaceCard,
     Placed,
     PlacePage,
@@ -262,6 +268,43 @@ GATE_MATRIX = replace(MATRIX, badge=GATED, rows=tuple(learners(GATED)),
                       heads=(*MATRIX.heads, gate_row("ungraded")), sync=FAILED,
                       columns=columns("made", last="missing"))  # fmt: skip
 PLAN = BadgePlan(BADGE.slug, BADGE, "draft", columns("will be made"), (), "canvas", 14, 0, (), "")
+FIRST = Effect(14, 0, None, (0, 5, 2, 7), tuple(Mover(f"p{i}", n) for i, n in enumerate(("Hugo B.", "Keiko H."))),
+               (Mover("p1", "Ana R.", "Listens actively (Beginning, needs Proficient)"),), (), 0, (), False,
+               NOW - timedelta(minutes=3))  # fmt: skip
+CHANGES = tuple(
+    Change(what, "Listens actively" if what.startswith(("row", "level", "evid", "gate", "first")) else "", "OC-3",
+           "all" if what == "rule" else "each" if what == "columns" else "required" if "evid" in what else "Proficient",
+           "any 3" if what == "rule" else "total" if what == "columns" else "optional" if "evid" in what
+           else "Developing")
+    for what in ("row_added", "row_removed", "row_name", "row_required", "row_levels", "row_points", "row_source",
+                 "row_evidence", "row_words", "evidence_offer", "level_name", "order", "gate_added", "gate_changed",
+                 "gate_removed", "first_added", "first_removed", "rule", "columns", "award", "release", "once",
+                 "expires_after", "name", "level", "credits", "description", "criteria", "picture", "tags", "language",
+                 "alignment")
+)  # fmt: skip
+CHANGED_PLAN = replace(
+    PLAN, status="changed", columns=columns("made"), version=3, next_version=4, changes=CHANGES, seen="d1",
+    effect=replace(FIRST, today=(4, 2, 4, 4), then=(4, 5, 2, 3), keep=4, keep_under=(2, 3), begun=9,
+                   reach=tuple(Mover(f"p{i}", f"Learner {i}") for i in range(9)),
+                   lose=(Mover("p9", "Noor A.", "Answers questions on the spot (no result yet, needs Developing)"),)),
+    orphans=(ColumnPlan("sub-competency:OC-9", "", "OC-9 Speaks up", "4", True, "orphaned"),
+             ColumnPlan("sub-competency:OC-8", "", "OC-8 Sums up", "4", True, "earlier")),
+)  # fmt: skip
+HISTORY = HistoryPage(
+    BADGE.slug, BADGE, "active",
+    (VersionRow(2, f"{BASE}/achievements/x/v2", NOW, "Tess Teacher", "new", CHANGES[:4], False, True, 3, 1, 0),
+     VersionRow(1, f"{BASE}/achievements/x/v1", NOW, "", "everybody", (), True, False, 1, 0, 5)),
+    CHANGES[:2], True, None, 2, True,
+)  # fmt: skip
+MATCHES = MatchPage(
+    BADGE.slug, BADGE, "draft",
+    (MatchRow("sub-competency:OC-1", "OC-1", "OC-1 Adapts", "4", f"{BASE}/1", "OC-1 Adapts", "marks", True),
+     MatchRow("sub-competency:OC-2", "OC-2", "OC-2 Builds", "4", f"{BASE}/2", "Builds", "title", False),
+     MatchRow("sub-competency:OC-3", "OC-3", "OC-3 Listens", "4", "", "", "", False)),
+    (Choice(f"{BASE}/2", "Builds", "4", ""), Choice(f"{BASE}/3", "Listening", "10", ""),
+     Choice(f"{BASE}/4", "E-1 Notices", "4", "empathy")),
+    NOW, 0, "",
+)  # fmt: skip
 RECORD = RecordView(
     "p1", "Ana R.", row(SUBS[2], 1),
     (("Column", "OC-3 Listens actively"), ("Score", "1 of 4"), ("Graded", "16 Nov 2026, 10:18"),
@@ -422,7 +465,27 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home-running": ("instructor/home.html", {"page": replace(HOME, sync=RUNNING), "notice": "Resilience is a draft."}),
     "home-failed": ("instructor/home.html", {"page": replace(HOME, sync=FAILED),
                     "import_problem": ("badge.toml:4: level has no name", "badge.toml:9: points do not rise")}),
-    "plan": ("instructor/plan.html", {"page": PLAN}),
+    "plan": ("instructor/plan.html", {"page": replace(PLAN, effect=FIRST)}),
+    "plan-nobody": ("instructor/plan.html", {"page": replace(PLAN, effect=replace(FIRST, learners=0))}),
+    "plan-change": ("instructor/plan.html", {"page": CHANGED_PLAN}),
+    "plan-change-new": ("instructor/plan.html", {"page": replace(CHANGED_PLAN, counts_for="new")}),
+    "plan-total": ("instructor/plan.html", {"page": replace(PLAN, effect=FIRST, badge=replace(BADGE, columns="total"),
+                   columns=(ColumnPlan("total", "", BADGE.name, "16", False, "will be made"),))}),
+    "plan-none": ("instructor/plan.html", {"page": replace(PLAN, effect=FIRST, badge=replace(BADGE, columns="none"),
+                  columns=(), notes=("find-sources",))}),
+    "plan-retired": ("instructor/plan.html", {"page": replace(PLAN, status="retired", columns=columns("made"))}),
+    "history": ("instructor/history.html", {"page": HISTORY}),
+    "history-retired": ("instructor/history.html", {"page": replace(HISTORY, status="retired", retired_at=NOW,
+                        draft=False, waiting=())}),
+    "columns": ("instructor/columns.html", {"page": MATCHES, "chosen": {}}),
+    "columns-looking": ("instructor/columns.html", {"page": replace(MATCHES, job_id=4, looked_at=None, choices=()),
+                        "chosen": {}}),
+    "columns-problem": ("instructor/columns.html", {"page": replace(MATCHES, problem="Your LMS did not answer."),
+                        "chosen": {}, "form_problem": "One column was chosen for two rows."}),
+    "other-courses": ("instructor/other_courses.html", {"page": (
+        OtherCourse(3, "EMP100", "Employability, spring", "Canvas", ("Oral Communication", "Empathy"), 3),
+        OtherCourse(4, "EMP099", "", "Canvas", (), 2))}),
+    "other-courses-none": ("instructor/other_courses.html", {"page": ()}),
     "plan-changed": ("instructor/plan.html", {"page": replace(PLAN, status="changed", columns=columns("made"))}),
     "plan-moodle": ("instructor/plan.html", {"page": replace(PLAN, product="moodle",
                     columns=columns("is there and will be used", last="will be made"))}),
@@ -614,6 +677,7 @@ PAGES |= {
                               SUBS[2].tag: OwnRow("", "", (), False)}}),
 }  # fmt: skip
 IN_COURSE = {
+    "may_manage": True,
     "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
     "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
 }  # fmt: skip
@@ -630,6 +694,14 @@ ADDRESSES = {
     "instructor.plan": "/course/<launch>/<slug>/plan",
     "instructor.publish": "/course/<launch>/<slug>/publish",
     "instructor.remove_draft": "/course/<launch>/<slug>/remove",
+    "versions.history": "/course/<launch>/<slug>/history",
+    "versions.retire": "/course/<launch>/<slug>/retire",
+    "versions.bring_back": "/course/<launch>/<slug>/bring-back",
+    "versions.columns": "/course/<launch>/<slug>/columns",
+    "versions.choose_columns": "/course/<launch>/<slug>/columns/chosen",
+    "versions.look_at_columns": "/course/<launch>/<slug>/columns/look",
+    "versions.other_courses": "/course/<launch>/other-courses",
+    "versions.use_course": "/course/<launch>/other-courses/<source>",
     "instructor.sync": "/course/<launch>/sync",
     "instructor.record": "/course/<launch>/<slug>/record/<person_id>/<tag>",
     "awards.show": "/course/<launch>/<slug>/awards",

@@ -1,0 +1,152 @@
+"""Badges that must be earned first: found by slug, in force or not, and who is due when one of them is awarded.
+
+A slug means the badge that this course calls so; where it has none, the installation's achievement of that public
+slug. Which course it was earned in makes no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.domain.prerequisites import circle
+from lti_tool.models import Achievement, AchievementVersion, Award, CourseBadge, Prerequisite
+from lti_tool.services import work
+from lti_tool.services.tool import Tool
+
+IN_FORCE = ("pending", "issued")  # one that is held back would be given away by what it opens
+
+
+@dataclass(frozen=True)
+class Held:
+    """`names` of the badges asked for, by slug, and who has one in force: (Person.holder_id, slug)."""
+
+    names: dict[str, str]
+    pairs: frozenset[tuple[str, str]]
+
+
+def achievement_of(session: Session, course_id: int, slug: str) -> Achievement | None:
+    """Return what a slug means in a course: see the top of this file. None where nothing was ever published."""
+    here = select(CourseBadge).where(CourseBadge.course_id == course_id, CourseBadge.slug == slug)
+    badge = session.scalar(here)
+    if badge is not None and badge.version is not None:
+        return badge.version.achievement
+    return session.scalar(select(Achievement).where(Achievement.slug == slug)) if badge is None else None
+
+
+def held(session: Session, course_id: int, slugs: Collection[str], now: datetime) -> Held:
+    """Return who has which of these badges in force now."""
+    names: dict[str, str] = {}
+    by_achievement: dict[int, list[str]] = {}
+    for slug in sorted(slugs):
+        achievement = achievement_of(session, course_id, slug)
+        names[slug] = _newest(achievement).name if achievement is not None else slug
+        if achievement is not None:
+            by_achievement.setdefault(achievement.id, []).append(slug)
+    if not by_achievement:
+        return Held(names, frozenset())
+    query = select(Award.person_id, Award.achievement_id).where(
+        Award.achievement_id.in_(by_achievement),
+        Award.status.in_(IN_FORCE),
+        or_(Award.expires_at.is_(None), Award.expires_at > now),
+    )
+    found = {(person, slug) for person, made in session.execute(query) for slug in by_achievement[made]}
+    return Held(names, frozenset(found))
+
+
+def _newest(achievement: Achievement) -> Badge:
+    return badge_from_content(achievement.versions[-1].definition)
+
+
+def name_of(session: Session, course_id: int, slug: str) -> str:
+    """Return the name of a badge that is asked for, its slug where there is none yet."""
+    return held(session, course_id, [slug], datetime.now(UTC)).names[slug]
+
+
+# -- what cannot be ---------------------------------------------------------------------------------------------
+
+
+def circular(session: Session, course_id: int, badge: Badge) -> str:
+    """Say in words that a definition's prerequisites come round to itself; empty where they do not.
+
+    Looked at are this course's drafts and badges, and everything that is published anywhere. A draft of another
+    course is not: nobody is to learn of it here, and it cannot be published once this is."""
+    way = circle(badge.slug, _asks(session, course_id, badge))
+    if not way:
+        return ""
+    return f"It would have to be earned before itself: {' asks for '.join(f'“{slug}”' for slug in way)}."
+
+
+def _asks(session: Session, course_id: int, badge: Badge) -> Callable[[str], Sequence[str]]:
+    query = select(CourseBadge).where(CourseBadge.course_id == course_id)
+    here = {each.slug: each for each in session.scalars(query)}
+
+    def asks(slug: str) -> Sequence[str]:
+        if slug == badge.slug:
+            return first_of(badge)
+        if slug in here:
+            draft, version = here[slug].draft, here[slug].version
+            return _asked_in(draft or (version.definition if version is not None else {}))
+        achievement = session.scalar(select(Achievement).where(Achievement.slug == slug))
+        return _asked_in(achievement.versions[-1].definition) if achievement is not None else ()
+
+    return asks
+
+
+def first_of(badge: Badge) -> tuple[str, ...]:
+    """Return what must be earned before a badge: its prerequisites, and the members of a stack."""
+    return badge.prerequisites + (badge.stack.members if badge.stack else ())
+
+
+def _asked_in(content: dict[str, object]) -> tuple[str, ...]:
+    stack = content.get("stack")
+    members = stack.get("members", ()) if isinstance(stack, dict) else ()
+    asked = content.get("prerequisites", ())
+    return (*(asked if isinstance(asked, list | tuple) else ()), *members)
+
+
+def obstacles(session: Session, badge: CourseBadge, definition: Badge) -> Iterable[str]:
+    """Say why a badge with prerequisites cannot be published as it is."""
+    if sentence := circular(session, badge.course_id, definition):
+        yield f"{sentence} Take one of these out."
+    for slug in definition.prerequisites:
+        if achievement_of(session, badge.course_id, slug) is None:
+            yield f"It asks for the badge “{slug}” first, which has not been published here yet. Begin with that one."
+
+
+# -- who is due -------------------------------------------------------------------------------------------------
+
+
+def remember(session: Session, badge: CourseBadge, definition: Badge) -> None:
+    """Write down what a badge that is being published asks for first."""
+    known = set(session.scalars(select(Prerequisite.slug).where(Prerequisite.course_badge_id == badge.id)))
+    wanted = set(definition.prerequisites)
+    for row in session.scalars(select(Prerequisite).where(Prerequisite.course_badge_id == badge.id)):
+        if row.slug not in wanted:
+            session.delete(row)
+    for slug in sorted(wanted - known):
+        session.add(Prerequisite(course_badge_id=badge.id, slug=slug))
+
+
+def look_again(tool: Tool, version_ids: Collection[int]) -> None:
+    """Make courses due whose badges ask for one of these, which has just been awarded.
+
+    Only a hint: what is lost here is found by the course's next sync."""
+    with tool.db.read() as session:
+        made = select(AchievementVersion.achievement_id).where(AchievementVersion.id.in_(version_ids))
+        public = select(Achievement.slug).where(Achievement.id.in_(made))
+        local = select(CourseBadge.slug).join(AchievementVersion, AchievementVersion.id == CourseBadge.version_id)
+        local = local.where(AchievementVersion.achievement_id.in_(made))
+        asking = (
+            select(CourseBadge.course_id)
+            .join(Prerequisite, Prerequisite.course_badge_id == CourseBadge.id)
+            .where(CourseBadge.status == "active", or_(Prerequisite.slug.in_(public), Prerequisite.slug.in_(local)))
+            .distinct()
+        )
+        courses = list(session.scalars(asking))
+    for course_id in courses:
+        work.start(tool, "evaluate", str(course_id))
