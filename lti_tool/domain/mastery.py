@@ -82,7 +82,7 @@ def stand(row: SubCompetency, reading: Reading) -> Standing:
     return dataclasses.replace(standing, sentence=explain(row, standing, points))
 
 
-def with_evidence(row: SubCompetency, standing: Standing, *, there: bool) -> Standing:
+def with_evidence(standing: Standing, *, there: bool) -> Standing:
     """Return a standing of a row that asks for evidence: without it, a level that is reached does not count yet."""
     if there or not standing.met:
         return standing

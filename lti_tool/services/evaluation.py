@@ -110,7 +110,7 @@ class Judge:
         standing = self._once(row.tag, reading, partial(stand, row))
         if row.evidence != "required":
             return standing
-        return with_evidence(row, standing, there=(learner.person_id, row.tag) in inputs.evidence)
+        return with_evidence(standing, there=(learner.person_id, row.tag) in inputs.evidence)
 
     def maker(self, tag: str, learner: Learner, inputs: Inputs) -> Mapping[str, str] | None:
         """Return who marked what counts in a row, and when; None where it was not marked here."""

@@ -114,7 +114,7 @@ def test_a_third_that_is_read_back_keeps_the_level_it_was_marked_at():
     ],
 )
 def test_a_total_says_something_only_where_it_is_another(total, said):
-    assert other_total(Fraction(12), total) == said
+    assert (other_total(Fraction(12), total) or "") == said
 
 
 # -- refused when saved
