@@ -40,7 +40,11 @@
 
   /* -- what was typed stays in this tab until it is stored -------------------------------------------------------- */
 
-  const store = (() => { try { return window.sessionStorage; } catch { return null; } })();
+  /* A browser that blocks other sites' storage gives none inside the LMS's frame. */
+  const store = (() => {
+    try { window.sessionStorage.setItem("marking", "1"); window.sessionStorage.removeItem("marking"); return window.sessionStorage; } catch { return null; }
+  })();
+  const over = () => (store ? "ended" : "endedUnkept");
 
   function keep() {
     if (!store) return;
@@ -136,7 +140,7 @@
       keep();
       if (dirty.has(index)) save(index);
     } catch {
-      tell(ended ? "ended" : "lost");
+      tell(ended ? over() : "lost");
       if (!ended) { clearTimeout(retry); retry = setTimeout(sendAgain, pause); pause = Math.min(pause * 2, 15000); }
     } finally {
       sending.delete(index);
@@ -263,7 +267,7 @@
       if (name === "clear") for (const radio of radios(rowOf(index))) radio.checked = false;
       wait = 700;
       takeIn(fragment, index);
-    } catch { tell(ended ? "ended" : "lost"); }
+    } catch { tell(ended ? over() : "lost"); }
   });
 
   for (const link of all("[data-previous]")) {

@@ -115,23 +115,38 @@ def test_what_was_marked_while_the_line_was_down_is_sent_when_it_is_back(
     keys.press("Control+Enter")  # she stays: not all is stored
     expect(tool.get_by_role("heading", level=1, name=name)).to_be_visible()
     story.shot("lost")
-
-    # The session ends meanwhile; another launch of the same tab puts in again what was typed, and sends it.
     story.page.unroute("**/marking/**")
+    expect(first.get_by_text("In the gradebook")).to_be_visible()
+    expect(tool.get_by_text("The connection was lost.")).to_be_hidden()
+    expect(first.get_by_role("radio").nth(2)).to_be_checked()
+    expect(first.get_by_role("textbox")).to_have_value("Said in the dark.")
+
+
+def test_what_was_typed_when_the_session_ended_is_put_in_again_by_the_next(
+    demo: Demo, stranger: BrowserContext, tmp_path: Path
+) -> None:
+    story = Story(demo, stranger, "moodle")
+    opened(story, demo, tmp_path, "ended")
+    tool = story.tool
+    tool.get_by_role("link", name=re.compile("^Mark ")).click()
+    first = tool.get_by_role("group", name="Adapts the message")
+    expect(first.get_by_role("radio").first).to_be_focused()
+    name = tool.get_by_role("heading", level=1).inner_text()
     story.page.route("**/marking/**", lambda route: route.fulfill(status=401, body="over"))
+    first.get_by_role("textbox").fill("Said at the end.")
     first.get_by_role("radio").nth(3).check()
     expect(tool.get_by_text("This page has ended.")).to_be_visible()
+    story.shot("ended")
     story.page.unroute("**/marking/**")
     enter_as(story.page, demo, "moodle", "instructor")
-    tool.get_by_role("link", name="lost Oral Communication", exact=True).click()
+    tool.get_by_role("link", name="ended Oral Communication", exact=True).click()
     settled(story)
     tool.get_by_role("link", name="Marking").click()
-    tool.get_by_role("link", name=re.compile(re.escape(name))).first.click()
+    tool.get_by_role("link", name=re.compile(f"^{re.escape(name)}")).click()
     again = tool.get_by_role("group", name="Adapts the message")
     expect(again.get_by_text("In the gradebook")).to_be_visible()
     expect(again.get_by_role("radio").nth(3)).to_be_checked()
-    expect(again.get_by_role("textbox")).to_have_value("Said in the dark.")
-    story.shot("sent")
+    expect(again.get_by_role("textbox")).to_have_value("Said at the end.")
 
 
 def test_of_two_who_mark_one_row_the_later_sees_the_other_s_and_puts_hers(
