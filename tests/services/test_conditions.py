@@ -13,7 +13,7 @@ from sqlalchemy import select
 from lti_tool.domain.scores import Score
 from lti_tool.errors import CannotPublish, DefinitionInvalid
 from lti_tool.models import Award, Course, Evidence, Mastery, Review
-from lti_tool.services import awards, catalog, evaluation, sync
+from lti_tool.services import award_acts, catalog, editions, evaluation, sync
 from tests.classroom import LETTERS, badge, gate, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -30,7 +30,7 @@ def judge(room, *marks: tuple[str, float]) -> dict[str, int]:  # noqa: F811
     given = {(person, f"sub-competency:{code}"): Score(Fraction(str(points)), Fraction(4)) for code, points in marks}
     with room.tool.db.write() as session:
         done = evaluation.evaluate(session, room.course_badge(session), now(), given)
-    awards.sign_pending(room.tool, room.id)
+    editions.sign_pending(room.tool, room.id)
     return done
 
 
@@ -180,7 +180,7 @@ def test_a_prerequisite_that_is_withdrawn_or_over_opens_a_review_and_awards_nobo
     room.grade(room.students[0], 4)
     room.sync()
     assert len(room.awards(room.students[0])) == 2
-    awards.revoke(room.tool, kept[room.students[0].id], "A mistake", actor="operator", now=now())
+    award_acts.revoke(room.tool, kept[room.students[0].id], "A mistake", actor="operator", now=now())
     with room.tool.db.write() as session:
         session.get_one(Award, kept[room.students[1].id]).expires_at = now() - timedelta(seconds=1)
     room.grade(room.students[1], 4)

@@ -25,7 +25,7 @@ from lti_tool.models import (
     Publication,
     Result,
 )
-from lti_tool.services import awards, catalog, history, preview, versions, work
+from lti_tool.services import award_acts, catalog, history, preview, versions, work
 from tests.classroom import badge, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 from tests.services.test_conditions import read_column
@@ -136,7 +136,7 @@ def test_awards_that_somebody_confirms_or_releases_wait_in_the_preview_too(four)
 
 
 def test_an_award_that_was_withdrawn_is_not_shown_as_coming_back(four):
-    awards.revoke(four.tool, four.award()["id"], "A mistake", actor="operator", now=now())
+    award_acts.revoke(four.tool, four.award()["id"], "A mistake", actor="operator", now=now())
     four.put(lowered(four.badge))
     assert effect(four).then == (1, 0, 1, 2) and effect(four).keep == 0
 
