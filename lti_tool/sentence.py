@@ -65,7 +65,7 @@ class Sentence(str):
     @classmethod
     def made(cls, words: str, many: str, values: Mapping[str, Value]) -> Sentence:
         chosen = many if many and values["num"] != 1 else words
-        made = super().__new__(cls, chosen % {k: _english(v) for k, v in values.items()} if values else chosen)
+        made = str.__new__(cls, chosen % _joined(values) if values else chosen)
         made.words, made.many, made.values = words, many, values
         return made
 
@@ -108,8 +108,9 @@ def read_text(text: str) -> str:
     return read(json.loads(text)) if text.startswith('{"words": ') else text
 
 
-def _english(value: Value) -> str | int:
-    return value if isinstance(value, str | int) else ", ".join(value)
+def _joined(values: Mapping[str, Value]) -> Mapping[str, Value]:
+    lists = {name: ", ".join(value) for name, value in values.items() if isinstance(value, (list, tuple))}
+    return {**values, **lists} if lists else values
 
 
 def _kept(value: Value) -> Any:

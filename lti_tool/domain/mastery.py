@@ -79,7 +79,7 @@ def stand(row: SubCompetency, reading: Reading) -> Standing:
         maximum=number_text(reading.maximum),
         points=number_text(points),
     )
-    return dataclasses.replace(standing, sentence=explain(row, standing, points))
+    return _with_sentence(standing, explain(row, standing, reading))
 
 
 def with_evidence(standing: Standing, *, there: bool) -> Standing:
@@ -121,19 +121,19 @@ def choose(row: SubCompetency, level: int) -> Standing:
     )
 
 
-def explain(row: SubCompetency, standing: Standing, points: Fraction | None = None) -> Sentence:
-    """Say why a standing is what it is. Without the exact points, those it has kept are counted with."""
+def explain(row: SubCompetency, standing: Standing, score: Score | None = None) -> Sentence:
+    """Say why a standing is what it is. Without the exact score, the numbers it has kept are counted with."""
     if standing.state == "ungraded":
         return _ungraded(row.required_level)
     if standing.state == "malformed":
         return _kept_reason(standing)
     if standing.state == "unproven":
-        reached = explain(row, dataclasses.replace(standing, state="met"), points)
+        reached = explain(row, dataclasses.replace(standing, state="met"), score)
         return Sentence("%(reached)s Its evidence has not been handed in yet.", reached=reached)
     if not standing.score:
         return _chosen(row, standing.reached)
     counted = _score(standing)
-    if Fraction(standing.maximum) != Fraction(row.highest_points):
+    if (score.maximum if score else Decimal(standing.maximum)) != row.highest_points:
         counted = Sentence(
             "Score %(score)s of %(maximum)s counts as %(points)s of %(highest)s points",
             **counted.values,
@@ -148,13 +148,29 @@ def explain(row: SubCompetency, standing: Standing, points: Fraction | None = No
             required=row.required_level,
         )
     begins = Fraction(row.levels[row.required_index].points)
+    points = score.share * Fraction(row.highest_points) if score else Fraction(standing.points)
     return Sentence(
         "%(counted)s: %(level)s. %(required)s begins at %(begins)s points, so %(more)s more are needed.",
         counted=counted,
         level=standing.reached or BELOW,
         required=row.required_level,
         begins=Number(number_text(begins)),
-        more=Number(number_text(begins - (Fraction(standing.points) if points is None else points))),
+        more=Number(number_text(begins - points)),
+    )
+
+
+def _with_sentence(standing: Standing, sentence: Sentence) -> Standing:
+    return Standing(
+        standing.tag,
+        standing.name,
+        standing.state,
+        sentence,
+        standing.reached,
+        standing.required,
+        standing.level,
+        standing.score,
+        standing.maximum,
+        standing.points,
     )
 
 
@@ -222,7 +238,7 @@ def pass_gate(gate: Gate, reading: Reading) -> Standing:
         points=number_text(points),
     )
     standing = dataclasses.replace(standing, reached=gate_reached(gate, standing))
-    return dataclasses.replace(standing, sentence=explain_gate(gate, standing))
+    return _with_sentence(standing, explain_gate(gate, standing))
 
 
 def gate_reached(gate: Gate, standing: Standing) -> str:
@@ -253,4 +269,4 @@ def explain_gate(gate: Gate, standing: Standing) -> Sentence:
 
 def standing_of(record: Mapping[str, Any]) -> Standing:
     """Return the standing a decision record has kept."""
-    return Standing(**{name: record[name] for name in FIELDS if name in record})
+    return Standing(*[record.get(name, "") for name in FIELDS])

@@ -17,6 +17,10 @@ from tests.browser.conftest import CHROMIUM, QUIET
 sys.path.append(str(Path(__file__).parents[1] / "web"))
 from sample_pages import PAGES, create_samples
 
+# One leads on to the LMS by itself and is looked at in test_placing.py; one is blank while it tries something.
+STILL = sorted(name for name, (template, _) in PAGES.items() if template != "instructor/placed.html")
+BLANK = "new-window-storage"
+
 THEMES = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
@@ -44,12 +48,11 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_axe_finds_nothing_on_any_page(chromium: Browser, samples: str, language: str, theme: str) -> None:
     context = chromium.new_context(locale=language, viewport={"width": 1100, "height": 900}, **THEMES[theme])  # type: ignore[arg-type]
-    context.route(lambda url: not url.startswith(samples), lambda route: route.abort())  # one page goes to the LMS
     page, found = context.new_page(), {}
-    for name in sorted(PAGES):
+    for name in STILL:
         page.goto(f"{samples}/page/{name}", wait_until="domcontentloaded")
         assert page.locator("html").get_attribute("lang") == language
-        result = Axe().run(page)
+        result = Axe().run(page, options={"rules": {"page-has-heading-one": {"enabled": name != BLANK}}})
         if result.violations_count:
             found[name] = [
                 (each["id"], [n["html"][:200] for n in each["nodes"]]) for each in result.response["violations"]
@@ -61,9 +64,8 @@ def test_axe_finds_nothing_on_any_page(chromium: Browser, samples: str, language
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_no_page_is_wider_than_a_phone(chromium: Browser, samples: str, language: str) -> None:
     context = chromium.new_context(locale=language, viewport={"width": 360, "height": 800})
-    context.route(lambda url: not url.startswith(samples), lambda route: route.abort())
     page, wide = context.new_page(), {}
-    for name in sorted(PAGES):
+    for name in STILL:
         page.goto(f"{samples}/page/{name}", wait_until="domcontentloaded")
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > 360:
