@@ -483,6 +483,12 @@ class CourseBadge(Base):
     created_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
     released_at: Mapped[datetime | None]  # an instructor has let learners see what the release policy held back
+    # What is being written, as typed: services.draft_values. `draft` is set exactly while it is complete.
+    working: Mapped[dict[str, Any] | None]
+    working_revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    working_at: Mapped[datetime | None]
+    working_by: Mapped[str | None]  # an actor of the audit log
+    draft_picture_svg: Mapped[str | None] = mapped_column(Text, deferred=True)  # where the file was a drawing
     course: Mapped[Course] = relationship(back_populates="badges")
     version: Mapped[AchievementVersion | None] = relationship()
     columns: Mapped[list[Column]] = relationship(back_populates="course_badge", order_by="Column.id")

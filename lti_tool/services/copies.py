@@ -137,12 +137,12 @@ def is_looking(session: Session, course_id: int) -> Job | None:
 
 
 def _offer(tool: Tool, session: Session, who: LaunchSession, copy: CourseCopy) -> CopyOffer | None:
-    manages = _manages(tool, session, who, copy.source_id)
+    hers = manages(tool, session, who, copy.source_id)
     here = set(session.scalars(select(CourseBadge.slug).where(CourseBadge.course_id == copy.course_id)))
-    badges = [badge for badge in _open_badges(session, copy, manages) if badge.slug not in here]
+    badges = [badge for badge in _open_badges(session, copy, hers) if badge.slug not in here]
     if not badges:
         return None
-    named = manages or copy.told_by == "notice"
+    named = hers or copy.told_by == "notice"
     return CopyOffer(
         source_id=copy.source_id,
         label=(copy.source.label or copy.source.title) if named else "",
@@ -151,17 +151,18 @@ def _offer(tool: Tool, session: Session, who: LaunchSession, copy: CourseCopy) -
     )
 
 
-def _open_badges(session: Session, copy: CourseCopy, manages: bool) -> Iterable[CourseBadge]:
+def _open_badges(session: Session, copy: CourseCopy, hers: bool) -> Iterable[CourseBadge]:
     """Return the badges of a source that may come along: see the top of this file for who may have which."""
-    if not manages and copy.source.deployment_pk != copy.course.deployment_pk:
+    if not hers and copy.source.deployment_pk != copy.course.deployment_pk:
         return []
     query = select(CourseBadge).where(CourseBadge.course_id == copy.source_id, CourseBadge.status != "retired")
-    if not manages:
+    if not hers:
         query = query.where(CourseBadge.version_id.is_not(None))
-    return session.scalars(query.order_by(CourseBadge.created_at, CourseBadge.slug))
+    ordered = session.scalars(query.order_by(CourseBadge.created_at, CourseBadge.slug))
+    return [badge for badge in ordered if catalog.has_definition(badge)]
 
 
-def _manages(tool: Tool, session: Session, who: LaunchSession, course_id: int) -> bool:
+def manages(tool: Tool, session: Session, who: LaunchSession, course_id: int) -> bool:
     """Tell whether she manages that course too: by her own launches into it, or a linked person's."""
     me = session.get_one(Person, who.person_id)
     also_me = select(Person.id).where((Person.id == me.holder_id) | (Person.same_as_id == me.holder_id))
@@ -201,7 +202,7 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
     with tool.db.write() as session:
         copy = _offered(tool, session, who, source_id)
         here = set(session.scalars(select(CourseBadge.slug).where(CourseBadge.course_id == copy.course_id)))
-        open_badges = _open_badges(session, copy, _manages(tool, session, who, source_id))
+        open_badges = _open_badges(session, copy, manages(tool, session, who, source_id))
         chosen = [badge for badge in open_badges if badge.slug in slugs - here]
         if not chosen:
             raise Conflict(
@@ -209,7 +210,7 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
                 what_to_do="Tick at least one badge, or say that none of them is needed here.",
             )
         for badge in chosen:
-            session.add(_draft_of(session, badge, copy.course_id, now))
+            session.add(draft_of(session, badge, copy.course_id, now))
         copy.state, copy.decided_at, copy.badges = "taken", now, [badge.slug for badge in chosen]
         session.flush()
         audit.record(
@@ -218,18 +219,21 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
         return work.request_in(session, "copy", str(copy.course_id), now)
 
 
-def _draft_of(session: Session, badge: CourseBadge, course_id: int, now: datetime) -> CourseBadge:
+def draft_of(session: Session, badge: CourseBadge, course_id: int, now: datetime) -> CourseBadge:
+    """Return a draft for a course of what counts in another one: the published version, else the draft."""
     definition = catalog.definition_of(badge)
-    picture = None
+    picture, drawing = None, None
     if definition.picture.file:
         query = select(CourseBadge).where(CourseBadge.id == badge.id).options(undefer(CourseBadge.draft_picture))
         loaded = session.scalars(query).one()
         picture = loaded.version.picture_png if loaded.version is not None else loaded.draft_picture
+        drawing = loaded.version.picture_svg if loaded.version is not None else loaded.draft_picture_svg
     return CourseBadge(
         course_id=course_id,
         slug=badge.slug,
         draft=definition.content(),
         draft_picture=picture,
+        draft_picture_svg=drawing,
         created_at=now,
     )
 

@@ -95,6 +95,7 @@ class BadgeCard:
     columns_bound: int
     columns_wanted: int
     problem: str
+    left: int = 0  # what is still missing in a draft that is being written, or in the change of a published badge
 
 
 @dataclass(frozen=True)

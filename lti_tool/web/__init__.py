@@ -8,10 +8,8 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-import nh3
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_babel import Babel
-from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, StatementError
 from werkzeug.exceptions import HTTPException
@@ -22,11 +20,11 @@ from lti_tool.db import random_id
 from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
-from lti_tool.web import admin, instructor, lti, messages, public, registration, student
+from lti_tool.web import admin, editor, instructor, lti, messages, public, registration, student
+from lti_tool.web.markdown import markdown
 
 log = logging.getLogger("lti_tool")
 
-_markdown = MarkdownIt("commonmark", {"html": False})
 LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
@@ -66,7 +64,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     Babel(app)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (lti.pages, registration.pages, instructor.pages, messages.pages, student.pages, public.pages)
+    own = (lti.pages, registration.pages, instructor.pages, editor.pages, messages.pages, student.pages, public.pages)
     for blueprint in (*own, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -85,11 +83,6 @@ def add_to(app: Flask) -> None:
         app.register_error_handler(odd, odd_value)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unforeseen)
-
-
-def markdown(text: str) -> Markup:
-    """Render Markdown that people wrote; HTML in it is shown as text, and links carry nothing along."""
-    return Markup(nh3.clean(_markdown.render(text), link_rel="noopener nofollow"))  # noqa: S704 (cleaned by nh3)
 
 
 def labels(text: str) -> Markup:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, Conflict, DefinitionInvalid, NotFound, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, awards, bindings, catalog, copies, work
+from lti_tool.services import audit, awards, bindings, catalog, copies, drafts, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
@@ -71,10 +71,7 @@ def not_named() -> dict[str, str]:
 @pages.post("/library/<slug>")
 @guarded(MANAGE)
 def use_library(slug: str) -> Page:
-    badge = catalog.library().get(slug)
-    if badge is None:
-        raise NotFound(f"no {slug} in the library")
-    catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=_actor(), now=_now())
+    drafts.use_library(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
     return _to("instructor.plan", slug=slug)
 
 
@@ -136,6 +133,8 @@ def svg(text: str) -> Response:
 @pages.get("/badges/<slug>")
 @guarded(LOOK)
 def badge(slug: str) -> Page:
+    if drafts.unfinished(tool(), g.session.course_id, slug):
+        return _to("instructor.plan", slug=slug)
     page = shown.matrix(tool(), g.session, slug)
     if page.version == 0:
         return _to("instructor.plan", slug=slug)
@@ -149,6 +148,8 @@ def badge(slug: str) -> Page:
 @pages.get("/badges/<slug>/plan")
 @guarded(LOOK)
 def plan(slug: str) -> Page:
+    if unfinished := drafts.unfinished(tool(), g.session.course_id, slug):
+        return _to("editor.preview", badge=unfinished) if MANAGE in g.session.rights else _to("instructor.home")
     page = shown.plan(tool(), g.session, slug)
     return render_template("instructor/plan.html", page=page, may_manage=MANAGE in g.session.rights)
 
