@@ -235,7 +235,7 @@ def read_scale(text: str) -> tuple[tuple[str, Decimal], ...]:
     for part in (each.strip() for each in re.split(r"[,;\n]", text)):
         if not part:
             continue
-        match = re.fullmatch(r"(\S(?:.*?\S)?)\s*[=:\s]\s*(\d+(?:\.\d+)?)\s*%?", part)
+        match = re.fullmatch(r"([^\s=:](?:[^=:]*[^\s=:])?)\s*[=:\s]\s*(\d+(?:\.\d+)?)\s*%?", part)
         if not match:
             raise ValueError(part)
         found.append((match[1], Decimal(match[2])))
