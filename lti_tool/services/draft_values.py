@@ -62,6 +62,11 @@ def clean(text: str) -> str:
     return NOT_TEXT.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def usual(path: str, text: str) -> str:
+    """Return a text as it is compared and kept: clean, and a colour in capitals, which browsers write in small."""
+    return clean(text).upper() if path in ("picture.dark", "picture.light") else clean(text)
+
+
 def read(values: Values, path: str) -> str | None:
     """Return the text at a path, None where there is no such field (any more)."""
     if (match := re.fullmatch(r"levels\.(\w+)\.name", path)) is not None:
@@ -86,7 +91,7 @@ def write(values: Values, path: str, text: str) -> None:
         return
     node, last = _holder(values, path)
     assert node is not None
-    node[last] = clean(text)
+    node[last] = usual(path, text)
     if path == "slug":
         values["auto_slug"] = ""
 

@@ -34,6 +34,7 @@ from lti_tool.services.draft_values import (
     definition,
     read,
     slug_of,
+    usual,
     values_of,
     write,
 )
@@ -263,6 +264,14 @@ def unfinished(tool: Tool, course_id: int | None, slug: str) -> str:
         return "" if catalog.has_definition(badge) else badge.id
 
 
+def is_written(tool: Tool, course_id: int | None, slug: str) -> bool:
+    """Tell whether somebody has written into a course's badge what is not published yet."""
+    with tool.db.read() as session:
+        query = select(CourseBadge).where(CourseBadge.course_id == course_id, CourseBadge.slug == slug)
+        found = session.scalar(query)
+        return found is not None and found.working is not None
+
+
 def badge_id_of(tool: Tool, course_id: int | None, slug: str) -> str:
     """Return the id of a course's badge, which stays when its slug changes."""
     with tool.db.read() as session:
@@ -426,13 +435,15 @@ def _refuse_closed(session: Session, badge: CourseBadge) -> None:
 
 
 def _apply(values: Values, change: Change, stale: bool, done: dict[str, list[str]]) -> Clash | None:
-    current, text = read(values, change.path), clean(change.text)
+    path, current = change.path, read(values, change.path)
+    text = usual(path, change.text)
     if current is None:
-        return Clash(change.path, text, None)
-    if current == text:
+        return Clash(path, text, None)
+    now, before = usual(path, current), None if change.before is None else usual(path, change.before)
+    if now == text:
         return None
-    if (change.before is None and stale) or (change.before is not None and current != clean(change.before)):
-        return Clash(change.path, text, current)
+    if stale if before is None else now != before:
+        return Clash(path, text, current)
     write(values, change.path, change.text)
     done[change.path] = [current, text]
     return None

@@ -240,13 +240,14 @@
   async function act(does) {
     if (acting) return;
     acting = true;
+    const from = document.activeElement;
     try {
       const answer = await send(does);
-      if (answer && !(answer.clashes || []).length) await bring(answer.focus);
+      if (answer && !(answer.clashes || []).length) await bring(answer.focus, from);
     } finally { acting = false; }
   }
 
-  async function bring(focus) {
+  async function bring(focus, from) {
     const open = all("details[open]").map((each) => each.closest("[data-row]")).filter(Boolean).map((row) => row.dataset.row);
     let html = "";
     try {
@@ -259,16 +260,20 @@
     if (!next) { window.location.reload(); return; }
     if (form().hasAttribute("data-check")) next.setAttribute("data-check", "");
     const more = one("#edit details.more");
+    /* Who has gone on typing meanwhile stays where she is. */
+    const here = document.activeElement;
+    const moved = here !== from && here.id && form().contains(here) ? { id: here.id, caret: here.selectionStart } : null;
     form().replaceWith(document.adoptNode(next));
     for (const row of open) { const words = one(`[data-row="${CSS.escape(row)}"] [data-row-words]`); if (words) words.open = true; }
     if (more && more.open && one("#edit details.more")) one("#edit details.more").open = true;
     arrive();
-    const target = focus && document.getElementById(focus);
+    const target = document.getElementById(moved ? moved.id : focus || "");
     if (!target) return;
     const folded = target.closest("details:not([open])");
     if (folded) folded.open = true;
     target.focus();
-    if (target.select) target.select();
+    if (moved && typeof moved.caret === "number") target.setSelectionRange(moved.caret, moved.caret);
+    else if (!moved && target.select) target.select();
   }
 
   document.addEventListener("click", (event) => {

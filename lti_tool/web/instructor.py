@@ -90,6 +90,9 @@ def import_file() -> Page:
         except UnicodeDecodeError:
             raise DefinitionInvalid(name, [(0, "is not UTF-8 text, so it is not a badge definition")]) from None
         badge = read_definition(text, name)
+        if request.form.get("replace") != badge.slug and drafts.is_written(tool(), g.session.course_id, badge.slug):
+            page = shown.course_home(tool(), g.session)
+            return render_template("instructor/home.html", page=page, import_over=badge), 409
         catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=_actor(), now=_now())
     except (DefinitionInvalid, BadInput) as error:
         lines: Sequence[str] = error.lines() if isinstance(error, DefinitionInvalid) else [error.sentence]

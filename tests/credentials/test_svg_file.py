@@ -32,7 +32,7 @@ DROPPED = {
     "a processing instruction": f'<?xml-stylesheet href="https://evil.example/x.css"?>{HEAD}>{SQUARE}</svg>',
     "a comment that closes early": f"{HEAD}><!-- --><script>alert(1)</script><!-- -->{SQUARE}</svg>",
     "a base address": f'{HEAD} xml:base="https://evil.example/">{SQUARE}</svg>',
-    "an id that breaks out": f"{HEAD}><rect id='a\"&gt;&lt;script' width=\"50\" height=\"50\"/></svg>",
+    "an id that breaks out": f'{HEAD}><rect id=\'a"&gt;&lt;script\' width="50" height="50"/></svg>',
     "a class and data": f'{HEAD}><rect class="x" data-x="javascript:alert(1)" width="50" height="50"/></svg>',
     "a use of another file, out of sight": f'{HEAD}><title><b onclick="x"/></title>{SQUARE}</svg>',
 }
@@ -50,7 +50,12 @@ REFUSED = {
     "tiny dashes": f'{HEAD}><path d="M0 0L100 100" stroke="red" stroke-dasharray="0.0001"/></svg>',
     "tiny dashes in a style": f'{HEAD}><path d="M0 0L9 9" style="stroke:red;stroke-dasharray:0.0001 1"/></svg>',
     "masks in masks": f'{HEAD}><mask id="m"><g mask="url(#m)">{SQUARE}</g></mask>{SQUARE}</svg>',
-    "too many layers": f"{HEAD}>" + '<g opacity=".5">' * 30 + SQUARE + "</g>" * 30 + '<g opacity=".5"/>' * 90 + "</svg>",
+    "too many layers": f"{HEAD}>"
+    + '<g opacity=".5">' * 30
+    + SQUARE
+    + "</g>" * 30
+    + '<g opacity=".5"/>' * 90
+    + "</svg>",
     "too deep": f"{HEAD}>{'<g>' * 60}{SQUARE}{'</g>' * 60}</svg>",
     "too many parts": f"{HEAD}>{SQUARE * 6000}</svg>",
     "half a file": f"{HEAD}><rect",

@@ -32,9 +32,12 @@ WHOLE = {
 
 def session_of(room, user=None):  # noqa: F811
     """Return the session behind a launch, as a page has it."""
-    page = room.enter(user or room.teacher)
+    return session_of_page(room.tool, room.enter(user or room.teacher))
+
+
+def session_of_page(tool, page):
     secret = next(cookie.value for cookie in page.http.get_adapter("http://").jar if cookie.name == "browser")
-    return launches.find_session(room.tool, page.launch, secret, now())
+    return launches.find_session(tool, page.launch, secret, now())
 
 
 class Writer:
