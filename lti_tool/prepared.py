@@ -6,12 +6,17 @@ are left out. Measured on SQLite: a read and a write in a transaction cost 0.21 
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections import deque, namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from typing import Any
 
+import psycopg
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from sqlalchemy import Engine, event
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.expression import ClauseElement
@@ -47,8 +52,12 @@ class _Compiled:
     def __init__(self, statement: ClauseElement, names: list[str] | None, engine: Engine) -> None:
         dialect = engine.dialect
         compiled: Any = statement.compile(dialect=dialect, column_keys=names)
-        self.sql = str(compiled)
-        self._places: list[str] | None = list(compiled.positiontup) if dialect.positional else None
+        if dialect.positional:
+            self.sql: Any = str(compiled)
+            self._places: list[str] = list(compiled.positiontup)
+        else:
+            self.sql = _Numbered(str(compiled))
+            self._places = self.sql.names
         self._fixed: dict[str, Any] = {k: v for k, v in compiled.params.items() if v is not None}
         self._binds: dict[str, Callable[[Any], Any]] = compiled._bind_processors
         self._row: Any = None
@@ -64,7 +73,7 @@ class _Compiled:
         told = {**self._fixed, **given}
         for name, turn in self._binds.items():
             told[name] = turn(told[name])
-        return [told[name] for name in self._places] if self._places is not None else told
+        return [told[name] for name in self._places]
 
     def row(self, raw: tuple[Any, ...]) -> Row:
         values = list(raw)
@@ -180,7 +189,106 @@ class Connections:
             connection.autocommit = True
             for statement in self._on_opening:
                 connection.execute(statement)
+            return _Postgres(connection)
         return connection.cursor()
+
+
+class _Numbered(str):
+    """A statement with PostgreSQL's own places, $1 and so on; `names` says what goes there."""
+
+    names: list[str]
+
+    def __new__(cls, sql: str) -> _Numbered:
+        names: list[str] = []
+
+        def place(match: re.Match[str]) -> str:
+            if match[0] == "%%":
+                return "%"
+            if match[1] not in names:
+                names.append(match[1])
+            return f"${names.index(match[1]) + 1}"
+
+        made = super().__new__(cls, re.sub(r"%\((\w+)\)s|%%", place, sql))
+        made.names = names
+        return made
+
+
+class _Postgres:
+    """What a cursor does, straight on libpq: each statement is prepared once a connection and sent in one call.
+
+    psycopg's own waits in Python and gives the interpreter up several times a statement, which costs each launch of
+    several at once its turn. Measured: 0.08 ms of processor time and 0.15 ms until the answer with a cursor, 0.03 and
+    0.09 so."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        connection.execute("SET DateStyle TO ISO")  # as _time reads it, whatever the server's own is
+        self._libpq = connection.pgconn
+        self._prepared: dict[str, bytes] = {}
+        self._result: Any = None
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
+        name = self._prepared.get(sql)
+        if name is None:
+            name = b"way_in_%d" % len(self._prepared)
+            self._checked(self._libpq.prepare(name, sql.encode()))
+            self._prepared[sql] = name
+        self._result = self._checked(self._libpq.exec_prepared(name, [_to_text(value) for value in values]))
+
+    def _checked(self, result: Any) -> Any:
+        if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+            if self._libpq.status != ConnStatus.OK:
+                self.connection.close()
+            raise psycopg.OperationalError(result.error_field(DiagnosticField.SQLSTATE) or b"")
+        return result
+
+    @property
+    def rowcount(self) -> int:
+        return self._result.command_tuples or 0
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return self._row(0) if self._result.ntuples else None
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return [self._row(number) for number in range(self._result.ntuples)]
+
+    def _row(self, number: int) -> tuple[Any, ...]:
+        result = self._result
+        raw = [result.get_value(number, place) for place in range(result.nfields)]
+        return tuple(
+            None if value is None else _FROM_TEXT.get(result.ftype(place), bytes.decode)(value)
+            for place, value in enumerate(raw)
+        )
+
+
+def _to_text(value: Any) -> bytes | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bool):
+        return b"t" if value else b"f"
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, datetime):
+        return value.isoformat().encode()
+    return json.dumps(value.obj).encode()  # psycopg's Json, around a list or an object
+
+
+def _time(value: bytes) -> datetime:
+    return datetime.fromisoformat(value.decode())  # "2026-11-26 14:34:50.48+00"
+
+
+# By the type's number in pg_type: https://www.postgresql.org/docs/current/catalog-pg-type.html
+_FROM_TEXT: dict[int, Callable[[bytes], Any]] = {
+    16: lambda value: value == b"t",
+    20: int,
+    21: int,
+    23: int,
+    114: json.loads,
+    3802: json.loads,
+    1184: _time,
+}
 
 
 def _in_turn(cursor: Any, told: Sequence[tuple[str, Any]]) -> int:

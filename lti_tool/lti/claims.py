@@ -149,10 +149,6 @@ class Launch:
     deep_linking: DeepLinking | None
     raw: Mapping[str, Any] = field(repr=False)
 
-    @property
-    def is_instructor(self) -> bool:
-        return Role.INSTRUCTOR in self.course_roles
-
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and value != ""

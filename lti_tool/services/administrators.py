@@ -78,7 +78,6 @@ class Row:
     id: str
     name: str
     email: str
-    added_at: datetime
     signed_in_at: datetime | None
     lms_accounts: tuple[Account, ...]
 
@@ -330,7 +329,7 @@ def page(tool: Tool, now: datetime) -> AdministratorsPage:
             account = Account(person_id, name or "Somebody without a name", platform, confirmed_at is not None)
             accounts.setdefault(administrator_id, []).append(account)
         rows = [
-            Row(who.id, who.name, who.email, who.created_at, who.signed_in_at, tuple(accounts.get(who.id, ())))
+            Row(who.id, who.name, who.email, who.signed_in_at, tuple(accounts.get(who.id, ())))
             for who in session.scalars(people)
         ]
         names = {row.id: row.name for row in rows}

@@ -324,10 +324,6 @@ class PlaceCard:
     rows: tuple[PlaceRow, ...]
     chosen: bool
 
-    @property
-    def any_chosen(self) -> bool:
-        return self.chosen or any(row.chosen for row in self.rows)
-
 
 @dataclass(frozen=True)
 class PlacePage:

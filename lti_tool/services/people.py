@@ -176,8 +176,6 @@ def link(tool: Tool, person_id: str, same_as_id: str, *, actor: str, now: dateti
 def _link(tool: Tool, person_id: str, same_as_id: str, actor: str, now: datetime) -> str:
     with tool.db.write() as session:
         person, same_as = _pair(session, person_id, same_as_id)
-        if same_as.same_as_id is not None:
-            same_as = session.get_one(Person, same_as.same_as_id)
         _refuse(session, person, same_as)
         theirs = _awards_of(session, person.id)
         superseded = _collapse(session, theirs, _awards_of(session, same_as.id), now)
@@ -202,14 +200,21 @@ def _link(tool: Tool, person_id: str, same_as_id: str, actor: str, now: datetime
 
 
 def _pair(session: Session, person_id: str, same_as_id: str) -> tuple[Person, Person]:
-    """Return both, locked in one order: two administrators who link them both ways do not wait for each other."""
+    """Return her and the one she is the same as, in the end: where that one is linked to another, the other.
+
+    All are locked, in one order: two administrators who link them both ways do not wait for each other, and nobody
+    links the other away meanwhile."""
     if person_id == same_as_id:
         raise BadInput(sentence="These are the same user id, so there is nothing to link.")
-    query = select(Person).where(Person.id.in_((person_id, same_as_id))).order_by(Person.id)
+    end = session.scalar(select(Person.same_as_id).where(Person.id == same_as_id))
+    wanted = {person_id, same_as_id, end or same_as_id}
+    query = select(Person).where(Person.id.in_(wanted)).order_by(Person.id).execution_options(populate_existing=True)
     found = {person.id: person for person in session.scalars(query.with_for_update(key_share=True))}
-    if len(found) < 2:
+    if len(found) < len(wanted):
         raise NotFound("no such person", sentence="One of the two people is not there.")
-    return found[person_id], found[same_as_id]
+    if found[same_as_id].same_as_id != end:
+        raise Conflict(sentence="Somebody else linked one of them in this moment.", what_to_do="Look again, then link.")
+    return found[person_id], found[end or same_as_id]
 
 
 def _refuse(session: Session, person: Person, same_as: Person) -> None:
@@ -275,7 +280,7 @@ def _unlink(tool: Tool, link_id: str, actor: str, now: datetime) -> None:
 
 
 def _restore(session: Session, told: dict[str, Any], now: datetime) -> bool:
-    """Put one award back, unless her own badge was given to her anew since,."""
+    """Put one award back, unless her own badge was given to her anew since."""
     award = session.get_one(Award, told["award"], with_for_update={"key_share": True})
     if award.status != "superseded":
         return False
@@ -295,8 +300,8 @@ def _restore(session: Session, told: dict[str, Any], now: datetime) -> bool:
 def refuse(tool: Tool, person_id: str, same_as_id: str, *, actor: str, now: datetime) -> None:
     """Write down that two people are not one: they are suggested no more."""
     with tool.db.write() as session:
-        person, same_as = _pair(session, person_id, same_as_id)
-        row = PersonLink(person_id=person.id, same_as_id=same_as.id, state="refused", decided_at=now)
+        person, _ = _pair(session, person_id, same_as_id)
+        row = PersonLink(person_id=person.id, same_as_id=same_as_id, state="refused", decided_at=now)
         session.add(row)
         session.flush()
-        audit.record(session, now, actor, "person.link_refused", f"person:{person.id}", same_as=same_as.id)
+        audit.record(session, now, actor, "person.link_refused", f"person:{person.id}", same_as=same_as_id)

@@ -124,7 +124,7 @@ def test_a_valid_launch_comes_in_with_the_rights_its_roles_give(room, who, case,
     dropped = case.get("drop", ())
     launch = room.launch(room.teacher if who == "teacher" else room.students[0], claims=claims, drop=list(dropped))
     assert (own in launch.course_roles) is (expected == "own")
-    assert launch.is_instructor is (expected == "own" and who == "teacher")
+    assert (Role.INSTRUCTOR in launch.course_roles) is (expected == "own" and who == "teacher")
     if expected is None:
         assert launch.course_roles == ()
     assert (launch.name is None) is ("name" in dropped)

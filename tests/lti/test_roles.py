@@ -87,4 +87,4 @@ def test_D06_the_test_student_of_canvas_is_marked_in_the_launch(canvas):
 @pytest.mark.parametrize(("role", "expected"), [("ta", "canvas"), ("observer", "canvas"), ("designer", "canvas")])
 def test_other_members_of_a_canvas_course_are_no_instructors(canvas, role, expected):
     launch = canvas.launch(canvas.lms.add_user(canvas.course, role))
-    assert not launch.is_instructor and launch.course_roles
+    assert Role.INSTRUCTOR not in launch.course_roles and launch.course_roles
