@@ -12,7 +12,7 @@ from flask_babel import get_locale
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
-from lti_tool.errors import BadInput
+from lti_tool.errors import BadInput, NotFound
 from lti_tool.security import guarded, tool
 from lti_tool.services import audit, drafts
 from lti_tool.services.draft_values import PAIRS
@@ -24,7 +24,6 @@ from lti_tool.web.markdown import markdown
 pages = Blueprint("editor", __name__, url_prefix="/course/<launch>")
 
 Page = str | BaseResponse | tuple[str, int]
-STEP = "any(about,rubric,grades):step"
 LARGEST_SAVE = 1_000_000  # bytes of one save as typed
 LARGEST_CRITERIA = 40_000  # characters to preview
 LANGUAGES = (
@@ -90,16 +89,18 @@ def edit(slug: str) -> Page:
 # -- the three steps --------------------------------------------------------------------------------------------
 
 
-@pages.get(f"/edit/<badge>/<{STEP}>")
+@pages.get("/edit/<badge>/<step>")
 @guarded(MANAGE)
 def step(badge: str, step: str) -> Page:
+    _check_step(step)
     return _render(drafts.editor_page(tool(), g.session, badge), step, check="check" in request.args)
 
 
-@pages.post(f"/edit/<badge>/<{STEP}>")
+@pages.post("/edit/<badge>/<step>")
 @guarded(MANAGE)
 def save_form(badge: str, step: str) -> Page:
     """Keep a step as its form sends it, do what its button says, and go where it leads."""
+    _check_step(step)
     does, go = request.form.get("do", ""), request.form.get("go", "")
     changes = [Change(path, text) for path, text in _typed(request.form).items()]
     try:
@@ -119,6 +120,11 @@ def save_form(badge: str, step: str) -> Page:
     if go == "preview":
         return redirect(url_for("editor.preview", launch=g.launch, badge=badge), 303)
     return _step(badge, go if go in drafts.STEPS and go != step else step, **({"check": "yes"} if go == step else {}))
+
+
+def _check_step(step: str) -> None:
+    if step not in drafts.STEPS:
+        raise NotFound(f"no step {step[:40]}")
 
 
 def _typed(form: MultiDict[str, str]) -> dict[str, str]:

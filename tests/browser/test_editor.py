@@ -59,7 +59,7 @@ def stored(scene: Scene) -> CourseBadge:
 
 def tab_to(page: Page, target: str) -> None:
     """Press Tab until the focus is on an element with this id or these words."""
-    here = "(e => [e.id, e.getAttribute('aria-label') || e.textContent.trim().replace(/\\s+/g, ' ')])(document.activeElement)"
+    here = "(({ id, textContent }) => [id, textContent.trim().replace(/\\s+/g, ' ')])(document.activeElement)"
     for _ in range(250):
         page.keyboard.press("Tab")
         if target in page.evaluate(here):

@@ -90,7 +90,8 @@ def test_shapes_paints_gradients_and_clips_are_kept():
         f'{HEAD}><defs><linearGradient id="a"><stop offset="0" style="stop-color:#123456"/></linearGradient>'
         '<radialGradient id="b" xlink:href="#a" gradientTransform="rotate(45)"/>'
         '<clipPath id="c"><circle cx="50" cy="50" r="40"/></clipPath></defs>'
-        '<g transform="translate(1 2)" clip-path="url(#c)"><path d="M0 0L10 10Z" fill="url(#a)" stroke="red"/></g></svg>'
+        '<g transform="translate(1 2)" clip-path="url(#c)"><path d="M0 0L10 10Z" fill="url(#a)" stroke="red"/></g>'
+        "</svg>"
     )
     svg = clean_svg(drawing.encode())
     for kept in ('stop-color="#123456"', 'href="#a"', 'clip-path="url(#c)"', 'd="M0 0L10 10Z"', 'fill="url(#a)"'):

@@ -21,6 +21,8 @@ from jinja2 import StrictUndefined
 from markupsafe import Markup, escape
 
 from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, SubCompetency
+from lti_tool.services.draft_values import PAIRS, blank, definition, values_of
+from lti_tool.services.drafts import Choice, Clash, DraftPage, OtherCourse
 from lti_tool.services.pages import (
     AchievementPage,
     AwardRow,
@@ -375,7 +377,37 @@ PUBLISHING = replace(PLAN, status="publishing", job_id=7, columns=columns("made"
 of_badge = {"slug": BADGE.slug, "badge": BADGE}
 
 # name → (template, what it is given)
+
+
+def written(values: dict[str, Any], slug: str, **more: Any) -> dict[str, Any]:
+    """What a step of the editor shows of a draft."""
+    _, problems = definition(values, slug)
+    page = DraftPage(
+        id="b1", slug=slug, values=values, problems=problems, revision=3, saved_at=NOW, saved_by="", version=0,
+        title=values["name"] or "Untitled badge", sentence="A learner earns it with Proficient in “A”.",
+        may_rename=True, badges=(Choice("empathy", "Empathy"),), shapes=(("hexagon", "M0 0h9v9Z"),),
+        icons=(("star", "Star", '<path d="M0 0h9v9Z"/>'),),
+    )  # fmt: skip
+    return {"page": replace(page, **more), "check": False, "me": "p1", "pairs": PAIRS, "nace": ("Communication",),
+            "languages": [("en", "English"), ("es", "Spanish")], "opened": ""}  # fmt: skip
+
+
+EMPTY = blank("en")
+OWN = {**values_of(GATED), "own_levels": "on"}
+CLASHES = (Clash("name", "Mine", "Theirs"), Clash("rows.r9.name", "Lost", None))
+FILE = {**EMPTY, "picture": {**EMPTY["picture"], "kind": "file", "file": "own.png"}}
+
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "edit-blank": ("instructor/edit_about.html", {**written(EMPTY, "new-badge"), "check": True}),
+    "edit-about": ("instructor/edit_about.html", written(values_of(BADGE), BADGE.slug, version=2, may_rename=False)),
+    "edit-file": ("instructor/edit_about.html", {**written(FILE, "x"), "upload_problem": "The picture is too small."}),
+    "edit-clash": ("instructor/edit_about.html", written(EMPTY, "x", clashes=CLASHES, typed={"name": "Mine"})),
+    "edit-rubric": ("instructor/edit_rubric.html", written(values_of(GATED), GATED.slug)),
+    "edit-rubric-own": ("instructor/edit_rubric.html", {**written(OWN, GATED.slug), "act_problem": "Not possible."}),
+    "edit-grades": ("instructor/edit_grades.html", written(values_of(GATED), GATED.slug)),
+    "other-courses": ("instructor/other_courses.html", {"page": [OtherCourse(
+        3, "EMP100", (("b7", "empathy", "Empathy", "Notices · acts on it", True), ("b8", "x", "Long", "", False)))]}),
+    "other-courses-none": ("instructor/other_courses.html", {"page": []}),
     "home": ("instructor/home.html", {"page": HOME}),
     "home-empty": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), sync=NEVER, can_publish=False,
                    library=tuple(replace(c, in_use=False) for c in HOME.library),
@@ -512,6 +544,16 @@ ADDRESSES = {
     "instructor.picture": "/course/<launch>/<slug>/picture.svg",
     "instructor.library_picture": "/course/<launch>/library/<slug>/picture.svg",
     "instructor.job": "/course/<launch>/jobs/<job_id>",
+    "editor.blank": "/course/<launch>/badges",
+    "editor.other_courses": "/course/<launch>/other-courses",
+    "editor.take": "/course/<launch>/other-courses/<badge>",
+    "editor.edit": "/course/<launch>/badges/<slug>/edit",
+    "editor.step": "/course/<launch>/edit/<badge>/<step>",
+    "editor.save": "/course/<launch>/edit/<badge>/save.json",
+    "editor.preview": "/course/<launch>/edit/<badge>/preview",
+    "editor.criteria": "/course/<launch>/edit/<badge>/criteria",
+    "editor.picture": "/course/<launch>/edit/<badge>/picture",
+    "editor.upload": "/course/<launch>/edit/<badge>/upload",
     "messages.picker": "/course/<launch>/place",
     "messages.place": "/course/<launch>/place/sent",
     "messages.cancel": "/course/<launch>/place/cancel",
