@@ -320,13 +320,8 @@ def _whole(badge: CourseBadge) -> Badge | None:
 def _my_courses(tool: Tool, session: Session, who: LaunchSession) -> Iterable[Course]:
     me = session.get_one(Person, who.person_id)
     also_me = select(Person.id).where((Person.id == me.holder_id) | (Person.same_as_id == me.holder_id))
-    query = (
-        select(Course)
-        .join(Enrolment, Enrolment.course_id == Course.id)
-        .where(Enrolment.person_id.in_(also_me), Enrolment.active, Course.id != who.course_id)
-        .order_by(Course.id.desc())
-        .distinct()
-    )
+    there = select(Enrolment.course_id).where(Enrolment.person_id.in_(also_me), Enrolment.active)
+    query = select(Course).where(Course.id.in_(there), Course.id != who.course_id).order_by(Course.id.desc())
     return [each for each in session.scalars(query) if copies.manages(tool, session, who, each.id)]
 
 
