@@ -501,6 +501,12 @@ class CourseBadge(Base):
     asked_by: Mapped[str | None]
     asked_digest: Mapped[str | None]
     asked_for: Mapped[str | None]  # as Publication.counts_for
+    # What is being written, as typed: services.draft_values. `draft` is set exactly while it is complete.
+    working: Mapped[dict[str, Any] | None]
+    working_revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    working_at: Mapped[datetime | None]
+    working_by: Mapped[str | None]  # an actor of the audit log
+    draft_picture_svg: Mapped[str | None] = mapped_column(Text, deferred=True)  # where the file was a drawing
     course: Mapped[Course] = relationship(back_populates="badges")
     version: Mapped[AchievementVersion | None] = relationship()
     columns: Mapped[list[Column]] = relationship(back_populates="course_badge", order_by="Column.id")

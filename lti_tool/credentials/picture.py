@@ -10,6 +10,8 @@ import hashlib
 import io
 import math
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import resvg_py
 from PIL import Image, UnidentifiedImageError
 
 from lti_tool.credentials.icons import ICONS, STROKE, can_letter, letter_path, letter_width, number
+from lti_tool.credentials.svg_file import clean_svg, looks_like_svg
 from lti_tool.domain.badge import Picture
 from lti_tool.errors import BadInput
 from lti_tool.sentence import Sentence
@@ -32,6 +35,14 @@ RIBBON_WORD_HEIGHT = 9.4
 LARGEST_FILE = 2 * 1024 * 1024
 SMALLEST_SIDE, LARGEST_SIDE = 90, 4096  # 90 px is the least an Open Badges displayer is asked to show
 SMALLEST_LOGO_SIDE, LOGO_SIDE = 48, 800
+SMALLEST_OWN_SIDE, OWN_SIDE = 256, 600
+LONGEST_RENDERING = 8  # seconds; a drawing of 500 KB takes two
+APART = """
+import sys, resvg_py
+svg = sys.stdin.buffer.read().decode()
+size = int(sys.argv[1])
+sys.stdout.buffer.write(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)))
+"""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 NOT_XML = re.compile("[\\x00-\\x08\\x0b-\\x1f\\ud800-\\udfff\\ufffe\\uffff]")
@@ -53,20 +64,20 @@ class Outline:
     pip_y: float = 173.5
 
 
-def draw(picture: Picture, *, slug: str, ribbon: str, pips: int) -> str:
+def draw(picture: Picture, *, slug: str, ribbon: str, pips: int, check: bool = True) -> str:
     """Draw a badge as SVG, 200 units square.
 
     `ribbon` is the level's word, and `pips` how many of four are filled; with neither the picture has no ribbon, and
     the icon stands in the middle. A word with a character we have no letter for is left off the ribbon but kept in
     the title. Raises ValueError, with a sentence for the author, for an unknown shape or icon or for colours that
-    cannot be told apart."""
+    cannot be told apart; without `check` such colours are drawn all the same, for their author to see."""
     if picture.shape not in OUTLINES:
         raise ValueError(f"There is no shape “{picture.shape}”. Choose one of: {', '.join(OUTLINES)}.")
     if picture.icon not in ICONS:
         raise ValueError(f"There is no icon “{picture.icon}”. Choose one of: {', '.join(ICONS)}.")
     if not 0 <= pips <= PIPS:
         raise ValueError(f"A badge picture shows 0 to {PIPS} pips, not {pips}.")
-    dark, light = checked_colours(picture.colours)
+    dark, light = checked_colours(picture.colours) if check else picture.colours
     word = " ".join(ribbon.split())
     has_ribbon = bool(word) and can_letter(word)
     has_pips = bool(word) or pips > 0
@@ -117,6 +128,40 @@ def read_picture_file(data: bytes) -> bytes:
             "not a PNG", sentence=Sentence("The picture is not a PNG file. Save it as PNG; other kinds are not taken.")
         )
     return _png_of(_read(data, ["PNG"], _check_size))
+
+
+def read_own_picture(data: bytes) -> tuple[bytes, str | None]:
+    """Return the picture an author sent for a badge: a clean PNG, and where it was a drawing that as clean SVG too.
+
+    A PNG of at least SMALLEST_OWN_SIDE pixels, or an SVG of shapes, square but for a tenth. Raises BadInput with a
+    sentence for anything else."""
+    if len(data) > LARGEST_FILE:
+        raise BadInput("picture too large", sentence="The picture is larger than 2 MB. Save it smaller.")
+    if data.startswith(PNG_SIGNATURE):
+        clean = _read(data, ["PNG"], _check_own_size)
+        return _png_of(clean), None
+    if not looks_like_svg(data):
+        raise BadInput("no PNG, no SVG", sentence="The picture is neither a PNG nor an SVG file. Save it as PNG.")
+    svg = clean_svg(data)
+    png = _render_apart(svg, OWN_SIDE)
+    if Image.open(io.BytesIO(png)).convert("RGBA").getchannel("A").getextrema()[1] == 0:
+        raise BadInput("empty drawing", sentence="Nothing of the drawing can be seen. Save it as PNG, and send that.")
+    return png, svg
+
+
+def _render_apart(svg: str, size: int) -> bytes:
+    """Render somebody else's drawing in a process of its own, which is ended when it takes too long.
+
+    A thousand circles of a radius of 1e9 keep the renderer busy for minutes, and nothing ends a thread."""
+    command = [sys.executable, "-I", "-c", APART, str(size)]
+    try:
+        done = subprocess.run(command, input=svg.encode(), capture_output=True, timeout=LONGEST_RENDERING, check=True)
+    except subprocess.SubprocessError as error:
+        raise BadInput(
+            f"drawing does not render: {type(error).__name__}",
+            sentence="The drawing cannot be rendered. Make it simpler, or save it as PNG and send that.",
+        ) from error
+    return done.stdout
 
 
 def read_logo_file(data: bytes) -> bytes:
@@ -347,6 +392,15 @@ def _check_size(width: int, height: int) -> None:
                 "The picture is %(width)s × %(height)s pixels. Cut it to a square first.", width=width, height=height
             ),
         )
+
+
+def _check_own_size(width: int, height: int) -> None:
+    if min(width, height) < SMALLEST_OWN_SIDE:
+        raise BadInput(
+            "picture too small",
+            sentence=f"The picture is {width} × {height} pixels; it takes {SMALLEST_OWN_SIDE} or more a side.",
+        )
+    _check_size(width, height)
 
 
 def _check_logo_size(width: int, height: int) -> None:

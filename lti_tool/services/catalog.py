@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -15,9 +16,11 @@ from sqlalchemy.orm import Session
 
 from lti_tool.credentials import ob3, picture
 from lti_tool.credentials.canonical import EditionTemplate, check_template
+from lti_tool.credentials.icons import ICONS
+from lti_tool.credentials.picture import COLOUR
 from lti_tool.db import repeat_collided
 from lti_tool.domain.award import is_released
-from lti_tool.domain.badge import Badge, badge_from_content, number_text
+from lti_tool.domain.badge import SHAPES, Badge, Picture, badge_from_content, number_text
 from lti_tool.errors import BadInput, CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, JobLost, NotFound
 from lti_tool.grades.columns import WantedColumn, find_column, wanted_columns
 from lti_tool.lti.ags import LINE_ITEM, create_line_item, list_line_items
@@ -32,7 +35,7 @@ from lti_tool.models import (
     Registration,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, prerequisites, versions, work
+from lti_tool.services import audit, draft_values, prerequisites, versions, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
 from lti_tool.services.issuer import is_complete, issuer_profile
@@ -141,16 +144,25 @@ def _put_badge(
             session.add(found)
             what = "new"
         elif found.version is not None and found.version.digest == content_digest(badge, picture_png):
-            found.draft = found.draft_picture = None
+            _forget_change(found)
             return found.id, "unchanged"
         else:
             same = found.draft == badge.content() and found.draft_picture == picture_png
             what = "unchanged" if same else "changed"
+        _forget_change(found)
         found.draft = badge.content()
         found.draft_picture = picture_png
         session.flush()
         audit.record(session, now, actor, "badge.put", f"badge:{found.id}", slug=badge.slug, what=what)
         return found.id, what
+
+
+def _forget_change(badge: CourseBadge) -> None:
+    """Let go of what is being written: a page that still has it open is told with its next save."""
+    badge.draft = badge.draft_picture = badge.draft_picture_svg = None
+    if badge.working is not None:
+        badge.working, badge.working_by = None, None
+        badge.working_revision += 1
 
 
 def refuse_while_publishing(session: Session, badge: CourseBadge) -> None:
@@ -174,8 +186,8 @@ def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: date
     with tool.db.write() as session:
         found = get_badge(session, course_id, slug, lock=True)
         refuse_while_publishing(session, found)
-        if found.version_id is not None and found.draft is not None:
-            found.draft = found.draft_picture = None
+        if found.version_id is not None and (found.draft is not None or found.working is not None):
+            _forget_change(found)
             audit.record(session, now, actor, "badge.change_discarded", f"badge:{found.id}", slug=slug)
             return
         came_along = all(column.found for column in found.columns)  # in a copied course; nothing was read from them
@@ -231,11 +243,16 @@ def next_definition(badge: CourseBadge) -> Badge:
     return badge_from_content(badge.draft) if badge.draft is not None else definition_of(badge)
 
 
+def has_definition(badge: CourseBadge) -> bool:
+    """Tell whether there is a whole definition: a draft that is still being written has none."""
+    return badge.version is not None or badge.draft is not None
+
+
 def export_badges(tool: Tool, course_id: int) -> dict[str, str]:
     """Return the course's definitions as files: slug → TOML."""
     with tool.db.read() as session:
         badges = session.scalars(select(CourseBadge).where(CourseBadge.course_id == course_id))
-        return {badge.slug: write_definition(next_definition(badge)) for badge in badges}
+        return {badge.slug: write_definition(next_definition(badge)) for badge in badges if has_definition(badge)}
 
 
 # -- library ----------------------------------------------------------------------------------------------------
@@ -262,8 +279,29 @@ def picture_of(tool: Tool, course_id: int, slug: str) -> tuple[str | None, bytes
         badge = get_badge(session, course_id, slug)
         if badge.version is not None:
             return badge.version.picture_svg, badge.version.picture_png
-        definition = next_definition(badge)
-        return (None, badge.draft_picture) if badge.draft_picture else (drawing(definition), b"")
+        if badge.draft_picture:
+            return None, badge.draft_picture
+        if badge.draft is None:
+            return sketched(draft_values.definition(badge.working or draft_values.blank("en"), badge.slug)[0]), b""
+        return drawing(next_definition(badge)), b""
+
+
+@lru_cache(maxsize=256)
+def sketched(badge: Badge) -> str:
+    """Draw a badge that is still being made, also in colours that cannot be published yet."""
+    usual, asked = Picture(alt=""), badge.picture
+    dark, light = (
+        colour if COLOUR.fullmatch(colour) else instead
+        for colour, instead in zip(asked.colours, usual.colours, strict=True)
+    )
+    drawn = replace(
+        asked,
+        shape=asked.shape if asked.shape in SHAPES else usual.shape,
+        icon=asked.icon if asked.icon in ICONS else usual.icon,
+        colours=(dark, light),
+    )
+    pips = picture_pips(badge.level)
+    return picture.draw(drawn, slug=badge.slug, ribbon=badge.level, pips=pips, check=False)
 
 
 def picture_pips(level: str) -> int:
@@ -359,7 +397,7 @@ def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png:
             number=(newest or 0) + 1,
             digest=digest,
             definition=definition.content(),
-            picture_svg=None if definition.picture.file else drawing(definition),
+            picture_svg=badge.draft_picture_svg if definition.picture.file else drawing(definition),
             picture_png=png,
             published_at=now,
         )
@@ -369,7 +407,7 @@ def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png:
         badge.released_at = None  # what an instructor released was another policy's
     badge.version_id, badge.version = version.id, version
     if badge.draft == definition.content() and badge.draft_picture in (None, png):
-        badge.draft = badge.draft_picture = None
+        _forget_change(badge)
     badge.evaluated = None
     badge.status, badge.published_at = "active", now
     prerequisites.remember(session, badge, definition)

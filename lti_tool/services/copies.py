@@ -146,14 +146,14 @@ def is_looking(session: Session, course_id: int) -> Job | None:
 
 
 def _offer(tool: Tool, session: Session, who: LaunchSession, copy: CourseCopy) -> CopyOffer | None:
-    manages = _manages(tool, session, who, copy.source_id)
+    hers = _manages(tool, session, who, copy.source_id)
     here = set(session.scalars(select(CourseBadge.slug).where(CourseBadge.course_id == copy.course_id)))
-    badges = [badge for badge in _open_badges(session, copy, manages) if badge.slug not in here]
+    badges = [badge for badge in _open_badges(session, copy, hers) if badge.slug not in here]
     if not badges:
         return None
-    if copy.told_by == "hand" and not manages:
+    if copy.told_by == "hand" and not hers:
         return None
-    named = manages or copy.told_by == "notice"
+    named = hers or copy.told_by == "notice"
     return CopyOffer(
         source_id=copy.source_id,
         label=(copy.source.label or copy.source.title) if named else "",
@@ -163,14 +163,15 @@ def _offer(tool: Tool, session: Session, who: LaunchSession, copy: CourseCopy) -
     )
 
 
-def _open_badges(session: Session, copy: CourseCopy, manages: bool) -> Iterable[CourseBadge]:
+def _open_badges(session: Session, copy: CourseCopy, hers: bool) -> Iterable[CourseBadge]:
     """Return the badges of a source that may come along: see the top of this file for who may have which."""
-    if not manages and (copy.told_by == "hand" or not _same_deployment(copy)):
+    if not hers and (copy.told_by == "hand" or not _same_deployment(copy)):
         return []
     query = select(CourseBadge).where(CourseBadge.course_id == copy.source_id, CourseBadge.status != "retired")
-    if not manages:
+    if not hers:
         query = query.where(CourseBadge.version_id.is_not(None))
-    return session.scalars(query.order_by(CourseBadge.created_at, CourseBadge.slug))
+    ordered = session.scalars(query.order_by(CourseBadge.created_at, CourseBadge.slug))
+    return [badge for badge in ordered if catalog.has_definition(badge)]
 
 
 def _same_deployment(copy: CourseCopy) -> bool:
@@ -303,17 +304,20 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
 
 
 def _draft_of(session: Session, badge: CourseBadge, course_id: int, now: datetime) -> CourseBadge:
+    """Return a draft for a course of what counts in another one: the published version, else the draft."""
     definition = catalog.definition_of(badge)
-    picture = None
+    picture, drawing = None, None
     if definition.picture.file:
         query = select(CourseBadge).where(CourseBadge.id == badge.id).options(undefer(CourseBadge.draft_picture))
         loaded = session.scalars(query).one()
         picture = loaded.version.picture_png if loaded.version is not None else loaded.draft_picture
+        drawing = loaded.version.picture_svg if loaded.version is not None else loaded.draft_picture_svg
     return CourseBadge(
         course_id=course_id,
         slug=badge.slug,
         draft=definition.content(),
         draft_picture=picture,
+        draft_picture_svg=drawing,
         created_at=now,
     )
 

@@ -26,7 +26,7 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import catalog, copies, versions
+from lti_tool.services import catalog, copies, draft_values, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -155,6 +155,8 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
 
 
 def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now: datetime) -> BadgeCard:
+    if not catalog.has_definition(badge):
+        return _unfinished_card(badge)
     definition = catalog.next_definition(badge) if badge.version is None else catalog.definition_of(badge)
     holders = {person.id: person.holder_id for person in learners}
     people = set(holders.values())
@@ -199,7 +201,22 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
         columns_wanted=len(read),
         changed=badge.version is not None and badge.draft is not None and badge.status != "publishing",
         problem=problem,
+        left=_left(badge),
     )
+
+
+def _left(badge: CourseBadge) -> int:
+    """Return how much is missing in what is being written, 0 where it is whole or nothing is."""
+    if badge.working is None or badge.draft is not None:
+        return 0
+    return len(draft_values.definition(badge.working, badge.slug)[1])
+
+
+def _unfinished_card(badge: CourseBadge) -> BadgeCard:
+    sketch, left = draft_values.definition(badge.working or draft_values.blank("en"), badge.slug)
+    name = sketch.name or _("Untitled badge")
+    rows = len(sketch.sub_competencies)
+    return BadgeCard(badge.slug, name, sketch.level, "draft", rows, 0, 0, 0, 0, 0, 0, 0, "", left=len(left))
 
 
 def sync_state(session: Session, course: Course) -> SyncState:

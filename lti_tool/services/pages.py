@@ -116,6 +116,7 @@ class BadgeCard:
     columns_wanted: int
     problem: str
     changed: bool = False  # a change waits beside the version in force
+    left: int = 0  # what is still missing in a draft that is being written, or in the change of a published badge
 
 
 @dataclass(frozen=True)

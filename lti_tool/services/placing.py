@@ -96,7 +96,7 @@ def _badges(session: Session, course_id: int) -> Sequence[CourseBadge]:
         .where(CourseBadge.course_id == course_id, CourseBadge.status != "retired")
         .options(selectinload(CourseBadge.version), selectinload(CourseBadge.columns))
     )
-    return session.scalars(query).all()
+    return [badge for badge in session.scalars(query) if catalog.has_definition(badge)]
 
 
 def _columns_are_made(course: Course, settings: DeepLinking) -> bool:

@@ -8,9 +8,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-import nh3
 from flask import Flask, Response, g, jsonify, render_template, request
-from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, StatementError
 from werkzeug.exceptions import HTTPException
@@ -26,6 +24,7 @@ from lti_tool.web import (
     admin,
     as_student,
     awards,
+    editor,
     evidence,
     instructor,
     language,
@@ -37,14 +36,14 @@ from lti_tool.web import (
     student,
     versions,
 )
+from lti_tool.web.markdown import markdown
 
 log = logging.getLogger("lti_tool")
 
-_markdown = MarkdownIt("commonmark", {"html": False})
 LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
-INSTRUCTORS = (instructor.pages, versions.pages, marking.pages, awards.pages, as_student.pages)
+INSTRUCTORS = (instructor.pages, editor.pages, versions.pages, marking.pages, awards.pages, as_student.pages)
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
 
@@ -105,11 +104,6 @@ def add_to(app: Flask) -> None:
         app.register_error_handler(odd, odd_value)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unforeseen)
-
-
-def markdown(text: str) -> Markup:
-    """Render Markdown that people wrote; HTML in it is shown as text, and links carry nothing along."""
-    return Markup(nh3.clean(_markdown.render(text), link_rel="noopener nofollow"))  # noqa: S704 (cleaned by nh3)
 
 
 def labels(text: str) -> Markup:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool.errors import BadInput, DefinitionInvalid, NotFound
 from lti_tool.security import guarded, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, bindings, catalog, copies, matrix, preview, versions, work
+from lti_tool.services import audit, bindings, catalog, copies, drafts, matrix, preview, versions, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
@@ -73,10 +73,7 @@ def not_named() -> dict[str, str]:
 @pages.post("/library/<slug>")
 @guarded(MANAGE)
 def use_library(slug: str) -> Page:
-    badge = catalog.library().get(slug)
-    if badge is None:
-        raise NotFound(f"no {slug} in the library")
-    catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=_actor(), now=_now())
+    drafts.use_library(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
     return _to("instructor.plan", slug=slug)
 
 
@@ -95,6 +92,9 @@ def import_file() -> Page:
         except UnicodeDecodeError:
             raise DefinitionInvalid(name, [(0, "is not UTF-8 text, so it is not a badge definition")]) from None
         badge = read_definition(text, name)
+        if request.form.get("replace") != badge.slug and drafts.is_written(tool(), g.session.course_id, badge.slug):
+            page = shown.course_home(tool(), g.session)
+            return render_template("instructor/home.html", page=page, import_over=badge), 409
         catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=_actor(), now=_now())
     except (DefinitionInvalid, BadInput) as error:
         lines: Sequence[str] = error.lines() if isinstance(error, DefinitionInvalid) else [error.sentence]
@@ -138,6 +138,8 @@ def svg(text: str) -> Response:
 @pages.get("/badges/<slug>")
 @guarded(LOOK)
 def badge(slug: str) -> Page:
+    if drafts.unfinished(tool(), g.session.course_id, slug):
+        return _to("instructor.plan", slug=slug)
     page = matrix.matrix(tool(), g.session, slug, _view())
     if page.version == 0:
         return _to("instructor.plan", slug=slug)
@@ -163,6 +165,8 @@ def _view() -> MatrixView:
 @pages.get("/badges/<slug>/plan")
 @guarded(LOOK)
 def plan(slug: str) -> Page:
+    if unfinished := drafts.unfinished(tool(), g.session.course_id, slug):
+        return _to("editor.preview", badge=unfinished) if MANAGE in g.session.rights else _to("instructor.home")
     page = preview.plan(tool(), g.session, slug, _now(), counts_for=request.args.get("for", versions.EVERYBODY))
     return render_template("instructor/plan.html", page=page, may_manage=MANAGE in g.session.rights)
 

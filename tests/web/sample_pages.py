@@ -24,6 +24,9 @@ from lti_tool.domain.changes import Change
 from lti_tool.errors import BadInput
 from lti_tool.services import words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
+from lti_tool.services.draft_values import PAIRS, blank, definition, values_of
+from lti_tool.services.drafts import Choice as DraftChoice
+from lti_tool.services.drafts import Clash, DraftPage
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
@@ -456,7 +459,34 @@ def shown(page: AwardsPage) -> dict[str, Any]:
 
 
 # name → (template, what it is given)
+
+
+def written(values: dict[str, Any], slug: str, **more: Any) -> dict[str, Any]:
+    """What a step of the editor shows of a draft."""
+    _, problems = definition(values, slug)
+    page = DraftPage(
+        id="b1", slug=slug, values=values, problems=problems, revision=3, saved_at=NOW, saved_by="", version=0,
+        title=values["name"] or "Untitled badge", sentence="A learner earns it with Proficient in “A”.",
+        may_rename=True, badges=(DraftChoice("empathy", "Empathy"),), shapes=(("hexagon", "M0 0h9v9Z"),),
+        icons=(("star", "Star", '<path d="M0 0h9v9Z"/>'),),
+    )  # fmt: skip
+    return {"page": replace(page, **more), "check": False, "me": "p1", "pairs": PAIRS, "nace": ("Communication",),
+            "languages": [("en", "English"), ("es", "Spanish")], "opened": ""}  # fmt: skip
+
+
+EMPTY = blank("en")
+OWN = {**values_of(GATED), "own_levels": "on"}
+CLASHES = (Clash("name", "Mine", "Theirs"), Clash("rows.r9.name", "Lost", None))
+FILE = {**EMPTY, "picture": {**EMPTY["picture"], "kind": "file", "file": "own.png"}}
+
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "edit-blank": ("instructor/edit_about.html", {**written(EMPTY, "new-badge"), "check": True}),
+    "edit-about": ("instructor/edit_about.html", written(values_of(BADGE), BADGE.slug, version=2, may_rename=False)),
+    "edit-file": ("instructor/edit_about.html", {**written(FILE, "x"), "upload_problem": "The picture is too small."}),
+    "edit-clash": ("instructor/edit_about.html", written(EMPTY, "x", clashes=CLASHES, typed={"name": "Mine"})),
+    "edit-rubric": ("instructor/edit_rubric.html", written(values_of(GATED), GATED.slug)),
+    "edit-rubric-own": ("instructor/edit_rubric.html", {**written(OWN, GATED.slug), "act_problem": "Not possible."}),
+    "edit-grades": ("instructor/edit_grades.html", written(values_of(GATED), GATED.slug)),
     "home": ("instructor/home.html", {"page": HOME}),
     "home-empty": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), sync=NEVER, can_publish=False,
                    library=tuple(replace(c, in_use=False) for c in HOME.library),
@@ -729,6 +759,14 @@ ADDRESSES = {
     "marking.withdraw": "/course/<launch>/badges/<slug>/marking/<person_id>/evidence/<evidence_id>/withdraw",
     "evidence.add": "/me/<launch>/badges/<slug>/evidence/",
     "evidence.withdraw": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/withdraw",
+    "editor.blank": "/course/<launch>/badges",
+    "editor.edit": "/course/<launch>/badges/<slug>/edit",
+    "editor.step": "/course/<launch>/edit/<badge>/<step>",
+    "editor.save": "/course/<launch>/edit/<badge>/save.json",
+    "editor.preview": "/course/<launch>/edit/<badge>/preview",
+    "editor.criteria": "/course/<launch>/edit/<badge>/criteria",
+    "editor.picture": "/course/<launch>/edit/<badge>/picture",
+    "editor.upload": "/course/<launch>/edit/<badge>/upload",
     "messages.picker": "/course/<launch>/place",
     "messages.place": "/course/<launch>/place/sent",
     "messages.cancel": "/course/<launch>/place/cancel",

@@ -30,6 +30,7 @@ def text_of(element: html.HtmlElement) -> str:
 def test_every_page_of_a_person_has_a_sample() -> None:
     shells = {"instructor/badge_base.html", "instructor/record_aside.html", "instructor/changes.html"}
     shells |= {"instructor/marking_parts.html", "instructor/marking_states.html"}
+    shells |= {"instructor/edit_base.html", "instructor/edit_parts.html"}
     for folder in ("instructor", "student", "public"):
         there = {f"{folder}/{path.name}" for path in (ROOT / "templates" / folder).glob("*.html")} - shells
         assert there == {template for template, _ in PAGES.values() if template.startswith(f"{folder}/")}
@@ -126,7 +127,7 @@ def test_a_credential_that_is_not_in_force_says_so_first(app: Flask, state: str)
 
 
 def test_the_style_sheet_and_script_name_nothing_outside() -> None:
-    for name in ("app.css", "app.js"):
+    for name in ("app.css", "app.js", "editor.js"):
         text = (ROOT / "static" / name).read_text()
         assert not re.search(r"https?://|//[a-z]+\.[a-z]", text), name
     for address in re.findall(r'url\("([^"]+)"\)', (ROOT / "static" / "app.css").read_text()):

@@ -1,0 +1,781 @@
+"""A draft as its form holds it: texts as typed, each at a path, and the definition they make once they can.
+
+Rows, levels, alignments and conditions carry a key of their own (`k`), so that a path still names the same thing after
+somebody has moved or removed another one: `rows.r2.levels.l3.points`."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from flask_babel import gettext as _
+
+from lti_tool.credentials import picture
+from lti_tool.domain.badge import (
+    DURATION,
+    SLUG,
+    Alignment,
+    Badge,
+    Gate,
+    Level,
+    Picture,
+    Stack,
+    SubCompetency,
+    badge_from_content,
+    number_text,
+    plain,
+)
+from lti_tool.domain.rules import CODE, LANGUAGE, MOST_GATES, MOST_LEVELS, MOST_ROWS, Place, problems
+from lti_tool.errors import BadInput
+
+Values = dict[str, Any]
+Problems = dict[str, str]  # path → sentence
+
+LONGEST = 30_000  # characters of one field: more than any rule allows, and no more than a save should carry
+LONGEST_SLUG = 80
+MOST_ALIGNMENTS = 20
+NOT_WRITTEN = {"k", "auto_slug", "file", "stack", "kept"}  # set by acts, never by typing
+UNITS = {"Y": "years", "M": "months", "W": "weeks", "D": "days"}
+# Pairs of the design that pass its contrasts, to choose from with one press.
+PAIRS = (
+    ("#0E5468", "#F2B35E"),
+    ("#1E4F3B", "#EBCB6E"),
+    ("#2F4192", "#B9D4F5"),
+    ("#5A2A6B", "#F0C6DE"),
+    ("#7A2E1D", "#F4D9A8"),
+    ("#23313F", "#D9BE8A"),
+)
+NOT_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
+
+
+# -- values and paths -------------------------------------------------------------------------------------------
+
+
+def clean(text: str) -> str:
+    """Return a text as it can be kept: line breaks as one sign, nothing that no database or XML file holds."""
+    return NOT_TEXT.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def usual(path: str, text: str) -> str:
+    """Return a text as it is compared and kept: clean, and a colour in capitals, which browsers write in small."""
+    return clean(text).upper() if path in ("picture.dark", "picture.light") else clean(text)
+
+
+def read(values: Values, path: str) -> str | None:
+    """Return the text at a path, None where there is no such field (any more)."""
+    if (match := re.fullmatch(r"levels\.(\w+)\.name", path)) is not None:
+        found = [level for row in values["rows"] for level in row["levels"] if level["k"] == match[1]]
+        return found[0]["name"] if found and not values["own_levels"] else None
+    node, last = _holder(values, path)
+    return node[last] if node is not None and _is_field(node, last) else None
+
+
+def write(values: Values, path: str, text: str) -> None:
+    """Put a text at a path that `read` knows; raises BadInput for another path, or for a text beyond all measure."""
+    if len(text) > LONGEST:
+        raise BadInput("a text too long", sentence=_("This text is longer than any badge can hold."))
+    if read(values, path) is None:
+        raise BadInput(f"no field {path[:80]}", sentence=_("This field is not there any more."))
+    if path.startswith("levels."):
+        key = path.split(".")[1]
+        for row in values["rows"]:
+            for level in row["levels"]:
+                if level["k"] == key:
+                    level["name"] = clean(text)
+        return
+    node, last = _holder(values, path)
+    assert node is not None
+    node[last] = usual(path, text)
+    if path == "slug":
+        values["auto_slug"] = ""
+
+
+def _holder(values: Values, path: str) -> tuple[Values | None, str]:
+    *parts, last = path.split(".")
+    node: Any = values
+    for part in parts:
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif isinstance(node, list):
+            node = keyed(node, part)
+    return (node, last) if isinstance(node, dict) else (None, last)
+
+
+def _is_field(node: Values, name: str) -> bool:
+    return name not in NOT_WRITTEN and isinstance(node.get(name), str)
+
+
+def keyed(items: Iterable[Values], key: str) -> Values | None:
+    return next((item for item in items if isinstance(item, dict) and item.get("k") == key), None)
+
+
+def paths(values: Values) -> list[str]:
+    """Return the path of every field there is."""
+
+    def walk(node: Any, at: str) -> Iterable[str]:
+        if isinstance(node, dict):
+            for name, value in node.items():
+                if isinstance(value, str):
+                    if name not in NOT_WRITTEN:
+                        yield f"{at}{name}"
+                elif name not in NOT_WRITTEN:
+                    yield from walk(value, f"{at}{name}.")
+        elif isinstance(node, list):
+            for item in node:
+                yield from walk(item, f"{at}{item['k']}.")
+
+    shared = [] if values["own_levels"] or not values["rows"] else values["rows"][0]["levels"]
+    return [*walk(values, ""), *(f"levels.{level['k']}.name" for level in shared)]
+
+
+# -- from a definition, or from nothing -------------------------------------------------------------------------
+
+
+def blank(language: str) -> Values:
+    """Return what a badge begins with that nobody has written yet."""
+    names = (_("Beginning"), _("Developing"), _("Proficient"), _("Advanced"))
+    levels = tuple(Level(name, Decimal(points)) for points, name in enumerate(names, start=1))
+    row = SubCompetency(code="SC-1", name="", levels=levels, required_level=names[2])
+    begun = Badge(slug="", name="", description="", criteria="", sub_competencies=(row,), picture=Picture(alt=""))
+    language = language if LANGUAGE.fullmatch(language) else "en"
+    return {**values_of(begun), "language": language, "auto_slug": "yes"}
+
+
+def values_of(badge: Badge) -> Values:
+    """Return the form of a definition; `definition` makes an equal one of it again."""
+    expires = DURATION.fullmatch(badge.expires_after) if badge.expires_after else None
+    units = [(unit, count) for unit, count in zip(UNITS, expires.groups(), strict=True) if count] if expires else []
+    plainly = len(units) == 1 and badge.expires_after == f"P{units[0][1]}{units[0][0]}"
+    at_a_time = badge.release not in ("immediate", "held")
+    rows = [_row_values(index, row) for index, row in enumerate(badge.sub_competencies, start=1)]
+    return {
+        "slug": badge.slug,
+        "auto_slug": "",
+        "name": badge.name,
+        "description": badge.description,
+        "criteria": badge.criteria,
+        "level": badge.level,
+        "language": badge.language,
+        "tags": _tags_text(badge.tags),
+        "expires": units[0][1] if plainly else badge.expires_after,
+        "expires_unit": units[0][0] if plainly else "iso" if badge.expires_after else "",
+        "once": badge.once,
+        "credits": number_text(badge.credits) if badge.credits is not None else "",
+        "award": badge.award,
+        "release": "at" if at_a_time else badge.release,
+        "release_at": badge.release if at_a_time else "",
+        "columns": badge.columns,
+        "rule": "any" if badge.rule != "all" else "all",
+        "any": badge.rule.removeprefix("any ") if badge.rule != "all" else str(max(1, len(rows) - 1)),
+        "picture": {
+            "kind": "file" if badge.picture.file else "drawn",
+            "file": badge.picture.file,
+            "shape": badge.picture.shape,
+            "icon": badge.picture.icon,
+            "dark": badge.picture.colours[0],
+            "light": badge.picture.colours[1],
+            "alt": badge.picture.alt,
+        },
+        "alignment": _alignment_values(badge.alignment),
+        "prerequisites": " ".join(badge.prerequisites),
+        "own_levels": "" if _share_levels(rows) else "on",
+        "rows": rows,
+        "gates": [_gate_values(index, gate) for index, gate in enumerate(badge.gates, start=1)],
+        "stack": plain(badge.stack) if badge.stack is not None else None,
+    }
+
+
+def _row_values(index: int, row: SubCompetency) -> Values:
+    levels = [
+        {
+            "k": f"l{place}",
+            "name": level.name,
+            "points": number_text(level.points),
+            "description": level.description,
+            "kept": [dataclasses.asdict(each) for each in level.alignment],
+        }
+        for place, level in enumerate(row.levels, start=1)
+    ]
+    return {
+        "k": f"r{index}",
+        "code": row.code,
+        "name": row.name,
+        "description": row.description,
+        "required": f"l{row.required_index + 1}",
+        "source": row.source,
+        "evidence": row.evidence,
+        "alignment": _alignment_values(row.alignment),
+        "levels": levels,
+    }
+
+
+def _gate_values(index: int, gate: Gate) -> Values:
+    written = {name: value for name, value in plain(gate).items() if name != "scale"}
+    texts = {field.name: "" for field in dataclasses.fields(Gate)} | written
+    return {"k": f"g{index}", **texts, "scale": scale_text(gate.scale)}
+
+
+def _alignment_values(alignments: Iterable[Alignment]) -> list[Values]:
+    return [{"k": f"a{index}", **dataclasses.asdict(each)} for index, each in enumerate(alignments, start=1)]
+
+
+def _share_levels(rows: list[Values]) -> bool:
+    """Tell whether every row has the same levels by name, so that a name is written once for all."""
+    return len({tuple((level["k"], level["name"]) for level in row["levels"]) for row in rows}) <= 1
+
+
+def scale_text(scale: Iterable[tuple[str, Decimal]]) -> str:
+    return ", ".join(f"{letter} = {number_text(least)}" for letter, least in scale)
+
+
+def read_scale(text: str) -> tuple[tuple[str, Decimal], ...]:
+    """Read "F = 0, D = 60, C = 70"; raises ValueError."""
+    found = []
+    for part in (each.strip() for each in re.split(r"[,;\n]", text)):
+        if not part:
+            continue
+        match = re.fullmatch(r"([^\s=:](?:[^=:]*[^\s=:])?)\s*[=:\s]\s*(\d+(?:\.\d+)?)\s*%?", part)
+        if not match:
+            raise ValueError(part)
+        found.append((match[1], Decimal(match[2])))
+    if len({letter for letter, _least in found}) != len(found):
+        raise ValueError("a letter twice")
+    return tuple(found)
+
+
+def _tags_text(tags: Iterable[str]) -> str:
+    found = list(tags)
+    return "".join(f"{tag}\n" for tag in found) if any("," in tag for tag in found) else ", ".join(found)
+
+
+def read_tags(text: str) -> tuple[str, ...]:
+    """Read tags: one on each line where there are several lines, else separated by commas; none twice."""
+    parts = text.splitlines() if "\n" in text else text.split(",")
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def slug_of(name: str) -> str:
+    """Return the slug a name suggests, empty where it has no letter or digit that one may hold."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:LONGEST_SLUG].rstrip("-")
+
+
+# -- to a definition --------------------------------------------------------------------------------------------
+
+
+def definition(values: Values, slug: str) -> tuple[Badge, Problems]:
+    """Return the badge that is written so far, and what is missing or wrong, each at its field.
+
+    Only without a problem is it a definition; with one it still has a shape, to be drawn and counted."""
+    found: Problems = {}
+    say = found.setdefault
+    rows = tuple(_row(row, say) for row in values["rows"])
+    expires, unit = values["expires"].strip(), values["expires_unit"]
+    if unit in UNITS and not re.fullmatch(r"[1-9]\d{0,4}", expires):
+        say("expires", _("Write a whole number above zero, as 3."))
+        unit = ""
+    release = values["release_at"].strip() if values["release"] == "at" else values["release"]
+    if not _is_release(release):
+        say("release_at", _("Choose the day and the time from which learners may see it."))
+        release = "held"
+    rule = "all"
+    if values["rule"] == "any":
+        rule = f"any {values['any'].strip()}"
+        if not values["any"].strip().isdecimal() or not 1 <= int(values["any"]) <= max(1, len(rows)):
+            say("any", _("Write a number from 1 to %(most)s, as many as there are sub-competencies.", most=len(rows)))
+            rule = "all"
+    badge = Badge(
+        slug=slug,
+        name=values["name"].strip(),
+        description=values["description"].strip(),
+        criteria=values["criteria"],
+        sub_competencies=rows,
+        gates=tuple(_gate(gate, say) for gate in values["gates"]),
+        level=values["level"].strip(),
+        tags=read_tags(values["tags"]),
+        language=values["language"].strip(),
+        expires_after={"": "", "iso": expires}.get(unit, f"P{expires}{unit}"),
+        award=values["award"],
+        release=release,
+        columns=values["columns"],
+        once=values["once"],
+        rule=rule,
+        credits=_number(values["credits"], "credits", say) if values["credits"].strip() else None,
+        picture=_picture(values["picture"], say),
+        alignment=_alignments(values["alignment"], "alignment", say),
+        prerequisites=tuple(dict.fromkeys(values["prerequisites"].split())),
+        stack=Stack(**{**values["stack"], "members": tuple(values["stack"]["members"])}) if values["stack"] else None,
+    )
+    _head_problems(badge, values, say)
+    _choice_problems(values, say)
+    for place, sentence in problems(badge):
+        path = _path(values, place, sentence)
+        if path not in found:
+            say(path, _sentence(sentence))
+    if not badge.picture.file and "picture" not in found:
+        try:
+            picture.draw(badge.picture, slug=slug, ribbon=badge.level, pips=0)
+        except ValueError as error:
+            say("picture", str(error))
+    if not found and badge_from_content(badge.content()) != badge:
+        say("", _("Something in this draft cannot be kept as it is. Look for unusual characters."))
+    return badge, found
+
+
+Say = Callable[[str, str], Any]
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _head_problems(badge: Badge, values: Values, say: Say) -> None:
+    if not badge.name:
+        say("name", _("Give the badge a name."))
+    if not badge.description:
+        say("description", _("Say in a sentence or two what the badge stands for."))
+    if not badge.criteria.strip():
+        say("criteria", _("Say what a learner must show, and how it is judged."))
+    if not SLUG.fullmatch(badge.slug) or len(badge.slug) > LONGEST_SLUG:
+        say("slug", _("Write it in small letters, digits and hyphens, as oral-communication."))
+    if not badge.picture.alt.strip():
+        say("picture.alt", _("Say in words what the picture shows, for people who do not see it."))
+    if badge.columns == "total" and any(row.source != "rubric" for row in badge.sub_competencies):
+        say("columns", _("One column for the whole badge works only where every row is marked here. Change the rows."))
+    if badge.columns == "none" and any(row.source == "column" for row in badge.sub_competencies):
+        say("columns", _("Without a column no row can be graded in the gradebook. Change the rows."))
+
+
+CHOICES = {
+    "expires_unit": ("", *UNITS, "iso"),
+    "once": ("course", "person"),
+    "award": ("automatic", "review"),
+    "release": ("immediate", "held", "at"),
+    "columns": ("each", "total", "none"),
+    "rule": ("all", "any"),
+    "own_levels": ("", "on"),
+    "source": ("rubric", "column", "canvas-rubric", "moodle-rubric", "csv"),
+    "evidence": ("none", "optional", "required"),
+    "kind": ("letter", "points", "percent", "pass"),
+}
+GATE_SOURCES = ("column", "csv", "canvas-course-grade", "moodle-course-grade")
+
+
+def _choice_problems(values: Values, say: Say) -> None:
+    """Refuse what no choice of the page sends: it would end in a definition that cannot be read back."""
+    words = _("Choose one of these.")
+    whole = ("expires_unit", "once", "award", "release", "columns", "rule", "own_levels")
+    places: list[tuple[Values, str, tuple[str, ...]]] = [(values, "", whole)]
+    places += [(row, f"rows.{row['k']}.", ("source", "evidence")) for row in values["rows"]]
+    places += [(gate, f"gates.{gate['k']}.", ("kind",)) for gate in values["gates"]]
+    for node, at, names in places:
+        for name in names:
+            if node[name] not in CHOICES[name]:
+                say(f"{at}{name}", words)
+    for gate in values["gates"]:
+        if gate["source"] not in GATE_SOURCES:
+            say(f"gates.{gate['k']}.source", words)
+    if values["picture"]["kind"] not in ("drawn", "file"):
+        say("picture", words)
+
+
+def _is_release(text: str) -> bool:
+    if text in ("immediate", "held"):
+        return True
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _number(text: str, path: str, say: Say, instead: Decimal = Decimal(1)) -> Decimal:
+    """Read a number as people write one; where it is none, say so and go on with another."""
+    written = text.strip()
+    if re.fullmatch(r"\d{1,12},\d{1,5}", written):
+        written = written.replace(",", ".")
+    if re.fullmatch(r"\d{1,12}(\.\d{1,12})?", written):
+        try:
+            return Decimal(written)
+        except InvalidOperation:
+            pass
+    say(path, _("Write a number, as 3 or 2.5."))
+    return instead
+
+
+def _row(row: Values, say: Say) -> SubCompetency:
+    at = f"rows.{row['k']}"
+    if not row["name"].strip():
+        say(f"{at}.name", _("Give this sub-competency a name."))
+    levels: list[Level] = []
+    for level in row["levels"]:
+        here = f"{at}.levels.{level['k']}"
+        name = level["name"].strip()
+        if not name:
+            say(f"{here}.name", _("Give the level a name."))
+        least = levels[-1].points + 1 if levels else Decimal(1)
+        points = _number(level["points"], f"{here}.points", say, least)
+        if levels and points <= levels[-1].points:
+            say(
+                f"{here}.points",
+                _("“%(level)s” needs more points than “%(lower)s”.", level=name, lower=levels[-1].name),
+            )
+        kept = tuple(Alignment(**each) for each in level["kept"])
+        levels.append(Level(name or "–", points, level["description"].strip(), kept))
+    places = {level["k"]: index for index, level in enumerate(row["levels"])}
+    if row["required"] not in places:
+        say(f"{at}.required", _("Choose the level a learner has to reach."))
+    return SubCompetency(
+        code=row["code"].strip(),
+        name=row["name"].strip(),
+        levels=tuple(levels),
+        required_level=levels[places.get(row["required"], -1)].name if levels else "",
+        description=row["description"].strip(),
+        source=row["source"],
+        evidence=row["evidence"],
+        alignment=_alignments(row["alignment"], f"{at}.alignment", say),
+    )
+
+
+def _gate(gate: Values, say: Say) -> Gate:
+    at = f"gates.{gate['k']}"
+    if not gate["name"].strip():
+        say(f"{at}.name", _("Give this condition a name; its gradebook column is called by it."))
+    scale: tuple[tuple[str, Decimal], ...] = ()
+    kind, required = gate["kind"], gate["required"].strip()
+    if kind == "letter":
+        try:
+            scale = read_scale(gate["scale"])
+        except ValueError:
+            say(f"{at}.scale", _("Write each letter once with its least per cent, as F = 0, D = 60, C = 70, B = 80."))
+        if not required:
+            say(f"{at}.required", _("Write the letter that is needed at least."))
+    elif kind in ("points", "percent"):
+        required = number_text(_number(required, f"{at}.required", say))
+    else:
+        required = ""
+    more: dict[str, Any] = {}
+    if kind == "points" and gate.get("out_of", "").strip():
+        more["out_of"] = _number(gate["out_of"], f"{at}.out_of", say, Decimal(100))
+    return Gate(gate["code"].strip(), gate["name"].strip(), kind, required, scale, gate["source"], **more)
+
+
+def _alignments(alignments: list[Values], at: str, say: Say) -> tuple[Alignment, ...]:
+    """Return what is aligned to; an entry nobody has written into is none."""
+    found = []
+    for each in alignments:
+        texts = {name: each[name].strip() for name in ("framework", "name", "url", "code")}
+        if not any(texts.values()):
+            continue
+        if not texts["name"]:
+            say(f"{at}.{each['k']}.name", _("Name what it is aligned to."))
+        if not re.match(r"https?://\S+$", texts["url"]):
+            say(f"{at}.{each['k']}.url", _("Write the whole address, beginning with https://."))
+        found.append(Alignment(**texts))
+    return tuple(found)
+
+
+def _picture(values: Values, say: Say) -> Picture:
+    kept = Picture(alt=values["alt"].strip())
+    if values["kind"] == "file" and not values["file"]:
+        say("picture", _("Choose a file, or let the picture be drawn."))
+    file = values["file"] if values["kind"] == "file" else ""
+    return dataclasses.replace(
+        kept, shape=values["shape"], icon=values["icon"], colours=(values["dark"], values["light"]), file=file
+    )
+
+
+def _path(values: Values, place: Place, sentence: str) -> str:
+    """Return the field a problem of the rules stands at; empty where there is none."""
+    lists = {"sub_competency": "rows", "gate": "gates"}
+    root, *rest = place
+    node: Any = values
+    parts: list[str] = []
+    if root == "badge":
+        if rest[:1] == ["picture"]:
+            return "picture.alt" if sentence.startswith("alt ") else "picture"
+        names = {"expires_after": "expires", "release": "release_at" if values["release"] == "at" else "release"}
+        rest = [names.get(str(part), part) for part in rest]
+    elif root in lists:
+        rest = [lists[str(root)], *rest]
+    else:
+        return ""
+    for part in rest:
+        if isinstance(part, int):
+            if not isinstance(node, list):
+                break
+            written = [item for item in node if "url" not in item or any(item[n] for n in item if n != "k")]
+            if part >= len(written):
+                return ".".join(parts[:-1])
+            node = written[part]
+            parts.append(node["k"])
+        else:
+            part = {"level": "levels" if isinstance(node, dict) and "levels" in node else "level"}.get(part, part)
+            part = {"required_level": "required"}.get(part, part)
+            node = node.get(part) if isinstance(node, dict) else None
+            parts.append(part)
+    if node is values["alignment"] or (parts and parts[-2:-1] == ["alignment"]):
+        parts.append("url" if "address" in sentence else "name")
+    elif len(parts) == 2 and parts[0] in ("rows", "gates"):
+        parts.append("name")
+    return ".".join(parts)
+
+
+# -- acts: what changes the shape of a draft --------------------------------------------------------------------
+
+
+def act(values: Values, what: str) -> str:
+    """Do one act, written as `row.move:r2:up`; returns the id of what should have the focus then.
+
+    Raises BadInput for one that is not there or not possible."""
+    name, *told = what.split(":")
+    done = ACTS.get(name)
+    if done is None or len(told) > 3:
+        raise BadInput(f"no act {what[:60]!r}")
+    try:
+        return done(values, *told)
+    except TypeError:
+        raise BadInput(f"an act with other details: {what[:60]!r}") from None
+
+
+def field_id(path: str) -> str:
+    return "f-" + path.replace(".", "-")
+
+
+def _gone(what: str) -> BadInput:
+    return BadInput(f"no {what}", sentence=_("What you wanted to change is not there any more."))
+
+
+def _find(items: list[Values], key: str) -> int:
+    for index, item in enumerate(items):
+        if item["k"] == key:
+            return index
+    raise _gone(key[:40])
+
+
+def _too_many(most: int) -> BadInput:
+    return BadInput("too many", sentence=_("There can be no more than %(most)s here.", most=most))
+
+
+def _new_key(letter: str) -> str:
+    return letter + secrets.token_hex(4)
+
+
+def _move(items: list[Values], key: str, where: str) -> int:
+    """Move an item up, down, or to a place counted from 0; returns its new place."""
+    index = _find(items, key)
+    wanted = index - 1 if where == "up" else index + 1 if where == "down" else int(where) if where.isdecimal() else -1
+    if wanted < 0 or wanted >= len(items):
+        return index
+    items.insert(wanted, items.pop(index))
+    return wanted
+
+
+def _row_add(values: Values) -> str:
+    rows: list[Values] = values["rows"]
+    if len(rows) >= MOST_ROWS:
+        raise _too_many(MOST_ROWS)
+    last = rows[-1] if rows else blank("en")["rows"][0]
+    row = {
+        "k": _new_key("r"),
+        "code": _new_code(values),
+        "name": "",
+        "description": "",
+        "required": last["required"],
+        "source": last["source"],
+        "evidence": last["evidence"],
+        "alignment": [],
+        "levels": [{**level, "description": "", "kept": []} for level in last["levels"]],
+    }
+    rows.append(row)
+    return field_id(f"rows.{row['k']}.name")
+
+
+def _new_code(values: Values, prefix: str = "") -> str:
+    used = {each["code"] for each in (*values["rows"], *values["gates"])}
+    if not prefix:
+        heads = {code[: -len(number)] for code in used if (number := _number_at_end(code))}
+        prefix = heads.pop() if len(heads) == 1 else ""
+    if not prefix:
+        words = [word for word in slug_of(values["name"]).split("-") if word]
+        letters = "".join(word[0] for word in words[:2]) if len(words) > 1 else "".join(words)[:2]
+        prefix = f"{letters.upper() or 'SC'}-"
+    return next(code for n in range(1, 1000) if (code := f"{prefix}{n}") not in used)
+
+
+def _number_at_end(code: str) -> str:
+    match = re.search(r"\d+$", code)
+    return match[0] if match and match.start() else ""
+
+
+def _row_remove(values: Values, key: str) -> str:
+    index = _find(values["rows"], key)
+    if len(values["rows"]) == 1:
+        raise BadInput("the last row", sentence=_("A badge needs at least one sub-competency."))
+    values["rows"].pop(index)
+    return f"row-{values['rows'][min(index, len(values['rows']) - 1)]['k']}"
+
+
+def _row_move(values: Values, key: str, where: str) -> str:
+    place = _move(values["rows"], key, where)
+    return _still_there(f"row-{key}", where, place, len(values["rows"]))
+
+
+def _still_there(what: str, where: str, place: int, count: int) -> str:
+    """Return the id of the button pressed, or of its neighbour where that one is at its end now."""
+    way = "down" if (where == "up" and place == 0) or (where == "down" and place < count - 1) else "up"
+    return f"{what}-{way}"
+
+
+def _rows_of_levels(values: Values, row: str) -> list[Values]:
+    """Return the rows whose levels an act changes: all that share them, or the one that has its own."""
+    if not row:
+        if values["own_levels"]:
+            raise _gone("shared levels")
+        return list(values["rows"])
+    return [values["rows"][_find(values["rows"], row)]]
+
+
+def _level_add(values: Values, row: str = "") -> str:
+    rows = _rows_of_levels(values, row)
+    if any(len(each["levels"]) >= MOST_LEVELS for each in rows):
+        raise _too_many(MOST_LEVELS)
+    key = _new_key("l")
+    for each in rows:
+        highest = each["levels"][-1]["points"]
+        points = number_text(Decimal(highest) + 1) if re.fullmatch(r"\d{1,6}(\.\d{1,5})?", highest) else ""
+        each["levels"].append({"k": key, "name": "", "points": points, "description": "", "kept": []})
+    return field_id(f"rows.{row}.levels.{key}.name" if row else f"levels.{key}.name")
+
+
+def _level_remove(values: Values, key: str, row: str = "") -> str:
+    rows = _rows_of_levels(values, row)
+    for each in rows:
+        index = _find(each["levels"], key)
+        if len(each["levels"]) <= 2:
+            raise BadInput("two levels", sentence=_("A sub-competency has at least two levels."))
+        each["levels"].pop(index)
+        if each["required"] == key:  # the next lower one stands in, so that nothing gets harder unnoticed
+            each["required"] = each["levels"][max(0, index - 1)]["k"]
+    return f"add-level-{row}" if row else "add-level"
+
+
+def _level_move(values: Values, key: str, where: str, row: str = "") -> str:
+    """Move a level; the points stay where they are, as they rise from low to high."""
+    rows = _rows_of_levels(values, row)
+    place = 0
+    for each in rows:
+        points = [level["points"] for level in each["levels"]]
+        place = _move(each["levels"], key, where)
+        for level, kept in zip(each["levels"], points, strict=True):
+            level["points"] = kept
+    return _still_there(f"level-{row}-{key}" if row else f"level-{key}", where, place, len(rows[0]["levels"]))
+
+
+def _levels_own(values: Values) -> str:
+    values["own_levels"] = "on"
+    return "levels-share"
+
+
+def _levels_share(values: Values) -> str:
+    first, *others = values["rows"]
+    if any(len(row["levels"]) != len(first["levels"]) for row in others):
+        raise BadInput(
+            "other numbers of levels",
+            sentence=_("The rows have different numbers of levels. Give each as many as the first one has."),
+        )
+    for row in others:
+        for level, like in zip(row["levels"], first["levels"], strict=True):
+            if row["required"] == level["k"]:
+                row["required"] = f"={like['k']}"
+            level["k"], level["name"] = like["k"], like["name"]
+        row["required"] = row["required"].removeprefix("=")
+    values["own_levels"] = ""
+    return "levels-own"
+
+
+def _aligned(values: Values, row: str) -> tuple[list[Values], str]:
+    if not row:
+        return values["alignment"], "alignment"
+    found: list[Values] = values["rows"][_find(values["rows"], row)]["alignment"]
+    return found, f"rows.{row}.alignment"
+
+
+def _alignment_add(values: Values, row: str = "") -> str:
+    alignments, at = _aligned(values, row)
+    if len(alignments) >= MOST_ALIGNMENTS:
+        raise _too_many(MOST_ALIGNMENTS)
+    key = _new_key("a")
+    alignments.append({"k": key, "framework": "", "name": "", "url": "", "code": ""})
+    return field_id(f"{at}.{key}.framework")
+
+
+def _alignment_remove(values: Values, key: str, row: str = "") -> str:
+    alignments, _at = _aligned(values, row)
+    alignments.pop(_find(alignments, key))
+    return f"add-alignment-{row}" if row else "add-alignment"
+
+
+def _gate_add(values: Values) -> str:
+    if len(values["gates"]) >= MOST_GATES:
+        raise _too_many(MOST_GATES)
+    gate = {
+        **_gate_values(0, Gate("", "", "percent", "60")),
+        "k": _new_key("g"),
+        "code": _new_code(values, "G-"),
+        "scale": "F = 0, D = 60, C = 70, B = 80, A = 90",
+    }
+    values["gates"].append(gate)
+    return field_id(f"gates.{gate['k']}.name")
+
+
+def _gate_remove(values: Values, key: str) -> str:
+    values["gates"].pop(_find(values["gates"], key))
+    return "add-gate"
+
+
+def _picture_colours(values: Values, number: str) -> str:
+    if not number.isdecimal() or int(number) >= len(PAIRS):
+        raise _gone("pair of colours")
+    values["picture"]["dark"], values["picture"]["light"] = PAIRS[int(number)]
+    return f"pair-{number}"
+
+
+def _picture_drawn(values: Values) -> str:
+    values["picture"].update(kind="drawn", file="")
+    return field_id("picture.alt")
+
+
+def _sources_all(values: Values, source: str) -> str:
+    if source not in ("rubric", "column"):
+        raise BadInput(f"no source {source[:40]}")
+    for row in values["rows"]:
+        row["source"] = source
+    return f"all-{source}"
+
+
+ACTS: dict[str, Callable[..., str]] = {
+    "row.add": _row_add,
+    "row.remove": _row_remove,
+    "row.move": _row_move,
+    "level.add": _level_add,
+    "level.remove": _level_remove,
+    "level.move": _level_move,
+    "levels.own": _levels_own,
+    "levels.share": _levels_share,
+    "alignment.add": _alignment_add,
+    "alignment.remove": _alignment_remove,
+    "gate.add": _gate_add,
+    "gate.remove": _gate_remove,
+    "sources.all": _sources_all,
+    "picture.colours": _picture_colours,
+    "picture.drawn": _picture_drawn,
+}
+
+__all__ = ["CODE", "PAIRS", "Problems", "Values", "act", "blank", "clean", "definition", "paths", "read", "write"]
