@@ -100,7 +100,6 @@ def test_what_was_marked_while_the_line_was_down_is_sent_when_it_is_back(
     tool.get_by_role("link", name=re.compile("^Mark ")).click()
     first = tool.get_by_role("group", name="Adapts the message")
     expect(first.get_by_role("radio").first).to_be_focused()
-    name = tool.get_by_role("heading", level=1).inner_text()
 
     def cut(route: Route) -> None:
         if route.request.method == "POST":
@@ -112,8 +111,6 @@ def test_what_was_marked_while_the_line_was_down_is_sent_when_it_is_back(
     keys.press("3")
     expect(tool.get_by_text("The connection was lost.")).to_be_visible()
     first.get_by_role("textbox").fill("Said in the dark.")
-    keys.press("Control+Enter")  # she stays: not all is stored
-    expect(tool.get_by_role("heading", level=1, name=name)).to_be_visible()
     story.shot("lost")
     story.page.unroute("**/marking/**")
     expect(first.get_by_text("In the gradebook")).to_be_visible()
@@ -125,9 +122,15 @@ def test_what_was_marked_while_the_line_was_down_is_sent_when_it_is_back(
 def test_what_was_typed_when_the_session_ended_is_put_in_again_by_the_next(
     demo: Demo, stranger: BrowserContext, tmp_path: Path
 ) -> None:
+    """In a window of its own: inside the LMS's frame a browser that blocks other sites' storage keeps nothing."""
     story = Story(demo, stranger, "moodle")
     opened(story, demo, tmp_path, "ended")
-    tool = story.tool
+    window = story.page.get_by_role("link", name="Open in a new window").get_attribute("href")
+    tool = story.page
+    tool.goto(f"{demo.lms}{window}")
+    tool.get_by_role("link", name="ended Oral Communication", exact=True).click()
+    expect(tool.locator("[data-job]")).to_have_count(0)
+    tool.get_by_role("link", name="Marking").click()
     tool.get_by_role("link", name=re.compile("^Mark ")).click()
     first = tool.get_by_role("group", name="Adapts the message")
     expect(first.get_by_role("radio").first).to_be_focused()
@@ -138,9 +141,9 @@ def test_what_was_typed_when_the_session_ended_is_put_in_again_by_the_next(
     expect(tool.get_by_text("This page has ended.")).to_be_visible()
     story.shot("ended")
     story.page.unroute("**/marking/**")
-    enter_as(story.page, demo, "moodle", "instructor")
+    tool.goto(f"{demo.lms}{window}")
     tool.get_by_role("link", name="ended Oral Communication", exact=True).click()
-    settled(story)
+    expect(tool.locator("[data-job]")).to_have_count(0)
     tool.get_by_role("link", name="Marking").click()
     tool.get_by_role("link", name=re.compile(f"^{re.escape(name)}")).click()
     again = tool.get_by_role("group", name="Adapts the message")
