@@ -225,7 +225,7 @@ def other_courses(tool: Tool, who: LaunchSession) -> list[OtherCourse]:
         here = set(session.scalars(select(CourseBadge.slug).where(CourseBadge.course_id == who.course_id)))
         found = []
         for course in _courses_of(tool, session, who):
-            badges = [badge for badge in course.badges if badge.status != "retired"]
+            badges = [b for b in course.badges if b.status != "retired" and catalog.has_definition(b)]
             fresh = [badge for badge in badges if badge.slug not in here]
             if badges:
                 names = tuple(catalog.definition_of(badge).name for badge in fresh)

@@ -24,7 +24,7 @@ from lti_tool.db import random_id, repeat_collided
 from lti_tool.domain.badge import SHAPES, SLUG, Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import AuditEvent, CourseBadge, Person
-from lti_tool.services import audit, catalog
+from lti_tool.services import audit, catalog, prerequisites
 from lti_tool.services.draft_values import (
     Problems,
     Values,
@@ -382,6 +382,9 @@ def _checked(session: Session, badge: CourseBadge, values: Values) -> tuple[Badg
             found["slug"] = _("Write it in small letters, digits and hyphens, as oral-communication.")
         else:
             found["slug"] = _("Another badge of this course has this short name.")
+    if sketch.prerequisites and "prerequisites" not in found:
+        if round_about := prerequisites.circular(session, badge.course_id, sketch):
+            found["prerequisites"] = round_about
     return sketch, found
 
 

@@ -404,6 +404,16 @@ def test_using_a_library_badge_a_second_time_leaves_what_was_made_of_it(room):  
     assert writer.look().values["name"] == "My initiative"
 
 
+def test_badges_that_would_have_to_be_earned_before_each_other_are_refused_as_they_are_written(room):  # noqa: F811
+    room.put(badge("second", prerequisites=("first",)))
+    writer = Writer(room)
+    assert "prerequisites" not in writer.type({"name": "First"}).problems
+    writer.look()
+    said = writer.type({"prerequisites": "second"}).problems["prerequisites"]
+    assert "“first” asks for “second” asks for “first”" in said
+    assert writer.stored().draft is None
+
+
 def test_a_badge_of_another_course_cannot_be_opened_or_saved(room, make_room):  # noqa: F811
     other = make_room()
     other.put(badge("hers"))
