@@ -25,10 +25,10 @@ from lti_tool.domain.badge import SHAPES, SLUG, Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import AuditEvent, CourseBadge, Person
 from lti_tool.services import audit, catalog, prerequisites
+from lti_tool.services.draft_acts import act
 from lti_tool.services.draft_values import (
     Problems,
     Values,
-    act,
     blank,
     clean,
     definition,
@@ -296,7 +296,7 @@ def save(
     actor: str,
     now: datetime,
 ) -> Saved:
-    """Keep what was typed, then do one act of `draft_values.act`; what clashes is told and not kept.
+    """Keep what was typed, then do one act of `draft_acts`; what clashes is told and not kept.
 
     Raises Conflict while the badge is being published or once it is retired."""
     if len(changes) > MOST_CHANGES:

@@ -16,7 +16,8 @@ from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import AuditEvent, CourseBadge
 from lti_tool.services import audit, catalog, drafts, launches
 from lti_tool.services.definition import read_definition, write_definition
-from lti_tool.services.draft_values import act, blank, definition, paths, read, read_scale, read_tags, values_of, write
+from lti_tool.services.draft_acts import act
+from lti_tool.services.draft_values import blank, definition, paths, read, read_scale, read_tags, values_of, write
 from lti_tool.services.drafts import Change
 from tests.classroom import LETTERS, at_once, badge, gate, make_room, now, room, row, shared  # noqa: F401
 from tests.odd_names import ODD
