@@ -382,9 +382,9 @@ def _checked(session: Session, badge: CourseBadge, values: Values) -> tuple[Badg
             found["slug"] = _("Write it in small letters, digits and hyphens, as oral-communication.")
         else:
             found["slug"] = _("Another badge of this course has this short name.")
-    if sketch.prerequisites and "prerequisites" not in found:
-        if round_about := prerequisites.circular(session, badge.course_id, sketch):
-            found["prerequisites"] = round_about
+    whole = "prerequisites" not in found and sketch.prerequisites
+    if whole and (round_about := prerequisites.circular(session, badge.course_id, sketch)):
+        found["prerequisites"] = round_about
     return sketch, found
 
 
