@@ -321,11 +321,12 @@ def _gate(at: Place, gate: Gate) -> Iterator[Problem]:
             yield (*at, "required"), Sentence("a number between zero and %(most)s is needed", most=f"{MOST:,}")
         elif gate.kind == "percent" and value > 100:
             yield (*at, "required"), Sentence("more than 100 % can never be reached")
-        elif gate.kind == "points" and gate.out_of is not None and gate.out_of < value:
-            there = number_text(gate.out_of) if _is_usual(gate.out_of) else "the"
+        elif gate.kind == "points" and gate.out_of is not None and _is_usual(gate.out_of) and gate.out_of < value:
             yield (
                 (*at, "required"),
-                Sentence("more than the %(there)s points there are can never be reached", there=there),
+                Sentence(
+                    "more than the %(there)s points there are can never be reached", there=number_text(gate.out_of)
+                ),
             )
     elif gate.required:
         yield (*at, "required"), Sentence("a pass gate is passed or not: leave required out")
