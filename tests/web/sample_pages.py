@@ -482,7 +482,8 @@ OWN_FILE = {**EMPTY, "picture": {**EMPTY["picture"], "kind": "file", "file": "ow
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "edit-blank": ("instructor/edit_about.html", {**written(EMPTY, "new-badge"), "check": True}),
     "edit-about": ("instructor/edit_about.html", written(values_of(BADGE), BADGE.slug, version=2, may_rename=False)),
-    "edit-file": ("instructor/edit_about.html", {**written(OWN_FILE, "x"), "upload_problem": "The picture is too small."}),
+    "edit-file": ("instructor/edit_about.html", {**written(OWN_FILE, "x"),
+                  "upload_problem": "The picture is too small."}),
     "edit-clash": ("instructor/edit_about.html", written(EMPTY, "x", clashes=CLASHES, typed={"name": "Mine"})),
     "edit-rubric": ("instructor/edit_rubric.html", written(values_of(GATED), GATED.slug)),
     "edit-rubric-own": ("instructor/edit_rubric.html", {**written(OWN, GATED.slug), "act_problem": "Not possible."}),
