@@ -10,6 +10,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from lti_tool.sentence import Sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Icon:
@@ -23,33 +25,33 @@ class Icon:
 
 ICONS: dict[str, Icon] = {
     "speech": Icon(
-        "Speech bubble",
+        Sentence("Speech bubble"),
         '<path d="M70 56h60a12 12 0 0 1 12 12v32a12 12 0 0 1-12 12h-32l-17 15v-15h-11a12 12 0 0 1-12-12V68a12 12 0 0 1 '
         '12-12Z" fill="#fff"/><path d="M76 79v10M88 71v26M100 76v16M112 66v36M124 79v10" stroke="{dark}" '
         'stroke-width="5.5" stroke-linecap="round" fill="none"/>',
     ),
     "compass": Icon(
-        "Compass",
+        Sentence("Compass"),
         '<circle cx="100" cy="88" r="34" fill="none" stroke="#fff" stroke-width="6.5"/>'
         '<path d="M117 71l-10 24-24 10 10-24Z" fill="{light}"/><circle cx="100" cy="88" r="4.5" fill="{dark}"/>'
         '<path d="M100 44v6M100 126v6M56 88h6M138 88h6" stroke="#fff" stroke-width="5" stroke-linecap="round"/>',
     ),
     "overlap": Icon(
-        "Two circles that overlap",
+        Sentence("Two circles that overlap"),
         '<circle cx="84" cy="86" r="29" fill="#fff"/>'
         '<circle cx="116" cy="86" r="26" fill="none" stroke="#fff" stroke-width="6"/>'
         '<path d="M100 61.8A29 29 0 0 1 100 110.2A29 29 0 0 1 100 61.8Z" fill="{light}" stroke="{dark}" '
         'stroke-width="3.5"/>',
     ),
     "magnifier": Icon(
-        "Magnifying glass",
+        Sentence("Magnifying glass"),
         '<circle cx="95" cy="80" r="30" fill="none" stroke="#fff" stroke-width="7"/>'
         '<path d="M95 58a22 22 0 0 1 0 44Z" fill="{light}"/>'
         '<path d="M117 103l17 18" stroke="#fff" stroke-width="10" stroke-linecap="round"/>'
         '<path d="M81 72h10M78 81h13M81 90h10" stroke="#fff" stroke-width="3.6" stroke-linecap="round"/>',
     ),
     "plant": Icon(
-        "Young plant",
+        Sentence("Young plant"),
         '<path d="M100 122V74" stroke="#fff" stroke-width="6.5" stroke-linecap="round"/>'
         '<path d="M100 90c-4-22-20-30-38-29 1 20 14 33 38 29Z" fill="#fff"/>'
         '<path d="M100 78c3-21 17-31 36-31 1 20-12 34-36 31Z" fill="{light}"/>'
@@ -57,7 +59,7 @@ ICONS: dict[str, Icon] = {
         'stroke-linejoin="round" fill="none"/>',
     ),
     "globe": Icon(
-        "Globe",
+        Sentence("Globe"),
         '<circle cx="100" cy="88" r="35" fill="none" stroke="#fff" stroke-width="6"/>'
         '<ellipse cx="100" cy="88" rx="15" ry="35" fill="none" stroke="#fff" stroke-width="4.5"/>'
         '<path d="M66 88h68" stroke="#fff" stroke-width="4.5"/>'
@@ -65,53 +67,53 @@ ICONS: dict[str, Icon] = {
         'stroke-linecap="round"/>',
     ),
     "rings": Icon(
-        "Three linked rings",
+        Sentence("Three linked rings"),
         '<g fill="none" stroke-width="8"><circle cx="100" cy="71" r="21" stroke="#fff"/>'
         '<circle cx="84" cy="99" r="21" stroke="#fff"/><circle cx="116" cy="99" r="21" stroke="{light}"/>'
         '<path d="M118.9 79.6A21 21 0 0 1 106.3 91" stroke="#fff"/></g>',
     ),
     "bulb": Icon(
-        "Light bulb",
+        Sentence("Light bulb"),
         '<path d="M100 50a27 27 0 0 0-15 49.5c3 2 4 5 4 8.5h22c0-3.5 1-6.5 4-8.5A27 27 0 0 0 100 50Z" fill="#fff"/>'
         '<path d="M91 114h18M93 122h14" stroke="#fff" stroke-width="5" stroke-linecap="round"/>'
         '<path d="M100 61l4.2 10.3 11.1.8-8.5 7.2 2.7 10.8-9.5-5.9-9.5 5.9 2.7-10.8-8.5-7.2 11.1-.8Z" fill="{dark}"/>',
     ),
     "flag": Icon(
-        "Flag above steps",
+        Sentence("Flag above steps"),
         '<path d="M80 124V52" stroke="#fff" stroke-width="6.5" stroke-linecap="round"/>'
         '<path d="M83 54h44l-11 15 11 15H83Z" fill="{light}"/>'
         '<path d="M60 124h18v-10h22v-10h22V94h18" stroke="#fff" stroke-width="5" fill="none" stroke-linecap="round" '
         'stroke-linejoin="round"/>',
     ),
     "layers": Icon(
-        "Layers",
+        Sentence("Layers"),
         '<path d="M100 46l38 20-38 20-38-20Z" fill="#fff"/>'
         '<path d="M62 84l38 20 38-20" fill="none" stroke="{light}" stroke-width="7" stroke-linejoin="round" '
         'stroke-linecap="round"/><path d="M62 103l38 20 38-20" fill="none" stroke="#fff" stroke-width="7" '
         'stroke-linejoin="round" stroke-linecap="round"/>',
     ),
     "star": Icon(
-        "Star",
+        Sentence("Star"),
         '<path d="M100 48L110.6 73.4 138 75.6 117.1 93.6 123.5 120.4 100 106 76.5 120.4 82.9 93.6 62 75.6 89.4 73.4Z" '
         'fill="#fff" stroke="#fff" stroke-width="5" stroke-linejoin="round"/>'
         '<path d="M100 48L110.6 73.4 138 75.6 117.1 93.6 123.5 120.4 100 106Z" fill="{light}" stroke="{light}" '
         'stroke-width="5" stroke-linejoin="round"/>',
     ),
     "book": Icon(
-        "Open book",
+        Sentence("Open book"),
         '<path d="M97 64c-9-8-21-11-35-10v58c14-1 26 2 35 9Z" fill="#fff"/>'
         '<path d="M103 64c9-8 21-11 35-10v58c-14-1-26 2-35 9Z" fill="{light}"/>'
         '<path d="M72 70c6 0 11 1 15 3M72 83c6 0 11 1 15 3M72 96c6 0 11 1 15 3" stroke="{dark}" stroke-width="4.5" '
         'stroke-linecap="round" fill="none"/>',
     ),
     "pen": Icon(
-        "Pen",
+        Sentence("Pen"),
         '<path d="M122 48l18 18-46 46-25 7 7-25Z" fill="#fff" stroke="#fff" stroke-width="3" stroke-linejoin="round"/>'
         '<path d="M109 61l18 18" stroke="{dark}" stroke-width="5"/>'
         '<path d="M64 126h46" stroke="{light}" stroke-width="6.5" stroke-linecap="round"/>',
     ),
     "chart": Icon(
-        "Rising bars",
+        Sentence("Rising bars"),
         '<path d="M66 96h15v24H66ZM92 78h15v42H92Z" fill="#fff" stroke="#fff" stroke-width="3" '
         'stroke-linejoin="round"/><path d="M118 56h15v64h-15Z" fill="{light}" stroke="{light}" stroke-width="3" '
         'stroke-linejoin="round"/><path d="M65 78l27-25" stroke="#fff" stroke-width="5.5" stroke-linecap="round"/>'
@@ -119,18 +121,18 @@ ICONS: dict[str, Icon] = {
         'fill="none"/>',
     ),
     "people": Icon(
-        "People",
+        Sentence("People"),
         '<circle cx="78" cy="70" r="14" fill="#fff"/><path d="M54 120c0-18 9-30 24-30s24 12 24 30Z" fill="#fff"/>'
         '<circle cx="121" cy="74" r="12" fill="{light}"/>'
         '<path d="M109 120c0-9-2-17-6-23 4-4 10-6 18-6 14 0 22 11 22 29Z" fill="{light}"/>',
     ),
     "heart": Icon(
-        "Heart",
+        Sentence("Heart"),
         '<path d="M100 122C62 96 60 78 64 67c6-15 27-18 36-1 9-17 30-14 36 1 4 11 2 29-36 55Z" fill="#fff"/>'
         '<path d="M100 66c9-17 30-14 36 1 4 11 2 29-36 55Z" fill="{light}"/>',
     ),
     "target": Icon(
-        "Target",
+        Sentence("Target"),
         '<circle cx="96" cy="92" r="34" fill="none" stroke="#fff" stroke-width="6.5"/>'
         '<circle cx="96" cy="92" r="18" fill="none" stroke="#fff" stroke-width="6"/>'
         '<path d="M96 92l30-30" stroke="{dark}" stroke-width="12"/>'
@@ -139,13 +141,13 @@ ICONS: dict[str, Icon] = {
         'stroke-linejoin="round"/>',
     ),
     "code": Icon(
-        "Code",
+        Sentence("Code"),
         '<path d="M82 66L60 88l22 22M118 66l22 22-22 22" stroke="#fff" stroke-width="8" stroke-linecap="round" '
         'stroke-linejoin="round" fill="none"/>'
         '<path d="M108 56L92 120" stroke="{light}" stroke-width="8" stroke-linecap="round"/>',
     ),
     "mountain": Icon(
-        "Mountain",
+        Sentence("Mountain"),
         '<path d="M56 122l36-66 18 33 9-14 27 47Z" fill="#fff" stroke="#fff" stroke-width="4" stroke-linejoin="round"/>'
         '<path d="M92 56l13.5 25-8 7-6-6-7 7-6-6.5Z" fill="{light}" stroke="{light}" stroke-width="4" '
         'stroke-linejoin="round"/>',

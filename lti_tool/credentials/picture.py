@@ -72,11 +72,21 @@ def draw(picture: Picture, *, slug: str, ribbon: str, pips: int, check: bool = T
     the title. Raises ValueError, with a sentence for the author, for an unknown shape or icon or for colours that
     cannot be told apart; without `check` such colours are drawn all the same, for their author to see."""
     if picture.shape not in OUTLINES:
-        raise ValueError(f"There is no shape “{picture.shape}”. Choose one of: {', '.join(OUTLINES)}.")
+        raise ValueError(
+            Sentence(
+                "There is no shape “%(shape)s”. Choose one of: %(shapes)s.",
+                shape=picture.shape,
+                shapes=", ".join(OUTLINES),
+            )
+        )
     if picture.icon not in ICONS:
-        raise ValueError(f"There is no icon “{picture.icon}”. Choose one of: {', '.join(ICONS)}.")
+        raise ValueError(
+            Sentence(
+                "There is no icon “%(icon)s”. Choose one of: %(icons)s.", icon=picture.icon, icons=", ".join(ICONS)
+            )
+        )
     if not 0 <= pips <= PIPS:
-        raise ValueError(f"A badge picture shows 0 to {PIPS} pips, not {pips}.")
+        raise ValueError(Sentence("A badge picture shows 0 to %(most)s pips, not %(pips)s.", most=PIPS, pips=pips))
     dark, light = checked_colours(picture.colours) if check else picture.colours
     word = " ".join(ribbon.split())
     has_ribbon = bool(word) and can_letter(word)
@@ -136,16 +146,20 @@ def read_own_picture(data: bytes) -> tuple[bytes, str | None]:
     A PNG of at least SMALLEST_OWN_SIDE pixels, or an SVG of shapes, square but for a tenth. Raises BadInput with a
     sentence for anything else."""
     if len(data) > LARGEST_FILE:
-        raise BadInput("picture too large", sentence="The picture is larger than 2 MB. Save it smaller.")
+        raise BadInput("picture too large", sentence=Sentence("The picture is larger than 2 MB. Save it smaller."))
     if data.startswith(PNG_SIGNATURE):
         clean = _read(data, ["PNG"], _check_own_size)
         return _png_of(clean), None
     if not looks_like_svg(data):
-        raise BadInput("no PNG, no SVG", sentence="The picture is neither a PNG nor an SVG file. Save it as PNG.")
+        raise BadInput(
+            "no PNG, no SVG", sentence=Sentence("The picture is neither a PNG nor an SVG file. Save it as PNG.")
+        )
     svg = clean_svg(data)
     png = _render_apart(svg, OWN_SIDE)
     if Image.open(io.BytesIO(png)).convert("RGBA").getchannel("A").getextrema()[1] == 0:
-        raise BadInput("empty drawing", sentence="Nothing of the drawing can be seen. Save it as PNG, and send that.")
+        raise BadInput(
+            "empty drawing", sentence=Sentence("Nothing of the drawing can be seen. Save it as PNG, and send that.")
+        )
     return png, svg
 
 
@@ -159,7 +173,7 @@ def _render_apart(svg: str, size: int) -> bytes:
     except subprocess.SubprocessError as error:
         raise BadInput(
             f"drawing does not render: {type(error).__name__}",
-            sentence="The drawing cannot be rendered. Make it simpler, or save it as PNG and send that.",
+            sentence=Sentence("The drawing cannot be rendered. Make it simpler, or save it as PNG and send that."),
         ) from error
     return done.stdout
 
@@ -208,19 +222,30 @@ def checked_colours(colours: tuple[str, str]) -> tuple[str, str]:
     Two contrasts must be 5.5:1: white on the dark colour at its lightest, and the ribbon's word on the light one."""
     for colour in colours:
         if not COLOUR.fullmatch(colour):
-            raise ValueError(f"A colour is written like #0E5468, not “{colour}”.")
+            raise ValueError(Sentence("A colour is written like #0E5468, not “%(colour)s”.", colour=colour))
     dark, light = (colour.upper() for colour in colours)
     white = contrast("#FFFFFF", _lightest(dark))
     if white < LEAST_CONTRAST:
         raise ValueError(
-            f"The first colour, {dark}, is too light for a white icon ({white:.1f}:1; it takes {LEAST_CONTRAST}:1). "
-            "Choose a darker one."
+            Sentence(
+                "The first colour, %(dark)s, is too light for a white icon (%(white)s:1; it takes "
+                "%(least)s:1). Choose a darker one.",
+                dark=dark,
+                white=f"{white:.1f}",
+                least=f"{LEAST_CONTRAST:g}",
+            )
         )
     word = contrast(_word_colour(dark), light)
     if word < LEAST_CONTRAST:
         raise ValueError(
-            f"The ribbon's word could not be read: {dark} on {light} is {word:.1f}:1; it takes {LEAST_CONTRAST}:1. "
-            "Choose a lighter second colour or a darker first one."
+            Sentence(
+                "The ribbon's word could not be read: %(dark)s on %(light)s is %(word)s:1; it takes "
+                "%(least)s:1. Choose a lighter second colour or a darker first one.",
+                dark=dark,
+                light=light,
+                word=f"{word:.1f}",
+                least=f"{LEAST_CONTRAST:g}",
+            )
         )
     return dark, light
 
@@ -398,7 +423,12 @@ def _check_own_size(width: int, height: int) -> None:
     if min(width, height) < SMALLEST_OWN_SIDE:
         raise BadInput(
             "picture too small",
-            sentence=f"The picture is {width} × {height} pixels; it takes {SMALLEST_OWN_SIDE} or more a side.",
+            sentence=Sentence(
+                "The picture is %(width)s × %(height)s pixels; it takes %(smallest)s or more a side.",
+                width=width,
+                height=height,
+                smallest=SMALLEST_OWN_SIDE,
+            ),
         )
     _check_size(width, height)
 

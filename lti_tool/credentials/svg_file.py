@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from xml.parsers import expat
 
 from lti_tool.errors import BadInput
+from lti_tool.sentence import Sentence
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -27,17 +28,17 @@ LAYERED = {"clipPath", "mask"}
 ELEMENTS = {"svg", "g", "defs", "clipPath", "mask", "stop", *SHAPES, *GRADIENTS}
 # Seen in browsers or by the renderer: leaving it out would change the picture.
 MISSED = {
-    "text": "text",
-    "image": "a picture of pixels",
-    "style": "a style sheet",
-    "use": "clones or symbols",
-    "symbol": "clones or symbols",
-    "filter": "a filter effect",
-    "pattern": "a pattern",
-    "marker": "markers",
-    "textPath": "text",
-    "foreignObject": "another document",
-    "switch": "a choice of versions",
+    "text": Sentence("text"),
+    "image": Sentence("a picture of pixels"),
+    "style": Sentence("a style sheet"),
+    "use": Sentence("clones or symbols"),
+    "symbol": Sentence("clones or symbols"),
+    "filter": Sentence("a filter effect"),
+    "pattern": Sentence("a pattern"),
+    "marker": Sentence("markers"),
+    "textPath": Sentence("text"),
+    "foreignObject": Sentence("another document"),
+    "switch": Sentence("a choice of versions"),
 }
 PAINT = {"fill", "stroke", "stop-color", "color"}
 NUMBERS = {
@@ -83,7 +84,7 @@ def clean_svg(data: bytes) -> str:
 
     Equal input gives equal text. The root has a `viewBox` and no size of its own."""
     if len(data) > LARGEST:
-        raise BadInput("drawing too large", sentence="The drawing is larger than 500 KB. Make it simpler.")
+        raise BadInput("drawing too large", sentence=Sentence("The drawing is larger than 500 KB. Make it simpler."))
     reader = _Reader()
     parser = expat.ParserCreate(namespace_separator=SEPARATOR)
     parser.StartElementHandler = reader.start
@@ -95,7 +96,7 @@ def clean_svg(data: bytes) -> str:
     except expat.ExpatError as error:
         raise BadInput(
             f"drawing is no XML: {expat.errors.messages.get(error.code, error.code)}",
-            sentence="The drawing is damaged and cannot be opened. Save it once more.",
+            sentence=Sentence("The drawing is damaged and cannot be opened. Save it once more."),
         ) from error
     return reader.result()
 
@@ -110,20 +111,22 @@ class _Reader:
         self.has_shape = False
 
     def entity(self, *_told: object) -> int:
-        raise BadInput("entities", sentence="The drawing uses entities of XML. Save it as plain SVG.")
+        raise BadInput("entities", sentence=Sentence("The drawing uses entities of XML. Save it as plain SVG."))
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _space, local = name.rpartition(SEPARATOR)
         self.depth += 1
         self.elements += 1
         if self.depth > DEEPEST or self.elements > MOST_ELEMENTS:
-            raise BadInput("drawing too deep or long", sentence="The drawing has too many parts. Make it simpler.")
+            raise BadInput(
+                "drawing too deep or long", sentence=Sentence("The drawing has too many parts. Make it simpler.")
+            )
         if self.depth == 1:
             self._root(namespace, local, attributes)
             return
         if self.hidden or namespace != SVG or local not in ELEMENTS or local == "svg":
             if not self.hidden and namespace == SVG and (local in MISSED or local == "svg"):
-                raise _missed(local, MISSED.get(local, "a drawing within the drawing"))
+                raise _missed(local, MISSED.get(local, Sentence("a drawing within the drawing")))
             self.hidden += 1
             return
         self.has_shape = self.has_shape or local in SHAPES
@@ -141,12 +144,14 @@ class _Reader:
 
     def result(self) -> str:
         if not self.has_shape:
-            raise BadInput("no shape", sentence="The drawing holds no shape that can be kept. Save it as PNG.")
+            raise BadInput(
+                "no shape", sentence=Sentence("The drawing holds no shape that can be kept. Save it as PNG.")
+            )
         return "".join(self.out) + "\n"
 
     def _root(self, namespace: str, local: str, attributes: dict[str, str]) -> None:
         if (namespace, local) != (SVG, "svg"):
-            raise BadInput("no svg", sentence="The file is not an SVG drawing. Save the picture as PNG.")
+            raise BadInput("no svg", sentence=Sentence("The file is not an SVG drawing. Save the picture as PNG."))
         box = VIEW_BOX.fullmatch(attributes.get("viewBox", ""))
         if box:
             x, y, width, height = (float(each) for each in box.groups())
@@ -154,11 +159,17 @@ class _Reader:
             x = y = 0.0
             width, height = (_size(attributes.get(side, "")) for side in ("width", "height"))
         if not (0.001 < width < 1e6 and 0.001 < height < 1e6 and abs(x) < 1e6 and abs(y) < 1e6):
-            raise BadInput("no size", sentence="The drawing does not say how large it is. Save it with a view box.")
+            raise BadInput(
+                "no size", sentence=Sentence("The drawing does not say how large it is. Save it with a view box.")
+            )
         if max(width, height) > 1.1 * min(width, height):
             raise BadInput(
                 "drawing not square",
-                sentence=f"The drawing is {width:g} × {height:g}. Make its page a square first.",
+                sentence=Sentence(
+                    "The drawing is %(width)s × %(height)s. Make its page a square first.",
+                    width=f"{width:g}",
+                    height=f"{height:g}",
+                ),
             )
         box_text = " ".join(f"{each:g}" for each in (x, y, width, height))
         painted = "".join(self._attributes("g", attributes))
@@ -170,7 +181,7 @@ class _Reader:
             if name == "stroke-dasharray" or (name == "style" and "stroke-dasharray" in value):
                 # Four thousand paths of tiny dashes kept the renderer busy for over ten minutes.
                 if re.search(r"[1-9]", value if name != "style" else value.partition("stroke-dasharray")[2][:40]):
-                    raise _missed("stroke-dasharray", "a dashed line")
+                    raise _missed("stroke-dasharray", Sentence("a dashed line"))
             elif name == "style":
                 kept.update(_declarations(value))
             elif name in ("href", f"{XLINK}{SEPARATOR}href"):
@@ -184,11 +195,11 @@ class _Reader:
             kept = {name: value for name, value in kept.items() if name in STYLED | {"id", "transform"}}
         if LINKS & kept.keys() and (element in LAYERED or LAYERED & set(self.within)):
             # Twenty masks that each use the next one twice are a million.
-            raise _missed("nested masks", "masks within masks")
+            raise _missed("nested masks", Sentence("masks within masks"))
         if LINKS & kept.keys() or "opacity" in kept:
             self.layers += 1
             if self.layers > MOST_LAYERS:
-                raise BadInput("too many layers", sentence="The drawing has too many see-through parts.")
+                raise BadInput("too many layers", sentence=Sentence("The drawing has too many see-through parts."))
         for name, value in kept.items():
             text = value.strip().replace("&", "&amp;").replace("<", "&lt;").replace('"', "'")
             yield f' {name}="{text}"'
@@ -221,7 +232,10 @@ def _is_allowed(name: str, value: str) -> bool:
 def _missed(name: str, word: str) -> BadInput:
     return BadInput(
         f"drawing with {name}",
-        sentence=f"The drawing holds {word}, which cannot be kept. Turn it into paths, or save the picture as PNG.",
+        sentence=Sentence(
+            "The drawing holds %(word)s, which cannot be kept. Turn it into paths, or save the picture as PNG.",
+            word=word,
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from lti_tool.domain.badge import (
     needed,
     number_text,
 )
+from lti_tool.sentence import Sentence
 
 Place = tuple[str | int, ...]
 Problem = tuple[Place, str]
@@ -46,39 +47,42 @@ def problems(badge: Badge) -> list[Problem]:
 def _head(badge: Badge) -> Iterator[Problem]:
     at = ("badge",)
     if not SLUG.fullmatch(badge.slug) or len(badge.slug) > 80:
-        yield (*at, "slug"), 'write it in small letters, digits and hyphens, as "oral-communication"'
+        yield (*at, "slug"), Sentence('write it in small letters, digits and hyphens, as "oral-communication"')
     for field in ("name", "description", "criteria"):
         if not getattr(badge, field).strip():
-            yield (*at, field), "say something here: it is what people read"
+            yield (*at, field), Sentence("say something here: it is what people read")
     if len(badge.name) > LONGEST_NAME:
-        yield (*at, "name"), f"longer than {LONGEST_NAME} characters"
+        yield (*at, "name"), Sentence("longer than %(longest)s characters", longest=LONGEST_NAME)
     yield from _length((*at, "description"), badge.description)
     yield from _length((*at, "criteria"), badge.criteria)
     if len(badge.tags) > MOST_TAGS:
-        yield (*at, "tags"), f"at most {MOST_TAGS} tags, these are {len(badge.tags)}"
+        yield (*at, "tags"), Sentence("at most %(most)s tags, these are %(have)s", most=MOST_TAGS, have=len(badge.tags))
     if any(len(tag) > LONGEST_TAG for tag in badge.tags):
-        yield (*at, "tags"), f"a tag is longer than {LONGEST_TAG} characters"
+        yield (*at, "tags"), Sentence("a tag is longer than %(longest)s characters", longest=LONGEST_TAG)
     if not LANGUAGE.fullmatch(badge.language):
-        yield (*at, "language"), f'{badge.language!r} is not a language tag such as "en" or "pt-BR"'
+        yield (
+            (*at, "language"),
+            Sentence('%(language)s is not a language tag such as "en" or "pt-BR"', language=f"{badge.language!r}"),
+        )
     if badge.expires_after:
         yield from _duration((*at, "expires_after"), badge.expires_after)
     yield from _release(badge.release)
     if badge.credits is not None and not (_is_usual(badge.credits) and badge.credits > 0):
-        yield (*at, "credits"), "credits are above zero, or left out"
+        yield (*at, "credits"), Sentence("credits are above zero, or left out")
     yield from _picture(badge)
     yield from _alignments(at, badge.alignment)
     for index, slug in enumerate(badge.prerequisites):
         if not SLUG.fullmatch(slug):
-            yield (*at, "prerequisites", index), f"{slug!r} is not the slug of a badge"
+            yield (*at, "prerequisites", index), Sentence("%(slug)s is not the slug of a badge", slug=f"{slug!r}")
         if slug == badge.slug:
-            yield (*at, "prerequisites", index), "a badge cannot be its own prerequisite"
+            yield (*at, "prerequisites", index), Sentence("a badge cannot be its own prerequisite")
         if slug in badge.prerequisites[:index]:
-            yield (*at, "prerequisites", index), f"{slug!r} is named twice"
+            yield (*at, "prerequisites", index), Sentence("%(slug)s is named twice", slug=f"{slug!r}")
 
 
 def _length(place: Place, text: str) -> Iterator[Problem]:
     if len(text) > LONGEST_TEXT:
-        yield place, f"longer than {LONGEST_TEXT:,} characters"
+        yield place, Sentence("longer than %(longest)s characters", longest=f"{LONGEST_TEXT:,}")
 
 
 def _is_usual(number: Decimal) -> bool:
@@ -92,12 +96,12 @@ def _duration(place: Place, text: str) -> Iterator[Problem]:
     try:
         months, days = months_and_days(text)
     except ValueError:
-        yield place, f'{text!r} is not a duration such as "P3Y", "P18M" or "P90D"'
+        yield place, Sentence('%(text)s is not a duration such as "P3Y", "P18M" or "P90D"', text=f"{text!r}")
         return
     if (months, days) == (0, 0):
-        yield place, "a duration above zero is needed"
+        yield place, Sentence("a duration above zero is needed")
     if months * 365 + days * 12 > LONGEST_DURATION * 12:
-        yield place, "a hundred years at most: leave it out where there is to be no end"
+        yield place, Sentence("a hundred years at most: leave it out where there is to be no end")
 
 
 def _release(release: str) -> Iterator[Problem]:
@@ -106,41 +110,44 @@ def _release(release: str) -> Iterator[Problem]:
     try:
         zone = datetime.fromisoformat(release).tzinfo
     except ValueError:
-        yield ("badge", "release"), 'write "immediate", "held", or a time such as "2027-01-31T12:00:00Z"'
+        yield ("badge", "release"), Sentence('write "immediate", "held", or a time such as "2027-01-31T12:00:00Z"')
         return
     if zone is None:
-        yield ("badge", "release"), 'the time needs a zone, as in "2027-01-31T12:00:00Z"'
+        yield ("badge", "release"), Sentence('the time needs a zone, as in "2027-01-31T12:00:00Z"')
 
 
 def _picture(badge: Badge) -> Iterator[Problem]:
     picture, at = badge.picture, ("badge", "picture")
     if not picture.alt.strip():
-        yield at, "alt is missing: say in words what the picture shows"
+        yield at, Sentence("alt is missing: say in words what the picture shows")
     if picture.file:
         return
     if picture.shape not in SHAPES:
-        yield at, f"shape must be one of {', '.join(SHAPES)}"
+        yield at, Sentence("shape must be one of %(shapes)s", shapes=", ".join(SHAPES))
     for colour in picture.colours:
         if not COLOUR.fullmatch(colour):
-            yield at, f'{colour!r} is not a colour such as "#0E5468"'
+            yield at, Sentence('%(colour)s is not a colour such as "#0E5468"', colour=f"{colour!r}")
 
 
 def _alignments(place: Place, alignments: tuple[Alignment, ...]) -> Iterator[Problem]:
     for index, alignment in enumerate(alignments):
         if not alignment.url.startswith(("https://", "http://")) or any(c.isspace() for c in alignment.url):
-            yield (*place, "alignment", index), f"{alignment.url!r} is not an address that begins with https://"
+            yield (
+                (*place, "alignment", index),
+                Sentence("%(url)s is not an address that begins with https://", url=f"{alignment.url!r}"),
+            )
         if not alignment.name.strip():
-            yield (*place, "alignment", index), "name what it is aligned to"
+            yield (*place, "alignment", index), Sentence("name what it is aligned to")
 
 
 def _rows(badge: Badge) -> Iterator[Problem]:
     if badge.stack is None and not badge.sub_competencies:
-        yield ("badge",), "a badge needs at least one [[sub_competency]], or a [stack]"
+        yield ("badge",), Sentence("a badge needs at least one [[sub_competency]], or a [stack]")
         return
     if badge.stack is not None:
         return
     if len(badge.sub_competencies) > MOST_ROWS:
-        yield ("sub_competency", MOST_ROWS), f"a badge has at most {MOST_ROWS} sub-competencies"
+        yield ("sub_competency", MOST_ROWS), Sentence("a badge has at most %(most)s sub-competencies", most=MOST_ROWS)
     seen: set[str] = set()
     for index, row in enumerate(badge.sub_competencies):
         at: Place = ("sub_competency", index)
@@ -155,52 +162,88 @@ def _columns(badge: Badge) -> Iterator[Problem]:
     if badge.columns == "each":
         return
     if any(row.source != "rubric" for row in badge.sub_competencies):
-        yield at, f'with columns = "{badge.columns}" every sub-competency needs source = "rubric": it is marked here'
+        yield (
+            at,
+            Sentence(
+                'with columns = "%(columns)s" every sub-competency needs source = "rubric": it is marked here',
+                columns=badge.columns,
+            ),
+        )
     if badge.columns == "none" and any(gate.reads_column for gate in badge.gates):
-        yield at, 'with columns = "none" no gate can have source = "column": there would be no column to read'
+        yield at, Sentence('with columns = "none" no gate can have source = "column": there would be no column to read')
     usual = all(_is_usual(level.points) for row in badge.sub_competencies for level in row.levels[-1:])
     if badge.columns == "total" and usual and all(row.levels for row in badge.sub_competencies):
         if badge.highest_total > MOST:
-            yield at, f"the highest points of all rows come to more than {MOST:,}, which no column can hold"
+            yield (
+                at,
+                Sentence(
+                    "the highest points of all rows come to more than %(most)s, which no column can hold",
+                    most=f"{MOST:,}",
+                ),
+            )
         elif badge.highest_total == 0:
-            yield at, "the highest points of all rows come to zero, so there would be nothing to enter"
+            yield at, Sentence("the highest points of all rows come to zero, so there would be nothing to enter")
 
 
 def _code(place: Place, code: str, seen: set[str]) -> Iterator[Problem]:
     if not CODE.fullmatch(code):
-        yield place, f'{code!r} cannot be a code: use letters, digits, ".", "_" and "-", at most 60'
+        yield (
+            place,
+            Sentence('%(code)s cannot be a code: use letters, digits, ".", "_" and "-", at most 60', code=f"{code!r}"),
+        )
     if code in seen:
-        yield place, f"the code {code!r} is used twice"
+        yield place, Sentence("the code %(code)s is used twice", code=f"{code!r}")
     seen.add(code)
 
 
 def _row(at: Place, row: SubCompetency) -> Iterator[Problem]:
     if not row.name.strip():
-        yield (*at, "name"), "give the sub-competency a name"
+        yield (*at, "name"), Sentence("give the sub-competency a name")
     if len(row.name) > LONGEST_NAME:
-        yield (*at, "name"), f"longer than {LONGEST_NAME} characters"
+        yield (*at, "name"), Sentence("longer than %(longest)s characters", longest=LONGEST_NAME)
     yield from _length((*at, "description"), row.description)
     if not 2 <= len(row.levels) <= MOST_LEVELS:
-        yield at, f"a sub-competency has 2 to {MOST_LEVELS} levels, this one has {len(row.levels)}"
+        yield (
+            at,
+            Sentence(
+                "a sub-competency has 2 to %(most)s levels, this one has %(have)s",
+                most=MOST_LEVELS,
+                have=len(row.levels),
+            ),
+        )
     names = [level.name for level in row.levels]
     for index, level in enumerate(row.levels):
         here = (*at, "level", index)
         if not level.name.strip():
-            yield (*here, "name"), "give the level a name"
+            yield (*here, "name"), Sentence("give the level a name")
         if names.index(level.name) != index:
-            yield (*here, "name"), f"the level {level.name!r} is there twice"
+            yield (*here, "name"), Sentence("the level %(level)s is there twice", level=f"{level.name!r}")
         if not _is_usual(level.points):
-            yield (*here, "points"), f"points are between zero and {MOST:,}, with {-FINEST} decimals at most"
+            yield (
+                (*here, "points"),
+                Sentence(
+                    "points are between zero and %(most)s, with %(decimals)s decimals at most",
+                    most=f"{MOST:,}",
+                    decimals=-FINEST,
+                ),
+            )
         elif index and level.points <= row.levels[index - 1].points:
             yield (
                 (*here, "points"),
-                f"levels go from low to high: {level.name!r} must have more points than {names[index - 1]!r}",
+                Sentence(
+                    "levels go from low to high: %(level)s must have more points than %(lower)s",
+                    level=f"{level.name!r}",
+                    lower=f"{names[index - 1]!r}",
+                ),
             )
         yield from _length((*here, "description"), level.description)
         yield from _alignments(here, level.alignment)
     if row.required_level not in names:
         known = ", ".join(repr(name) for name in names)
-        yield (*at, "required_level"), f"{row.required_level!r} is not one of its levels ({known})"
+        yield (
+            (*at, "required_level"),
+            Sentence("%(level)s is not one of its levels (%(known)s)", level=f"{row.required_level!r}", known=known),
+        )
     yield from _alignments(at, row.alignment)
 
 
@@ -209,21 +252,21 @@ def _rule(badge: Badge) -> Iterator[Problem]:
     try:
         wanted = needed(badge.rule, count)
     except ValueError:
-        yield ("badge", "rule"), 'write "all" or "any 3"'
+        yield ("badge", "rule"), Sentence('write "all" or "any 3"')
         return
     if not 1 <= wanted <= count:
-        yield ("badge", "rule"), f"asks for {wanted} of {count} sub-competencies"
+        yield ("badge", "rule"), Sentence("asks for %(wanted)s of %(all)s sub-competencies", wanted=wanted, all=count)
 
 
 def _gates(badge: Badge) -> Iterator[Problem]:
     if len(badge.gates) > MOST_GATES:
-        yield ("gate", MOST_GATES), f"a badge has at most {MOST_GATES} gates"
+        yield ("gate", MOST_GATES), Sentence("a badge has at most %(most)s gates", most=MOST_GATES)
     seen = {row.code for row in badge.sub_competencies}
     for index, gate in enumerate(badge.gates):
         at: Place = ("gate", index)
         yield from _code((*at, "code"), gate.code, seen)
         if not gate.name.strip():
-            yield (*at, "name"), "give the gate a name"
+            yield (*at, "name"), Sentence("give the gate a name")
         yield from _gate(at, gate)
         yield from _same_grade(at, gate, badge.gates[:index])
 
@@ -232,61 +275,82 @@ def _same_grade(at: Place, gate: Gate, earlier: tuple[Gate, ...]) -> Iterator[Pr
     """Refuse two conditions on one grade: the stricter alone says it, and with other scales they contradict."""
     for other in earlier:
         if gate.name.strip() and gate.name.strip().casefold() == other.name.strip().casefold():
-            yield (*at, "name"), f"two gates are called {gate.name!r}: nobody could tell their columns apart"
+            yield (
+                (*at, "name"),
+                Sentence("two gates are called %(name)s: nobody could tell their columns apart", name=f"{gate.name!r}"),
+            )
         elif gate.source == other.source and gate.source.endswith("-course-grade"):
-            yield at, f"{other.name!r} already asks for the course grade: keep the stricter of the two"
+            yield (
+                at,
+                Sentence(
+                    "%(name)s already asks for the course grade: keep the stricter of the two", name=f"{other.name!r}"
+                ),
+            )
 
 
 def _gate(at: Place, gate: Gate) -> Iterator[Problem]:
     if gate.out_of is not None:
         if gate.kind != "points":
-            yield (*at, "out_of"), "only a condition in points says out of how many"
+            yield (*at, "out_of"), Sentence("only a condition in points says out of how many")
         elif not (_is_usual(gate.out_of) and gate.out_of > 0):
-            yield (*at, "out_of"), f"a number above zero, at most {MOST:,}, is needed"
+            yield (*at, "out_of"), Sentence("a number above zero, at most %(most)s, is needed", most=f"{MOST:,}")
     if gate.kind == "letter":
         letters = [letter for letter, _ in gate.scale]
         leasts = [least for _, least in gate.scale]
         if len(letters) < 2:
-            yield (*at, "scale"), "a letter grade needs its scale, as { F = 0, D = 60, C = 70, B = 80, A = 90 }"
+            yield (
+                (*at, "scale"),
+                Sentence("a letter grade needs its scale, as { F = 0, D = 60, C = 70, B = 80, A = 90 }"),
+            )
         elif any(high <= low for low, high in itertools.pairwise(leasts)):
-            yield (*at, "scale"), "the scale goes from low to high, each letter with more per cent than the one before"
+            yield (
+                (*at, "scale"),
+                Sentence("the scale goes from low to high, each letter with more per cent than the one before"),
+            )
         elif not all(0 <= least <= 100 for least in leasts):
-            yield (*at, "scale"), "each letter has a least per cent between 0 and 100"
+            yield (*at, "scale"), Sentence("each letter has a least per cent between 0 and 100")
         if gate.required not in letters:
-            yield (*at, "required"), f"{gate.required!r} is not a letter of the scale"
+            yield (*at, "required"), Sentence("%(letter)s is not a letter of the scale", letter=f"{gate.required!r}")
     elif gate.kind in ("percent", "points"):
         try:
             value = Decimal(gate.required)
         except InvalidOperation:
-            yield (*at, "required"), f"{gate.required!r} is not a number"
+            yield (*at, "required"), Sentence("%(letter)s is not a number", letter=f"{gate.required!r}")
             return
         if not _is_usual(value):
-            yield (*at, "required"), f"a number between zero and {MOST:,} is needed"
+            yield (*at, "required"), Sentence("a number between zero and %(most)s is needed", most=f"{MOST:,}")
         elif gate.kind == "percent" and value > 100:
-            yield (*at, "required"), "more than 100 % can never be reached"
-        elif gate.kind == "points" and gate.out_of is not None and gate.out_of < value:
-            there = number_text(gate.out_of) if _is_usual(gate.out_of) else "the"
-            yield (*at, "required"), f"more than the {there} points there are can never be reached"
+            yield (*at, "required"), Sentence("more than 100 % can never be reached")
+        elif gate.kind == "points" and gate.out_of is not None and _is_usual(gate.out_of) and gate.out_of < value:
+            yield (
+                (*at, "required"),
+                Sentence(
+                    "more than the %(there)s points there are can never be reached", there=number_text(gate.out_of)
+                ),
+            )
     elif gate.required:
-        yield (*at, "required"), "a pass gate is passed or not: leave required out"
+        yield (*at, "required"), Sentence("a pass gate is passed or not: leave required out")
 
 
 def _stack(badge: Badge) -> Iterator[Problem]:
     if badge.stack is None:
         return
     if badge.sub_competencies:
-        yield ("stack",), "a badge has sub-competencies or is a stack of badges, not both"
+        yield ("stack",), Sentence("a badge has sub-competencies or is a stack of badges, not both")
     for index, slug in enumerate(badge.stack.members):
         if not SLUG.fullmatch(slug):
-            yield ("stack", "members", index), f"{slug!r} is not the slug of a badge"
+            yield ("stack", "members", index), Sentence("%(slug)s is not the slug of a badge", slug=f"{slug!r}")
         if slug == badge.slug:
-            yield ("stack", "members", index), "a stack cannot hold itself"
+            yield ("stack", "members", index), Sentence("a stack cannot hold itself")
     if len(set(badge.stack.members)) != len(badge.stack.members):
-        yield ("stack", "members"), "a badge is there twice"
+        yield ("stack", "members"), Sentence("a badge is there twice")
     word, _, number = badge.stack.rule.partition(" ")
     if badge.stack.rule != "all" and not (word in ("any", "credits") and number.isdecimal() and int(number) > 0):
-        yield ("stack", "rule"), 'write "all", "any 3" or "credits 12"'
+        yield ("stack", "rule"), Sentence('write "all", "any 3" or "credits 12"')
     elif word == "any" and int(number) > len(badge.stack.members):
-        yield ("stack", "rule"), f"asks for {number} of {len(badge.stack.members)} badges"
+        yield (
+            ("stack", "rule"),
+            Sentence("asks for %(number)s of %(all)s badges", number=number, all=len(badge.stack.members)),
+        )
     if badge.stack.within:
         yield from _duration(("stack", "within"), badge.stack.within)

@@ -14,6 +14,7 @@ from lti_tool.lti.platforms import is_unresolved, platform_of
 from lti_tool.lti.refusals import refusal
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.roles import Role, course_roles, is_test_user
+from lti_tool.sentence import Sentence
 
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 MESSAGE_TYPE = LTI + "message_type"
@@ -248,7 +249,9 @@ def _check_message_type(value: object) -> None:
     raise refusal(
         "message_type",
         "the platform sent a message this tool does not know",
-        sentence=f"Your LMS asked for “{shown}”, which this tool does not do." if shown else None,
+        sentence=Sentence("Your LMS asked for “%(shown)s”, which this tool does not do.", shown=shown)
+        if shown
+        else None,
     )
 
 

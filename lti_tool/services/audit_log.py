@@ -129,6 +129,50 @@ ACTIONS = {
 }
 
 
+# What stands beside an entry; a key without a word here stands as it is kept.
+DETAILS = {
+    "changed": Sentence("changed"),
+    "name": Sentence("name"),
+    "issuer": Sentence("issuer"),
+    "invite": Sentence("invite"),
+    "of": Sentence("of"),
+    "stored": Sentence("stored"),
+    "before": Sentence("before"),
+    "after": Sentence("after"),
+    "reason": Sentence("reason"),
+    "until": Sentence("until"),
+    "status": Sentence("status"),
+    "public": Sentence("public"),
+    "type": Sentence("type"),
+    "slug": Sentence("slug"),
+    "links": Sentence("links"),
+    "columns": Sentence("columns"),
+    "learner": Sentence("learner"),
+    "row": Sentence("row"),
+    "kind": Sentence("kind"),
+    "id": Sentence("id"),
+    "comment_changed": Sentence("comment changed"),
+    "cells": Sentence("cells"),
+    "source": Sentence("source"),
+    "badges": Sentence("badges"),
+    "given": Sentence("given"),
+    "left_out": Sentence("left out"),
+    "how": Sentence("how"),
+    "levels": Sentence("levels"),
+    "same_as": Sentence("same as"),
+    "link": Sentence("link"),
+    "by": Sentence("by"),
+    "what": Sentence("what"),
+    "version": Sentence("version"),
+    "made": Sentence("made"),
+    "counts_for": Sentence("counts for"),
+    "file": Sentence("file"),
+    "bytes": Sentence("bytes"),
+    "instead_of": Sentence("instead of"),
+    "administrator": Sentence("administrator"),
+}
+
+
 @dataclass(frozen=True)
 class Entry:
     id: int
@@ -338,7 +382,7 @@ def _in_words(session: Session, rows: list[AuditEvent]) -> list[Entry]:
         detail = []
         for key, value in row.detail.items():
             text = names.get(f"administrator:{value}", value) if key == "administrator" else value
-            detail.append((key.replace("_", " "), _as_words(text)))
+            detail.append((said(DETAILS.get(key) or key.replace("_", " ")), _as_words(text)))
         subject = names.get(row.subject, "")
         if not subject and row.subject.partition(":")[0] not in ("sign-in", "issuer", "key"):
             subject = row.subject

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.credentials import ob3
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Edition, Review, StatusList
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, editions
 from lti_tool.services.awards import can_choose, get_award, shown_status
 from lti_tool.services.tool import Tool
@@ -299,9 +300,9 @@ def claim(tool: Tool, award_id: str, *, public: bool, actor: str, now: datetime)
     with tool.db.write() as session:
         award = get_award(session, award_id)
         if not can_choose(award):
-            raise Conflict(sentence="This badge cannot be claimed at the moment.")
+            raise Conflict(sentence=Sentence("This badge cannot be claimed at the moment."))
         if shown_status(award, now) == "expired" and award.claimed_at is None:
-            raise Conflict(sentence="This badge is not valid any more, so it cannot be claimed.")
+            raise Conflict(sentence=Sentence("This badge is not valid any more, so it cannot be claimed."))
         award.claimed_at = award.claimed_at or now
         award.page_public = public
         audit.record(session, now, actor, "award.claimed", f"award:{award.id}", public=public)

@@ -34,7 +34,7 @@ from lti_tool.models import (
     Issuer,
     Registration,
 )
-from lti_tool.sentence import Sentence
+from lti_tool.sentence import Number, Sentence
 from lti_tool.services import audit, draft_values, prerequisites, versions, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
@@ -98,18 +98,22 @@ def read_file(path: Path) -> tuple[Badge, bytes | None]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DefinitionInvalid(str(path), [(0, f"cannot be read: {error.strerror}")]) from None
+        raise DefinitionInvalid(
+            str(path), [(0, Sentence("cannot be read: %(why)s", why=error.strerror or ""))]
+        ) from None
     except UnicodeDecodeError:
-        raise DefinitionInvalid(str(path), [(0, "is not UTF-8 text")]) from None
+        raise DefinitionInvalid(str(path), [(0, Sentence("is not UTF-8 text"))]) from None
     badge = read_definition(text, str(path))
     if not badge.picture.file:
         return badge, None
     try:
         return badge, picture.read_picture_file((path.parent / badge.picture.file).read_bytes())
     except OSError as error:
-        problem = f"picture: {badge.picture.file} cannot be read: {error.strerror}"
+        problem = Sentence(
+            "picture: %(file)s cannot be read: %(why)s", file=badge.picture.file, why=error.strerror or ""
+        )
     except BadInput as error:
-        problem = f"picture: {badge.picture.file}: {error.sentence}"
+        problem = Sentence("picture: %(file)s: %(problem)s", file=badge.picture.file, problem=error.sentence)
     raise DefinitionInvalid(str(path), [(0, problem)])
 
 
@@ -129,12 +133,20 @@ def _put_badge(
     if badge.picture.file and picture_png is None:
         raise DefinitionInvalid(
             badge.slug,
-            [(0, f"names the picture file {badge.picture.file}, which did not come with it. Use shape, icon, colours")],
+            [
+                (
+                    0,
+                    Sentence(
+                        "names the picture file %(file)s, which did not come with it. Use shape, icon, colours",
+                        file=badge.picture.file,
+                    ),
+                )
+            ],
         )
     with tool.db.write() as session:
         course = session.get_one(Course, course_id)
         if round_about := prerequisites.circular(session, course.id, badge):
-            raise DefinitionInvalid(badge.slug, [(0, f"prerequisites: {round_about}")])
+            raise DefinitionInvalid(badge.slug, [(0, Sentence("prerequisites: %(problem)s", problem=round_about))])
         query = select(CourseBadge).where(CourseBadge.course_id == course.id, CourseBadge.slug == badge.slug)
         found = session.scalar(query.with_for_update(key_share=True))
         if found is not None:
@@ -316,55 +328,70 @@ def picture_pips(level: str) -> int:
 def obstacles(session: Session, badge: CourseBadge) -> list[str]:
     """Return why a badge cannot be published yet, each with what to do."""
     definition = next_definition(badge)
-    found = []
+    found: list[str] = []
     issuer = session.scalars(select(Issuer)).first()
     if issuer is None or not is_complete(issuer):
         found.append(
-            "The institution that issues badges has no name or web address yet. "
-            "An administrator of this tool writes them on the Issuer page, at /admin/issuer."
+            Sentence(
+                "The institution that issues badges has no name or web address yet. "
+                "An administrator of this tool writes them on the Issuer page, at /admin/issuer."
+            )
         )
     if wanted_columns(definition):
         found += list(_gradebook_obstacles(badge.course))
     if badge.status == "retired":
-        found.append("This badge is retired. Bring it back under History first.")
+        found.append(Sentence("This badge is retired. Bring it back under History first."))
     if definition.stack is not None:
-        found.append("A badge made of badges cannot be published here yet.")
+        found.append(Sentence("A badge made of badges cannot be published here yet."))
     found += list(prerequisites.obstacles(session, badge, definition))
     found += list(_other_maximums(badge, definition))
     sources = {r.source for r in definition.sub_competencies if not r.reads_column}
     sources |= {g.source for g in definition.gates if not g.reads_column}
-    found += [_NOT_CONNECTED.get(source, _NO_SOURCE.format(source)) for source in sorted(sources)]
+    found += [_NOT_CONNECTED.get(source) or _no_source(source) for source in sorted(sources)]
     return found
 
 
-_NO_SOURCE = "Its grades come from “{}”, which is not connected here."
+def _no_source(source: str) -> str:
+    return Sentence("Its grades come from “%(source)s”, which is not connected here.", source=source)
+
+
 _NOT_CONNECTED = {
-    "csv": "Its grades come from a file (“csv”), and none can be read here yet. Choose a gradebook column instead.",
-    "canvas-rubric": "Its grades come from Canvas' own rubric (“canvas-rubric”), and Canvas is not connected that far "
-    "yet. Choose a gradebook column, or mark the rubric here.",
-    "moodle-rubric": "Its grades come from Moodle's own rubric (“moodle-rubric”), and Moodle is not connected that far "
-    "yet. Choose a gradebook column, or mark the rubric here.",
-    "canvas-course-grade": "A condition reads the course grade from Canvas (“canvas-course-grade”), which no gradebook "
-    "service tells. Choose a gradebook column, and enter the grade there.",
-    "moodle-course-grade": "A condition reads the course grade from Moodle (“moodle-course-grade”), which no gradebook "
-    "service tells. Choose a gradebook column, and enter the grade there.",
+    "csv": Sentence(
+        "Its grades come from a file (“csv”), and none can be read here yet. Choose a gradebook column instead."
+    ),
+    "canvas-rubric": Sentence(
+        "Its grades come from Canvas' own rubric (“canvas-rubric”), and Canvas is not connected that far "
+        "yet. Choose a gradebook column, or mark the rubric here."
+    ),
+    "moodle-rubric": Sentence(
+        "Its grades come from Moodle's own rubric (“moodle-rubric”), and Moodle is not connected that far "
+        "yet. Choose a gradebook column, or mark the rubric here."
+    ),
+    "canvas-course-grade": Sentence(
+        "A condition reads the course grade from Canvas (“canvas-course-grade”), which no gradebook "
+        "service tells. Choose a gradebook column, and enter the grade there."
+    ),
+    "moodle-course-grade": Sentence(
+        "A condition reads the course grade from Moodle (“moodle-course-grade”), which no gradebook "
+        "service tells. Choose a gradebook column, and enter the grade there."
+    ),
 }
 
 
 def _gradebook_obstacles(course: Course) -> Iterator[str]:
     """Say why no column can be made in a course. A badge that needs none is not asked."""
     if course.line_items_url is None:
-        yield (
+        yield Sentence(
             "This course's gradebook is closed to the tool: the launch names no gradebook service. "
             "The LMS administrator has to allow “Assignment and Grade Services” for it."
         )
     elif LINE_ITEM not in course.scopes:
-        yield (
+        yield Sentence(
             "The tool may not make gradebook columns here. "
             "The LMS administrator has to allow it to “create and manage line items”."
         )
     if course.state == "concluded":
-        yield "This course has ended, and its gradebook takes no new columns."
+        yield Sentence("This course has ended, and its gradebook takes no new columns.")
 
 
 def _other_maximums(badge: CourseBadge, definition: Badge) -> Iterator[str]:
@@ -376,9 +403,12 @@ def _other_maximums(badge: CourseBadge, definition: Badge) -> Iterator[str]:
     for wanted in wanted_columns(definition):
         column = made.get(wanted.tag)
         if column is not None and Decimal(column.score_maximum) != Decimal(wanted.maximum):
-            yield (
-                f"“{wanted.code}” has a gradebook column of {column.score_maximum} points, and now needs one of "
-                f"{wanted.maximum}. A column keeps its maximum: give the row a new code."
+            yield Sentence(
+                "“%(code)s” has a gradebook column of %(have)s points, and now needs one of "
+                "%(maximum)s. A column keeps its maximum: give the row a new code.",
+                code=wanted.code,
+                have=Number(column.score_maximum),
+                maximum=Number(wanted.maximum),
             )
 
 
@@ -555,8 +585,8 @@ def _back_to_draft(tool: Tool, course_badge_id: str) -> None:
         badge.status = "active" if badge.version_id else "draft"
 
 
-CHANGED_MEANWHILE = "This badge has been changed since you looked at what publishing will do."
-LOOK_AGAIN = "Look at it again, then publish."
+CHANGED_MEANWHILE = Sentence("This badge has been changed since you looked at what publishing will do.")
+LOOK_AGAIN = Sentence("Look at it again, then publish.")
 
 
 def draft_digest(badge: CourseBadge) -> str:
@@ -580,7 +610,7 @@ def start_publishing(
     raises Conflict where it has been changed since. Returns the job's id; the caller wakes the queue. Both are one
     transaction: a badge never waits for no job."""
     if counts_for not in (versions.EVERYBODY, versions.NEW):
-        raise BadInput(sentence="Choose for whom the change counts: for everybody, or for new learners only.")
+        raise BadInput(sentence=Sentence("Choose for whom the change counts: for everybody, or for new learners only."))
     return repeat_collided(lambda: _start_publishing(tool, course_id, slug, actor, now, counts_for, seen))
 
 

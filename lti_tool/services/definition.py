@@ -16,10 +16,11 @@ from lti_tool.domain import badge as domain
 from lti_tool.domain.badge import Badge
 from lti_tool.domain.rules import problems
 from lti_tool.errors import DefinitionInvalid
+from lti_tool.sentence import Sentence
 
 LARGEST = 500_000  # bytes; a definition with every text filled is below 50 KB
 
-UNREADABLE = "holds a number or a nesting beyond all measure, so it is not a badge definition"
+UNREADABLE = Sentence("holds a number or a nesting beyond all measure, so it is not a badge definition")
 
 _NAME = re.compile(r"[A-Za-z0-9_.\"' -]+")  # of a table; both cost no more than the line is long
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
@@ -111,13 +112,17 @@ class _File(_Table):
 def read_definition(text: str, file: str) -> Badge:
     """Read a definition; raises DefinitionInvalid with every problem found, each with its line in `file`."""
     if len(text.encode()) > LARGEST:
-        raise DefinitionInvalid(file, [(0, f"larger than {LARGEST // 1000} KB, so it is not a badge definition")])
+        raise DefinitionInvalid(
+            file, [(0, Sentence("larger than %(size)s KB, so it is not a badge definition", size=LARGEST // 1000))]
+        )
     try:
         values = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         match = re.search(r"\(at line (\d+), column \d+\)", str(error))
         message = re.sub(r" \(at .*\)$", "", str(error))
-        raise DefinitionInvalid(file, [(int(match[1]) if match else 0, f"not TOML: {message}")]) from None
+        raise DefinitionInvalid(
+            file, [(int(match[1]) if match else 0, Sentence("not TOML: %(problem)s", problem=message))]
+        ) from None
     except (ValueError, ArithmeticError, RecursionError):  # a number of 5,000 digits, lists in lists without end
         raise DefinitionInvalid(file, [(0, UNREADABLE)]) from None
     lines = _lines(text)
@@ -129,12 +134,17 @@ def read_definition(text: str, file: str) -> Badge:
         found = [(_line(lines, e["loc"]), _sentence(dict(e))) for e in error.errors(include_url=False)]
         raise DefinitionInvalid(file, sorted(found)) from None
     badge = _badge(parsed)
-    found = [(_line(lines, place), _at(place) + sentence) for place, sentence in problems(badge)]
+    found = [(_line(lines, place), _at(place, sentence)) for place, sentence in problems(badge)]
     if not found and not badge.picture.file:
         try:
             picture.draw(badge.picture, slug=badge.slug, ribbon=badge.level, pips=0)
         except ValueError as error:
-            found = [(_line(lines, ("badge", "picture")), f"picture: {error}")]
+            found = [
+                (
+                    _line(lines, ("badge", "picture")),
+                    Sentence("%(name)s: %(problem)s", name="picture", problem=error.args[0]),
+                )
+            ]
     if found:
         raise DefinitionInvalid(file, sorted(found))
     return badge
@@ -288,9 +298,11 @@ def _line(lines: dict[Place, int], place: Place) -> int:
     return 1
 
 
-def _at(place: Place) -> str:
+def _at(place: Place, sentence: str) -> str:
     name = next((part for part in reversed(place) if isinstance(part, str)), "")
-    return f"{name}: " if name and name != place[0] else ""
+    if not name or name == place[0]:
+        return sentence
+    return Sentence("%(name)s: %(problem)s", name=name, problem=sentence)
 
 
 def _sentence(error: dict[str, Any]) -> str:
@@ -298,21 +310,30 @@ def _sentence(error: dict[str, Any]) -> str:
     name = names[-1] if names else "file"
     match error["type"]:
         case "missing":
-            return f"{name} is missing"
+            return Sentence("%(name)s is missing", name=name)
         case "extra_forbidden":
-            return f"{name} is not known here; is it misspelt?"
+            return Sentence("%(name)s is not known here; is it misspelt?", name=name)
         case "literal_error":
-            return f"{name} cannot be {error['input']!r}; write {error['ctx']['expected']}"
+            return Sentence(
+                "%(name)s cannot be %(value)s; write %(expected)s",
+                name=name,
+                value=f"{error['input']!r}",
+                expected=error["ctx"]["expected"],
+            )
         case "string_type":
-            return f'{name} must be text in quotes, as {name} = "…"'
+            return Sentence('%(name)s must be text in quotes, as %(name)s = "…"', name=name)
         case "bool_type":
-            return f"{name} must be true or false"
+            return Sentence("%(name)s must be true or false", name=name)
         case "decimal_type" | "decimal_parsing" | "is_instance_of":
-            return f"{name} must be a number"
+            return Sentence("%(name)s must be a number", name=name)
         case "list_type":
-            return f"{name} must be a list: [ … ] or a repeated [[{name}]]"
+            return Sentence("%(name)s must be a list: [ … ] or a repeated [[%(name)s]]", name=name)
         case "model_type" | "dict_type" | "model_attributes_type":
-            return f"{name} must be a table of its own"
+            return Sentence("%(name)s must be a table of its own", name=name)
         case "too_short" | "too_long":
-            return f"{name} has {error['ctx']['actual_length']} entries, which is not the number it needs"
-    return f"{name}: {error['msg']}"
+            return Sentence(
+                "%(name)s has %(num)s entries, which is not the number it needs",
+                name=name,
+                num=error["ctx"]["actual_length"],
+            )
+    return Sentence("%(name)s: %(problem)s", name=name, problem=error["msg"])

@@ -32,6 +32,7 @@ from lti_tool.domain.badge import (
 )
 from lti_tool.domain.rules import LANGUAGE, Place, problems
 from lti_tool.errors import BadInput
+from lti_tool.services.words import said
 
 Values = dict[str, Any]
 Problems = dict[str, str]  # path → sentence
@@ -315,12 +316,12 @@ def definition(values: Values, slug: str) -> tuple[Badge, Problems]:
     for place, sentence in problems(badge):
         path = _path(values, place, sentence)
         if path not in found:
-            say(path, _sentence(sentence))
+            say(path, _sentence(said(sentence)))
     if not badge.picture.file and "picture" not in found:
         try:
             picture.draw(badge.picture, slug=slug, ribbon=badge.level, pips=0)
         except ValueError as error:
-            say("picture", str(error))
+            say("picture", said(error.args[0]))
     if not found and badge_from_content(badge.content()) != badge:
         say("", _("Something in this draft cannot be kept as it is. Look for unusual characters."))
     return badge, found

@@ -40,6 +40,7 @@ from lti_tool.services.draft_values import (
 )
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import said
 
 STEPS = ("about", "rubric", "grades")
 ONE_SITTING = timedelta(minutes=15)  # what one person writes within it is one entry of the audit log
@@ -173,7 +174,7 @@ def editor_page(tool: Tool, who: LaunchSession, badge_id: str) -> DraftPage:
             badges=tuple(Choice(each.slug, _title(written(each))) for each in others if each.status != "retired"),
             shapes=tuple((shape, picture.OUTLINES[shape].ground) for shape in SHAPES),
             icons=tuple(
-                (name, icon.word, icon.drawing.format(light="currentColor", dark="#0E5468"))
+                (name, said(icon.word), icon.drawing.format(light="currentColor", dark="#0E5468"))
                 for name, icon in ICONS.items()
             ),
         )

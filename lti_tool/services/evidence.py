@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import SubCompetency
 from lti_tool.errors import BadInput, NotFound, NotPermitted
 from lti_tool.models import CourseBadge, Evidence
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, marking
 from lti_tool.services.tool import Tool
 
@@ -82,7 +83,7 @@ def add_own(tool: Tool, course_id: int, slug: str, person_id: str, tag: str, con
         except NotFound as error:
             raise NotPermitted(
                 error.detail,
-                sentence="Evidence is added by learners of this course, each to her own badges.",
+                sentence=Sentence("Evidence is added by learners of this course, each to her own badges."),
                 what_to_do="",
             ) from error
         badge = _row_of(session, course_id, slug, tag, own=True)
@@ -114,12 +115,15 @@ def _add(
 ) -> None:
     content = content.replace("\r\n", "\n").replace("\0", "").strip()
     if not content:
-        raise BadInput(sentence="Nothing was written.", what_to_do="Write a few words, or paste an https:// address.")
+        raise BadInput(
+            sentence=Sentence("Nothing was written."),
+            what_to_do=Sentence("Write a few words, or paste an https:// address."),
+        )
     if len(content) > LONGEST:
         raise BadInput(
             f"evidence of {len(content)} characters",
-            sentence=f"That is longer than {LONGEST} characters.",
-            what_to_do="Shorten it, or put it elsewhere and add its https:// address.",
+            sentence=Sentence("That is longer than %(longest)s characters.", longest=LONGEST),
+            what_to_do=Sentence("Shorten it, or put it elsewhere and add its https:// address."),
         )
     there = select(func.count()).where(
         Evidence.course_badge_id == badge.id,
@@ -128,7 +132,10 @@ def _add(
         Evidence.withdrawn_at.is_(None),
     )
     if (session.scalar(there) or 0) >= MOST:
-        raise BadInput(sentence=f"This row has {MOST} pieces of evidence.", what_to_do="Withdraw one of them first.")
+        raise BadInput(
+            sentence=Sentence("This row has %(most)s pieces of evidence.", most=MOST),
+            what_to_do=Sentence("Withdraw one of them first."),
+        )
     row = Evidence(
         course_badge_id=badge.id,
         person_id=person_id,

@@ -19,6 +19,7 @@ from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.domain.changes import Change, changes
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import AchievementVersion, Award, CourseBadge, EarlierVersion, Person, Publication
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, versions, work
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.tool import Tool
@@ -146,8 +147,8 @@ def retire(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) 
         catalog.refuse_while_publishing(session, badge)
         if badge.version_id is None:
             raise Conflict(
-                sentence="This badge was never published, so there is nothing to retire.",
-                what_to_do="Remove the draft if it is not needed.",
+                sentence=Sentence("This badge was never published, so there is nothing to retire."),
+                what_to_do=Sentence("Remove the draft if it is not needed."),
             )
         if badge.status == "retired":
             return

@@ -23,6 +23,7 @@ from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.grades import rubric
 from lti_tool.lti.ags import RawResult
 from lti_tool.models import Column, CourseBadge, Enrolment, Mark, Person, Posting, Result
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, work
 from lti_tool.services.tool import Tool
 
@@ -151,8 +152,8 @@ def _save(
         badge, definition = open_badge(session, course_id, slug)
         if version is not None and badge.version is not None and badge.version.number != version:
             raise Conflict(
-                sentence="The rubric was changed while this page was open, so this was not stored.",
-                what_to_do="Load the page again and look at the levels as they are now.",
+                sentence=Sentence("The rubric was changed while this page was open, so this was not stored."),
+                what_to_do=Sentence("Load the page again and look at the levels as they are now."),
             )
         person = learner(session, course_id, person_id)
         rows = {row.tag: row for row in marked_rows(definition)}
@@ -166,8 +167,12 @@ def _save(
             if len(wish.comment) > LONGEST_COMMENT:
                 raise BadInput(
                     f"a comment of {len(wish.comment)} characters",
-                    sentence=f"The comment on “{row.name}” is longer than {LONGEST_COMMENT} characters.",
-                    what_to_do="Shorten it: nothing of it is lost until then.",
+                    sentence=Sentence(
+                        "The comment on “%(name)s” is longer than %(longest)s characters.",
+                        name=row.name,
+                        longest=LONGEST_COMMENT,
+                    ),
+                    what_to_do=Sentence("Shorten it: nothing of it is lost until then."),
                 )
             other = _store(session, badge, person, row, wish, actor, now)
             if other is not None:
@@ -186,7 +191,7 @@ def open_badge(session: Session, course_id: int, slug: str) -> tuple[CourseBadge
     if badge.version is None:
         raise NotFound(f"badge {slug} is not published")
     if badge.status == "retired":
-        raise Conflict(sentence="This badge is retired, so it is not marked any more.", what_to_do="")
+        raise Conflict(sentence=Sentence("This badge is retired, so it is not marked any more."), what_to_do="")
     definition = catalog.definition_of(badge)
     if not marked_rows(definition):
         raise NotFound(f"nothing of {slug} is marked here")
@@ -447,7 +452,7 @@ def _choose(
             raise NotFound(f"nothing to choose for {tag}")
         held = held_instead(session, posting)
         if posting.state not in ("conflict", "posted", "kept", "refused") or held is None or seen(held) != seen_as:
-            raise Conflict(sentence="The gradebook holds another grade by now.")
+            raise Conflict(sentence=Sentence("The gradebook holds another grade by now."))
         _renew(posting, "kept" if choice == "keep" else "due")
         posting.found = held if choice == "keep" else None
         posting.over = held if choice == "replace" else None

@@ -18,6 +18,7 @@ from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.grades.columns import WantedColumn, wanted_columns
 from lti_tool.lti.ags import LineItem, list_line_items
 from lti_tool.models import Column, Course, CourseBadge, Job
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import LaunchSession
@@ -27,7 +28,7 @@ from lti_tool.services.work import Say
 
 def run_columns(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
     """Look which columns of a course's gradebook the tool sees. Makes nothing there; safe to repeat."""
-    say("Looking at the gradebook columns …")
+    say(Sentence("Looking at the gradebook columns …"))
     service, url = course_service(tool, int(course_id))
     items = list_line_items(service, url)
     with tool.db.write() as session:
@@ -161,7 +162,7 @@ def choose(
         badge = catalog.get_badge(session, course_id, slug, lock=True)
         catalog.refuse_while_publishing(session, badge)
         if badge.status == "retired":
-            raise Conflict(sentence="This badge is retired, so no column is read for it.")
+            raise Conflict(sentence=Sentence("This badge is retired, so no column is read for it."))
         seen = {each["url"]: each for each in badge.course.seen_columns or ()}
         bound = {column.tag: column for column in badge.columns}
         changed: dict[str, str] = {}
@@ -171,14 +172,14 @@ def choose(
                 continue
             if url and url not in seen:
                 raise BadInput(
-                    sentence="That column is not among those the tool sees in this gradebook.",
-                    what_to_do="Look at the gradebook again, then choose.",
+                    sentence=Sentence("That column is not among those the tool sees in this gradebook."),
+                    what_to_do=Sentence("Look at the gradebook again, then choose."),
                 )
             if _bind(session, badge, wanted, column, seen.get(url), now):
                 changed[wanted.tag] = seen[url]["label"] if url else ""
         urls = [column.url for column in session.scalars(select(Column).where(Column.course_badge_id == badge.id))]
         if len(set(urls)) != len(urls):
-            raise BadInput(sentence="One column was chosen for two rows. Each row needs a column of its own.")
+            raise BadInput(sentence=Sentence("One column was chosen for two rows. Each row needs a column of its own."))
         if changed:
             badge.evaluated = None
             audit.record(session, now, actor, "badge.columns_chosen", f"badge:{badge.id}", slug=slug, columns=changed)
@@ -206,7 +207,10 @@ def _bind(
     )
     if taken is not None:
         raise BadInput(
-            sentence=f"“{item['label']}” is read for another row already. Each row needs a column of its own."
+            sentence=Sentence(
+                "“%(column)s” is read for another row already. Each row needs a column of its own.",
+                column=item["label"],
+            )
         )
     if column is None:
         column = Column(course_badge_id=badge.id, tag=wanted.tag)

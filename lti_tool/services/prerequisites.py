@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.domain.prerequisites import circle
 from lti_tool.models import Achievement, AchievementVersion, Award, CourseBadge, Prerequisite
+from lti_tool.sentence import Sentence
 from lti_tool.services import work
 from lti_tool.services.tool import Tool
 
@@ -78,7 +79,10 @@ def circular(session: Session, course_id: int, badge: Badge) -> str:
     way = circle(badge.slug, _asks(session, course_id, badge))
     if not way:
         return ""
-    return f"It would have to be earned before itself: {' asks for '.join(f'“{slug}”' for slug in way)}."
+    said: str = f"“{way[0]}”"
+    for slug in way[1:]:
+        said = Sentence("%(way)s asks for “%(badge)s”", way=said, badge=slug)
+    return Sentence("It would have to be earned before itself: %(way)s.", way=said)
 
 
 def _asks(session: Session, course_id: int, badge: Badge) -> Callable[[str], Sequence[str]]:
@@ -112,10 +116,13 @@ def _asked_in(content: dict[str, object]) -> tuple[str, ...]:
 def obstacles(session: Session, badge: CourseBadge, definition: Badge) -> Iterable[str]:
     """Say why a badge with prerequisites cannot be published as it is."""
     if sentence := circular(session, badge.course_id, definition):
-        yield f"{sentence} Take one of these out."
+        yield Sentence("%(problem)s Take one of these out.", problem=sentence)
     for slug in definition.prerequisites:
         if achievement_of(session, badge.course_id, slug) is None:
-            yield f"It asks for the badge “{slug}” first, which has not been published here yet. Begin with that one."
+            yield Sentence(
+                "It asks for the badge “%(badge)s” first, which has not been published here yet. Begin with that one.",
+                badge=slug,
+            )
 
 
 # -- who is due -------------------------------------------------------------------------------------------------

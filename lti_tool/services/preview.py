@@ -28,6 +28,7 @@ from lti_tool.services.instructor_pages import column_plans
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages import BadgePlan, ColumnPlan, Effect, Mover
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import said
 
 CLASSES = ("earned", "waits", "one", "further")  # the order of Effect.today and .then
 
@@ -164,7 +165,7 @@ def _counts(places: Mapping[str, _Place]) -> tuple[int, ...]:
 
 
 def _missing(place: _Place) -> str:
-    return ", ".join(standing.missing for standing in place.missing)
+    return ", ".join(said(standing.missing) for standing in place.missing)
 
 
 def _names(session: Session, people: set[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, NotFound
 from lti_tool.security import guarded, tool
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, drafts
 from lti_tool.services.draft_values import PAIRS
 from lti_tool.services.drafts import Change, DraftPage
@@ -187,7 +188,7 @@ def upload(badge: str) -> Page:
     sent = request.files.get("file")
     try:
         if sent is None or not sent.filename:
-            raise BadInput(sentence="Choose a file first.")
+            raise BadInput(sentence=Sentence("Choose a file first."))
         data = sent.stream.read(drafts.LARGEST_PICTURE + 1)
         drafts.set_picture(tool(), g.session, badge, data, sent.filename, actor=_actor(), now=_now())
     except BadInput as error:

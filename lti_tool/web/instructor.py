@@ -90,7 +90,9 @@ def import_file() -> Page:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise DefinitionInvalid(name, [(0, "is not UTF-8 text, so it is not a badge definition")]) from None
+            raise DefinitionInvalid(
+                name, [(0, Sentence("is not UTF-8 text, so it is not a badge definition"))]
+            ) from None
         badge = read_definition(text, name)
         if request.form.get("replace") != badge.slug and drafts.is_written(tool(), g.session.course_id, badge.slug):
             page = shown.course_home(tool(), g.session)

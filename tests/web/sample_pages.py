@@ -477,12 +477,13 @@ def written(values: dict[str, Any], slug: str, **more: Any) -> dict[str, Any]:
 EMPTY = blank("en")
 OWN = {**values_of(GATED), "own_levels": "on"}
 CLASHES = (Clash("name", "Mine", "Theirs"), Clash("rows.r9.name", "Lost", None))
-FILE = {**EMPTY, "picture": {**EMPTY["picture"], "kind": "file", "file": "own.png"}}
+OWN_FILE = {**EMPTY, "picture": {**EMPTY["picture"], "kind": "file", "file": "own.png"}}
 
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "edit-blank": ("instructor/edit_about.html", {**written(EMPTY, "new-badge"), "check": True}),
     "edit-about": ("instructor/edit_about.html", written(values_of(BADGE), BADGE.slug, version=2, may_rename=False)),
-    "edit-file": ("instructor/edit_about.html", {**written(FILE, "x"), "upload_problem": "The picture is too small."}),
+    "edit-file": ("instructor/edit_about.html", {**written(OWN_FILE, "x"),
+                  "upload_problem": "The picture is too small."}),
     "edit-clash": ("instructor/edit_about.html", written(EMPTY, "x", clashes=CLASHES, typed={"name": "Mine"})),
     "edit-rubric": ("instructor/edit_rubric.html", written(values_of(GATED), GATED.slug)),
     "edit-rubric-own": ("instructor/edit_rubric.html", {**written(OWN, GATED.slug), "act_problem": "Not possible."}),
