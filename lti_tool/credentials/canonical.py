@@ -26,6 +26,7 @@ from lti_tool.credentials import ob3
 from lti_tool.credentials.contexts import (
     canonical_nquads,
     canonical_of_nquads,
+    context_resolver,
     escaped,
     is_iri,
     load_document,
@@ -299,6 +300,11 @@ def _check_shape(shape: Shape, credential: Json, values: list[str]) -> None:
 
 def canonical_by_pyld(document: Json) -> str:
     """Return the canonical N-Quads by PyLD alone: the slow reference everything here is compared with."""
-    options = {"algorithm": "URDNA2015", "format": "application/n-quads", "documentLoader": load_document}
+    options = {
+        "algorithm": "URDNA2015",
+        "format": "application/n-quads",
+        "documentLoader": load_document,
+        "contextResolver": context_resolver(),
+    }
     text: str = jsonld.normalize(document, options)
     return text

@@ -107,6 +107,13 @@ def load_document(url: str, options: object = None) -> Json:
     return {"contextUrl": None, "documentUrl": url, "document": load_context(url), "tag": "static"}
 
 
+def context_resolver() -> ContextResolver:
+    """Return what resolves contexts in this thread; PyLD's own would share a cache that two threads break."""
+    if not hasattr(_of_thread, "contexts"):
+        _of_thread.contexts = {}
+    return ContextResolver(_of_thread.contexts, load_document)
+
+
 def expand(document: Json) -> list[Any]:
     """Expand a document, dropping nothing.
 
@@ -210,13 +217,10 @@ def canonical_of_nquads(text: str) -> str:
 
 def _process(work: Callable[[Any, Json], Any]) -> Any:
     """Run one operation of a JSON-LD processor that drops nothing and fetches nothing."""
-    if not hasattr(_of_thread, "contexts"):
-        _of_thread.contexts = {}
     dropped: list[str | None] = []
     processor = jsonld.JsonLdProcessor(on_property_dropped=dropped.append)
-    resolver = ContextResolver(_of_thread.contexts, load_document)
     try:
-        options = {"base": f"{RELATIVE}//x/", "documentLoader": load_document, "contextResolver": resolver}
+        options = {"base": f"{RELATIVE}//x/", "documentLoader": load_document, "contextResolver": context_resolver()}
         done = work(processor, options)
     except (jsonld.JsonLdError, ValueError, TypeError, AttributeError, RecursionError) as error:
         # pyld 3.3.0 answers some malformed documents with Python's own errors.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Any
@@ -119,8 +120,9 @@ def test_addresses_that_are_not(iri: str) -> None:
     assert not is_iri(iri)
 
 
-def test_threads_do_not_disturb_each_other() -> None:
-    documents = [document(name=f"Badge {n}") for n in range(8)]
-    alone = [canonical_nquads(one) for one in documents]
+@pytest.mark.parametrize("canonical", [canonical_nquads, canonical_by_pyld])
+def test_threads_do_not_disturb_each_other(canonical: Callable[[dict[str, Any]], str]) -> None:
+    documents = [document(name=f"Badge {n}") for n in range(24)]
+    alone = [canonical(one) for one in documents]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(canonical_nquads, documents)) == alone
+        assert list(pool.map(canonical, documents)) == alone
