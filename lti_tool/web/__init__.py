@@ -95,6 +95,8 @@ def add_to(app: Flask) -> None:
         words=lambda number, capital=False: words.words(number, capital=capital),
         markdown=markdown,
         labels=labels,
+        lasts=words.lasts,
+        moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
     app.context_processor(common_values)
     app.register_error_handler(ToolError, tool_error)

@@ -277,8 +277,8 @@ FIRST = Effect(14, 0, None, (0, 5, 2, 7), tuple(Mover(f"p{i}", n) for i, n in en
 CHANGES = tuple(
     Change(what, "Listens actively" if what.startswith(("row", "level", "evid", "gate", "first")) else "", "OC-3",
            "all" if what == "rule" else "each" if what == "columns" else "required" if "evid" in what else "Proficient",
-           "any 3" if what == "rule" else "total" if what == "columns" else "optional" if "evid" in what
-           else "Developing")
+           {"rule": "any 3", "columns": "total", "expires_after": "P3Y", "release": "2027-01-31T12:00:00Z",
+            "credits": "2.5"}.get(what, "optional" if "evid" in what else "Developing"))
     for what in ("row_added", "row_removed", "row_name", "row_required", "row_levels", "row_points", "row_source",
                  "row_evidence", "row_words", "evidence_offer", "level_name", "order", "gate_added", "gate_changed",
                  "gate_removed", "first_added", "first_removed", "rule", "columns", "award", "release", "once",
@@ -812,6 +812,8 @@ def create_samples() -> Flask:
         decimal=words.decimal,
         words=words.words,
         markdown=_markdown,
+        lasts=words.lasts,
+        moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
     art = Path(os.environ.get("SAMPLE_ART", "."))
 

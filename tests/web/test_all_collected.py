@@ -21,6 +21,7 @@ NOT_SAID = (
     "//script | //style | //code | //bdi | //textarea | //*[@lang and not(self::html)] | //svg"
     " | //select[@id='f-language']"
 )
+NO_SPEECH = ("data-copy", "data-keep")
 SPOKEN = ("alt", "aria-label", "placeholder", "title", "data-copied", "data-none", "data-one", "data-many")
 # What people, an LMS or a standard have named, and what is typed as it stands.
 NAMES = {
@@ -109,7 +110,8 @@ def left_out(page: Any) -> set[str]:
     for element in tree.xpath(NOT_SAID):
         element.drop_tree()
     texts = [" ".join(tree.itertext())] + [value for name in SPOKEN for value in tree.xpath(f"//@{name}")]
-    texts += tree.xpath("//@*[starts-with(name(), 'data-') and contains(normalize-space(.), ' ')]")  # what scripts say
+    for element in tree.iter():  # what scripts say, but for what they copy or keep
+        texts += [v for k, v in element.attrib.items() if k[:5] == "data-" and " " in v and k not in NO_SPEECH]
     found: set[str] = set()
     for text in texts:
         while (less := re.sub(r"⟦[^⟦⟧]*⟧", " ", text)) != text:
