@@ -71,7 +71,8 @@ def blank() -> Page:
 @pages.get("/badges/<slug>/edit")
 @guarded(MANAGE)
 def edit(slug: str) -> Page:
-    return _step(drafts.badge_id_of(tool(), g.session.course_id, slug), "about")
+    wanted = request.args.get("step", "")
+    return _step(drafts.badge_id_of(tool(), g.session.course_id, slug), wanted if wanted in drafts.STEPS else "about")
 
 
 # -- the three steps --------------------------------------------------------------------------------------------
