@@ -229,6 +229,7 @@ def change(tool: Tool, platform_id: int, told: Told, *, actor: str, now: datetim
     try:
         with tool.db.write() as session:
             row = _get(session, platform_id)
+            renamed = row.client_id != told.client_id
             moved = (row.issuer, row.client_id) != (told.issuer, told.client_id)
             before: dict[str, str] = {"issuer": row.issuer, "client_id": row.client_id} if moved else {}
             if moved:
@@ -256,7 +257,7 @@ def change(tool: Tool, platform_id: int, told: Told, *, actor: str, now: datetim
             session.flush()
             action = "platform.moved" if moved else "platform.changed"
             audit.record(session, now, actor, action, f"platform:{row.id}", **before)
-            return moved
+            return renamed
     except IntegrityError:
         raise _taken(told.issuer, told.client_id) from None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from markupsafe import escape
 from sqlalchemy import select
 
 from lti_tool.models import Award, Course, Deployment, Job, Login, Person, Registration
@@ -439,4 +440,8 @@ def test_two_platforms_that_were_both_used_do_not_become_one(used: Scene) -> Non
 @pytest.mark.parametrize("host", ["", "http://lms.example/canvas", "lms.example/x", "user@lms.example", "lms example"])
 def test_the_host_of_a_canvas_that_is_none_is_asked_for_again(scene: Scene, host: str) -> None:
     answer = scene.administrator("Host").get("/admin/platforms/canvas/form", params={"where": "own", "host": host})
-    assert answer.status_code == 400 and "as canvas.example.edu" in answer.text
+    assert (
+        answer.status_code == 400
+        and "as canvas.example.edu" in answer.text
+        and f'value="{escape(host)}"' in answer.text
+    )

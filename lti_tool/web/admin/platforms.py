@@ -14,6 +14,7 @@ from lti_tool.errors import BadInput, NotFound, ToolError
 from lti_tool.security import administrator, tool
 from lti_tool.sentence import Sentence
 from lti_tool.services import platform_checks, platform_pages, platforms, registration
+from lti_tool.services.words import said
 
 pages = Blueprint("admin_platforms", __name__, url_prefix="/admin/platforms")
 
@@ -234,23 +235,29 @@ def _adding(**values: Any) -> str:
 @administrator
 def canvas() -> str:
     """Walk through a developer key, ending in the form for the client id."""
+    return _canvas_steps()
+
+
+def _canvas_steps(host_problem: str = "") -> str:
     base = tool().settings.base_url
     return render_template(
         "admin/platform_canvas.html",
         items=platform_pages.items(tool()),
         config=f"{base}/lti/config.json",
         redirect_uri=f"{base}/lti/launch",
+        typed={name: request.args.get(name, "")[:255] for name in ("where", "host", "client_id")},
+        host_problem=host_problem,
     )
 
 
 @pages.get("/canvas/form")
 @administrator
-def canvas_form() -> BaseResponse:
+def canvas_form() -> BaseResponse | tuple[str, int]:
     """Lead to the form by hand, filled with the addresses of the Canvas that was named."""
     where, host = request.args.get("where", "production"), request.args.get("host", "").strip().lower()
     host = host.removeprefix("https://").removesuffix("/")
     if where == "own" and not HOST.fullmatch(host):
-        raise BadInput("host", sentence=Sentence("Write the host of your Canvas, as canvas.example.edu."))
+        return _canvas_steps(said(Sentence("Write the host of your Canvas, as canvas.example.edu."))), 400
     told: dict[str, Any] = {**platform_pages.canvas_addresses(where, host)}
     told |= {"client_id": request.args.get("client_id", "").strip(), "name": host or "Canvas"}
     return redirect(url_for("admin_platforms.by_hand", **told), 303)
