@@ -122,7 +122,7 @@ def _with_preferences(
     context = playwright.chromium.launch_persistent_context(
         str(profile.parent), executable_path=CHROMIUM, args=QUIET, viewport={"width": 1100, "height": 900}, **options
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 
@@ -132,7 +132,7 @@ def stranger(playwright: Playwright) -> Iterator[BrowserContext]:
     """Open a browser that knows nothing: no cookie, no launch."""
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
     context = browser.new_context(viewport={"width": 1100, "height": 900})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context
     browser.close()
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -44,21 +45,31 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("language", ["en", "es"])
-def test_axe_finds_nothing_on_any_page(chromium: Browser, samples: str, language: str, theme: str) -> None:
+def look_through(chromium: Browser, samples: str, language: str, theme: str, **options: Any) -> dict[str, Any]:
+    """Let axe look at each page; returns what it found, by the page's name."""
     context = chromium.new_context(locale=language, viewport={"width": 1100, "height": 900}, **THEMES[theme])  # type: ignore[arg-type]
     page, found = context.new_page(), {}
     for name in STILL:
         page.goto(f"{samples}/page/{name}", wait_until="domcontentloaded")
         assert page.locator("html").get_attribute("lang") == language
-        result = Axe().run(page, options={"rules": {"page-has-heading-one": {"enabled": name != BLANK}}})
+        result = Axe().run(page, options={"rules": {"page-has-heading-one": {"enabled": name != BLANK}}, **options})
         if result.violations_count:
             found[name] = [
                 (each["id"], [n["html"][:200] for n in each["nodes"]]) for each in result.response["violations"]
             ]
     context.close()
-    assert found == {}
+    return found
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_axe_finds_nothing_on_any_page(chromium: Browser, samples: str, language: str) -> None:
+    assert look_through(chromium, samples, language, "light") == {}
+
+
+@pytest.mark.parametrize("theme", ["dark", "more contrast", "forced colours"])
+def test_each_page_has_contrast_enough_in_every_theme(chromium: Browser, samples: str, theme: str) -> None:
+    only = {"type": "rule", "values": ["color-contrast"]}
+    assert look_through(chromium, samples, "en", theme, runOnly=only, rules={}) == {}
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
