@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 from typing import Any
 
 from lti_tool.domain.badge import ROW, Badge, number_text
 from lti_tool.domain.mastery import Standing
-from lti_tool.domain.scores import Reading, Score, same_points
+from lti_tool.domain.scores import Reading, Score, same_score
 from lti_tool.sentence import Number, Sentence
 
 
@@ -123,17 +122,18 @@ def lowered(decided: Mapping[str, Mapping[str, Any]], standings: Sequence[Standi
     return Sentence("Still earned, with lower levels: %(rows)s.", rows=falls) if falls else ""
 
 
-def other_total(marked: Fraction, total: Reading) -> Sentence | None:
+def other_total(marked: Score, total: Reading) -> Sentence | None:
     """Say that the gradebook's one column holds another total than the rubric marked here; None where it does not.
 
     A column that is empty, or cannot be read, says nothing: the rubric is the record."""
-    if not isinstance(total, Score) or same_points(total.points, marked):
+    if not isinstance(total, Score) or same_score(total, marked):
         return None
     return Sentence(
-        "The gradebook's total is %(total)s of %(maximum)s; the rubric marked here comes to %(marked)s.",
+        "The gradebook's total is %(total)s of %(maximum)s; the rubric marked here comes to %(marked)s of %(most)s.",
         total=Number(number_text(total.points)),
         maximum=Number(number_text(total.maximum)),
-        marked=Number(number_text(marked)),
+        marked=Number(number_text(marked.points)),
+        most=Number(number_text(marked.maximum)),
     )
 
 

@@ -73,18 +73,10 @@ def _number(value: Any) -> Fraction | None:
     return Fraction(number)
 
 
-ROUNDING = Fraction(1, 100_000)  # Moodle keeps five decimals: a third of a point comes back as 0.33333
-
-
-def same_points(one: Fraction, other: Fraction) -> bool:
-    """Tell whether two numbers of points are one as far as gradebooks keep them."""
-    return abs(one - other) <= ROUNDING
-
-
 def read_back(reading: Reading, mark: Score | None) -> Reading:
     """Return what counts for a row that is marked in the tool and read back from its column.
 
     What equals the mark that was posted is that mark, to the last digit; anything else is a correction, and counts."""
     if mark is None or not isinstance(reading, Score):
         return reading
-    return mark if same_points(reading.share * mark.maximum, mark.points) else reading
+    return mark if same_score(reading, mark) else reading

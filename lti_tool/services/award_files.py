@@ -217,8 +217,8 @@ def page(tool: Tool, who: LaunchSession, slug: str, file_id: str) -> FilePage:
     with tool.db.read() as session:
         row = _row(session, who, slug, file_id)
         ids = [each["person"] for each in row.lines]
-        people = session.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
-        names = {person_id: name for person_id, name in people}  # noqa: C416 (rows)
+        people = select(Person.id, Person.name).where(Person.id.in_(ids))
+        names = dict(session.execute(people).all())
         given = set(row.given)
         return FilePage(
             id=row.id,

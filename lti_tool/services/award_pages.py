@@ -142,7 +142,7 @@ def _newest_editions(session: Session, award_ids: Sequence[str]) -> dict[str, st
     query = select(Edition.award_id, Edition.id).where(Edition.signed_at.is_not(None)).order_by(Edition.number)
     if len(award_ids) < MANY:
         query = query.where(Edition.award_id.in_(award_ids))
-    return {award_id: edition_id for award_id, edition_id in session.execute(query)}  # noqa: C416 (rows)
+    return dict(session.execute(query).all())
 
 
 def _credential_url(tool: Tool, edition_id: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -148,7 +148,7 @@ def under_review(session: Session, badge: CourseBadge) -> dict[str, str]:
     """Return why awards of a badge are under review, by award."""
     query = select(Review.award_id, Review.reason).join(Award)
     query = query.where(Award.course_badge_id == badge.id, Review.resolved_at.is_(None))
-    return {award_id: reason for award_id, reason in session.execute(query)}  # noqa: C416 (rows)
+    return dict(session.execute(query).all())
 
 
 def listing(tool: Tool, *, context: str | None = None, award_id: str | None = None) -> list[dict[str, Any]]:
@@ -177,7 +177,7 @@ def listing(tool: Tool, *, context: str | None = None, award_id: str | None = No
                 what_to_do=Sentence("See lti-tool awards list."),
             )
         signed = select(Edition.award_id, Edition.id).where(Edition.signed_at.is_not(None)).order_by(Edition.number)
-        newest: dict[str, str] = {award: edition for award, edition in session.execute(signed)}  # noqa: C416 (rows)
+        newest = dict(session.execute(signed).all())
         rows = [_listed(tool, award, newest.get(award.id)) for award in awards]
         if award_id is not None:
             rows[0]["decision"] = awards[0].decision
@@ -220,3 +220,16 @@ def standing_rows(session: Session, course_badge_id: str, person_id: str) -> dic
     """Return a learner's standings in a badge, by tag."""
     query = select(Mastery).where(Mastery.course_badge_id == course_badge_id, Mastery.person_id == person_id)
     return {row.tag: row for row in session.scalars(query)}
+
+
+def records_of(
+    session: Session, course_badge_id: str, people: Collection[str] | None = None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the decision records of a badge's learners, or of some of them: by person id, then by tag."""
+    query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == course_badge_id)
+    if people is not None:
+        query = query.where(Mastery.person_id.in_(people))
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for person_id, tag, record in session.execute(query):
+        found.setdefault(person_id, {})[tag] = record
+    return found

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge
 from lti_tool.domain.mastery import choose
 from lti_tool.errors import BadInput, Conflict, NotFound
-from lti_tool.models import Award, CourseBadge, Enrolment, Mastery, Person, may_be_awarded
+from lti_tool.models import Award, CourseBadge, Enrolment, Person, may_be_awarded
 from lti_tool.services import audit, awards, catalog, evaluation
 from lti_tool.services.editions import carries
 from lti_tool.services.tool import Tool
@@ -125,10 +125,7 @@ def note_of(text: str) -> str:
 
 def levels_now(session: Session, badge: CourseBadge, person_id: str) -> dict[str, dict[str, Any]]:
     """Return where a learner stands, by tag: the rows of a decision record."""
-    query = select(Mastery.tag, Mastery.record).where(
-        Mastery.course_badge_id == badge.id, Mastery.person_id == person_id
-    )
-    return {tag: record for tag, record in session.execute(query)}  # noqa: C416 (rows)
+    return awards.records_of(session, badge.id, [person_id]).get(person_id, {})
 
 
 def give(

@@ -28,14 +28,14 @@ from lti_tool.models import (
     Column,
     CourseBadge,
     Enrolment,
-    Evidence,
     Mastery,
     Person,
     Result,
+    may_be_awarded,
 )
 from lti_tool.models import Review as ReviewRow
 from lti_tool.sentence import Sentence
-from lti_tool.services import awards, catalog, marking, prerequisites, versions
+from lti_tool.services import awards, catalog, evidence, marking, prerequisites, versions
 
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
 EVALUATOR = 2  # raised when the rules of domain/ change, so that every badge is looked at again
@@ -138,7 +138,9 @@ class Judge:
         received = inputs.results.get((TOTAL, learner.sub))
         if not given or received is None or (marked_at and received.at < datetime.fromisoformat(marked_at)):
             return None
-        return other_total(sum((mark.points for mark in given), Fraction(0)), _result(inputs, TOTAL, learner))
+        most = sum((Fraction(row.highest_points) for row in self.definition.sub_competencies), Fraction(0))
+        marked = Score(sum((mark.points for mark in given), Fraction(0)), most)
+        return other_total(marked, _result(inputs, TOTAL, learner))
 
 
 def _result(inputs: Inputs, tag: str, learner: Learner) -> Reading:
@@ -166,18 +168,10 @@ def gather(
         },
         marks={key: mark for key, (mark, _) in made.items()} if marks is None else marks,
         makers={key: maker for key, (_, maker) in made.items()},
-        evidence=evidence_of(session, badge.id) if proven else frozenset(),
+        evidence=evidence.handed_in(session, badge.id) if proven else frozenset(),
         held=prerequisites.held(session, badge.course_id, asked, now),
         earlier=versions.earlier(session, badge),
     )
-
-
-def evidence_of(session: Session, course_badge_id: str) -> frozenset[tuple[str, str]]:
-    """Return for which rows evidence has been handed in and not taken back: (person id, tag)."""
-    query = select(Evidence.person_id, Evidence.tag).where(
-        Evidence.course_badge_id == course_badge_id, Evidence.submitted_at.is_not(None), Evidence.withdrawn_at.is_(None)
-    )
-    return frozenset((person_id, tag) for person_id, tag in session.execute(query))
 
 
 def evaluate(
@@ -221,12 +215,16 @@ class Judges:
 def _learners(session: Session, course_id: int) -> list[Learner]:
     # Columns, not objects: a class of a thousand is read each time somebody looks at what a change would do.
     query = (
-        select(Person.id, Person.sub, Person.same_as_id, Enrolment.roster_role, Enrolment.launch_role)
+        select(Person.id, Person.sub, Person.same_as_id, Enrolment.roster_role, Enrolment.launch_role, Person.test_user)
         .join(Enrolment, Enrolment.person_id == Person.id)
-        .where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled, ~Person.test_user)
+        .where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled)
     )
     rows = session.execute(query)
-    return [Learner(p, sub, same_as or p) for p, sub, same_as, *roles in rows if {*roles} - {None} == {"Learner"}]
+    return [
+        Learner(p, sub, same_as or p)
+        for p, sub, same_as, roster, launch, test_user in rows
+        if may_be_awarded(roster, launch, test_user)
+    ]
 
 
 def _results_query(badge: CourseBadge) -> Any:
@@ -348,7 +346,7 @@ def _store_decisions(
 ) -> dict[str, int]:
     gone = {column.tag for column in badge.columns if column.state != "bound"}
     newest: dict[int, dict[str, Award]] = {}
-    records = _records(session, badge)
+    records = awards.records_of(session, badge.id)
     released = catalog.released(badge, now)
     wanted: list[dict[str, Any]] = []
     reviews = restored = 0
@@ -437,14 +435,6 @@ def _newest_awards(
             del newest[award.person_id]
     session.flush()
     return newest
-
-
-def _records(session: Session, badge: CourseBadge) -> dict[str, dict[str, dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id)
-    for person_id, tag, record in session.execute(query):
-        found.setdefault(person_id, {})[tag] = record
-    return found
 
 
 def counted_now(session: Session, award: Award, now: datetime) -> dict[str, dict[str, Any]]:

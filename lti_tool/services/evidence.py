@@ -60,6 +60,14 @@ def items(session: Session, course_badge_id: str, person_id: str, viewer: str) -
     return {tag: tuple(each) for tag, each in found.items()}
 
 
+def handed_in(session: Session, course_badge_id: str) -> frozenset[tuple[str, str]]:
+    """Return for which rows evidence has been handed in and not taken back: (person id, tag)."""
+    query = select(Evidence.person_id, Evidence.tag).where(
+        Evidence.course_badge_id == course_badge_id, Evidence.submitted_at.is_not(None), Evidence.withdrawn_at.is_(None)
+    )
+    return frozenset((person_id, tag) for person_id, tag in session.execute(query))
+
+
 def is_link(text: str) -> bool:
     """Tell whether a text is one address over https: nothing else is ever made a link of."""
     if not text.startswith("https://") or any(character.isspace() or not character.isprintable() for character in text):

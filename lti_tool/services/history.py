@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import gettext as _
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials.ob3 import achievement_address
@@ -92,7 +92,7 @@ def _rows(tool: Tool, session: Session, badge: CourseBadge) -> list[VersionRow]:
     awarded = _awards_by_version(session, badge, standing=True)
     withdrawn = _awards_by_version(session, badge, standing=False)
     counted = select(EarlierVersion.version_id, func.count()).where(EarlierVersion.course_badge_id == badge.id)
-    under = {v: count for v, count in session.execute(counted.group_by(EarlierVersion.version_id))}  # noqa: C416 (rows)
+    under = dict(session.execute(counted.group_by(EarlierVersion.version_id)).all())
     last = {each.version_id: each.id for each in published}  # one that came back carries its awards where it is newest
     for each in published:
         definition, version = badge_from_content(each.version.definition), each.version
@@ -120,11 +120,11 @@ def _awards_by_version(session: Session, badge: CourseBadge, *, standing: bool) 
     is_gone = Award.status.in_(("revoked", "superseded"))
     query = select(Award.version_id, func.count()).where(Award.course_badge_id == badge.id)
     query = query.where(~is_gone if standing else is_gone).group_by(Award.version_id)
-    return {version_id: count for version_id, count in session.execute(query)}  # noqa: C416 (rows)
+    return dict(session.execute(query).all())
 
 
-def _count(session: Session, *where: object) -> int:
-    return session.scalar(select(func.count()).select_from(Award).where(*where)) or 0  # type: ignore[arg-type]
+def _count(session: Session, *where: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(Award).where(*where)) or 0
 
 
 def _names(session: Session, published: Sequence[Publication]) -> dict[str, str]:

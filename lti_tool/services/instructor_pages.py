@@ -27,7 +27,7 @@ from lti_tool.models import (
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import catalog, copies, draft_values, versions
-from lti_tool.services.awards import Held, newest_awards, newest_states, shown_status, under_review
+from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.marking import name_of
@@ -46,8 +46,6 @@ from lti_tool.services.pages import (
 from lti_tool.services.rows import row_views, rows_beside
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, moment, name, said
-
-Records = dict[str, dict[str, dict[str, Any]]]  # person id → tag → record
 
 HOLDS = ("pending", "issued", "held")  # has the badge, looked at again or not
 STATUS_WORDS = {
@@ -271,16 +269,6 @@ def _column_word(column: Column | None) -> str:
 # -- a learner -------------------------------------------------------------------------------------------------
 
 
-def records_of(session: Session, badge: CourseBadge, person_id: str | None = None) -> Records:
-    query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id)
-    if person_id is not None:
-        query = query.where(Mastery.person_id == person_id)
-    found: Records = {}
-    for person, tag, record in session.execute(query):
-        found.setdefault(person, {})[tag] = record
-    return found
-
-
 def learner_row(
     badge: Badge,
     person_id: str,
@@ -377,7 +365,7 @@ def standings(session: Session, course: Course, person: Person, slug: str = "") 
 
 
 def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
-    records = records_of(session, badge, person.id).get(person.id, {})
+    records = records_of(session, badge.id, [person.id]).get(person.id, {})
     award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
     row = learner_row(definition, person.id, person.name, records, award, under_review(session, badge), now)
     query = select(Mastery).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge, SubCompetency
 from lti_tool.domain.mastery import stand
 from lti_tool.errors import NotFound
-from lti_tool.models import Column, CourseBadge, Job, Mark, Mastery, Person, Posting, Result
+from lti_tool.models import Column, CourseBadge, Job, Mark, Person, Posting, Result
 from lti_tool.services import audit, catalog, evidence, marking
-from lti_tool.services.awards import newest_awards, shown_status
+from lti_tool.services.awards import newest_awards, records_of, shown_status
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.marking import OPEN, TOTAL, Overtaken
@@ -312,10 +312,7 @@ def _rows(
 ) -> tuple[tuple[MarkedRow, ...], tuple[RowView, ...]]:
     of_hers = (Mark.course_badge_id == badge.id) & (Mark.person_id == person.id)
     marks = {mark.tag: mark for mark in session.scalars(select(Mark).where(of_hers))}
-    found = session.execute(
-        select(Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)
-    )
-    records: dict[str, Any] = {tag: record for tag, record in found}  # noqa: C416 (rows)
+    records = records_of(session, badge.id, [person.id]).get(person.id, {})
     postings = _postings(session, badge, person)
     rows = []
     for index, row in enumerate(marking.marked_rows(definition)):
@@ -361,12 +358,12 @@ def _view(row: SubCompetency, mark: Mark | None, posting: PostingView, record: d
 
 
 def _postings(session: Session, badge: CourseBadge, person: Person) -> dict[str, PostingView]:
-    read = session.execute(
+    read = (
         select(Column.tag, Result.raw)
         .join(Column, Column.id == Result.column_id)
         .where(Column.course_badge_id == badge.id, Result.user_sub == person.sub)
     )
-    raws = {tag: raw for tag, raw in read}  # noqa: C416 (rows)
+    raws = dict(session.execute(read).all())
     query = select(Posting).where(Posting.course_badge_id == badge.id, Posting.person_id == person.id)
     return {
         posting.tag: _posting_view(posting, posting.tag in raws, raws.get(posting.tag), person.sub)

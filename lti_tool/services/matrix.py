@@ -21,7 +21,7 @@ from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
 from lti_tool.models import CourseBadge, Enrolment, Mastery, Person, may_be_awarded
 from lti_tool.services import catalog, sheets, versions
-from lti_tool.services.awards import AwardState, newest_states, shown_status, under_review
+from lti_tool.services.awards import AwardState, newest_states, records_of, shown_status, under_review
 from lti_tool.services.instructor_pages import HOLDS, column_plans, learner_row, standing_word, sync_state
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import LearnerRow, Matrix, MatrixView
@@ -202,7 +202,7 @@ def _rows(
     doubted: dict[str, str],
     now: datetime,
 ) -> tuple[LearnerRow, ...]:
-    records = _records(session, badge, [line.person.id for line in lines])
+    records = records_of(session, badge.id, [line.person.id for line in lines])
     earlier = versions.definitions(session, badge)
     return tuple(
         learner_row(
@@ -217,18 +217,6 @@ def _rows(
         )
         for line in lines
     )
-
-
-def _records(
-    session: Session, badge: CourseBadge, people: Sequence[str] | None = None
-) -> dict[str, dict[str, dict[str, Any]]]:
-    query = select(Mastery.person_id, Mastery.tag, Mastery.record).where(Mastery.course_badge_id == badge.id)
-    if people is not None:
-        query = query.where(Mastery.person_id.in_(people))
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for person_id, tag, record in session.execute(query):
-        found.setdefault(person_id, {})[tag] = record
-    return found
 
 
 def _summary(rows: Sequence[_Line]) -> str:
@@ -276,7 +264,7 @@ def matrix_csv(tool: Tool, who: LaunchSession, slug: str) -> str:
         people = _people(session, badge.course_id)
         sections = dict(_sections(people))
         lines = _lines(session, badge, definition, people, under_review(session, badge), now)
-        records = _records(session, badge)
+        records = records_of(session, badge.id)
     heads = row_views(definition, {})
     told = [_("Section")] if sections else []
     rows = [[_("Learner"), *told, *(f"{head.code} {head.name}" for head in heads), _("Badge"), _("User id")]]

@@ -107,14 +107,15 @@ def test_a_third_that_is_read_back_keeps_the_level_it_was_marked_at():
     [
         (score(12, 16), ""),
         (score("12.00001", 16), ""),
+        (score(75, 100), ""),
         (Ungraded(), ""),
         (Malformed("x"), ""),
-        (score(9, 16), "The gradebook's total is 9 of 16; the rubric marked here comes to 12."),
-        (score(12.5, 16), "The gradebook's total is 12.5 of 16; the rubric marked here comes to 12."),
+        (score(9, 16), "The gradebook's total is 9 of 16; the rubric marked here comes to 12 of 16."),
+        (score(12.5, 16), "The gradebook's total is 12.5 of 16; the rubric marked here comes to 12 of 16."),
     ],
 )
 def test_a_total_says_something_only_where_it_is_another(total, said):
-    assert (other_total(Fraction(12), total) or "") == said
+    assert (other_total(Score(Fraction(12), Fraction(16)), total) or "") == said
 
 
 # -- refused when saved

@@ -254,7 +254,7 @@ def test_a_total_that_is_changed_in_the_gradebook_opens_a_review_and_changes_no_
     read_column(room)
     judge(room, ("A", 3), ("B", 4))
     assert room.award()["status"] == "issued"
-    assert reviews(room) == ["The gradebook's total is 2 of 8; the rubric marked here comes to 7."]
+    assert reviews(room) == ["The gradebook's total is 2 of 8; the rubric marked here comes to 7 of 8."]
     assert record(room, "sub-competency:A") == before
     room.grade(room.students[0], 7)
     read_column(room)
