@@ -12,24 +12,16 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, award_acts, award_files, award_pages, by_hand, catalog, editions, reissues
+from lti_tool.services import award_acts, award_files, award_pages, by_hand, catalog, editions, reissues
 from lti_tool.services.award_acts import Outcome
 from lti_tool.services.launches import LOOK, MANAGE
 from lti_tool.services.pages import AwardsPage
+from lti_tool.web.course import Page, acting, moment
 
 pages = Blueprint("awards", __name__, url_prefix="/course/<launch>/badges/<slug>")
 
-Page = str | BaseResponse | tuple[str, int]
 A_PAGE = 100  # awards that nothing waits for, on one page
 MOST_NAMED = 10  # names in a notice
-
-
-def _actor() -> str:
-    return audit.person(g.session.person_id)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _badge_id(slug: str) -> str:
@@ -59,7 +51,7 @@ def show(slug: str) -> Page:
 
 def _list(slug: str, problem: ToolError | None = None) -> Page:
     """Show the list; `problem` is why an act was not done."""
-    page = award_pages.award_list(tool(), g.session, slug, _now())
+    page = award_pages.award_list(tool(), g.session, slug, moment())
     wanted = request.args.get("q", "").strip()[:200]
     rest = [row for row in page.rest if wanted.casefold() in row.name.casefold()]
     last = max(1, -(-len(rest) // A_PAGE))
@@ -138,7 +130,7 @@ def confirm(slug: str) -> Page:
     ids = _named()
     if not ids:
         return _back(slug, "none")
-    outcome = award_acts.confirm_many(tool(), _badge_id(slug), ids, actor=_actor(), now=_now())
+    outcome = award_acts.confirm_many(tool(), _badge_id(slug), ids, actor=acting(), now=moment())
     _sign()
     return _back(slug, "confirmed", outcome)
 
@@ -156,13 +148,13 @@ def _named() -> list[str]:
 @guarded(MANAGE)
 def hold(slug: str, award_id: str) -> Page:
     """Hold one award back, with a reason: until a moment, or until somebody lets it go."""
-    award = award_pages.one(tool(), g.session, slug, award_id, _now())
+    award = award_pages.one(tool(), g.session, slug, award_id, moment())
     problem: ToolError | None = None
     if request.method == "POST":
         try:
             until = _moment(request.form.get("until", "")) if request.form.get("when") == "at" else None
             reason = request.form.get("reason", "")
-            award_acts.hold(tool(), _badge_id(slug), award_id, reason, until, actor=_actor(), now=_now())
+            award_acts.hold(tool(), _badge_id(slug), award_id, reason, until, actor=acting(), now=moment())
             return _back(slug, "held", award=award_id)
         except ToolError as error:
             problem = error
@@ -192,9 +184,9 @@ def _moment(text: str) -> datetime:
 @guarded(MANAGE)
 def confirm_one(slug: str, award_id: str) -> Page:
     """Confirm one award that waits for it, or issue one that is held, whatever holds it."""
-    award_pages.one(tool(), g.session, slug, award_id, _now())
+    award_pages.one(tool(), g.session, slug, award_id, moment())
     try:
-        status = award_acts.confirm(tool(), award_id, actor=_actor(), now=_now())
+        status = award_acts.confirm(tool(), award_id, actor=acting(), now=moment())
     except ToolError as error:
         return _list(slug, error)
     _sign()
@@ -208,10 +200,10 @@ def release(slug: str) -> Page:
     when = request.form.get("when", "now")
     try:
         if when == "hand":
-            award_acts.release_by_hand(tool(), _badge_id(slug), actor=_actor(), now=_now())
+            award_acts.release_by_hand(tool(), _badge_id(slug), actor=acting(), now=moment())
             return _back(slug, "release_unset")
         at = _moment(request.form.get("at", "")) if when == "at" else None
-        issued = award_acts.release(tool(), _badge_id(slug), actor=_actor(), now=_now(), at=at)
+        issued = award_acts.release(tool(), _badge_id(slug), actor=acting(), now=moment(), at=at)
     except ToolError as error:
         return _list(slug, error)
     _sign()
@@ -225,9 +217,9 @@ def release(slug: str) -> Page:
 @guarded(MANAGE)
 def keep(slug: str, award_id: str) -> Page:
     """Close an award's review: it stands."""
-    award_pages.one(tool(), g.session, slug, award_id, _now())
+    award_pages.one(tool(), g.session, slug, award_id, moment())
     try:
-        award_acts.keep(tool(), award_id, actor=_actor(), now=_now())
+        award_acts.keep(tool(), award_id, actor=acting(), now=moment())
     except ToolError as error:
         return _list(slug, error)
     return _back(slug, "kept", award=award_id)
@@ -244,7 +236,7 @@ def revoke(slug: str) -> Page:
     problem: ToolError | None = None
     if reason is not None:
         try:
-            outcome = award_acts.revoke_many(tool(), _badge_id(slug), ids, reason, actor=_actor(), now=_now())
+            outcome = award_acts.revoke_many(tool(), _badge_id(slug), ids, reason, actor=acting(), now=moment())
             return _back(slug, "revoked", outcome)
         except BadInput as error:
             problem = error
@@ -255,12 +247,12 @@ def revoke(slug: str) -> Page:
 @guarded(MANAGE)
 def revoke_one(slug: str, award_id: str) -> Page:
     """The same for one award, at an address of its own."""
-    award_pages.one(tool(), g.session, slug, award_id, _now())
+    award_pages.one(tool(), g.session, slug, award_id, moment())
     problem: ToolError | None = None
     reason = request.form.get("reason", "")
     if request.method == "POST":
         try:
-            award_acts.revoke(tool(), award_id, reason, actor=_actor(), now=_now())
+            award_acts.revoke(tool(), award_id, reason, actor=acting(), now=moment())
             return _back(slug, "revoked", n=1)
         except ToolError as error:
             problem = error
@@ -270,7 +262,7 @@ def revoke_one(slug: str, award_id: str) -> Page:
 def _revoke_page(slug: str, ids: list[str], reason: str, problem: ToolError | None) -> Page:
     html = render_template(
         "instructor/revoke.html",
-        page=award_pages.some(tool(), g.session, slug, ids, _now()),
+        page=award_pages.some(tool(), g.session, slug, ids, moment()),
         slug=slug,
         badge=_definition(slug),
         reason=reason,
@@ -299,15 +291,15 @@ def give(slug: str) -> Page:
                 person,
                 request.form.get("note", ""),
                 levels=levels if chosen else None,
-                actor=_actor(),
-                now=_now(),
+                actor=acting(),
+                now=moment(),
             )
             _sign()
-            held = award_pages.one(tool(), g.session, slug, award_id, _now()).status == "held"
+            held = award_pages.one(tool(), g.session, slug, award_id, moment()).status == "held"
             return _back(slug, "given_held" if held else "given", award=award_id)
         except ToolError as error:
             problem = error
-    page = award_pages.giving(tool(), g.session, slug, person, _now())
+    page = award_pages.giving(tool(), g.session, slug, person, moment())
     html = render_template(
         "instructor/give.html", page=page, slug=slug, badge=page.badge, problem=problem, typed=request.form
     )
@@ -326,11 +318,11 @@ def file(slug: str) -> Page:
                 raise BadInput(sentence=_("Choose a file first."))
             content = sent.stream.read(award_files.LARGEST + 1)
             note = request.form.get("note", "")
-            file_id = award_files.put(tool(), g.session, slug, content, name=sent.filename, note=note, now=_now())
+            file_id = award_files.put(tool(), g.session, slug, content, name=sent.filename, note=note, now=moment())
             return redirect(url_for("awards.file_page", launch=g.launch, slug=slug, file_id=file_id), 303)
         except ToolError as error:
             problem = error
-    page = award_pages.giving(tool(), g.session, slug, "", _now())
+    page = award_pages.giving(tool(), g.session, slug, "", moment())
     html = render_template(
         "instructor/award_file.html", page=page, slug=slug, badge=page.badge, problem=problem, typed=request.form
     )
@@ -344,7 +336,7 @@ def file_page(slug: str, file_id: str) -> Page:
     problem: ToolError | None = None
     if request.method == "POST":
         try:
-            award_files.confirm(tool(), g.session, slug, file_id, actor=_actor(), now=_now())
+            award_files.confirm(tool(), g.session, slug, file_id, actor=acting(), now=moment())
             _sign()
             return redirect(url_for("awards.file_page", launch=g.launch, slug=slug, file_id=file_id), 303)
         except ToolError as error:
@@ -367,7 +359,7 @@ def reissue(slug: str, award_id: str) -> Page:
     if request.method == "POST":
         try:
             reason, seal = request.form.get("reason", ""), request.form.get("seal", "")
-            reissues.reissue(tool(), g.session, slug, award_id, reason, seal, actor=_actor(), now=_now())
+            reissues.reissue(tool(), g.session, slug, award_id, reason, seal, actor=acting(), now=moment())
             _sign()
             return _back(slug, "reissued", award=award_id)
         except ToolError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
@@ -15,16 +14,16 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool.errors import BadInput, NotFound
 from lti_tool.security import guarded, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, drafts
+from lti_tool.services import drafts
 from lti_tool.services.draft_values import PAIRS
 from lti_tool.services.drafts import Change, DraftPage
 from lti_tool.services.launches import MANAGE
+from lti_tool.web.course import Page, acting, moment
 from lti_tool.web.instructor import svg
 from lti_tool.web.markdown import markdown
 
 pages = Blueprint("editor", __name__, url_prefix="/course/<launch>")
 
-Page = str | BaseResponse | tuple[str, int]
 LARGEST_SAVE = 1_000_000  # bytes of one save as typed
 LARGEST_CRITERIA = 40_000  # characters to preview
 LANGUAGES = (
@@ -45,14 +44,6 @@ NACE = (
 )
 
 
-def _actor() -> str:
-    return audit.person(g.session.person_id)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _step(badge: str, step: str, **more: Any) -> BaseResponse:
     return redirect(url_for("editor.step", launch=g.launch, badge=badge, step=step, **more), 303)
 
@@ -64,7 +55,7 @@ def _step(badge: str, step: str, **more: Any) -> BaseResponse:
 @guarded(MANAGE)
 def blank() -> Page:
     language = (g.session.locale or "").replace("_", "-")
-    badge = drafts.start_blank(tool(), g.session.course_id, language=language, actor=_actor(), now=_now())
+    badge = drafts.start_blank(tool(), g.session.course_id, language=language, actor=acting(), now=moment())
     return _step(badge, "about")
 
 
@@ -94,7 +85,9 @@ def save_form(badge: str, step: str) -> Page:
     changes = [Change(path, text) for path, text in _typed(request.form).items()]
     try:
         revision = int(request.form.get("revision", "0")[:9])
-        saved = drafts.save(tool(), g.session, badge, changes, revision=revision, does=does, actor=_actor(), now=_now())
+        saved = drafts.save(
+            tool(), g.session, badge, changes, revision=revision, does=does, actor=acting(), now=moment()
+        )
     except (BadInput, ValueError) as error:
         sentence = error.sentence if isinstance(error, BadInput) else BadInput.sentence
         page = drafts.editor_page(tool(), g.session, badge)
@@ -141,7 +134,7 @@ def save(badge: str) -> Response:
     revision, does = sent.get("revision"), sent.get("do", "")
     if not isinstance(revision, int) or not isinstance(does, str):
         raise BadInput("no revision")
-    saved = drafts.save(tool(), g.session, badge, changes, revision=revision, does=does, actor=_actor(), now=_now())
+    saved = drafts.save(tool(), g.session, badge, changes, revision=revision, does=does, actor=acting(), now=moment())
     left = {step: sum(drafts.step_of(path) == step for path in saved.problems) for step in drafts.STEPS}
     return jsonify(
         revision=saved.revision,
@@ -191,7 +184,7 @@ def upload(badge: str) -> Page:
         if sent is None or not sent.filename:
             raise BadInput(sentence=Sentence("Choose a file first."))
         data = sent.stream.read(drafts.LARGEST_PICTURE + 1)
-        drafts.set_picture(tool(), g.session, badge, data, sent.filename, actor=_actor(), now=_now())
+        drafts.set_picture(tool(), g.session, badge, data, sent.filename, actor=acting(), now=moment())
     except BadInput as error:
         page = drafts.editor_page(tool(), g.session, badge)
         return _render(page, "about", upload_problem=error.sentence), error.status

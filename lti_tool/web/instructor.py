@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import unquote
 
-from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, jsonify, render_template, request
 from flask_babel import gettext as _
-from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, DefinitionInvalid, NotFound
 from lti_tool.security import guarded, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, bindings, catalog, copies, drafts, matrix, preview, versions, work
+from lti_tool.services import bindings, catalog, copies, drafts, matrix, preview, versions, work
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
 from lti_tool.services.pages import MatrixView
+from lti_tool.web.course import Page, acting, lead_to, moment
 
 pages = Blueprint("instructor", __name__, url_prefix="/course/<launch>")
 
 SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-Page = str | BaseResponse | tuple[str, int]
-
-
-def _actor() -> str:
-    return audit.person(g.session.person_id)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _to(endpoint: str, **values: Any) -> BaseResponse:
-    return redirect(url_for(endpoint, launch=g.launch, **values), 303)
 
 
 # -- course home ------------------------------------------------------------------------------------------------
@@ -48,7 +33,7 @@ def home() -> Page:
 
 
 def _way_in() -> dict[str, str]:
-    return {"way_in": bindings.way_in(tool(), g.session.person_id, _now())}
+    return {"way_in": bindings.way_in(tool(), g.session.person_id, moment())}
 
 
 def _notice() -> dict[str, str]:
@@ -73,8 +58,8 @@ def not_named() -> dict[str, str]:
 @pages.post("/library/<slug>")
 @guarded(MANAGE)
 def use_library(slug: str) -> Page:
-    drafts.use_library(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
-    return _to("instructor.plan", slug=slug)
+    drafts.use_library(tool(), g.session.course_id, slug, actor=acting(), now=moment())
+    return lead_to("instructor.plan", slug=slug)
 
 
 @pages.post("/import")
@@ -97,12 +82,12 @@ def import_file() -> Page:
         if request.form.get("replace") != badge.slug and drafts.is_written(tool(), g.session.course_id, badge.slug):
             page = shown.course_home(tool(), g.session)
             return render_template("instructor/home.html", page=page, import_over=badge), 409
-        catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=_actor(), now=_now())
+        catalog.put_badge(tool(), g.session.course_id, badge, picture_png=None, actor=acting(), now=moment())
     except (DefinitionInvalid, BadInput) as error:
         lines: Sequence[str] = error.lines() if isinstance(error, DefinitionInvalid) else [error.sentence]
         page = shown.course_home(tool(), g.session)
         return render_template("instructor/home.html", page=page, import_problem=tuple(lines)), error.status
-    return _to("instructor.plan", slug=badge.slug)
+    return lead_to("instructor.plan", slug=badge.slug)
 
 
 @pages.post("/copies/<int:source>")
@@ -110,11 +95,11 @@ def import_file() -> Page:
 def take_copy(source: int) -> Page:
     """Take badges over from the course this one was copied from, or say that none are needed."""
     if "decline" in request.form:
-        copies.decline(tool(), g.session, source, actor=_actor(), now=_now())
-        return _to("instructor.home", done="declined")
+        copies.decline(tool(), g.session, source, actor=acting(), now=moment())
+        return lead_to("instructor.home", done="declined")
     slugs = request.form.getlist("badge")
-    tool().wake(copies.take(tool(), g.session, source, slugs, actor=_actor(), now=_now()))
-    return _to("instructor.home", done="copied")
+    tool().wake(copies.take(tool(), g.session, source, slugs, actor=acting(), now=moment()))
+    return lead_to("instructor.home", done="copied")
 
 
 @pages.get("/library/<slug>/picture.svg")
@@ -141,10 +126,10 @@ def svg(text: str) -> Response:
 @guarded(LOOK)
 def badge(slug: str) -> Page:
     if drafts.unfinished(tool(), g.session.course_id, slug):
-        return _to("instructor.plan", slug=slug)
+        return lead_to("instructor.plan", slug=slug)
     page = matrix.matrix(tool(), g.session, slug, _view())
     if page.version == 0:
-        return _to("instructor.plan", slug=slug)
+        return lead_to("instructor.plan", slug=slug)
     waiting = page.counts["ready"] + page.counts["review"]
     return render_template("instructor/badge.html", page=page, waiting=waiting)
 
@@ -168,8 +153,8 @@ def _view() -> MatrixView:
 @guarded(LOOK)
 def plan(slug: str) -> Page:
     if unfinished := drafts.unfinished(tool(), g.session.course_id, slug):
-        return _to("editor.preview", badge=unfinished) if MANAGE in g.session.rights else _to("instructor.home")
-    page = preview.plan(tool(), g.session, slug, _now(), counts_for=request.args.get("for", versions.EVERYBODY))
+        return lead_to("editor.preview", badge=unfinished) if MANAGE in g.session.rights else lead_to("instructor.home")
+    page = preview.plan(tool(), g.session, slug, moment(), counts_for=request.args.get("for", versions.EVERYBODY))
     return render_template("instructor/plan.html", page=page, may_manage=MANAGE in g.session.rights)
 
 
@@ -180,20 +165,20 @@ def publish(slug: str) -> Page:
         tool(),
         g.session.course_id,
         slug,
-        actor=_actor(),
-        now=_now(),
+        actor=acting(),
+        now=moment(),
         counts_for=request.form.get("for", versions.EVERYBODY),
         seen=request.form.get("seen") or None,
     )
     tool().wake(job_id)
-    return _to("instructor.plan", slug=slug)
+    return lead_to("instructor.plan", slug=slug)
 
 
 @pages.post("/badges/<slug>/remove")
 @guarded(MANAGE)
 def remove_draft(slug: str) -> Page:
-    catalog.remove_draft(tool(), g.session.course_id, slug, actor=_actor(), now=_now())
-    return _to("instructor.home", done="removed")
+    catalog.remove_draft(tool(), g.session.course_id, slug, actor=acting(), now=moment())
+    return lead_to("instructor.home", done="removed")
 
 
 @pages.get("/badges/<slug>/badge.toml")
@@ -252,9 +237,9 @@ def csv(slug: str) -> Page:
 def sync() -> Page:
     work.start(tool(), "sync", str(g.session.course_id))
     if "review" in request.form:
-        return _to("messages.review")
+        return lead_to("messages.review")
     slug = request.form.get("slug", "")
-    return _to("instructor.badge", slug=slug) if slug else _to("instructor.home")
+    return lead_to("instructor.badge", slug=slug) if slug else lead_to("instructor.home")
 
 
 @pages.get("/jobs/<int:job_id>")

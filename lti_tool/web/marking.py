@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
@@ -11,23 +10,15 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import BadInput, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, evidence, marking, posting
+from lti_tool.services import evidence, marking, posting
 from lti_tool.services import marking_pages as shown
 from lti_tool.services.launches import LOOK, MANAGE
 from lti_tool.services.marking import Overtaken, Wish
+from lti_tool.web.course import Page, acting, moment
 
 pages = Blueprint("marking", __name__, url_prefix="/course/<launch>/badges/<slug>/marking")
 
 MOST_ROWS = 40  # of a rubric in one form
-Page = str | BaseResponse | tuple[str, int]
-
-
-def _actor() -> str:
-    return audit.person(g.session.person_id)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _show() -> str:
@@ -59,7 +50,7 @@ def state(slug: str, person_id: str) -> Page:
     """Answer how the marks stand now, for the page that waits for the gradebook."""
     page = shown.learner_page(tool(), g.session, slug, person_id, _show())
     if page.open:
-        posting.nudge(tool(), g.session.course_id, _now())
+        posting.nudge(tool(), g.session.course_id, moment())
     return render_template("instructor/marking_states.html", page=page)
 
 
@@ -78,8 +69,8 @@ def mark(slug: str, person_id: str) -> Page:
             slug,
             person_id,
             [wish for wish, touched in sent if touched],
-            actor=_actor(),
-            now=_now(),
+            actor=acting(),
+            now=moment(),
             version=_number(request.form.get("version", "")),
         )
         if saved.job_id:
@@ -102,9 +93,11 @@ def _do(slug: str, person_id: str, act: str, which: str) -> None:
     if act in ("keep", "replace"):
         seen = request.form.get(f"seen-{which}", "")
         tag = request.form.get(f"cell-{which}", "")
-        job_id = marking.choose(tool(), course_id, slug, person_id, tag, act, seen_as=seen, actor=_actor(), now=_now())
+        job_id = marking.choose(
+            tool(), course_id, slug, person_id, tag, act, seen_as=seen, actor=acting(), now=moment()
+        )
     elif act == "again":
-        job_id = marking.try_again(tool(), course_id, slug, person_id, actor=_actor(), now=_now())
+        job_id = marking.try_again(tool(), course_id, slug, person_id, actor=acting(), now=moment())
     if job_id:
         tool().wake(job_id)
 
@@ -130,7 +123,7 @@ def _to(endpoint: str, slug: str, **values: Any) -> BaseResponse:
 @guarded(MANAGE)
 def again(slug: str) -> Page:
     """Post everything again that the gradebook refused."""
-    job_id = marking.try_again(tool(), g.session.course_id, slug, None, actor=_actor(), now=_now())
+    job_id = marking.try_again(tool(), g.session.course_id, slug, None, actor=acting(), now=moment())
     if job_id:
         tool().wake(job_id)
     return _to("marking.learners", slug, show=_show())
@@ -202,7 +195,7 @@ def _render(
 def attach(slug: str, person_id: str) -> Page:
     tag, content = request.form.get("tag", ""), request.form.get("content", "")
     try:
-        evidence.attach(tool(), g.session.course_id, slug, person_id, tag, content, actor=_actor(), now=_now())
+        evidence.attach(tool(), g.session.course_id, slug, person_id, tag, content, actor=acting(), now=moment())
     except BadInput as error:
         return _render(slug, person_id, note=content, note_row=tag, note_problem=error)
     return _to("marking.learner", slug, person_id=person_id, show=_show(), _anchor="evidence")
@@ -211,5 +204,5 @@ def attach(slug: str, person_id: str) -> Page:
 @pages.post("/<person_id>/evidence/<evidence_id>/withdraw")
 @guarded(MANAGE)
 def withdraw(slug: str, person_id: str, evidence_id: str) -> Page:
-    evidence.withdraw(tool(), g.session.course_id, slug, person_id, evidence_id, actor=_actor(), now=_now())
+    evidence.withdraw(tool(), g.session.course_id, slug, person_id, evidence_id, actor=acting(), now=moment())
     return _to("marking.learner", slug, person_id=person_id, show=_show(), _anchor="evidence")
