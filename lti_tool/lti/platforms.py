@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lti_tool.errors import ScoreRefused
 from lti_tool.http import Response
@@ -49,10 +49,19 @@ def _ids(text: str) -> list[str]:
     return [each for each in found if each][:MOST_SECTIONS]
 
 
+class CourseTotal(NamedTuple):
+    """What a column does to the course total, and what an instructor clicks to keep it out; [[…]] is a label."""
+
+    what: Sentence
+    clicks: tuple[Sentence, ...] = ()
+    hint: str = ""
+
+
 class Platform:
     """An LMS that does what the specifications say."""
 
     name: str = Sentence("your LMS")
+    tells_all_groups = True  # whose section or group everybody is in, where it tells them at all
 
     def page_limit(self, listing: Listing) -> int | None:
         """Return the `limit` to ask for, or None to send none: the platform may ignore it."""
@@ -187,13 +196,15 @@ class Platform:
         """Say what an instructor still has to do in the LMS once links were placed; empty where nothing is left."""
         return ""
 
-    def where_to_grade(self) -> str:
-        """Say where an instructor marks a gradebook column of ours."""
-        return Sentence("Open the gradebook of the course and enter the points in the column.")
-
-    def keep_out_of_total(self) -> str:
-        """Say which clicks keep a column out of the course total, which AGS cannot ask for."""
-        return Sentence("Look in the gradebook's settings for the column's weight, and set it to 0.")
+    def keep_out_of_total(self) -> CourseTotal:
+        """Say what a new column does to the course total, which AGS has no word for, and what keeps it out."""
+        return CourseTotal(
+            Sentence(
+                "Each column counts towards the course total in most LMSs, and a tool cannot change that. In the "
+                "gradebook, give the new columns a weight of 0, or leave them out of the total, where your LMS "
+                "offers it."
+            )
+        )
 
 
 CANVAS = "https://canvas.instructure.com/lti/"
@@ -454,21 +465,27 @@ class Canvas(Platform):
         # Source, deep_linking_modules.rb: workflow_state "unpublished".
         return Sentence("Canvas makes an unpublished assignment of whatever has a gradebook column: publish it there.")
 
-    def where_to_grade(self) -> str:
-        return Sentence(
-            "In Canvas open Grades, find the column, and enter the points or open SpeedGrader from the column's menu."
-        )
-
-    def keep_out_of_total(self) -> str:
-        return Sentence(
-            "In Canvas open Assignments, put the badge's assignments into a group of their own, and "
-            "either give that group 0 % (Assignments, menu, Assignment Groups Weight) or tick “Do not "
-            "count this assignment towards the final grade” on each."
+    def keep_out_of_total(self) -> CourseTotal:
+        return CourseTotal(
+            Sentence(
+                "Canvas makes an assignment of each column. It counts towards the course total, and learners see it. "
+                "A tool cannot change that; you can:"
+            ),
+            (
+                Sentence("In [[Assignments]], open the new assignment and choose [[Edit]]."),
+                Sentence("Tick [[Do not count this assignment towards the final grade]]."),
+                Sentence("[[Save]]. Do the same for each column."),
+            ),
+            Sentence(
+                "Where the course weights its assignment groups, it is quicker to move them all into one group with a "
+                "weight of 0 %%."
+            ),
         )
 
 
 class Moodle(Platform):
     name = "Moodle"
+    tells_all_groups = False  # see `sections`: only a launch tells, of whoever launches
 
     def page_limit(self, listing: Listing) -> int | None:
         # Seen: `limit` on results answers 404 with an HTML page (PHP: $lastpage is null). Without it, everything comes
@@ -585,11 +602,22 @@ class Moodle(Platform):
         # Seen: one item fills the activity's form, several are listed; either way nothing is there until it is saved.
         return Sentence("Moodle then shows the new activity, or the list of them: save it there.")
 
-    def where_to_grade(self) -> str:
-        return Sentence("In Moodle open Grades, switch Edit mode on, and enter the points in the column.")
-
-    def keep_out_of_total(self) -> str:
-        return Sentence("In Moodle open Grades, Gradebook setup, and set the weight of the badge's columns to 0.")
+    def keep_out_of_total(self) -> CourseTotal:
+        return CourseTotal(
+            Sentence(
+                "Moodle makes a grade item of each column, and it counts towards the course total. A tool cannot "
+                "change that; you can:"
+            ),
+            (
+                Sentence("Open [[Grades]] and choose [[Gradebook setup]]."),
+                Sentence("In [[Weights]], tick the box beside each new column and write 0."),
+                Sentence("[[Save changes]]."),
+            ),
+            Sentence(
+                "Weights are there with the aggregations Natural and Weighted mean of grades. With another one a "
+                "column cannot be kept out this way."
+            ),
+        )
 
 
 _PLATFORMS = {"canvas": Canvas(), "moodle": Moodle()}

@@ -229,13 +229,6 @@ def badge_id(tool: Tool, course_id: int, slug: str) -> str:
         return get_badge(session, course_id, slug).id
 
 
-def is_held_back(tool: Tool, course_id: int, slug: str, now: datetime) -> bool:
-    """Tell whether learners see nothing of a published badge's levels yet."""
-    with tool.db.read() as session:
-        badge = get_badge(session, course_id, slug)
-        return badge.version is not None and not released(badge, now)
-
-
 def definition_of(badge: CourseBadge) -> Badge:
     """Return what counts now: the published version, else the draft."""
     content = badge.version.definition if badge.version is not None else badge.draft

@@ -114,25 +114,6 @@ def keyed(items: Iterable[Values], key: str) -> Values | None:
     return next((item for item in items if isinstance(item, dict) and item.get("k") == key), None)
 
 
-def paths(values: Values) -> list[str]:
-    """Return the path of every field there is."""
-
-    def walk(node: Any, at: str) -> Iterable[str]:
-        if isinstance(node, dict):
-            for name, value in node.items():
-                if isinstance(value, str):
-                    if name not in NOT_WRITTEN:
-                        yield f"{at}{name}"
-                elif name not in NOT_WRITTEN:
-                    yield from walk(value, f"{at}{name}.")
-        elif isinstance(node, list):
-            for item in node:
-                yield from walk(item, f"{at}{item['k']}.")
-
-    shared = [] if values["own_levels"] or not values["rows"] else values["rows"][0]["levels"]
-    return [*walk(values, ""), *(f"levels.{level['k']}.name" for level in shared)]
-
-
 # -- from a definition, or from nothing -------------------------------------------------------------------------
 
 

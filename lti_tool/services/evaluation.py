@@ -159,7 +159,7 @@ def gather(
     definitions = list(definitions)
     asked = {slug for definition in definitions for slug in definition.prerequisites}
     proven = any(row.evidence == "required" for each in definitions for row in each.sub_competencies)
-    made = marking.marks_and_makers(session, badge.id) if marks is None else {}
+    made = marking.marks_of(session, badge.id) if marks is None else {}
     return Inputs(
         learners=_learners(session, badge.course_id),
         results={

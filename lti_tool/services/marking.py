@@ -69,13 +69,9 @@ class Saved:
 # -- what others read -------------------------------------------------------------------------------------------
 
 
-def marks_of(session: Session, course_badge_id: str) -> dict[tuple[str, str], Score]:
-    """Return what was marked here, as (person id, tag) → points of the highest level's points when it was marked."""
-    return {key: score for key, (score, _) in marks_and_makers(session, course_badge_id).items()}
-
-
-def marks_and_makers(session: Session, course_badge_id: str) -> dict[tuple[str, str], tuple[Score, dict[str, str]]]:
-    """Return the marks as `marks_of`, each with who made it and when, as a decision record keeps it."""
+def marks_of(session: Session, course_badge_id: str) -> dict[tuple[str, str], tuple[Score, dict[str, str]]]:
+    """Return what was marked here, by (person id, tag): points of the highest level's points when it was marked, and
+    who made the mark and when, as a decision record keeps it."""
     query = select(Mark.person_id, Mark.tag, Mark.points, Mark.maximum, Mark.marked_by, Mark.marked_at)
     query = query.where(Mark.course_badge_id == course_badge_id, Mark.points.is_not(None))
     return {

@@ -19,6 +19,7 @@ from lti_tool.domain.award import met_rows
 from lti_tool.domain.badge import GATE, PREREQUISITE, Badge
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
+from lti_tool.lti.platforms import platform_of
 from lti_tool.models import CourseBadge, Enrolment, Mastery, Person, may_be_awarded
 from lti_tool.services import catalog, sheets, versions
 from lti_tool.services.awards import AwardState, newest_states, records_of, shown_status, under_review
@@ -79,7 +80,6 @@ def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matri
             badge=definition,
             status=badge.status,
             version=badge.version.number if badge.version else 0,
-            product=who.product,
             summary=_summary(lines),
             most_missing=_most_missing(lines, definition),
             rows=_rows(session, badge, definition, shown, doubted, now),
@@ -94,7 +94,7 @@ def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matri
             first=(number - 1) * A_PAGE + 1,
             last_page=last,
             sections=sections,
-            partly=bool(sections) and who.product == "moodle",
+            partly=bool(sections) and not platform_of(who.product).tells_all_groups,
         )
 
 

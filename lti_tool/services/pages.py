@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.domain.changes import Change
 from lti_tool.domain.mastery import BELOW, NO_RESULT
+from lti_tool.lti.platforms import CourseTotal
 from lti_tool.services.words import said
 
 
@@ -255,7 +256,7 @@ class BadgePlan:
     status: str
     columns: tuple[ColumnPlan, ...]
     obstacles: tuple[str, ...]  # why it cannot be published yet, in words
-    product: str  # "canvas", "moodle", "other": which clicks keep the columns out of the course total
+    course_total: CourseTotal
     learners: int
     job_id: int
     progress: tuple[str, ...]
@@ -287,7 +288,6 @@ class Matrix:
     badge: Badge
     status: str
     version: int
-    product: str
     summary: str
     most_missing: str
     rows: tuple[LearnerRow, ...]

@@ -6,7 +6,7 @@ and a job looks again."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -459,8 +459,3 @@ def look_again(tool: Tool, platform_id: int, now: datetime, *, asked: bool = Fal
     work.start(tool, "check", str(platform_id))
     with tool.db.read() as session:
         return work.open_job(session, "check", str(platform_id)) is not None
-
-
-def needs_mending(checks: Sequence[Check]) -> list[Check]:
-    """Return the lines that keep a platform from being all well; what only waits is none of them."""
-    return [check for check in checks if check.state in ("fail", "unknown")]

@@ -21,6 +21,7 @@ from lti_tool.domain.mastery import Standing
 from lti_tool.domain.scores import Score
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import wanted_columns
+from lti_tool.lti.platforms import platform_of
 from lti_tool.models import AchievementVersion, Award, CourseBadge, Job, Person
 from lti_tool.services import awards, catalog, versions
 from lti_tool.services.evaluation import Inputs, Judge, Learner, gather
@@ -203,7 +204,7 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
             status="changed" if waits and present is not None else badge.status,
             columns=column_plans(badge, definition),
             obstacles=tuple(catalog.obstacles(session, badge)),
-            product=who.product,
+            course_total=platform_of(who.product).keep_out_of_total(),
             learners=learns.learners if learns is not None else 0,
             job_id=open_job.id if open_job is not None else 0,
             progress=tuple(job.progress) if job is not None and publishing else (),

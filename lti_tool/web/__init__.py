@@ -110,7 +110,7 @@ def add_to(app: Flask) -> None:
 
 def labels(text: str) -> Markup:
     """Show the labels of an LMS, written [[Save]], as it shows them itself."""
-    return Markup(LABEL.sub(r'<span class="ui">\1</span>', str(escape(text))))  # noqa: S704 (escaped before)
+    return Markup(LABEL.sub(r'<span class="ui">\1</span>', str(escape(words.said(text)))))  # noqa: S704 (escaped before)
 
 
 def common_values() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from lti_tool.models import AuditEvent, CourseBadge
 from lti_tool.services import audit, catalog, drafts, launches
 from lti_tool.services.definition import read_definition, write_definition
 from lti_tool.services.draft_acts import act
-from lti_tool.services.draft_values import blank, definition, paths, read, read_scale, read_tags, values_of, write
+from lti_tool.services.draft_values import NOT_WRITTEN, blank, definition, read, read_scale, read_tags, values_of, write
 from lti_tool.services.drafts import Change
 from tests.classroom import LETTERS, at_once, badge, gate, make_room, now, room, row, shared  # noqa: F401
 from tests.odd_names import ODD
@@ -39,6 +39,25 @@ def session_of(room, user=None):  # noqa: F811
 def session_of_page(tool, page):
     secret = next(cookie.value for cookie in page.http.get_adapter("http://").jar if cookie.name == "browser")
     return launches.find_session(tool, page.launch, secret, now())
+
+
+def paths(values):
+    """Return the path of every field there is."""
+
+    def walk(node, at):
+        if isinstance(node, dict):
+            for name, value in node.items():
+                if isinstance(value, str):
+                    if name not in NOT_WRITTEN:
+                        yield f"{at}{name}"
+                elif name not in NOT_WRITTEN:
+                    yield from walk(value, f"{at}{name}.")
+        elif isinstance(node, list):
+            for item in node:
+                yield from walk(item, f"{at}{item['k']}.")
+
+    of_all = [] if values["own_levels"] or not values["rows"] else values["rows"][0]["levels"]
+    return [*walk(values, ""), *(f"levels.{level['k']}.name" for level in of_all)]
 
 
 class Writer:

@@ -778,6 +778,6 @@ def test_marks_of_gives_points_of_the_highest_points(desk):
     mark(room, room.students[0], "A", 2)
     with room.tool.db.read() as session:
         found = marking.marks_of(session, room.course_badge(session).id)
-    assert {key: (score.points, score.maximum) for key, score in found.items()} == {
+    assert {key: (score.points, score.maximum) for key, (score, _) in found.items()} == {
         (room.person_id(room.students[0]), tag_of("A")): (3, 4)
     }

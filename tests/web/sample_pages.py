@@ -17,11 +17,11 @@ from typing import Any
 import segno
 from flask import Flask, Response, abort, redirect, render_template, request, url_for
 from jinja2 import StrictUndefined
-from markupsafe import Markup, escape
 
 from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, SubCompetency
 from lti_tool.domain.changes import Change
 from lti_tool.errors import BadInput
+from lti_tool.lti.platforms import platform_of
 from lti_tool.services import words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.draft_values import PAIRS, blank, definition, values_of
@@ -81,7 +81,8 @@ from lti_tool.services.pages import (
     SubmissionReview,
     SyncState,
 )
-from lti_tool.web import language
+from lti_tool.web import labels, language
+from lti_tool.web.markdown import markdown
 
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 ROOT = Path(__file__).parents[2] / "lti_tool"
@@ -256,7 +257,7 @@ def columns(what: str, *, last: str = "") -> tuple[ColumnPlan, ...]:
 LEARNERS = tuple(learners())
 COUNTS = {key: sum(one.state == key for one in LEARNERS) for key in ("ready", "one", "review", "earned", "way", "none")}
 MATRIX = Matrix(
-    slug=BADGE.slug, badge=BADGE, status="active", version=3, product="canvas",
+    slug=BADGE.slug, badge=BADGE, status="active", version=3,
     summary="Four of 14 have earned it, two wait for you, four are one short.", most_missing="Listens actively",
     rows=LEARNERS, heads=rows(None, None, None, None), counts={"all": 14, **COUNTS},
     sync=SYNCED, columns=columns("made"), aside=2, may_manage=True, view=MatrixView(), found=14,
@@ -270,7 +271,8 @@ WIDE = replace(
 GATE_MATRIX = replace(MATRIX, badge=GATED, rows=tuple(learners(GATED)),
                       heads=(*MATRIX.heads, gate_row("ungraded")), sync=FAILED,
                       columns=columns("made", last="missing"))  # fmt: skip
-PLAN = BadgePlan(BADGE.slug, BADGE, "draft", columns("will be made"), (), "canvas", 14, 0, (), "")
+TOTAL = {product: platform_of(product).keep_out_of_total() for product in ("canvas", "moodle", "other")}
+PLAN = BadgePlan(BADGE.slug, BADGE, "draft", columns("will be made"), (), TOTAL["canvas"], 14, 0, (), "")
 FIRST = Effect(14, 0, None, (0, 5, 2, 7), tuple(Mover(f"p{i}", n) for i, n in enumerate(("Hugo B.", "Keiko H."))),
                (Mover("p1", "Ana R.", "Listens actively (Beginning, needs Proficient)"),), (), 0, (), False,
                NOW - timedelta(minutes=3))  # fmt: skip
@@ -518,9 +520,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         OtherCourse(4, "EMP099", "", "Canvas", (), 2))}),
     "other-courses-none": ("instructor/other_courses.html", {"page": ()}),
     "plan-changed": ("instructor/plan.html", {"page": replace(PLAN, status="changed", columns=columns("made"))}),
-    "plan-moodle": ("instructor/plan.html", {"page": replace(PLAN, product="moodle",
+    "plan-moodle": ("instructor/plan.html", {"page": replace(PLAN, course_total=TOTAL["moodle"],
                     columns=columns("is there and will be used", last="will be made"))}),
-    "plan-obstacles": ("instructor/plan.html", {"page": replace(PLAN, product="other", badge=GATED, obstacles=(
+    "plan-obstacles": ("instructor/plan.html", {"page": replace(
+                       PLAN, course_total=TOTAL["other"], badge=GATED, obstacles=(
                        "The issuer has no address yet.", "Your LMS does not let the tool make columns."))}),
     "plan-publishing": ("instructor/plan.html", {"page": PUBLISHING}),
     "plan-stopped": ("instructor/plan.html", {"page": replace(PUBLISHING, problem="Your LMS could not be reached.")}),
@@ -795,10 +798,6 @@ ADDRESSES = {
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
 
 
-def _markdown(text: str) -> Markup:
-    return Markup("<p>%s</p>") % Markup("</p><p>").join(escape(part) for part in text.split("\n\n"))
-
-
 def create_samples() -> Flask:
     """Make a program that has the real templates and styles, and nothing behind them."""
     app = Flask("samples", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
@@ -811,7 +810,8 @@ def create_samples() -> Flask:
         moment=words.moment,
         decimal=words.decimal,
         words=words.words,
-        markdown=_markdown,
+        markdown=markdown,
+        labels=labels,
         lasts=words.lasts,
         moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
