@@ -1,0 +1,73 @@
+"""Work that is due, and the record of what was done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    Integer,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lti_tool.db import SaidText
+from lti_tool.models.base import Base, one_of
+from lti_tool.sentence import read
+
+
+class Job(Base):
+    """Work that is due. The queue only says "look now"; what is to be done stands here."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index(
+            "uq_job_open",
+            "kind",
+            "subject",
+            unique=True,
+            sqlite_where=text("state IN ('due', 'running')"),
+            postgresql_where=text("state IN ('due', 'running')"),
+        ),
+        one_of("state", ("due", "running", "done", "failed"), "state"),
+        Index("ix_job_due", "state", "not_before"),
+        Index("ix_job_subject", "kind", "subject"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    kind: Mapped[str]  # "sync", "publish", "copy", "subscribe", "post"
+    subject: Mapped[str]  # the id of the course, the course badge or the deployment
+    state: Mapped[str] = mapped_column(default="due")
+    attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime]
+    lease_until: Mapped[datetime | None]  # after it a running job counts as abandoned by a dead worker (J04)
+    progress: Mapped[list[Any]] = mapped_column(
+        default=list
+    )  # what was done, in order: sentences as `sentence.kept` has them
+    outcome: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    problem: Mapped[str | None] = mapped_column(SaidText)
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    @property
+    def told(self) -> list[str]:
+        """What was done, in order, in sentences."""
+        return [read(line) for line in self.progress]
+
+    @property
+    def what_to_do(self) -> str:
+        """What to do about the problem; empty where there is nothing."""
+        return read(self.outcome.get("what_to_do") or "")
+
+
+class AuditEvent(Base):
+    """Who did what to which thing, and when. Rows are only ever added."""
+
+    __tablename__ = "audit_event"
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str]  # "person:<id>", "administrator:<id>", "operator" or "tool"
+    action: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
