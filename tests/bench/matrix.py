@@ -9,20 +9,14 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from statistics import median, quantiles
-from tempfile import TemporaryDirectory
 
-from lti_tool import create_app
-from lti_tool.db import Database
-from lti_tool.migrations import schema
 from lti_tool.services import catalog
-from lti_tool.services.tool import Tool
 from tests.bench.classroom import classroom
 from tests.bench.servers import postgresql
-from tests.bench.syncs import BASE_URL, DATABASES, enter, one_sync, publish
+from tests.bench.syncs import DATABASES, enter, installation, one_sync, publish
 from tests.bench.table import table
-from tests.scene import LIBRARY, make_database, settings_for
+from tests.scene import LIBRARY
 
 STUDENTS, PARTS, ROUNDS = 1000, 8, 100
 BADGE = "oral-communication"
@@ -38,13 +32,7 @@ VIEWS = (
 def one_database(server: str) -> list[tuple[str, list[float], int]]:
     """Time each view; returns its name, the milliseconds of its answers, and how many bytes it has."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-matrix-")))
-        url = stack.enter_context(make_database(server, folder))
-        settings = settings_for(folder, url, BASE_URL)
-        schema.upgrade(Database(url))
-        app = create_app(settings)
-        tool: Tool = app.extensions["lti_tool"]
-        stack.callback(tool.db.engine.dispose)
+        app, tool = stack.enter_context(installation(server))
         lms = stack.enter_context(classroom("canvas", STUDENTS))
         home, cookies = enter(app, tool, lms, "canvas")
         badge, png = catalog.read_file(LIBRARY / f"{BADGE}.toml")

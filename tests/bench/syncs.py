@@ -6,11 +6,13 @@ the second finds everything as it was. The LMS is the demo's, in a process of it
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from flask import Flask
 from sqlalchemy import func, select
 
 from lti_tool import create_app
@@ -92,16 +94,22 @@ def one_sync(tool: Tool, course: int) -> tuple[dict[str, Any], dict[str, float]]
     return job.outcome, {**spent, "cpu": time.process_time() - cpu}
 
 
-def one_run(mood: str, server: str) -> dict[str, float]:
-    """Sync a new class twice. Raises RuntimeError where not everybody has a signed credential afterwards."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-syncs-")))
-        url = stack.enter_context(make_database(server, folder))
-        settings = settings_for(folder, url, BASE_URL)
+@contextmanager
+def installation(server: str) -> Iterator[tuple[Flask, Tool]]:
+    """Set up the tool on a database of its own: a SQLite file, or one on a PostgreSQL server."""
+    with TemporaryDirectory(prefix="bench-") as place, make_database(server, Path(place)) as url:
+        settings = settings_for(Path(place), url, BASE_URL)
         schema.upgrade(Database(url))
         app = create_app(settings)
         tool: Tool = app.extensions["lti_tool"]
-        stack.callback(tool.db.engine.dispose)
+        yield app, tool
+        tool.db.engine.dispose()
+
+
+def one_run(mood: str, server: str) -> dict[str, float]:
+    """Sync a new class twice. Raises RuntimeError where not everybody has a signed credential afterwards."""
+    with ExitStack() as stack:
+        app, tool = stack.enter_context(installation(server))
         lms = stack.enter_context(classroom(mood, STUDENTS))
         course = open_course(app, tool, lms, mood)
         lms.grade_all(POINTS)
