@@ -14,7 +14,7 @@ from statistics import median, quantiles
 from lti_tool.services import catalog
 from tests.bench.classroom import classroom
 from tests.bench.servers import postgresql
-from tests.bench.syncs import DATABASES, enter, installation, one_sync, publish
+from tests.bench.syncs import BASE_URL, DATABASES, enter, installation, one_sync, publish
 from tests.bench.table import table
 from tests.scene import LIBRARY
 
