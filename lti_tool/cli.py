@@ -30,6 +30,7 @@ from lti_tool.services import (
     registration,
     sync,
     work,
+    workers,
 )
 from lti_tool.services.audit import OPERATOR
 from lti_tool.services.issuer import ensure_issuer
@@ -285,13 +286,15 @@ def _worker(options: argparse.Namespace) -> int:
     tool = _open()
     queue = jobs.connect(tool)
     jobs.check_queue(tool, queue)
-    # A worker that died holding a job, or whose message was lost, is made good at once and not at the next sweep.
-    if not options.no_periodic:
-        jobs.sweep(tool)
-    consumer = queue.create_consumer(
-        workers=options.workers, periodic=not options.no_periodic, initial_delay=0.05, backoff=1.3, max_delay=0.5
-    )
-    consumer.run()
+    periodic = not options.no_periodic
+    with workers.alive(tool, options.workers, periodic=periodic):
+        # A worker that died holding a job, or whose message was lost, is made good at once and not at the next sweep.
+        if periodic:
+            jobs.sweep(tool)
+        consumer = queue.create_consumer(
+            workers=options.workers, periodic=periodic, initial_delay=0.05, backoff=1.3, max_delay=0.5
+        )
+        consumer.run()
     return 0
 
 

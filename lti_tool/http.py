@@ -147,6 +147,11 @@ class Http:
             return response
         raise ServiceError(f"{method} {_place(url)} answered {response.status}", reason=f"status_{response.status}")
 
+    def rest(self, seconds: float) -> None:
+        """Let a server come to breath before the next request, for as long as is waited here at most."""
+        if seconds > 0:
+            self._sleep(min(seconds, LONGEST_SLEEP))
+
     def check(self, url: str) -> None:
         """Look an address up and refuse it if a request would be refused, without sending one.
 

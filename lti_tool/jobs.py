@@ -7,7 +7,8 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from huey import Huey, RedisHuey, SqliteHuey, crontab
+from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey, crontab
+from psycopg import Error as PostgresError
 from redis.exceptions import RedisError
 
 from lti_tool.errors import ConfigurationError
@@ -21,11 +22,13 @@ from lti_tool.services import (
     notices,
     platform_checks,
     posting,
+    schedule,
     sync,
     work,
 )
 from lti_tool.services.tool import Tool, log
 
+QUEUE_ERRORS = (RedisError, PostgresError, sqlite3.Error)
 RUNNERS: dict[str, work.Runner] = {
     "sync": sync.run_sync,
     "evaluate": sync.run_evaluate,
@@ -39,23 +42,31 @@ RUNNERS: dict[str, work.Runner] = {
 
 
 def make_queue(url: str) -> Huey:
-    """Return the queue of `queue.url`: a SQLite file on one machine, Redis for several."""
+    """Return the queue of `queue.url`: a SQLite file on one machine, Redis or PostgreSQL for several."""
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
         return SqliteHuey("lti-tool", filename=str(path), results=False, journal_mode="wal", timeout=10)
+    if url.startswith("postgresql+psycopg://"):
+        address = url.replace("+psycopg", "", 1)  # as libpq reads it
+        try:
+            return PostgresHuey("lti-tool", dsn=address, results=False, table_prefix="queue")
+        except PostgresError as error:
+            raise _out_of_reach(url, error) from None
     return RedisHuey("lti-tool", url=url, results=False)
 
 
 def connect(tool: Tool) -> Huey:
-    """Give a tool its queue: `tool.wake(job_id)` makes a worker look at that job. Returns the queue for the worker.
+    """Give a tool its queue: `tool.wake(job_id)` makes a worker look. Returns the queue for the worker.
 
-    The tasks carry an id and nothing else, so a lost or doubled message harms nothing: the sweep finds what is due."""
+    What the worker takes then is the best job there is, which may be another: the id is only for whoever reads the
+    queue. A lost or doubled message harms nothing: whoever has done a job looks again, and the sweep finds the rest."""
     queue = make_queue(tool.settings.queue.url)
 
     @queue.task(name="look")  # type: ignore[untyped-decorator]
     def look(job_id: int) -> None:
-        work.run(tool, job_id, RUNNERS)
+        if work.run_next(tool, RUNNERS) and (left := work.due(tool, datetime.now(UTC), limit=1)):
+            tool.wake(left[0])
 
     @queue.periodic_task(crontab(minute="*"), name="sweep")  # type: ignore[untyped-decorator]
     def periodic_sweep() -> None:
@@ -64,7 +75,7 @@ def connect(tool: Tool) -> Huey:
     def wake(job_id: int) -> None:
         try:
             look(job_id)
-        except (RedisError, sqlite3.Error) as error:  # the job stands in the database: the sweep finds it
+        except QUEUE_ERRORS as error:  # the job stands in the database: the sweep finds it
             log.warning("the queue does not answer, job=%s waits for the sweep: %s", job_id, type(error).__name__)
 
     tool.wake = wake
@@ -75,21 +86,26 @@ def check_queue(tool: Tool, queue: Huey) -> None:
     """Raise ConfigurationError where the queue does not answer."""
     try:
         queue.pending_count()
-    except (RedisError, sqlite3.Error) as error:
-        shown = re.sub(r"//[^/@]*@", "//", tool.settings.queue.url)
-        why = f"The queue {shown} cannot be reached: is it running, and is queue.url right?"
-        raise ConfigurationError(f"{why} ({type(error).__name__})") from None
+    except QUEUE_ERRORS as error:
+        raise _out_of_reach(tool.settings.queue.url, error) from None
+
+
+def _out_of_reach(url: str, error: Exception) -> ConfigurationError:
+    shown = re.sub(r"//[^/@]*@", "//", url)
+    why = f"The queue {shown} cannot be reached: is it running, and is queue.url right?"
+    return ConfigurationError(f"{why} ({type(error).__name__})")
 
 
 def sweep(tool: Tool) -> None:
-    """Find what is due and wake a worker for it: old syncs, jobs whose message was lost, held awards, unsigned ones."""
+    """Find what is due and wake a worker for it: old syncs, jobs whose message was lost, held awards, unsigned ones.
+
+    Two that do it at the same time do no harm: the database lets each thing be made due once."""
     now = datetime.now(UTC)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
-    for course_id in sync.courses_due(tool, now):
-        work.request(tool, "sync", str(course_id), now)
+    schedule.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
-        work.request(tool, "post", str(course_id), now)
+        work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
     for job_id in work.due(tool, now):
         tool.wake(job_id)
     award_acts.release_due(tool, now)

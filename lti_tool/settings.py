@@ -54,13 +54,16 @@ class Database(_Section):
 class Queue(_Section):
     url: str
     sync_every: int = Field(ge=10)
+    sync_at_least: int = Field(ge=60)
     sync_on_launch_after: int = Field(ge=0)
+    platform_share: float = Field(gt=0, le=1)
 
     @field_validator("url")
     @classmethod
     def _known(cls, value: str) -> str:
-        if not value.startswith(("sqlite:///", "redis://", "rediss://")) or not _is_address(value):
-            raise ValueError('write "sqlite:///path" or "redis://host:6379/0"')
+        known = ("sqlite:///", "redis://", "rediss://", "postgresql+psycopg://")
+        if not value.startswith(known) or not _is_address(value):
+            raise ValueError('write "sqlite:///path", "redis://host:6379/0" or "postgresql+psycopg://…"')
         return value
 
 
@@ -237,10 +240,11 @@ def _check_production(settings: Settings) -> None:
             "network.allow_private = true is not allowed with a public https address: anybody who registers a platform "
             "could make the tool call your internal network. Remove it"
         )
-    if ":demo@" in settings.database.url or ":change-me@" in settings.database.url:
-        raise ConfigurationError(
-            "database.url still holds the example password. Give the database one of its own and write it there"
-        )
+    for name, url in (("database.url", settings.database.url), ("queue.url", settings.queue.url)):
+        if ":demo@" in url or ":change-me@" in url:
+            raise ConfigurationError(
+                f"{name} still holds the example password. Give the database one of its own and write it there"
+            )
 
 
 def _loopback(host: str) -> bool:

@@ -11,12 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.badge import Badge, Gate, Level, Picture, SubCompetency
 from lti_tool.jobs import RUNNERS
-from lti_tool.models import Course, CourseBadge, Job, Person
+from lti_tool.models import Course, CourseBadge, Job, Person, PlatformLoad
 from lti_tool.services import awards, catalog, work
 from tests.scene import Scene, Visitor, make_database, now
 
@@ -172,6 +172,8 @@ def tidy(scene: Scene) -> None:
     for lms in (scene.site.canvas, scene.site.moodle):
         lms.faults.clear()
         lms.max_page_size = None
+    with scene.tool.db.write() as session:  # no platform is left alone because of what the test before did
+        session.execute(delete(PlatformLoad))
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:

@@ -41,6 +41,7 @@ Messages = Mapping[str, Collection[str]]
 Section = tuple[str, str]  # id and name; the name is "" where only the id is told
 LONGEST_SECTION = 255
 MOST_SECTIONS = 50
+LOW_BUCKET, BUCKET_FILLS = 150.0, 10.0  # Canvas' throttle units: room for two or three requests; and a second
 
 
 def _ids(text: str) -> list[str]:
@@ -102,6 +103,14 @@ class Platform:
     def concluded(self, response: Response) -> bool:
         """Say whether a refusal means that the course has ended."""
         return False
+
+    def rest(self, response: Response) -> float:
+        """Return how many seconds to leave the platform alone after an answer, so that it need not refuse the next."""
+        return 0.0
+
+    def course_ends(self, custom: Mapping[str, str]) -> tuple[datetime, ...]:
+        """Return the moments after which the platform may refuse its services for the course, as a launch tells."""
+        return ()
 
     def score_refusal(self, response: Response) -> ScoreRefused | None:
         """Read why a score was refused for good; None where trying again later may help.
@@ -334,7 +343,24 @@ class Canvas(Platform):
             "canvas_assignment_id": "$Canvas.assignment.id",
             "canvas_section_ids": "$Canvas.course.sectionIds",
             "canvas_section_names": "$com.instructure.User.sectionNames",
+            "canvas_course_ends": "$Canvas.course.endAt",
+            "canvas_term_ends": "$Canvas.term.endAt",
         }
+
+    def rest(self, response: Response) -> float:
+        # Source, request_throttle.rb: a bucket of 600 units that fills by 10 a second; a request takes 50 of it until
+        # it has ended. Every tool's share is its own, and all its workers drink from it.
+        try:
+            remaining = float(response.headers.get("X-Rate-Limit-Remaining", "inf"))
+        except ValueError:
+            return 0.0
+        return max(0.0, LOW_BUCKET - remaining) / BUCKET_FILLS
+
+    def course_ends(self, custom: Mapping[str, str]) -> tuple[datetime, ...]:
+        # Source, variable_expander.rb: the course's own end and its term's. Which of the two counts is an option of
+        # the course that no variable tells, so both do. As JSON writes a time, or as Ruby does: "… 00:00:00 -0700".
+        told = (_moment(custom.get(name, "")) for name in ("canvas_course_ends", "canvas_term_ends"))
+        return tuple(moment for moment in told if moment is not None)
 
     def roster_link(self, context_id: str) -> str | None:
         # Source, names_and_roles: `rlid` may be the course's own id, and both section variables are among the few that
@@ -642,3 +668,12 @@ def canvas_key_configuration(base_url: str, host: str, description: str, scopes:
 def is_unresolved(value: str) -> bool:
     """Say whether a custom value is a substitution variable that was not filled in."""
     return _UNRESOLVED.match(value) is not None
+
+
+def _moment(value: str) -> datetime | None:
+    """Read a moment as platforms write it; one without a zone is in UTC."""
+    try:
+        moment = datetime.fromisoformat(re.sub(r" (?=UTC$|[+-]\d\d:?\d\d$)", "", value).replace("UTC", "Z"))
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

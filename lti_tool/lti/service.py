@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,8 @@ class Service:
     granted: frozenset[str] | None = None
     deployment_id: str | None = None
     after_page: Callable[[], None] = lambda: None  # told of every page: whoever reads a large class is still alive
+    # told of every answer: the seconds it took, and those the platform should be left alone, which are waited out here
+    answered: Callable[[float, float], None] = lambda took, rest: None
 
     @property
     def platform(self) -> Platform:
@@ -73,6 +76,7 @@ class Service:
             if not token.scopes & set(scopes):
                 # Kept all the same: it serves other calls, and asking again would give the same.
                 raise ScopeMissing(f"the token has none of {_short(scopes)}")
+            started = time.monotonic()
             response = self.http.request(
                 method,
                 url,
@@ -80,6 +84,9 @@ class Service:
                 body=body,
                 allow=(401, 422, *allow),
             )
+            rest = self.platform.rest(response)
+            self.answered(time.monotonic() - started, rest)
+            self.http.rest(rest)
             if self.platform.concluded(response):
                 raise CourseConcluded(f"{method} answered {response.status}: the course has ended")
             if response.status == 422 and 422 not in allow:

@@ -44,7 +44,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
-from lti_tool.models.work import AuditEvent, Job
+from lti_tool.models.work import AuditEvent, Job, PlatformLoad, Worker
 
 __all__ = [
     "AWARD_STATES",
@@ -80,6 +80,7 @@ __all__ = [
     "Message",
     "Person",
     "PersonLink",
+    "PlatformLoad",
     "Posting",
     "Prerequisite",
     "Publication",
@@ -89,5 +90,6 @@ __all__ = [
     "Review",
     "SignInAddress",
     "StatusList",
+    "Worker",
     "may_be_awarded",
 ]

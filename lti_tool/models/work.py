@@ -7,13 +7,15 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Float,
+    ForeignKey,
     Index,
     Integer,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lti_tool.db import SaidText
+from lti_tool.db import SaidText, random_id
 from lti_tool.models.base import Base, one_of
 from lti_tool.sentence import read
 
@@ -38,6 +40,10 @@ class Job(Base):
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     kind: Mapped[str]  # "sync", "publish", "copy", "subscribe", "post"
     subject: Mapped[str]  # the id of the course, the course badge or the deployment
+    # The platform it will ask; None: none, or whatever state that is in (a look at the platform). No reference: what a
+    # removed platform was asked stays listed.
+    registration_id: Mapped[int | None]
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")  # see services.work: the highest goes first
     state: Mapped[str] = mapped_column(default="due")
     attempts: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime]
@@ -59,6 +65,30 @@ class Job(Base):
     def what_to_do(self) -> str:
         """What to do about the problem; empty where there is nothing."""
         return read(self.outcome.get("what_to_do") or "")
+
+
+class PlatformLoad(Base):
+    """How much a platform bears, as all workers know it. No row: nothing is known against it."""
+
+    __tablename__ = "platform_load"
+    registration_id: Mapped[int] = mapped_column(ForeignKey("registration.id", ondelete="CASCADE"), primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)  # in a row; several open its circuit
+    problem: Mapped[str | None] = mapped_column(SaidText)  # what the last of them was
+    paused_until: Mapped[datetime | None]  # no job that asks it begins before
+    asked: Mapped[bool] = mapped_column(default=False)  # it named that pause itself, so nobody's wish shortens it
+    seconds: Mapped[float] = mapped_column(Float, default=0.0)  # a request takes, the latest ones counting most
+    served_at: Mapped[datetime | None]  # when a job of it was last begun: platforms take turns
+
+
+class Worker(Base):
+    """A worker process that is alive: their threads together are what platforms have a share of."""
+
+    __tablename__ = "worker"
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    threads: Mapped[int]
+    periodic: Mapped[bool]  # it runs the schedule
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
 
 
 class AuditEvent(Base):

@@ -7,6 +7,7 @@ from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
 from lti_tool.models import Course, Deployment
 from lti_tool.models import Registration as RegistrationRow
+from lti_tool.services import platform_load
 from lti_tool.services.tool import Tool
 
 
@@ -50,4 +51,8 @@ def _caller(tool: Tool, course_id: int) -> tuple[Service, str | None]:
         registration = registration_value(course.registration)
         deployment_id, line_items_url = known_deployment(course.deployment), course.line_items_url
         granted = frozenset(course.scopes)
-    return Service(registration, tool.http, tool.tokens, granted or None, deployment_id), line_items_url
+    watch = platform_load.watcher(tool, registration.id)
+    return (
+        Service(registration, tool.http, tool.tokens, granted or None, deployment_id, answered=watch),
+        line_items_url,
+    )

@@ -15,7 +15,7 @@ from lti_tool.credentials import ob3
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Edition, Review, StatusList
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions
+from lti_tool.services import audit, catalog, editions, schedule
 from lti_tool.services.awards import can_choose, get_award, shown_status
 from lti_tool.services.tool import Tool
 
@@ -107,6 +107,9 @@ def hold(
             reason=reason,
             until=told,
         )
+        course_id = award.course_id
+    if until is not None:
+        schedule.moment_was_set(tool, course_id, now)
 
 
 def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime, at: datetime | None = None) -> int:
@@ -131,13 +134,19 @@ def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime, at: 
                 before=before.isoformat() if before else None,
                 after=badge.released_at.isoformat(),
             )
-        if at is not None:
-            return 0
-        query = select(Award).where(Award.course_badge_id == badge.id, *_held_by_policy())
-        held = list(session.scalars(query.order_by(Award.id).with_for_update(key_share=True)))
-        for award in held:
-            _issue(session, award, now)
-        return len(held)
+        course_id = badge.course_id
+        if at is None:
+            return _release_held(session, badge, now)
+    schedule.moment_was_set(tool, course_id, now)
+    return 0
+
+
+def _release_held(session: Session, badge: CourseBadge, now: datetime) -> int:
+    query = select(Award).where(Award.course_badge_id == badge.id, *_held_by_policy())
+    held = list(session.scalars(query.order_by(Award.id).with_for_update(key_share=True)))
+    for award in held:
+        _issue(session, award, now)
+    return len(held)
 
 
 def release_by_hand(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.credentials import ob3, picture
@@ -496,6 +496,8 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
     except Exception:
         _back_to_draft(tool, course_badge_id)
         raise
+    with tool.db.write() as session:  # its grades are read with the next sweep
+        session.execute(update(Course).where(Course.id == course_id).values(next_sync_at=None))
     say(Sentence("Published."))
     return {"columns": len(wanted), "made": made, "version": number}
 

@@ -23,7 +23,7 @@ from lti_tool.lti.registration import LoginRow, Registration, digest
 from lti_tool.models import Browser, Course, CourseBadge, Deployment, Enrolment, Launch, Login, Person, ResourceLink
 from lti_tool.models import Registration as RegistrationRow
 from lti_tool.prepared import DriverError, Prepared, Row
-from lti_tool.services import launches, notices, origins
+from lti_tool.services import launches, notices, origins, schedule
 from lti_tool.services.access import registration_value
 from lti_tool.services.launches import Opened
 from lti_tool.services.tool import Tool
@@ -79,6 +79,8 @@ _ALL = Prepared(
         _C.memberships_url,
         _C.scopes,
         _C.synced_at,
+        _C.next_sync_at,
+        _C.ends_at,
         _C.history,
         _K.id.label("link"),
         _K.history.label("link_history"),
@@ -265,13 +267,15 @@ class Entry:
             used = run((_OPEN, {**use, **row}))
         if not used:
             return False
-        oldest = self._now - timedelta(seconds=self._tool.settings.queue.sync_on_launch_after)
+        queue = self._tool.settings.queue
+        oldest = self._now - timedelta(seconds=queue.sync_on_launch_after)
+        is_old = found.synced_at is None or found.synced_at < oldest
         self.opened = Opened(
             launch_id=row["id"],
             secret=secret,  # a known one is sent again, so that the cookie lives as long as the newest launch
             rights=launches.rights_of(row["role"], self._tool.settings.lti.teaching_assistants),
             course_id=found.course,
-            sync_is_old=bool(found.has_badge) and (found.synced_at is None or found.synced_at < oldest),
+            sync_is_old=bool(found.has_badge) and (is_old or schedule.is_slow(queue, found.next_sync_at, self._now)),
         )
         return True
 
@@ -311,6 +315,7 @@ class Entry:
             and found.title == (context.title or found.title)[:255]
             and found.label == (context.label or found.label)[:255]
             and found.memberships_url == (launch.memberships_url or found.memberships_url)
+            and launches.told_end(launch, registration.product, self._now) in (None, found.ends_at)
         )
         if same_course and launch.ags is not None and launch.ags.line_items:
             same_course = found.line_items_url == launch.ags.line_items and found.scopes == list(launch.ags.scopes)

@@ -22,7 +22,7 @@ from lti_tool.lti.nrps import Member
 from lti_tool.lti.platforms import platform_of
 from lti_tool.lti.registration import digest, origin_of
 from lti_tool.models import Browser, Course, Deployment, Enrolment, Launch, Person, Registration
-from lti_tool.services import audit, notices, origins, work
+from lti_tool.services import audit, notices, origins, schedule, work
 from lti_tool.services.tool import Tool, log
 
 SESSION_LASTS = timedelta(hours=12)
@@ -38,7 +38,8 @@ class Opened:
     """A session that was opened. `secret` goes into the cookie, also where it is the one the browser has: it lives on.
 
     Where no cookie comes, `secret` is the launch's own token, and `carried`: `address` brings it along.
-    `sync_is_old`: the course has a badge, and its grades were read longer ago than the settings allow at a launch.
+    `sync_is_old`: the course has a badge, and its grades were read longer ago than the settings allow at a launch, or
+    are read more rarely than where somebody is there.
     `jobs` are those this launch made due, for the caller to wake."""
 
     launch_id: str
@@ -266,8 +267,18 @@ def _course(
         course.scopes = list(launch.ags.scopes)
     if launch.memberships_url:
         course.memberships_url = launch.memberships_url
+    ends_at = told_end(launch, registration.product, now)
+    if ends_at is not None and ends_at != course.ends_at:
+        course.ends_at = ends_at
+        schedule.moment_set(session, course, now)
     session.flush()
     return course, is_new
+
+
+def told_end(launch: VerifiedLaunch, product: str, now: datetime) -> datetime | None:
+    """Return when the course ends as a launch tells it: the next of several ends that lies ahead, else the last."""
+    told = platform_of(product).course_ends(launch.custom)
+    return min((moment for moment in told if moment > now), default=max(told, default=None))
 
 
 def _moved_course(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, String, cast, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.badge import number_text
@@ -44,7 +44,7 @@ from lti_tool.models import (
     Result,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import award_acts, award_files, editions, evaluation, work
+from lti_tool.services import award_acts, award_files, editions, evaluation, schedule, work
 from lti_tool.services.access import course_roster, course_service
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
@@ -72,6 +72,7 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
         read = _read_lms(tool, course, say)
     except ServiceError as error:
         _note_problem(tool, course, error)
+        schedule.could_not_be_read(tool, course, datetime.now(UTC))
         raise
     say(Sentence("Working out levels …"))
     counts = _store(tool, course, read)
@@ -201,6 +202,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
         for column_id in read.results:
             session.execute(update(Column).where(Column.id == column_id, Column.state != "bound").values(state="bound"))
         course.synced_at = read.at
+        schedule.was_read(session, course, read.at, moved=counts["results"] > 0, queue=tool.settings.queue)
         course.state, course.problem, course.problem_sentence = "ok", None, None
         session.execute(
             update(Registration)
@@ -375,19 +377,6 @@ def courses_to_sync(tool: Tool, *, platform: int | None = None, context: str | N
         return list(session.scalars(query))
 
 
-def courses_due(tool: Tool, now: datetime) -> list[int]:
-    """Return the courses whose last sync, or last failure to, is older than the settings say."""
-    old = now - timedelta(seconds=tool.settings.queue.sync_every)
-    tried = select(Job.subject).where(Job.kind == "sync", Job.finished_at > old)
-    query = _courses_with_badges().where(
-        (Course.synced_at.is_(None)) | (Course.synced_at < old),
-        cast(Course.id, String).not_in(tried),
-        Course.state != "concluded",
-    )
-    with tool.db.read() as session:
-        return list(session.scalars(query))
-
-
 def _courses_with_badges() -> Select[int]:
     return (
         select(Course.id)
@@ -399,7 +388,7 @@ def _courses_with_badges() -> Select[int]:
 
 
 def sync_if_old(tool: Tool, launch_id: str, now: datetime) -> None:
-    """Start a sync of a launch's course where the last one is older than the settings say."""
+    """Start a sync of a launch's course where the last one is older than the settings say. See `sync_course_if_old`."""
     with tool.db.read() as session:
         course_id = session.get_one(Launch, launch_id).course_id
     if course_id is not None:
@@ -410,7 +399,7 @@ def sync_course_if_old(tool: Tool, course_id: int, now: datetime) -> None:
     """Start a sync of a course where the last one, or last failure to, is older than the settings say.
 
     None is started for a course without a published badge, or one that has ended (K10); a job that waits after a
-    failure keeps its time."""
+    failure keeps its time. One that is read rarely is read often again: somebody is there."""
     oldest = now - timedelta(seconds=tool.settings.queue.sync_on_launch_after)
     tried = (Job.state == "failed") & (Job.finished_at > oldest)
     waits = Job.state.in_(("due", "running")) & (Job.attempts > 0)
@@ -421,6 +410,8 @@ def sync_course_if_old(tool: Tool, course_id: int, now: datetime) -> None:
             return
         if session.scalar(known.limit(1)) is not None:
             return
+    if schedule.is_slow(tool.settings.queue, course.next_sync_at, now):
+        schedule.opened(tool, course_id, now)
     if course.synced_at is None or course.synced_at < oldest:
         work.start(tool, "sync", str(course_id))
 

@@ -1,4 +1,6 @@
-"""Jobs: the database says what is due, the queue only says "look now". Each step can be repeated."""
+"""Jobs: the database says what is due, the queue only says "look now". Each step can be repeated.
+
+A worker that looks takes the best job there is: what somebody waits for, then platforms in turn, then the oldest."""
 
 from __future__ import annotations
 
@@ -8,56 +10,73 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id, repeat_collided
-from lti_tool.errors import Busy, JobLost, NotFound, ServiceError, ToolError
-from lti_tool.models import Job
+from lti_tool.errors import Busy, JobLost, NotFound, ServiceBusy, ServiceError, ToolError
+from lti_tool.models import Job, PlatformLoad
 from lti_tool.sentence import Sentence, kept
-from lti_tool.services import audit
+from lti_tool.services import audit, platform_load
+from lti_tool.services.platform_load import Tally
 from lti_tool.services.tool import Tool, log
 
 LEASE = timedelta(minutes=5)  # renewed with every progress line; a dead worker loses its job after it
 ALIVE_EVERY = 30.0  # seconds between two renewals by a long reading that has nothing new to tell
 MOST_ATTEMPTS = 5
 FIRST_PAUSE = 10.0  # seconds; doubled with every attempt, with jitter
+SCHEDULED, AT_ITS_MOMENT, WAITED_FOR = 0, 1, 2  # priorities: somebody waits for most that is not on the schedule
+ONE_AT_A_TIME = 0x6C746977  # any number: the lock under which PostgreSQL's workers choose their jobs
 
 Say = Callable[[str], None]
 Runner = Callable[[Tool, str, Say], dict[str, Any]]
+_Claimed = tuple[int, str, str, int]  # id, kind, subject, attempt
 
 
-def request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
+def request(tool: Tool, kind: str, subject: str, now: datetime, *, priority: int = WAITED_FOR) -> int:
     """Make a job due, or return the one that is due or running already. The caller wakes the queue.
 
     One that waits after a failure is due at once, unless the LMS itself named the time (F04)."""
     try:
-        return _request(tool, kind, subject, now)
+        return _request(tool, kind, subject, now, priority)
     except IntegrityError:  # somebody else has just made the same job due
-        return _request(tool, kind, subject, now)
+        return _request(tool, kind, subject, now, priority)
 
 
-def _request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
+def _request(tool: Tool, kind: str, subject: str, now: datetime, priority: int) -> int:
     with tool.db.write() as session:
-        return request_in(session, kind, subject, now)
+        return request_in(session, kind, subject, now, priority=priority)
 
 
-def request_in(session: Session, kind: str, subject: str, now: datetime, *, again: bool = False) -> int:
+def request_in(
+    session: Session, kind: str, subject: str, now: datetime, *, again: bool = False, priority: int = WAITED_FOR
+) -> int:
     """Do as `request` in a transaction of the caller's, so that what it marks and the job are there both or neither.
 
     `again`: a job that is running may have looked already, so it is due once more when it ends. Raises IntegrityError
     where somebody else has just made the same job due: the whole transaction is done again."""
     job = open_job(session, kind, subject, lock=again)
     if job is None:
-        job = Job(kind=kind, subject=subject, not_before=now, created_at=now)
+        platform = platform_load.platform_of_job(session, kind, subject)
+        job = Job(
+            kind=kind, subject=subject, registration_id=platform, priority=priority, not_before=now, created_at=now
+        )
+        if (pause := platform_load.asked_pause(session, platform, now)) is not None:
+            job.not_before, job.problem, job.outcome = pause, ServiceBusy.sentence, _told(ServiceBusy(), must_wait=True)
         session.add(job)
         session.flush()
     elif job.state == "due" and not job.outcome.get("must_wait"):
         job.not_before = min(job.not_before, now)
+        job.priority = max(job.priority, priority)
     elif job.state == "running" and again:
         job.outcome = {**job.outcome, "again": True}
     return job.id
+
+
+def _told(error: ToolError, *, must_wait: bool = False) -> dict[str, Any]:
+    told = {"reason": error.reason, "what_to_do": kept(error.what_to_do), "error_id": random_id()[:8]}
+    return {**told, "must_wait": must_wait}
 
 
 def start(tool: Tool, kind: str, subject: str) -> int:
@@ -74,44 +93,81 @@ def open_job(session: Session, kind: str, subject: str, *, lock: bool = False) -
 
 
 def due(tool: Tool, now: datetime, limit: int = 100) -> list[int]:
-    """Return the jobs to look at: due ones whose time has come, and running ones whose worker is gone."""
-    abandoned = (Job.state == "running") & (Job.lease_until < now)
-    ready = (Job.state == "due") & (Job.not_before <= now)
+    """Return the jobs a worker may take now, the best first: due ones, and running ones whose worker is gone."""
     with tool.db.read() as session:
-        return list(session.scalars(select(Job.id).where(or_(ready, abandoned)).order_by(Job.not_before).limit(limit)))
+        return list(session.scalars(_best(tool, session, now).limit(limit)))
+
+
+def _takeable(now: datetime) -> ColumnElement[bool]:
+    """Return the condition on jobs whose time has come, and on running ones whose worker is gone."""
+    abandoned = (Job.state == "running") & (Job.lease_until < now)
+    return or_((Job.state == "due") & (Job.not_before <= now), abandoned)
+
+
+def _best(tool: Tool, session: Session, now: datetime) -> Select[Any]:
+    """Return the query for jobs in the order workers take them, without those whose platform is to be left alone."""
+    under_way = platform_load.running(now)
+    allowed = platform_load.limits(tool, session, now)
+    return (
+        select(Job.id)
+        .outerjoin(PlatformLoad, PlatformLoad.registration_id == Job.registration_id)
+        .outerjoin(under_way, under_way.c.registration_id == Job.registration_id)
+        .where(and_(_takeable(now), platform_load.may_be_asked(under_way, allowed, now)))
+        .order_by(
+            Job.priority.desc(),
+            func.coalesce(under_way.c.jobs, 0),
+            PlatformLoad.served_at.asc().nulls_first(),
+            Job.not_before,
+            Job.id,
+        )
+    )
+
+
+def run_next(tool: Tool, runners: dict[str, Runner]) -> bool:
+    """Take the best job there is and run it; return whether there was one."""
+    claimed = _claim_best(tool)
+    if claimed is None:
+        return False
+    _run(tool, claimed, runners)
+    return True
 
 
 def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
-    """Run a job unless another worker has it; return whether it was run here.
+    """Run this very job, whatever else waits, unless another worker has it; return whether it was run here.
 
     A failure is kept with the job: tried again with growing pauses, parked as failed after MOST_ATTEMPTS or where
     trying again cannot help."""
     claimed = _claim(tool, job_id)
-    if claimed is None:
-        return False
-    kind, subject, attempt = claimed
-    if attempt > MOST_ATTEMPTS:  # no failure was kept: each worker that had it died of it, or with it
-        log.error("job=%s kind=%s given up after %s workers were lost", job_id, kind, MOST_ATTEMPTS)
-        _fail(tool, job_id, attempt, ToolError(reason="workers_lost"))
-        return False
-    started = time.monotonic()
-    try:
-        outcome = runners[kind](tool, subject, _teller(tool, job_id, attempt))
-    except ToolError as error:
-        log.warning("job=%s kind=%s attempt=%s reason=%s detail=%s", job_id, kind, attempt, error.reason, error.detail)
-        _fail(tool, job_id, attempt, error)
-    except Exception:
-        log.exception("job=%s kind=%s attempt=%s crashed", job_id, kind, attempt)
-        _fail(tool, job_id, attempt, ToolError())
-    else:
-        seconds = round(time.monotonic() - started, 3)
-        log.info("job=%s kind=%s done in %s s %s", job_id, kind, seconds, outcome)
-        if _done(tool, job_id, attempt, outcome):
-            tool.wake(job_id)
+    return claimed is not None and _run(tool, claimed, runners)
+
+
+def _run(tool: Tool, claimed: _Claimed, runners: dict[str, Runner]) -> bool:
+    job_id, kind, subject, attempt = claimed
+    with platform_load.counting() as tally:
+        if attempt > MOST_ATTEMPTS:  # no failure was kept: each worker that had it died of it, or with it
+            log.error("job=%s kind=%s given up after %s workers were lost", job_id, kind, MOST_ATTEMPTS)
+            _fail(tool, job_id, attempt, ToolError(reason="workers_lost"), tally)
+            return False
+        started = time.monotonic()
+        try:
+            outcome = runners[kind](tool, subject, _teller(tool, job_id, attempt))
+        except ToolError as error:
+            log.warning(
+                "job=%s kind=%s attempt=%s reason=%s detail=%s", job_id, kind, attempt, error.reason, error.detail
+            )
+            _fail(tool, job_id, attempt, error, tally)
+        except Exception:
+            log.exception("job=%s kind=%s attempt=%s crashed", job_id, kind, attempt)
+            _fail(tool, job_id, attempt, ToolError(), tally)
+        else:
+            seconds = round(time.monotonic() - started, 3)
+            log.info("job=%s kind=%s done in %s s %s", job_id, kind, seconds, outcome)
+            if _done(tool, job_id, attempt, outcome, tally):
+                tool.wake(job_id)
     return True
 
 
-def _done(tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any]) -> bool:
+def _done(tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any], tally: Tally) -> bool:
     """End a job; one that was asked for again while it ran is due once more instead, and is to be woken."""
     now = datetime.now(UTC)
     with tool.db.write() as session:
@@ -124,6 +180,7 @@ def _done(tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any]) -> boo
             job.state, job.attempts, job.not_before = "due", 0, now
         else:
             job.state, job.finished_at = "done", now
+        platform_load.note(session, job.registration_id, tally, None, now)
         return again
 
 
@@ -133,17 +190,35 @@ def _still_ours(session: Session, job_id: int, attempt: int) -> Job | None:
     return job if job.state == "running" and job.attempts == attempt else None
 
 
-def _claim(tool: Tool, job_id: int) -> tuple[str, str, int] | None:
+def _claim(tool: Tool, job_id: int) -> _Claimed | None:
     now = datetime.now(UTC)
-    abandoned = (Job.state == "running") & (Job.lease_until < now)
     with tool.db.write() as session:
-        claimed = session.execute(
-            update(Job)
-            .where(Job.id == job_id, or_((Job.state == "due") & (Job.not_before <= now), abandoned))
-            .values(state="running", lease_until=now + LEASE, attempts=Job.attempts + 1, progress=[])
-            .returning(Job.kind, Job.subject, Job.attempts)
-        ).one_or_none()
-    return (claimed.kind, claimed.subject, claimed.attempts) if claimed else None
+        return _take(session, Job.id == job_id, now)
+
+
+def _claim_best(tool: Tool) -> _Claimed | None:
+    """Take the best job. Workers choose one after another, so that none sees a platform's share as it was before."""
+    now = datetime.now(UTC)
+    with tool.db.write() as session:
+        if not tool.db.is_sqlite:  # which has one writer anyway
+            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
+        best = _best(tool, session, now).limit(1).with_for_update(of=Job, skip_locked=True)
+        return _take(session, Job.id == best.scalar_subquery(), now)
+
+
+def _take(session: Session, which: ColumnElement[bool], now: datetime) -> _Claimed | None:
+    taken = session.execute(
+        update(Job)
+        .where(which, _takeable(now))
+        .values(state="running", lease_until=now + LEASE, attempts=Job.attempts + 1, progress=[])
+        .returning(Job.id, Job.kind, Job.subject, Job.attempts, Job.registration_id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if taken is None:
+        return None
+    if taken.registration_id is not None:
+        platform_load.served(session, taken.registration_id, now)
+    return taken.id, taken.kind, taken.subject, taken.attempts
 
 
 def _teller(tool: Tool, job_id: int, attempt: int) -> Say:
@@ -169,7 +244,7 @@ def _say(tool: Tool, job_id: int, attempt: int, line: str) -> None:
         job.lease_until = datetime.now(UTC) + LEASE
 
 
-def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError) -> None:
+def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally) -> None:
     now = datetime.now(UTC)
     lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy)
     with tool.db.write() as session:
@@ -177,8 +252,9 @@ def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError) -> None:
         if job is None:
             return
         job.problem = error.sentence
-        job.outcome = {"reason": error.reason, "what_to_do": kept(error.what_to_do), "error_id": random_id()[:8]}
+        job.outcome = _told(error)
         job.lease_until = None
+        platform_load.note(session, job.registration_id, tally, error, now)
         if not lasting and attempt < MOST_ATTEMPTS:
             pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311 (jitter, not a secret)
             named = getattr(error, "retry_after", None) or 0.0

@@ -11,7 +11,7 @@ from sqlalchemy import event, select
 from lti_tool import jobs
 from lti_tool.errors import AccessRefused
 from lti_tool.models import Course, Enrolment, Job, Mastery, Person, Registration, Result
-from lti_tool.services import sync, work
+from lti_tool.services import schedule, sync, work
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -305,7 +305,7 @@ def test_K10_a_concluded_course_is_left_alone_and_its_awards_verify(make_room): 
     job = room.sync()
     assert (job.state, job.attempts) == ("failed", 1)
     assert course_row(room).state == "concluded"
-    assert room.id not in sync.courses_due(room.tool, now() + timedelta(days=1))
+    assert room.id not in schedule.courses_due(room.tool, now() + timedelta(days=1))
     assert "This course has ended" in room.page.get("").text
     assert room.award()["status"] == "issued"
     room.lms.conclude_course(room.course, False)
@@ -343,19 +343,30 @@ def test_F08_a_refused_token_marks_the_registration_and_a_good_sync_unmarks_it(g
 
 
 def test_F08_the_sweep_asks_a_course_that_refuses_no_more_often_than_one_that_answers(graded):
-    """Once per queue.sync_every, not with every sweep: a refusal is no reason to ask each minute."""
+    """And ever more rarely: a refusal is no reason to ask each minute."""
+    every = graded.tool.settings.queue.sync_every
     graded.lms.withdraw_tool(graded.course, graded.scene.lti_tool["moodle"])
-    with graded.tool.db.write() as session:
-        session.get_one(Course, graded.id).synced_at = now() - timedelta(days=1)
-    assert graded.id in sync.courses_due(graded.tool, now())
+    make_due(graded)
+    assert graded.id in schedule.courses_due(graded.tool, now())
+    pauses = []
+    for _ in range(12):
+        graded.sync()
+        assert graded.id not in schedule.courses_due(graded.tool, now())
+        pauses.append((course_row(graded).next_sync_at - now()).total_seconds())
+    assert all(every * 0.89 * 2**n < pauses[n] <= every * 2**n for n in range(7))
+    assert 86400 * 0.89 < pauses[-1] <= 86400
+    graded.lms.course(graded.course).withdrawn.clear()
     graded.sync()
-    assert graded.id not in sync.courses_due(graded.tool, now())
-    assert graded.id in sync.courses_due(graded.tool, now() + timedelta(seconds=graded.tool.settings.queue.sync_every))
+    assert (course_row(graded).next_sync_at - now()).total_seconds() <= every
+
+
+def make_due(graded) -> None:
+    with graded.tool.db.write() as session:
+        session.get_one(Course, graded.id).next_sync_at = now() - timedelta(seconds=1)
 
 
 def test_the_sweep_of_the_worker_finds_a_published_course_and_syncs_it(graded):
-    with graded.tool.db.write() as session:
-        session.get_one(Course, graded.id).synced_at = now() - timedelta(days=1)
+    make_due(graded)
     jobs.sweep(graded.tool)
     assert graded.award()["status"] == "issued"
 
