@@ -90,6 +90,8 @@ class Canvas:
             "canvas_assignment_id": "$Canvas.assignment.id",
             "canvas_section_ids": "$Canvas.course.sectionIds",
             "canvas_section_names": "$com.instructure.User.sectionNames",
+            "canvas_course_ends": "$Canvas.course.endAt",
+            "canvas_term_ends": "$Canvas.term.endAt",
             "student_view": "$com.instructure.User.student_view",
         }
 
@@ -337,6 +339,7 @@ class Canvas:
                 "$Canvas.course.sectionIds": ",".join(str(number) for number, _ in sections),
                 "$com.instructure.User.sectionNames": json.dumps([name for _, name in sections]),
                 "$Canvas.course.id": course.number,
+                "$Canvas.course.endAt": course.ends_at,
                 "$Context.id": course.id,
                 "$Context.title": course.title,
                 "$Context.id.history": ",".join(course.history),

@@ -46,6 +46,8 @@ VARIABLES = (
     "Canvas.api.domain",
     "Canvas.api.baseUrl",
     "Canvas.course.id",
+    "Canvas.course.endAt",
+    "Canvas.term.endAt",
     "Canvas.user.id",
     "Canvas.assignment.id",
     "Canvas.enrollment.enrollmentState",

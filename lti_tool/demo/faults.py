@@ -350,6 +350,13 @@ def huge(lms: Lms, fault: Fault, response: Response) -> Response:
     return response
 
 
+def bucket(lms: Lms, fault: Fault, response: Response) -> Response:
+    """Tell as Canvas does what is left of the throttle's bucket."""
+    response.headers["X-Rate-Limit-Remaining"] = str(fault.options.get("remaining", 20.0))
+    response.headers["X-Request-Cost"] = str(fault.options.get("cost", 5.0))
+    return response
+
+
 BEFORE: dict[str, Callable[[Lms, Fault], Response | None]] = {
     "status": status,
     "rate_limited": rate_limited,
@@ -374,11 +381,13 @@ AFTER: dict[str, Callable[[Lms, Fault, Response], Response]] = {
     "scope_subset": spoil_token(scope_subset),
     "expires_after": spoil_token(expires_after),
     "huge": huge,
+    "bucket": bucket,
     "rows": change_rows,
 }
 KINDS = {
     "status": "answer with a status (500, 503 with Retry-After, 401, 404, 422 …)",
     "rate_limited": "refuse with “Rate Limit Exceeded”",
+    "bucket": "say that the throttle's bucket runs low",
     "drop": "drop the connection",
     "slow": "wait before answering",
     "html": "answer with an HTML page",

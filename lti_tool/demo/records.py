@@ -93,6 +93,7 @@ class Course:
     title: str
     enrolments: dict[str, Enrolment] = field(default_factory=dict)
     concluded: bool = False
+    ends_at: str = ""  # as the LMS writes a moment; empty: it has no end
     history: list[str] = field(default_factory=list)  # context ids it was copied from, newest first
     withdrawn: list[str] = field(default_factory=list)  # client ids not deployed here (any more)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
@@ -13,9 +13,11 @@ from lti_tool.errors import ConfigurationError, ToolError
 from lti_tool.lti.platforms import platform_of
 from lti_tool.migrations import schema
 from lti_tool.models import Deployment, Job, Registration
-from lti_tool.services import platform_checks, words
+from lti_tool.services import platform_checks, platform_load, schedule, words, workers
 from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
+
+LATE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,28 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
             (Job.state == "due")
             & (Job.attempts == 0)
             & (Job.not_before < datetime.fromtimestamp(now.timestamp() - 300, now.tzinfo))
+            & ~platform_load.rests(now)
         )
         waiting = session.scalar(select(func.count()).select_from(Job).where(late)) or 0
         pending = (
             session.scalar(select(func.count()).select_from(Deployment).where(Deployment.status == "pending")) or 0
         )
+        alive, periodic = workers.processes(session, now)
     yield Finding("jobs", not failed, "none failed" if not failed else f"{failed} failed: see lti-tool jobs list")
     yield Finding(
         "worker",
         not waiting,
-        "nothing waits" if not waiting else f"{waiting} jobs wait for 5 minutes: is lti-tool worker running?",
+        "nothing waits"
+        if not waiting
+        else f"{waiting} jobs wait for 5 minutes: "
+        + ("it has more to do than it can" if alive else "is lti-tool worker running?"),
     )
+    if alive:
+        schedules = "none runs the schedule" if not periodic else f"{periodic} with the schedule"
+        yield Finding("workers", bool(periodic), f"{alive} alive, {schedules}")
+    over = schedule.oldest_due(tool, now)
+    overdue = f"one waits for {int(over.total_seconds() // 60)} minutes: more workers, or a look at the LMSs below"
+    yield Finding("courses", over < LATE, "all are read in time" if over < LATE else overdue)
     yield Finding(
         "deployments", not pending, "none waits" if not pending else f"{pending} wait: see lti-tool deployments list"
     )
@@ -110,6 +123,9 @@ def _platform(tool: Tool, row: Registration, now: datetime) -> Iterator[Finding]
     if row.state == "disabled":
         yield Finding(name, True, "switched off")
         return
+    with tool.db.read() as session:
+        standing = platform_load.standing(session, row.id, now)
+    yield Finding(f"{name}: load", standing.state not in ("open", "asked"), platform_load.told(standing) or "well")
     for check in platform_checks.look(tool, row.id, now):
         told = check.sentence
         if clicks := check.clicks(row.product):

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from lti_tool.models import Course, CourseBadge, Deployment, Job, Registration
+from lti_tool.models import Course, CourseBadge, Deployment, Job, PlatformLoad, Registration
 from lti_tool.sentence import Sentence
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
@@ -83,8 +83,17 @@ def _row(session: Session, job: Job) -> JobRow:
         of=MOST_ATTEMPTS,
         created_at=job.created_at,
         ended_at=job.finished_at,
-        next_at=job.not_before if job.state == "due" else None,
+        next_at=_next_at(session, job),
     )
+
+
+def _next_at(session: Session, job: Job) -> datetime | None:
+    """Return when a job is tried next; None where nothing happens by itself any more. Its platform may be resting."""
+    if job.state != "due":
+        return None
+    load = session.get(PlatformLoad, job.registration_id) if job.registration_id is not None else None
+    rests_until = load.paused_until if load is not None else None
+    return max(job.not_before, rests_until) if rests_until is not None else job.not_before
 
 
 def _where(session: Session, job: Job) -> str:

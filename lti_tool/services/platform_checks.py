@@ -29,7 +29,7 @@ from lti_tool.models import Column, Course, CourseBadge, Deployment, Enrolment, 
 from lti_tool.models import Registration as RegistrationRow
 from lti_tool.sentence import Moment, Sentence, counted, read
 from lti_tool.sentence import kept as kept_sentence
-from lti_tool.services import work
+from lti_tool.services import platform_load, work
 from lti_tool.services.access import known_deployment, registration_value
 from lti_tool.services.registration import scope_word
 from lti_tool.services.tool import Tool, make_http
@@ -452,6 +452,8 @@ def look_again(tool: Tool, platform_id: int, now: datetime, *, asked: bool = Fal
         well = row.checks and all(check.state == "pass" or check.key == "learner" for check in kept(row))
         pause = AGAIN_AFTER_ALL_WELL if well else AGAIN_AFTER
         old = row.checked_at is None or now - row.checked_at >= pause
+    if asked:
+        platform_load.try_now(tool, platform_id, now)
     if running:
         return True
     if not old and not asked:

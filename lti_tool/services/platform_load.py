@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import ServiceBusy, ServiceError, ServiceUnreachable, TokenRefused, ToolError
 from lti_tool.models import Course, CourseBadge, Deployment, Job, PlatformLoad, Registration
+from lti_tool.sentence import Moment, Sentence
 from lti_tool.services import workers
 from lti_tool.services.tool import Tool, log
 
@@ -73,7 +74,7 @@ def watcher(tool: Tool, registration_id: int) -> Callable[[float, float], None]:
             tally.told = time.monotonic()
             until = datetime.now(UTC) + timedelta(seconds=rest)
             with tool.db.write() as session:
-                _pause(_row(session, registration_id), until, asked=True)
+                _pause(_row(session, registration_id), until, asked=False)
 
     return answered
 
@@ -199,6 +200,12 @@ def may_be_asked(under_way: Any, allowed: Limits, now: datetime) -> ColumnElemen
     return or_(Job.registration_id.is_(None), and_(rested, func.coalesce(under_way.c.jobs, 0) < most))
 
 
+def rests(now: datetime) -> ColumnElement[bool]:
+    """Return the condition on jobs whose platform is left alone, or tried by one job at a time."""
+    resting = or_(PlatformLoad.paused_until > now, PlatformLoad.failures >= OPENS_AFTER)
+    return exists().where(PlatformLoad.registration_id == Job.registration_id, resting)
+
+
 def asked_pause(session: Session, registration_id: int | None, now: datetime) -> datetime | None:
     """Return until when a platform has asked to be left alone, None where it has not."""
     row = None if registration_id is None else session.get(PlatformLoad, registration_id)
@@ -230,6 +237,34 @@ def standing(session: Session, registration_id: int, now: datetime) -> Standing:
     if until is not None and row.asked:
         state = "asked"
     return Standing(state, row.failures, row.problem or "", until, row.seconds)
+
+
+def told(standing: Standing) -> str:
+    """Say how a platform stands, empty where there is nothing to say."""
+    if standing.state == "asked" and standing.until is not None:
+        return Sentence(
+            "It has asked to be left alone: nothing is read from it or sent to it until %(until)s.",
+            until=Moment(standing.until),
+        )
+    if standing.state == "open" and standing.until is not None:
+        return Sentence(
+            "It has failed %(times)s times in a row, so it is left alone until %(until)s. Last: %(problem)s",
+            times=standing.failures,
+            until=Moment(standing.until),
+            problem=standing.problem,
+        )
+    if standing.state == "open":
+        return Sentence(
+            "It has failed %(times)s times in a row, so one course at a time tries it now. Last: %(problem)s",
+            times=standing.failures,
+            problem=standing.problem,
+        )
+    if standing.state == "slow":
+        return Sentence(
+            "It takes %(seconds)s seconds for an answer, so that few courses are read from it at a time.",
+            seconds=round(standing.seconds),
+        )
+    return ""
 
 
 def try_now(tool: Tool, registration_id: int, now: datetime) -> None:

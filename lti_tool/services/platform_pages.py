@@ -15,7 +15,7 @@ from lti_tool.errors import NotFound
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import Course, Deployment, Job, Person, Registration
 from lti_tool.sentence import Sentence
-from lti_tool.services import platform_checks, words
+from lti_tool.services import platform_checks, platform_load, words
 from lti_tool.services.platform_checks import Check
 from lti_tool.services.registration import missing_scopes, scope_word
 from lti_tool.services.tool import Tool
@@ -69,6 +69,7 @@ class PlatformPage:
     state: str
     lead: str
     checks: tuple[CheckView, ...]
+    load: str  # why it is asked less than it could be, empty where it is not
     checked_at: datetime | None
     looking: bool
     no_worker: bool
@@ -137,6 +138,7 @@ def page(tool: Tool, platform_id: int, now: datetime) -> PlatformPage:
             state=row.state,
             lead=lead,
             checks=tuple(_check_view(check, row.product) for check in platform_checks.kept(row)),
+            load=words.said(platform_load.told(platform_load.standing(session, row.id, now))),
             checked_at=row.checked_at if row.state == "active" else None,
             looking=job is not None and not late,
             no_worker=late,
