@@ -1,4 +1,4 @@
-"""The queue with a worker in a process of its own, as a SQLite file and on a Redis server."""
+"""The queue with a worker in a process of its own, as a SQLite file and on a Redis server; on PostgreSQL there too."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select, update
 
 from lti_tool import jobs
-from lti_tool.models import Job
-from lti_tool.services import sync, work
+from lti_tool.models import Course, Job
+from lti_tool.services import sync, work, workers
 from tests import servers
 from tests.scene import Scene, now
 
@@ -32,10 +33,16 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+QUEUES = ["sqlite", "redis", *(["postgresql"] if os.environ.get("TEST_DATABASE") else [])]
+
+
+@pytest.fixture(params=QUEUES)
 def queued(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Iterator[Scene]:
     """A scene with a published badge, whose jobs go through the queue and are run by nobody yet."""
-    url = f"sqlite:///{tmp_path / 'q.db'}" if request.param == "sqlite" else request.getfixturevalue("redis_url")
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_url")
+    else:  # on PostgreSQL it may be the tool's own database
+        url = f"sqlite:///{tmp_path / 'q.db'}" if request.param == "sqlite" else database_url
     scene = Scene(tmp_path, database_url, LTI_TOOL_QUEUE__URL=url)
     try:
         scene.publish()
@@ -128,3 +135,34 @@ def test_two_workers_share_the_work(queued: Scene) -> None:
             assert until_done(queued, ask(queued)).state == "done"
     with queued.tool.db.read() as session:
         assert {job.attempts for job in session.query(Job)} == {1}
+
+
+def test_two_workers_with_the_schedule_by_mistake_read_a_course_once(queued: Scene) -> None:
+    with queued.tool.db.write() as session:
+        session.execute(update(Job).values(state="done"))
+        session.execute(update(Course).values(next_sync_at=None))
+        last = session.scalar(select(func.max(Job.id)))
+    with worker(queued), worker(queued):
+        until = time.monotonic() + PATIENCE
+        while True:
+            with queued.tool.db.read() as session:
+                alive = workers.processes(session, now())
+                new = list(session.scalars(select(Job).where(Job.kind == "sync", Job.id > last)))
+            if (alive == (2, 2) and [job.state for job in new] == ["done"]) or time.monotonic() > until:
+                break
+            time.sleep(0.1)
+    assert alive == (2, 2)
+    assert [(job.state, job.attempts) for job in new] == [("done", 1)]
+
+
+def test_a_worker_that_is_told_of_one_job_takes_the_best_and_then_the_others(queued: Scene) -> None:
+    with queued.tool.db.write() as session:
+        session.execute(update(Job).values(state="done"))
+    (course_id,) = sync.courses_to_sync(queued.tool)
+    scheduled = work.request(queued.tool, "evaluate", str(course_id), now(), priority=work.SCHEDULED)
+    waited_for = work.request(queued.tool, "sync", str(course_id), now())
+    queued.tool.wake(scheduled)  # one message, two jobs
+    with worker(queued, "--no-periodic", "--workers", "1"):
+        first, second = until_done(queued, waited_for), until_done(queued, scheduled)
+    assert (first.state, second.state) == ("done", "done")
+    assert first.finished_at <= second.finished_at

@@ -48,7 +48,8 @@ def about(pause: timedelta) -> object:
 
 def jobs_of(room) -> list[Job]:  # noqa: F811
     with room.tool.db.read() as session:
-        return list(session.scalars(select(Job).where(Job.kind == "sync", Job.subject == str(room.id))))
+        query = select(Job).where(Job.kind == "sync", Job.subject == str(room.id)).order_by(Job.id)
+        return list(session.scalars(query))
 
 
 # -- pauses
