@@ -26,7 +26,7 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import catalog, copies, draft_values, versions
+from lti_tool.services import catalog, copies, draft_values, matching, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -68,7 +68,6 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
         used = {badge.slug for badge in course.badges}
         issuer = issuer_row(session)
         can_publish = is_complete(issuer)
-        looking = copies.is_looking(session, course.id) if MANAGE in who.rights else None
         return CourseHome(
             title=course.title,
             label=course.label,
@@ -89,7 +88,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
             can_publish=can_publish,
             learners=len(learners),
             copies=tuple(copies.offers(tool, session, who)),
-            copy_job=looking.id if looking is not None and looking.attempts < 2 else 0,
+            copy_job=matching.looking(session, course.id) if MANAGE in who.rights else 0,
         )
 
 
