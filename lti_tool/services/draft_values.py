@@ -39,7 +39,7 @@ Problems = dict[str, str]  # path → sentence
 
 LONGEST = 30_000  # characters of one field: more than any rule allows, and no more than a save should carry
 LONGEST_SLUG = 80
-NOT_WRITTEN = {"k", "auto_slug", "file", "stack", "kept"}  # set by acts, never by typing
+NOT_WRITTEN = {"k", "auto_slug", "file", "stack"}  # set by acts, never by typing
 UNITS = {"Y": "years", "M": "months", "W": "weeks", "D": "days"}
 # Pairs of the design that pass its contrasts, to choose from with one press.
 PAIRS = (

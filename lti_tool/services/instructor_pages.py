@@ -25,7 +25,6 @@ from lti_tool.models import (
     Mastery,
     Person,
 )
-from lti_tool.sentence import Sentence
 from lti_tool.services import catalog, copies, draft_values, matching, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
@@ -45,18 +44,9 @@ from lti_tool.services.pages import (
 )
 from lti_tool.services.rows import row_views, rows_beside
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day, moment, name, said
+from lti_tool.services.words import day, moment, name, said, status_word
 
 HOLDS = ("pending", "issued", "held")  # has the badge, looked at again or not
-STATUS_WORDS = {
-    "pending": Sentence("Being signed"),
-    "review": Sentence("Waits for you"),
-    "held": Sentence("Earned, not released"),
-    "issued": Sentence("Issued"),
-    "expired": Sentence("Expired"),
-    "revoked": Sentence("Withdrawn"),
-    "superseded": Sentence("Replaced"),
-}
 
 
 def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
@@ -314,7 +304,7 @@ def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, d
     if status in HOLDS:
         return "earned", _("Earned") if status != "held" else _("Held")
     if status in ("revoked", "expired"):
-        return status, said(STATUS_WORDS[status])
+        return status, status_word(status)
     if all(s.state == "ungraded" for s in standings):
         return "none", _("Not started")
     return ("one" if steps_to_go(badge, standings) == 1 else "way"), _(

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from lti_tool.errors import Conflict
 from lti_tool.keyring import RETIRED_LTI_KEYS_STAY
-from lti_tool.models import Administrator, AuditEvent, Issuer, Job
+from lti_tool.models import Administrator, AuditEvent, Issuer, Job, Person
 from lti_tool.services import audit, audit_log, keys, work
 from lti_tool.services.issuer import ensure_issuer
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
@@ -513,6 +513,18 @@ def test_the_log_says_who_in_words_newest_first(shared: Scene, vera: Browser, ro
     assert "The tool" in first and "test.happened" in first
     assert "Tess Teacher" in second and "A badge was put into a course" in second and "resilience in" in second
     assert any("The operator" in line for line in rest)
+
+
+def test_the_log_says_values_in_words(shared: Scene, vera: Browser, room) -> None:  # noqa: F811
+    with shared.tool.db.read() as session:
+        learner = session.scalars(select(Person).where(Person.name != "")).first()
+    add(shared, action="mark.made", learner=learner.id, made=True, before=None, levels={"SC-1": "Proficient"})
+    add(shared, action="award.confirmed", before="review", after="issued")
+    add(shared, action="badge.release_set", after="2027-01-31T12:00:00+00:00", counts_for="new")
+    newest, award, mark, *_ = entries(vera)
+    assert "31 Jan 2027, 12:00" in newest and "new learners only" in newest
+    assert "before: Waits for you · after: Issued" in award
+    assert learner.name in mark and "made: yes · before: –" in mark and "SC-1: Proficient" in mark
 
 
 @pytest.mark.parametrize("evil", EVIL)
