@@ -7,6 +7,7 @@ import io
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -17,11 +18,12 @@ from lxml import html
 from PIL import Image
 from sqlalchemy import func, select
 
+import lti_tool
 from lti_tool.errors import Conflict
 from lti_tool.keyring import RETIRED_LTI_KEYS_STAY
 from lti_tool.models import Administrator, AuditEvent, Issuer, Job, Person
 from lti_tool.services import audit, audit_log, keys, work
-from lti_tool.services.issuer import ensure_issuer
+from lti_tool.services.issuer import accent_on_paper, colour, contrast, ensure_issuer
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.interop.test_schemas import CREDENTIAL, PROFILE, errors
 from tests.scene import Administrator as Browser
@@ -274,6 +276,16 @@ def test_a_colour_too_light_to_be_read_is_mixed_until_it_can_be(shared: Scene, v
     css = requests.get(f"{shared.url}/theme.css", timeout=10).text
     shown = re.search(r"--accent: (#[0-9A-F]{6})", css)
     assert shown and shown[1] != "#FFDD00" and shown[1] in page.text
+
+
+@pytest.mark.parametrize("accent", ["#FFDD00", "#0E5468", "#777777", "#000000", "#FF0000", "#3366FF"])
+def test_any_colour_reads_on_the_page_and_on_its_wells_in_both_themes(accent: str) -> None:
+    css = Path(lti_tool.__file__).with_name("static").joinpath("app.css").read_text()
+    grounds = re.findall(r"--paper: (#\w{6});\s+--paper-2: (#\w{6});", css)
+    shades = accent_on_paper(accent)
+    assert len(grounds) == 2
+    for ground, shade in zip(grounds, (shades["light"], shades["dark"]), strict=True):
+        assert min(contrast(colour(shade), colour(each)) for each in ground) >= 4.5
 
 
 def test_what_an_administrator_has_saved_is_not_filled_from_the_settings_again(
