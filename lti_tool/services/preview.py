@@ -23,7 +23,7 @@ from lti_tool.errors import NotFound
 from lti_tool.grades.columns import wanted_columns
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import AchievementVersion, Award, CourseBadge, Job, Person
-from lti_tool.services import awards, catalog, versions
+from lti_tool.services import awards, catalog, matching, versions
 from lti_tool.services.evaluation import Inputs, Judge, Learner, gather
 from lti_tool.services.instructor_pages import column_plans
 from lti_tool.services.launches import LaunchSession
@@ -207,6 +207,7 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
             course_total=platform_of(who.product).keep_out_of_total(),
             learners=learns.learners if learns is not None else 0,
             job_id=open_job.id if open_job is not None else 0,
+            looking=matching.looking(session, badge.course_id) if waits else 0,
             progress=tuple(job.progress) if job is not None and publishing else (),
             problem=failed,
             effect=learns,

@@ -34,19 +34,22 @@ Runner = Callable[[Tool, str, Say], dict[str, Any]]
 _Claimed = tuple[int, str, str, int]  # id, kind, subject, attempt
 
 
-def request(tool: Tool, kind: str, subject: str, now: datetime, *, priority: int = WAITED_FOR) -> int:
+def request(
+    tool: Tool, kind: str, subject: str, now: datetime, *, again: bool = False, priority: int = WAITED_FOR
+) -> int:
     """Make a job due, or return the one that is due or running already. The caller wakes the queue.
 
-    One that waits after a failure is due at once, unless the LMS itself named the time (F04)."""
+    One that waits after a failure is due at once, unless the LMS itself named the time (F04). `again`: see
+    `request_in`."""
+
+    def ask() -> int:
+        with tool.db.write() as session:
+            return request_in(session, kind, subject, now, again=again, priority=priority)
+
     try:
-        return _request(tool, kind, subject, now, priority)
+        return ask()
     except IntegrityError:  # somebody else has just made the same job due
-        return _request(tool, kind, subject, now, priority)
-
-
-def _request(tool: Tool, kind: str, subject: str, now: datetime, priority: int) -> int:
-    with tool.db.write() as session:
-        return request_in(session, kind, subject, now, priority=priority)
+        return ask()
 
 
 def request_in(
@@ -79,9 +82,9 @@ def _told(error: ToolError, *, must_wait: bool = False) -> dict[str, Any]:
     return {**told, "must_wait": must_wait}
 
 
-def start(tool: Tool, kind: str, subject: str) -> int:
+def start(tool: Tool, kind: str, subject: str, *, again: bool = False) -> int:
     """Make a job due and tell the queue; returns the job's id."""
-    job_id = request(tool, kind, subject, datetime.now(UTC))
+    job_id = request(tool, kind, subject, datetime.now(UTC), again=again)
     tool.wake(job_id)
     return job_id
 
