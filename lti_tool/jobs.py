@@ -15,7 +15,9 @@ from lti_tool.services import (
     administrators,
     award_acts,
     catalog,
+    columns,
     copies,
+    earned,
     editions,
     matching,
     notices,
@@ -32,6 +34,7 @@ RUNNERS: dict[str, work.Runner] = {
     "publish": catalog.run_publish,
     "check": platform_checks.run_check,
     "columns": matching.run_columns,
+    "make_columns": columns.run_make_columns,
     "copy": copies.run_copy,
     "subscribe": notices.run_subscribe,
     "post": posting.run_post,
@@ -88,6 +91,7 @@ def sweep(tool: Tool) -> None:
     administrators.forget_expired(tool, now)
     for course_id in sync.courses_due(tool, now):
         work.request(tool, "sync", str(course_id), now)
+    earned.wish(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now)
     for job_id in work.due(tool, now):

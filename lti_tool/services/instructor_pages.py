@@ -473,7 +473,7 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
     if job.kind in ("sync", "evaluate", "columns", "copy", "post"):
         return job.subject == str(course_id)
-    if job.kind != "publish":
+    if job.kind not in ("publish", "make_columns"):
         return False
     badge = session.get(CourseBadge, job.subject)
     return badge is not None and badge.course_id == course_id

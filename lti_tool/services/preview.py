@@ -20,7 +20,7 @@ from lti_tool.domain.changes import changes
 from lti_tool.domain.mastery import Standing
 from lti_tool.domain.scores import Score
 from lti_tool.errors import NotFound
-from lti_tool.grades.columns import wanted_columns
+from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import AchievementVersion, Award, CourseBadge, Job, Person
 from lti_tool.services import awards, catalog, versions
@@ -244,7 +244,7 @@ def _orphans(badge: CourseBadge, definition: Badge, still_read: bool) -> tuple[C
             what="earlier" if still_read else "orphaned",
         )
         for column in badge.columns
-        if column.tag not in wanted and column.state == "bound"
+        if column.tag not in wanted and column.tag != EARNED and column.state == "bound"
     )
 
 
