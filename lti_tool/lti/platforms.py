@@ -222,6 +222,10 @@ class Platform:
         """Say what an instructor still has to do in the LMS once links were placed; empty where nothing is left."""
         return ""
 
+    def open_by_column(self) -> Clicks:
+        """Say how an instructor opens something for whoever has a full score in a column; empty where it is unknown."""
+        return ()
+
     def keep_out_of_total(self) -> CourseTotal:
         """Say what a new column does to the course total, which AGS has no word for, and what keeps it out."""
         return CourseTotal(
@@ -534,6 +538,14 @@ class Canvas(Platform):
         # Source, deep_linking_modules.rb: workflow_state "unpublished".
         return Sentence("Canvas makes an unpublished assignment of whatever has a gradebook column: publish it there.")
 
+    def open_by_column(self) -> Clicks:
+        # Documented: module requirements ("score at least"), which ask for the assignment in that module or before it.
+        return (
+            Sentence("In [[Modules]], add the column's assignment to a module, and choose the module's [[Edit]]."),
+            Sentence("[[Add requirement]]: [[score at least]] 1."),
+            Sentence("Give the module that is to open this one under [[Prerequisites]]."),
+        )
+
     def keep_out_of_total(self) -> CourseTotal:
         return CourseTotal(
             Sentence(
@@ -684,6 +696,14 @@ class Moodle(Platform):
     def after_placing(self) -> str:
         # Seen: one item fills the activity's form, several are listed; either way nothing is there until it is saved.
         return Sentence("Moodle then shows the new activity, or the list of them: save it there.")
+
+    def open_by_column(self) -> Clicks:
+        # Documented: conditional activities, condition "Grade".
+        return (
+            Sentence("Open the activity's settings, then [[Restrict access]] → [[Add restriction]] → [[Grade]]."),
+            Sentence("Choose the column, tick [[must be ≥]] and write 100."),
+            Sentence("[[Save and return to course]]."),
+        )
 
     def keep_out_of_total(self) -> CourseTotal:
         return CourseTotal(

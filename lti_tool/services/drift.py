@@ -17,12 +17,13 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.badge import Badge, badge_from_content, number_text
-from lti_tool.errors import AccessRefused, CourseConcluded, NotFound, ScopeMissing, ServiceError, TokenRefused
+from lti_tool.errors import AccessRefused, Conflict, CourseConcluded, NotFound, ScopeMissing, ServiceError, TokenRefused
 from lti_tool.grades.columns import EARNED, same_column, wanted_columns
 from lti_tool.lti.ags import LONGEST_LABEL, SCORE, LineItem
 from lti_tool.lti.nrps import MEMBERSHIPS_READ
 from lti_tool.lti.platforms import Clicks, Trouble, platform_of
 from lti_tool.models import DRIFTS_OF_THE_COURSE, Column, Course, CourseBadge, Drift, Posting
+from lti_tool.sentence import Sentence
 from lti_tool.services import audit, versions
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import decimal, name, said
@@ -215,16 +216,18 @@ def note_posted(session: Session, course_id: int, now: datetime) -> None:
 # -- mending ----------------------------------------------------------------------------------------------------
 
 
-def accept_maximum(tool: Tool, course_id: int, slug: str, tag: str, *, actor: str, now: datetime) -> None:
+def accept_maximum(tool: Tool, course_id: int, slug: str, tag: str, *, seen: str, actor: str, now: datetime) -> None:
     """Call the maximum right that somebody has given a column in the gradebook: nothing more is said of it.
 
-    Raises NotFound where it is as it was."""
+    `seen` is the one she looked at. Raises NotFound where it is as it was, Conflict where it is another by now."""
     with tool.db.write() as session:
         course = session.get_one(Course, course_id, with_for_update={"key_share": True})
         query = select(Column).join(CourseBadge).where(CourseBadge.course_id == course.id, CourseBadge.slug == slug)
         column = session.scalar(query.where(Column.tag == tag))
         if column is None or column.maximum_now is None:
             raise NotFound(f"no other maximum in {tag}")
+        if column.maximum_now != seen:
+            raise Conflict(sentence=Sentence("The column has another maximum by now."))
         column.maximum_accepted = column.maximum_now
         session.execute(
             update(Drift)
