@@ -1,8 +1,8 @@
 """Writing back who has earned a badge: 1 of 1 in a column of its own, so that the LMS can open activities by it.
 
 A course chooses it for a badge and can change its mind; it is no part of the definition, and nothing is ever read from
-that column. Whoever has not earned the badge has no score there. An award that is withdrawn becomes 0 of 1, since AGS
-can only erase a grade where it must not; one whose time is over keeps its 1: it was earned."""
+that column. Whoever has not earned the badge has no score there. An award that is withdrawn, or held back once it was
+issued, becomes 0 of 1: a score may not be erased. One whose time is over keeps its 1: it was earned."""
 
 from __future__ import annotations
 
@@ -101,9 +101,11 @@ def _to_give(session: Session, now: datetime, course_id: int | None) -> list[Cel
 
 
 def _to_take(session: Session, course_id: int | None) -> list[Cell]:
-    """Return the people with a 1 written down whose award was withdrawn, and who have no other."""
+    """Return the people with a 1 written down whose award was withdrawn or is held back, and who have no other."""
     query = _cells(course_id).where(Posting.points == HAS)
-    query = query.where(_award(Award.status == "revoked"), ~_award(Award.status.in_(("issued", "pending"))))
+    query = query.where(
+        _award(Award.status.in_(("revoked", "held", "review"))), ~_award(Award.status.in_(("issued", "pending")))
+    )
     return [(badge, person, course) for badge, person, course in session.execute(query)]
 
 
