@@ -474,7 +474,7 @@ class Canvas(Platform):
     def mend(self, trouble: Trouble) -> Clicks:
         key = Sentence("Open [[Admin]] → [[Developer Keys]] and find Badges.")
         services = Sentence("Choose the pencil, then [[LTI Advantage Services]].")
-        save = Sentence("Press [[Save]]. This line turns green by itself within a minute.")
+        save = Sentence("Press [[Save]]. Badges notices it by itself.")
         return {
             "token": (
                 key,
@@ -559,7 +559,7 @@ class Canvas(Platform):
             ),
             Sentence(
                 "Where the course weights its assignment groups, it is quicker to move them all into one group with a "
-                "weight of 0 %%."
+                "weight of 0 %."
             ),
         )
 
@@ -646,7 +646,7 @@ class Moodle(Platform):
             "Open [[Site administration]] → [[Plugins]] → [[Activity modules]] → [[External tool]] → [[Manage tools]]."
         )
         gear = Sentence("Press the gear of Badges, then open [[Services]].")
-        save = Sentence("Press [[Save changes]]. This line turns green by itself within a minute.")
+        save = Sentence("Press [[Save changes]]. Badges notices it by itself.")
         grades = Sentence(
             "Set [[IMS LTI Assignment and Grade Services]] to [[Use this service for grade sync and "
             "column management]]."

@@ -22,7 +22,7 @@ from lti_tool.grades.columns import EARNED, same_column, wanted_columns
 from lti_tool.lti.ags import LONGEST_LABEL, SCORE, LineItem
 from lti_tool.lti.nrps import MEMBERSHIPS_READ
 from lti_tool.lti.platforms import Clicks, Trouble, platform_of
-from lti_tool.models import DRIFTS_OF_THE_COURSE, Column, Course, CourseBadge, Drift, Posting
+from lti_tool.models import DRIFTS_OF_A_COLUMN, DRIFTS_OF_THE_COURSE, Column, Course, CourseBadge, Drift, Posting
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, versions
 from lti_tool.services.tool import Tool
@@ -274,7 +274,8 @@ def notes(session: Session, course: Course, badge: CourseBadge | None = None) ->
     query = select(Drift).where(Drift.course_id == course.id, Drift.ended_at.is_(None))
     if badge is not None:
         query = query.where(Drift.course_badge_id.in_(("", badge.id)))
-    rows = list(session.scalars(query.order_by(Drift.course_badge_id, Drift.id)))
+    kinds = (*DRIFTS_OF_THE_COURSE, *DRIFTS_OF_A_COLUMN)  # what weighs most first
+    rows = sorted(session.scalars(query.order_by(Drift.id)), key=lambda row: kinds.index(row.kind))
     badges = {each.id: each for each in course.badges}
     return tuple(
         _note(row, course, badges.get(row.course_badge_id)) for row in rows if row.course_badge_id in {"", *badges}
@@ -292,12 +293,9 @@ def _note(row: Drift, course: Course, badge: CourseBadge | None) -> DriftNote:
         return DriftNote(
             **values,
             title=_("“%(column)s” is no longer in the gradebook.", column=label),
-            text=_("It was deleted there, and so is nothing more written back. It is not made again by itself:")
+            text=_("It was deleted there, so nothing more is written back.")
             if row.tag == EARNED
-            else _(
-                "It was deleted there. What was counted from it is kept, and nobody is awarded without it. It is not "
-                "made again by itself:"
-            ),
+            else _("It was deleted there. What was counted from it is kept, and nobody is awarded without it."),
             choices=("make", "switch_off") if row.tag == EARNED else ("make", "choose", "leave_out"),
             asked_again=column is not None and column.asked_again_at is not None,
         )
