@@ -188,9 +188,9 @@ def note_error(session: Session, course: Course, error: ServiceError, now: datet
         concluded = isinstance(error, CourseConcluded)
         course.state = "concluded" if concluded else "attention"
         course.problem, course.problem_sentence = error.reason, error.told
+        course.registration.problem = None  # the tool itself was let in, and this course was not
         kind = "course_concluded" if concluded else "scope_missing" if _is_scope(error) else "access_refused"
-        others = ("course_concluded", "scope_missing", "access_refused")
-        keep(session, course.id, others, [Seen(kind, detail=_detail(error))], now)
+        keep(session, course.id, WHEN_READING, [Seen(kind, detail=_detail(error))], now)
 
 
 def _is_scope(error: ServiceError) -> bool:

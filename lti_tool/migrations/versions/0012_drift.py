@@ -4,6 +4,8 @@ Revision ID: 0012
 Revises: 0010
 """
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -50,6 +52,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
+    _what_is_so_already(moment)
     # Plain ADD COLUMN: batch mode would copy tables that others refer to, which SQLite refuses.
     op.add_column(
         "course_badge", sa.Column("writes_earned", sa.Boolean(), server_default=sa.text("false"), nullable=False)
@@ -57,6 +60,36 @@ def upgrade() -> None:
     op.add_column("gradebook_column", sa.Column("maximum_now", sa.String(), nullable=True))
     op.add_column("gradebook_column", sa.Column("maximum_accepted", sa.String(), nullable=True))
     op.add_column("gradebook_column", sa.Column("asked_again_at", moment, nullable=True))
+
+
+def _what_is_so_already(moment: sa.types.TypeEngine[datetime]) -> None:
+    """Take over what was kept before as states alone: a course that has ended is not read again by itself."""
+    drift = sa.table(
+        "drift",
+        *(sa.column(name) for name in ("course_id", "course_badge_id", "tag", "kind")),
+        sa.column("detail", sa.JSON()),
+        sa.column("began_at", moment),
+    )
+    course = sa.table("course", *(sa.column(name) for name in ("id", "state", "problem")))
+    badge = sa.table("course_badge", *(sa.column(name) for name in ("id", "course_id", "status")))
+    column = sa.table("gradebook_column", *(sa.column(name) for name in ("course_badge_id", "tag", "label", "state")))
+    rows = []
+    at = datetime.now(UTC)
+    connection = op.get_bind()
+    for course_id, state, problem in connection.execute(sa.select(course).where(course.c.state != "ok")):
+        kind = "course_concluded" if state == "concluded" else "access_refused"
+        kind = "scope_missing" if problem == "scope_missing" else kind
+        detail = {"reason": problem} if problem else {}
+        values = {"course_badge_id": "", "tag": "", "kind": kind, "detail": detail, "began_at": at}
+        rows.append({"course_id": course_id, **values})
+    gone = sa.select(badge.c.course_id, badge.c.id, column.c.tag, column.c.label)
+    gone = gone.join_from(badge, column, column.c.course_badge_id == badge.c.id)
+    gone = gone.where(badge.c.status == "active", column.c.state == "missing")
+    for course_id, badge_id, tag, label in connection.execute(gone):
+        values = {"kind": "column_missing", "detail": {"column": label}, "began_at": at}
+        rows.append({"course_id": course_id, "course_badge_id": badge_id, "tag": tag, **values})
+    if rows:
+        op.bulk_insert(drift, rows)
 
 
 def downgrade() -> None:
