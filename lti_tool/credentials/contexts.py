@@ -133,10 +133,20 @@ def nquads(document: Json) -> str:
 
     PyLD's own writer puts IRIs between <> unchecked: an `id` that holds >, < or a line's end writes statements of its
     own, or takes some away, and so could carry a foreign text under a good signature (seen with pyld 3.3.0)."""
+    return nquads_of(dataset(document))
+
+
+def dataset(document: Json) -> Json:
+    """Return the document's RDF as PyLD holds it. Raises as `expand` does."""
     expanded = expand(document)
-    dataset = _process(lambda processor, options: processor.to_rdf(expanded, options))
+    statements: Json = _process(lambda processor, options: processor.to_rdf(expanded, options))
+    return statements
+
+
+def nquads_of(statements: Json) -> str:
+    """Write what `dataset` returns as N-Quads, see there and `nquads`."""
     lines: list[str] = []
-    for graph, triples in dataset.items():
+    for graph, triples in statements.items():
         end = "" if graph == "@default" else " " + _resource(graph)
         for triple in triples:
             subject, predicate = _resource(triple["subject"]["value"]), _resource(triple["predicate"]["value"])

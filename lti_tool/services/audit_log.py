@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -28,9 +29,10 @@ from lti_tool.models import (
     Registration,
 )
 from lti_tool.sentence import Sentence
+from lti_tool.services.failed_jobs import KINDS as JOB_KINDS
 from lti_tool.services.sheets import safe_cell
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import said
+from lti_tool.services.words import STATUS_WORDS, moment, said
 
 A_PAGE = 50
 A_CHUNK = 500  # rows of a file read at once
@@ -178,6 +180,29 @@ DETAILS = {
 }
 
 
+# What a value kept as a code says, by the kind of entry and the key, or by the key alone; others stand as they are.
+VALUES: dict[str, Mapping[str, str]] = {
+    "award.status": STATUS_WORDS,
+    "award.before": STATUS_WORDS,
+    "award.after": STATUS_WORDS,
+    "deployment.status": {
+        "active": Sentence("let in"),
+        "pending": Sentence("waits to be approved"),
+        "disabled": Sentence("switched off"),
+    },
+    "job.kind": JOB_KINDS,
+    "counts_for": {"everybody": Sentence("everybody"), "new": Sentence("new learners only")},
+    "what": {"new": Sentence("new"), "changed": Sentence("changed"), "unchanged": Sentence("unchanged")},
+    "how": {"hand": Sentence("by hand"), "file": Sentence("from a file")},
+    "type": {"LtiContextCopyNotice": Sentence("A course was copied")},
+}
+
+
+NAMED = {"administrator": "administrator", "learner": "person", "same_as": "person", "source": "course"}
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+
+
 @dataclass(frozen=True)
 class Entry:
     id: int
@@ -256,10 +281,8 @@ def csv_lines(tool: Tool, search: Search) -> Iterator[str]:
             entries = _in_words(session, rows)
         for row, entry in zip(rows, entries, strict=True):
             detail = json.dumps(row.detail, ensure_ascii=False, sort_keys=True) if row.detail else ""
-            moment = row.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            yield _csv_line(
-                (moment, entry.who, entry.action, entry.subject, row.actor, row.action, row.subject, detail)
-            )
+            when = row.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            yield _csv_line((when, entry.who, entry.action, entry.subject, row.actor, row.action, row.subject, detail))
         if len(rows) < A_CHUNK:
             return
         before = rows[-1].id
@@ -373,21 +396,32 @@ def _names(session: Session, codes: set[str]) -> dict[str, str]:
         )
         for award_id, slug, name in session.execute(awards):
             found[f"award:{award_id}"] = f"{slug}, {name}" if name else slug
+    if numbers := [int(each) for each in _ids(codes, "course") if each.isdecimal()]:
+        called = func.coalesce(func.nullif(Course.label, ""), func.nullif(Course.title, ""), Course.context_id)
+        add("course", select(Course.id, called).where(Course.id.in_(numbers)))
     if numbers := [int(each) for each in _ids(codes, "job") if each.isdecimal()]:
-        add("job", select(Job.id, Job.kind).where(Job.id.in_(numbers)))
+        for key, job_kind in session.execute(select(Job.id, Job.kind).where(Job.id.in_(numbers))):
+            found[f"job:{key}"] = said(JOB_KINDS.get(job_kind, job_kind))
     return found
 
 
 def _in_words(session: Session, rows: list[AuditEvent]) -> list[Entry]:
     actors = _actor_words(session, {row.actor for row in rows})
-    told = {f"administrator:{row.detail['administrator']}" for row in rows if row.detail.get("administrator")}
+    told = {f"{prefix}:{row.detail[key]}" for row in rows for key, prefix in NAMED.items() if row.detail.get(key)}
     names = _names(session, {row.subject for row in rows} | told)
     entries = []
     for row in rows:
+        kind = row.action.partition(".")[0]
         detail = []
         for key, value in row.detail.items():
-            text = names.get(f"administrator:{value}", value) if key == "administrator" else value
-            detail.append((said(DETAILS.get(key) or key.replace("_", " ")), _as_words(text)))
+            codes = VALUES.get(f"{kind}.{key}") or VALUES.get(key) or {}
+            if key in NAMED:
+                text = names.get(f"{NAMED[key]}:{value}") or _as_words(value)
+            elif isinstance(value, str) and value in codes:
+                text = said(codes[value])
+            else:
+                text = _as_words(value)
+            detail.append((said(DETAILS.get(key) or key.replace("_", " ")), text))
         subject = names.get(row.subject, "")
         if not subject and row.subject.partition(":")[0] not in ("sign-in", "issuer", "key"):
             subject = row.subject
@@ -409,4 +443,12 @@ def _in_words(session: Session, rows: list[AuditEvent]) -> list[Entry]:
 def _as_words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_as_words(each) for each in value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_as_words(each)}" for key, each in value.items())
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, str) and MOMENT.fullmatch(value):
+        return moment(datetime.fromisoformat(value))
+    return str(value)

@@ -19,21 +19,9 @@ from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import AwardRow, AwardsPage, GivePage
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import status_word
 
 MANY = 500  # awards whose editions are asked for by their ids
-
-
-def status_word(status: str) -> str:
-    """Return an award's status as instructors read it."""
-    return {
-        "pending": _("Being signed"),
-        "review": _("Waits for you"),
-        "held": _("Earned, not released"),
-        "issued": _("Issued"),
-        "expired": _("Expired"),
-        "revoked": _("Withdrawn"),
-        "superseded": _("Replaced"),
-    }[status]
 
 
 def award_list(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> AwardsPage:

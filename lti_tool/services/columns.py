@@ -47,7 +47,7 @@ def run_make_columns(tool: Tool, course_badge_id: str, say: Say) -> dict[str, An
         course_id, resource_id = badge.course_id, catalog.definition_of(badge).resource_id
     made = catalog.bind_columns(tool, course_badge_id, course_id, resource_id, wanted, say)
     if wanted:
-        work.start(tool, "sync", str(course_id))
+        work.start(tool, "sync", str(course_id), again=True)
         earned.write(tool, datetime.now(UTC), course_id)
     return {"columns": len(wanted), "made": made}
 

@@ -26,7 +26,6 @@ from lti_tool.models import (
     CourseBadge,
     CourseCopy,
     Enrolment,
-    Job,
     Person,
 )
 from lti_tool.sentence import Sentence
@@ -138,11 +137,6 @@ def offers(tool: Tool, session: Session, who: LaunchSession) -> list[CopyOffer]:
         if offer is not None:
             found.append(offer)
     return found
-
-
-def is_looking(session: Session, course_id: int) -> Job | None:
-    """Return the job that is looking at what came along, where one is due or running."""
-    return work.open_job(session, "copy", str(course_id))
 
 
 def _offer(tool: Tool, session: Session, who: LaunchSession, copy: CourseCopy) -> CopyOffer | None:
@@ -267,7 +261,7 @@ def _name_source(tool: Tool, who: LaunchSession, source_id: int, actor: str, now
         copy.state, copy.decided_at = "offered", None
         audit.record(session, now, actor, "course.source_named", f"course:{who.course_id}", source=source_id)
         session.flush()
-        return work.request_in(session, "copy", str(who.course_id), now)
+        return work.request_in(session, "copy", str(who.course_id), now, again=True)
 
 
 # -- what she decides -------------------------------------------------------------------------------------------
@@ -300,7 +294,7 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
         audit.record(
             session, now, actor, "course.copied", f"course:{copy.course_id}", source=source_id, badges=copy.badges
         )
-        return work.request_in(session, "copy", str(copy.course_id), now)
+        return work.request_in(session, "copy", str(copy.course_id), now, again=True)
 
 
 def _draft_of(session: Session, badge: CourseBadge, course_id: int, now: datetime) -> CourseBadge:

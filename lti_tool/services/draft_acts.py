@@ -78,7 +78,7 @@ def _row_add(values: Values) -> str:
         "source": last["source"],
         "evidence": last["evidence"],
         "alignment": [],
-        "levels": [{**level, "description": "", "kept": []} for level in last["levels"]],
+        "levels": [{**level, "description": "", "alignment": []} for level in last["levels"]],
     }
     rows.append(row)
     return field_id(f"rows.{row['k']}.name")
@@ -137,7 +137,7 @@ def _level_add(values: Values, row: str = "") -> str:
     for each in rows:
         highest = each["levels"][-1]["points"]
         points = number_text(Decimal(highest) + 1) if re.fullmatch(r"\d{1,6}(\.\d{1,5})?", highest) else ""
-        each["levels"].append({"k": key, "name": "", "points": points, "description": "", "kept": []})
+        each["levels"].append({"k": key, "name": "", "points": points, "description": "", "alignment": []})
     return field_id(f"rows.{row}.levels.{key}.name" if row else f"levels.{key}.name")
 
 
@@ -187,15 +187,18 @@ def _levels_share(values: Values) -> str:
     return "levels-own"
 
 
-def _aligned(values: Values, row: str) -> tuple[list[Values], str]:
-    if not row:
-        return values["alignment"], "alignment"
-    found: list[Values] = values["rows"][_find(values["rows"], row)]["alignment"]
-    return found, f"rows.{row}.alignment"
+def _aligned(values: Values, row: str, level: str) -> tuple[list[Values], str]:
+    """Return the alignments of the badge, of a row or of one of its levels, and their path."""
+    holder, at = values, ""
+    for name, key in (("rows", row), ("levels", level)):
+        if key:
+            holder, at = holder[name][_find(holder[name], key)], f"{at}{name}.{key}."
+    found: list[Values] = holder["alignment"]
+    return found, f"{at}alignment"
 
 
-def _alignment_add(values: Values, row: str = "") -> str:
-    alignments, at = _aligned(values, row)
+def _alignment_add(values: Values, row: str = "", level: str = "") -> str:
+    alignments, at = _aligned(values, row, level)
     if len(alignments) >= MOST_ALIGNMENTS:
         raise _too_many(MOST_ALIGNMENTS)
     key = _new_key("a")
@@ -203,10 +206,10 @@ def _alignment_add(values: Values, row: str = "") -> str:
     return field_id(f"{at}.{key}.framework")
 
 
-def _alignment_remove(values: Values, key: str, row: str = "") -> str:
-    alignments, _at = _aligned(values, row)
+def _alignment_remove(values: Values, key: str, row: str = "", level: str = "") -> str:
+    alignments, _at = _aligned(values, row, level)
     alignments.pop(_find(alignments, key))
-    return f"add-alignment-{row}" if row else "add-alignment"
+    return "-".join(part for part in ("add-alignment", row, level) if part)
 
 
 def _gate_add(values: Values) -> str:

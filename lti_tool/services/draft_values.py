@@ -39,7 +39,7 @@ Problems = dict[str, str]  # path → sentence
 
 LONGEST = 30_000  # characters of one field: more than any rule allows, and no more than a save should carry
 LONGEST_SLUG = 80
-NOT_WRITTEN = {"k", "auto_slug", "file", "stack", "kept"}  # set by acts, never by typing
+NOT_WRITTEN = {"k", "auto_slug", "file", "stack"}  # set by acts, never by typing
 UNITS = {"Y": "years", "M": "months", "W": "weeks", "D": "days"}
 # Pairs of the design that pass its contrasts, to choose from with one press.
 PAIRS = (
@@ -178,7 +178,7 @@ def _row_values(index: int, row: SubCompetency) -> Values:
             "name": level.name,
             "points": number_text(level.points),
             "description": level.description,
-            "kept": [dataclasses.asdict(each) for each in level.alignment],
+            "alignment": _alignment_values(level.alignment),
         }
         for place, level in enumerate(row.levels, start=1)
     ]
@@ -406,8 +406,8 @@ def _row(row: Values, say: Say) -> SubCompetency:
                 f"{here}.points",
                 _("“%(level)s” needs more points than “%(lower)s”.", level=name, lower=levels[-1].name),
             )
-        kept = tuple(Alignment(**each) for each in level["kept"])
-        levels.append(Level(name or "–", points, level["description"].strip(), kept))
+        aligned = _alignments(level["alignment"], f"{here}.alignment", say)
+        levels.append(Level(name or "–", points, level["description"].strip(), aligned))
     places = {level["k"]: index for index, level in enumerate(row["levels"])}
     if row["required"] not in places:
         say(f"{at}.required", _("Choose the level a learner has to reach."))

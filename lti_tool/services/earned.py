@@ -53,7 +53,7 @@ def write(tool: Tool, now: datetime, course_id: int | None = None) -> int:
     """Write down what is to stand in these columns, of one course or of all, and let it be posted."""
     changed = wish(tool, now, course_id)
     for course in sorted({course for _, _, course in changed}):
-        work.start(tool, "post", str(course))
+        work.start(tool, "post", str(course), again=True)
     return len(changed)
 
 

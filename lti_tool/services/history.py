@@ -170,7 +170,7 @@ def _bring_back(tool: Tool, course_id: int, slug: str, actor: str, now: datetime
             return None
         badge.status, badge.retired_at, badge.evaluated = "active", None, None
         audit.record(session, now, actor, "badge.brought_back", f"badge:{badge.id}", slug=slug)
-        return work.request_in(session, "sync", str(course_id), now)
+        return work.request_in(session, "sync", str(course_id), now, again=True)
 
 
 def note_of_version(session: Session, badge: CourseBadge, award: Award | None, person_id: str) -> tuple[int, int]:

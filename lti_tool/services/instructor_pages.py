@@ -26,8 +26,7 @@ from lti_tool.models import (
     Mastery,
     Person,
 )
-from lti_tool.sentence import Sentence
-from lti_tool.services import catalog, copies, draft_values, drift, versions
+from lti_tool.services import catalog, copies, draft_values, drift, matching, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -46,18 +45,9 @@ from lti_tool.services.pages import (
 )
 from lti_tool.services.rows import row_views, rows_beside
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day, moment, name, said
+from lti_tool.services.words import day, moment, name, said, status_word
 
 HOLDS = ("pending", "issued", "held")  # has the badge, looked at again or not
-STATUS_WORDS = {
-    "pending": Sentence("Being signed"),
-    "review": Sentence("Waits for you"),
-    "held": Sentence("Earned, not released"),
-    "issued": Sentence("Issued"),
-    "expired": Sentence("Expired"),
-    "revoked": Sentence("Withdrawn"),
-    "superseded": Sentence("Replaced"),
-}
 
 
 def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
@@ -69,7 +59,6 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
         used = {badge.slug for badge in course.badges}
         issuer = issuer_row(session)
         can_publish = is_complete(issuer)
-        looking = copies.is_looking(session, course.id) if MANAGE in who.rights else None
         return CourseHome(
             title=course.title,
             label=course.label,
@@ -90,7 +79,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
             can_publish=can_publish,
             learners=len(learners),
             copies=tuple(copies.offers(tool, session, who)),
-            copy_job=looking.id if looking is not None and looking.attempts < 2 else 0,
+            copy_job=matching.looking(session, course.id) if MANAGE in who.rights else 0,
         )
 
 
@@ -314,7 +303,7 @@ def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, d
     if status in HOLDS:
         return "earned", _("Earned") if status != "held" else _("Held")
     if status in ("revoked", "expired"):
-        return status, said(STATUS_WORDS[status])
+        return status, status_word(status)
     if all(s.state == "ungraded" for s in standings):
         return "none", _("Not started")
     return ("one" if steps_to_go(badge, standings) == 1 else "way"), _(

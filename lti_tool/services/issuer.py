@@ -212,14 +212,24 @@ def is_web_address(text: str) -> bool:
 
 # -- the one colour ---------------------------------------------------------------------------------------------
 
-PAPER = {"light": (1.0, 1.0, 1.0), "dark": (0x15 / 255, 0x19 / 255, 0x1C / 255)}
-LEAST_CONTRAST = 4.5
 Colour = tuple[float, float, float]
+
+
+def colour(text: str) -> Colour:
+    """Read #RRGGBB as three shares of one."""
+    red, green, blue = (int(text[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    return red, green, blue
+
+
+# The page, and the wells on it: --paper and --paper-2 of app.css. The colour is read on both.
+PAPER = {"light": colour("#FFFFFF"), "dark": colour("#15191C")}
+WELL = {"light": colour("#F8F7F4"), "dark": colour("#1C2125")}
+LEAST_CONTRAST = 4.53  # a little above WCAG's 4.5: what is shown is rounded to whole steps of 255
 
 
 def accent_css(accent: str) -> str:
     """Return the style sheet that gives the pages the issuer's colour, mixed until it reads on paper (4.5 : 1)."""
-    base: Colour = (int(accent[1:3], 16) / 255, int(accent[3:5], 16) / 255, int(accent[5:7], 16) / 255)
+    base = colour(accent)
     light = _rules(_shades(base, "light", (0.0, 0.0, 0.0)))
     dark = _rules(_shades(base, "dark", (1.0, 1.0, 1.0)))
     return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
@@ -227,7 +237,7 @@ def accent_css(accent: str) -> str:
 
 def accent_on_paper(accent: str) -> dict[str, str]:
     """Return what becomes of an accent colour on "light" and on "dark" paper, as #RRGGBB."""
-    base: Colour = (int(accent[1:3], 16) / 255, int(accent[3:5], 16) / 255, int(accent[5:7], 16) / 255)
+    base = colour(accent)
     light, dark = _shades(base, "light", (0.0, 0.0, 0.0)), _shades(base, "dark", (1.0, 1.0, 1.0))
     return {"light": light["accent"], "dark": dark["accent"]}
 
@@ -240,7 +250,7 @@ def _shades(base: Colour, ground: str, towards: Colour) -> dict[str, str]:
     paper = PAPER[ground]
     share = 0.0
     accent = base
-    while contrast(accent, paper) < LEAST_CONTRAST and share < 1:
+    while min(contrast(accent, paper), contrast(accent, WELL[ground])) < LEAST_CONTRAST and share < 1:
         share += 0.02
         accent = _mix(base, towards, share)
     deep = _mix(accent, towards, 0.3)

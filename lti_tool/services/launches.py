@@ -141,7 +141,7 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
         if course is not None:
             _enrol(session, course, person, launch)
             if origins.news(session, course, launch, first=is_new, now=now):
-                jobs.append(work.request_in(session, "copy", str(course.id), now))
+                jobs.append(work.request_in(session, "copy", str(course.id), now, again=True))
         if notices.news(deployment, launch):
             jobs.append(work.request_in(session, "subscribe", str(deployment.id), now))
         if carried:

@@ -104,8 +104,8 @@ def page(tool: Tool, who: LaunchSession, slug: str) -> MatchPage:
         badge = catalog.get_badge(session, who.course_id, slug)
         definition = catalog.next_definition(badge)
         query = select(Job).where(Job.kind == "columns", Job.subject == str(badge.course_id)).order_by(Job.id.desc())
-        job = session.scalar(query.limit(1))
-        running = job is not None and (job.state == "running" or (job.state == "due" and job.attempts == 0))
+        last = session.scalar(query.limit(1))
+        job_id = looking(session, badge.course_id)
         bound = {column.tag: column for column in badge.columns}
         return MatchPage(
             slug=slug,
@@ -117,9 +117,20 @@ def page(tool: Tool, who: LaunchSession, slug: str) -> MatchPage:
                 for each in badge.course.seen_columns or ()
             ),
             looked_at=badge.course.seen_at,
-            job_id=job.id if job is not None and running else 0,
-            problem=job.problem or "" if job is not None and not running and job.state != "done" else "",
+            job_id=job_id,
+            problem=last.problem or "" if last is not None and last.id != job_id and last.state != "done" else "",
         )
+
+
+def looking(session: Session, course_id: int) -> int:
+    """Return the job that is looking at a course's gradebook or at what came along with a copy; 0 where none is.
+
+    One that has failed and waits for another attempt is none: a page that waited for it would wait for long."""
+    for kind in ("copy", "columns"):
+        job = work.open_job(session, kind, str(course_id))
+        if job is not None and (job.attempts == 0 or (job.state == "running" and job.attempts == 1)):
+            return job.id
+    return 0
 
 
 def _match_row(wanted: WantedColumn, column: Column | None) -> MatchRow:

@@ -96,7 +96,7 @@ def _keep(tool: Tool, notice: Notice, now: datetime) -> list[int]:
         where = (Course.deployment_pk == deployment.id, Course.context_id == notice.context_id)
         course_id = session.scalar(select(Course.id).where(*where))
         # A course that was never launched has no services yet; its first launch finds the notice.
-        return [] if course_id is None else [work.request_in(session, "copy", str(course_id), now)]
+        return [] if course_id is None else [work.request_in(session, "copy", str(course_id), now, again=True)]
 
 
 # -- asking for them --------------------------------------------------------------------------------------------

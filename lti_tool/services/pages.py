@@ -265,6 +265,7 @@ class BadgePlan:
     job_id: int
     progress: tuple[str, ...]
     problem: str
+    looking: int = 0  # the job that looks which columns are there, while it does
     effect: Effect | None = None  # on the learners, where a draft waits
     changes: tuple[Change, ...] = ()  # against the version in force
     counts_for: str = "everybody"  # or "new": for whom the change would count

@@ -156,4 +156,4 @@ def look_again(tool: Tool, version_ids: Collection[int]) -> None:
         )
         courses = list(session.scalars(asking))
     for course_id in courses:
-        work.start(tool, "evaluate", str(course_id))
+        work.start(tool, "evaluate", str(course_id), again=True)

@@ -23,7 +23,7 @@ from lti_tool.errors import NotFound
 from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import AchievementVersion, Award, CourseBadge, Job, Person
-from lti_tool.services import awards, catalog, drift, earned, versions
+from lti_tool.services import awards, catalog, drift, earned, matching, versions
 from lti_tool.services.evaluation import Inputs, Judge, Learner, gather
 from lti_tool.services.instructor_pages import column_plans
 from lti_tool.services.launches import LaunchSession
@@ -209,6 +209,7 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
             gate=platform_of(who.product).open_by_column(),
             learners=learns.learners if learns is not None else 0,
             job_id=open_job.id if open_job is not None else 0,
+            looking=matching.looking(session, badge.course_id) if waits else 0,
             progress=tuple(job.progress) if job is not None and publishing else (),
             problem=failed,
             effect=learns,

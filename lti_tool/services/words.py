@@ -50,6 +50,23 @@ def name(text: str) -> str:
     return f"\u2068{text}\u2069" if any(bidirectional(each) in RIGHT_TO_LEFT for each in text) else text
 
 
+# An award's states as instructors and administrators read them
+STATUS_WORDS = {
+    "pending": Sentence("Being signed"),
+    "review": Sentence("Waits for you"),
+    "held": Sentence("Earned, not released"),
+    "issued": Sentence("Issued"),
+    "expired": Sentence("Expired"),
+    "revoked": Sentence("Withdrawn"),
+    "superseded": Sentence("Replaced"),
+}
+
+
+def status_word(status: str) -> str:
+    """Return an award's state in words."""
+    return said(STATUS_WORDS[status])
+
+
 def words(number: int, *, capital: bool = False) -> str:
     """Write a number below ten as a word."""
     below_ten = (

@@ -28,19 +28,20 @@ Say = Callable[[str], None]
 Runner = Callable[[Tool, str, Say], dict[str, Any]]
 
 
-def request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
+def request(tool: Tool, kind: str, subject: str, now: datetime, *, again: bool = False) -> int:
     """Make a job due, or return the one that is due or running already. The caller wakes the queue.
 
-    One that waits after a failure is due at once, unless the LMS itself named the time (F04)."""
+    One that waits after a failure is due at once, unless the LMS itself named the time (F04). `again`: see
+    `request_in`."""
     try:
-        return _request(tool, kind, subject, now)
+        return _request(tool, kind, subject, now, again)
     except IntegrityError:  # somebody else has just made the same job due
-        return _request(tool, kind, subject, now)
+        return _request(tool, kind, subject, now, again)
 
 
-def _request(tool: Tool, kind: str, subject: str, now: datetime) -> int:
+def _request(tool: Tool, kind: str, subject: str, now: datetime, again: bool) -> int:
     with tool.db.write() as session:
-        return request_in(session, kind, subject, now)
+        return request_in(session, kind, subject, now, again=again)
 
 
 def request_in(session: Session, kind: str, subject: str, now: datetime, *, again: bool = False) -> int:
@@ -60,9 +61,9 @@ def request_in(session: Session, kind: str, subject: str, now: datetime, *, agai
     return job.id
 
 
-def start(tool: Tool, kind: str, subject: str) -> int:
+def start(tool: Tool, kind: str, subject: str, *, again: bool = False) -> int:
     """Make a job due and tell the queue; returns the job's id."""
-    job_id = request(tool, kind, subject, datetime.now(UTC))
+    job_id = request(tool, kind, subject, datetime.now(UTC), again=again)
     tool.wake(job_id)
     return job_id
 

@@ -182,12 +182,15 @@
     }
     if (fresh.title) document.title = fresh.title;
     const again = one("#filters");
+    let stale = false; // the rows came for what was chosen when they were asked for
     if (again && chosen) {
+      const { q, ...there } = Object.fromEntries(new FormData(again));
+      stale = Boolean(chosen.q) || Object.entries(there).some(([name, value]) => (chosen[name] || "") !== value);
       for (const field of again.elements) {
         if (field.type === "radio") field.checked = field.value === chosen.show;
         else if (field.name in chosen) field.value = chosen[field.name];
       }
-      if (chosen.q) arrange(new URL(window.location.href).searchParams.get("page") || "", false);
+      if (stale) arrange(new URL(window.location.href).searchParams.get("page") || "", false);
     }
     arrive();
     if (open) {

@@ -259,18 +259,17 @@
     const next = one("#edit", fresh);
     if (!next) { window.location.reload(); return; }
     if (form().hasAttribute("data-check")) next.setAttribute("data-check", "");
-    const more = one("#edit details.more");
+    const unfolded = all("#edit details.more[open]").map((each) => each.dataset.keep || "");
     /* Who has gone on typing meanwhile stays where she is. */
     const here = document.activeElement;
     const moved = here !== from && here.id && form().contains(here) ? { id: here.id, caret: here.selectionStart } : null;
     form().replaceWith(document.adoptNode(next));
     for (const row of open) { const words = one(`[data-row="${CSS.escape(row)}"] [data-row-words]`); if (words) words.open = true; }
-    if (more && more.open && one("#edit details.more")) one("#edit details.more").open = true;
+    for (const more of all("#edit details.more")) if (unfolded.includes(more.dataset.keep || "")) more.open = true;
     arrive();
     const target = document.getElementById(moved ? moved.id : focus || "");
     if (!target) return;
-    const folded = target.closest("details:not([open])");
-    if (folded) folded.open = true;
+    for (let folded = target.closest("details"); folded; folded = folded.parentElement.closest("details")) folded.open = true;
     target.focus();
     if (moved && typeof moved.caret === "number") target.setSelectionRange(moved.caret, moved.caret);
     else if (!moved && target.select) target.select();

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Playwright
+from playwright.sync_api import BrowserContext, FrameLocator, Playwright, expect
 
 CHROMIUM = "/usr/bin/chromium"
 START = 90  # seconds the demo may take on a loaded machine
@@ -135,6 +135,11 @@ def stranger(playwright: Playwright) -> Iterator[BrowserContext]:
     context.set_default_timeout(60_000)
     yield context
     browser.close()
+
+
+def at_rest(tool: FrameLocator) -> None:
+    """Wait until nothing runs that the page follows: until then it is brought up to date under whoever clicks."""
+    expect(tool.locator("[data-job], [data-again]")).to_have_count(0)
 
 
 def status_of(url: str) -> int:

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Frame, Page, expect
 
-from tests.browser.conftest import Demo
+from tests.browser.conftest import Demo, at_rest
 from tests.browser.test_story import enter_as
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep a picture of every page at three widths
@@ -57,7 +57,7 @@ def test_an_instructor_gives_from_a_file_holds_and_withdraws(demo: Demo, desk: P
     tool.get_by_role("link", name="Progress").click()
     tool.get_by_role("button", name="Sync now").click()
     expect(tool.get_by_role("row").nth(3)).to_be_visible()
-    expect(tool.locator("[data-job]")).to_have_count(0)
+    at_rest(tool)
     names = tool.locator("tbody .who").all_inner_texts()
     looked_at(page, "matrix")
 

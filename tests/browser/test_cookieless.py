@@ -18,7 +18,7 @@ from flask import Flask
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 from werkzeug.serving import make_server
 
-from tests.browser.conftest import Demo
+from tests.browser.conftest import Demo, at_rest
 from tests.browser.test_story import COURSES, enter_as
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep pictures of the pages before a launch, in three widths
@@ -79,11 +79,12 @@ def test_C14_the_whole_story_works_in_canvas_without_any_cookie(demo: Demo, with
     tool.get_by_role("button", name="Sync now").click()
     row = tool.get_by_role("row", name=re.compile("Amina Okafor"))
     expect(row.get_by_text("Earned").last).to_be_visible()
-    expect(tool.locator("[data-job]")).to_have_count(0)
+    at_rest(tool)
     row.get_by_role("button").first.click()  # fetched by the page's script
     expect(tool.locator("#board #record")).to_be_visible()
     assert tool.locator("img").first.evaluate("picture => picture.naturalWidth > 0")
-    tool.get_by_role("radio", name=re.compile("Earned")).check()
+    tool.get_by_role("radio", name=re.compile("Earned")).click()
+    expect(tool.get_by_role("radio", name=re.compile("Earned"))).to_be_checked()
     tool.get_by_role("link", name="Awards").click()
     expect(tool.get_by_role("heading", name="Awards", level=1)).to_be_visible()
     assert re.search(r"/course/[0-9a-f]{32}\.[\w-]{43}/", address_of_frame(page))

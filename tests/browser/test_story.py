@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 
-from tests.browser.conftest import Demo, status_of
+from tests.browser.conftest import Demo, at_rest, status_of
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep a picture of every step
 expect.set_options(timeout=20_000)  # the machine may be busy; nothing here is timed
@@ -124,7 +124,7 @@ def test_the_whole_story_can_be_clicked_through(
 
 def settled(story: Story) -> None:
     """Wait until the sync that a launch starts is over: the page is brought up to date once more when it is."""
-    expect(story.tool.locator("[data-job]")).to_have_count(0)
+    at_rest(story.tool)
 
 
 def enter_as(page: Page, demo: Demo, mood: str, role: str, name: str = "") -> None:

@@ -134,7 +134,6 @@ def test_K01_badges_are_taken_along_by_hand_and_a_column_is_chosen(demo: Demo, b
     tool.get_by_role("button", name=re.compile("^Choose EMP101")).click()
     expect(tool.get_by_text("4 of 4 columns recognised.")).to_be_visible()
     tool.get_by_role("button", name="Use them here").click()
-    settled(story)
     tool.get_by_role("link", name=BADGE, exact=True).click()
     tool.get_by_role("link", name="Choose columns by hand").click()
     expect(tool.get_by_text("4 columns, 4 recognised.")).to_be_visible()

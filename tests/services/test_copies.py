@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from lti_tool.domain.badge import Picture
+from lti_tool.jobs import RUNNERS
 from lti_tool.models import Column, Course, CourseBadge, CourseCopy, Deployment
+from lti_tool.services import work
 from tests.classroom import Classroom, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.credentials.test_picture import png
 from tests.scene import now
@@ -101,6 +103,25 @@ def test_K01_K05_K06_what_is_taken_over_are_drafts_bound_to_what_came_along_and_
     assert copied.awards() == [] and len(source.awards()) == 1
     student = copied.enter(source.students[0])
     assert "is yours" not in student.page.text
+
+
+def test_K05_what_is_taken_over_while_the_gradebook_is_being_looked_at_is_bound_all_the_same(make_room):  # noqa: F811
+    source = published(make_room)
+    copied = entered(source, make_room)
+    looked = RUNNERS["copy"]
+
+    def looks_and_is_late(tool, subject, say):
+        outcome = looked(tool, subject, say)
+        take(copied, source)
+        assert "Looking at the gradebook" in copied.page.get(f"{address}/columns").text
+        assert "Looking at the gradebook" in copied.page.get(f"{address}/plan").text
+        return outcome
+
+    address = f"badges/{source.badge.slug}"
+    job_id = work.request(copied.tool, "copy", str(copied.id), now())
+    work.run(copied.tool, job_id, {"copy": looks_and_is_late})
+    shown = copied.page.get(f"{address}/columns").text
+    assert "4 columns, 4 recognised." in shown and "Looking at the gradebook" not in shown
 
 
 def test_K05_a_badge_that_is_taken_over_and_thrown_away_leaves_the_gradebook_as_it_was(make_room):  # noqa: F811

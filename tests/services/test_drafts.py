@@ -120,7 +120,9 @@ def test_everything_a_definition_can_say_comes_out_of_the_form_as_it_went_in():
         once="person",
         award="review",
     )
-    own = replace(odd.sub_competencies[0], levels=odd.sub_competencies[0].levels[1:], evidence="required")
+    lowest, *higher = odd.sub_competencies[0].levels[1:]
+    aligned = replace(lowest, alignment=(Alignment("F", "A level's own", "https://a.example/l", ""),))
+    own = replace(odd.sub_competencies[0], levels=(aligned, *higher), evidence="required")
     odd = replace(odd, sub_competencies=(own, *odd.sub_competencies[1:]))
     made, problems = definition(values_of(odd), odd.slug)
     assert problems == {} and made == odd
@@ -168,6 +170,25 @@ def test_what_is_wrong_is_said_at_its_field(path, text, at):
     assert [each for each in problems if each.startswith(at)], problems
     assert all(sentence[0].isupper() or sentence[0] in "“'" for sentence in problems.values())
     assert all(sentence.endswith(".") for sentence in problems.values())
+
+
+def test_a_badge_a_row_and_a_single_level_are_aligned_each_by_itself():
+    values = blank("en")
+    for name, whole in WHOLE.items():
+        write(values, name, whole)
+    for of, at in (("", ""), (":r1", "rows.r1."), (":r1:l2", "rows.r1.levels.l2.")):
+        focus = act(values, f"alignment.add{of}")
+        key = focus.split("-")[-2]
+        assert focus == f"f-{at}alignment.{key}.framework".replace(".", "-")
+        write(values, f"{at}alignment.{key}.name", "at " + (at or "/"))
+        assert f"{at}alignment.{key}.url" in definition(values, "x")[1]
+        write(values, f"{at}alignment.{key}.url", "https://a.example/")
+    made, problems = definition(values, "x")
+    row = made.sub_competencies[0]
+    names = [[each.name for each in aligned.alignment] for aligned in (made, row, row.levels[1], row.levels[0])]
+    assert problems == {} and names == [["at /"], ["at rows.r1."], ["at rows.r1.levels.l2."], []]
+    assert act(values, f"alignment.remove:{key}:r1:l2") == "add-alignment-r1-l2"
+    assert definition(values, "x")[0].sub_competencies[0].levels[1].alignment == ()
 
 
 def test_a_release_without_a_moment_and_a_letter_without_a_scale_are_said_at_their_fields():

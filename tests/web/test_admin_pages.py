@@ -7,6 +7,7 @@ import io
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -17,11 +18,12 @@ from lxml import html
 from PIL import Image
 from sqlalchemy import func, select
 
+import lti_tool
 from lti_tool.errors import Conflict
 from lti_tool.keyring import RETIRED_LTI_KEYS_STAY
-from lti_tool.models import Administrator, AuditEvent, Issuer, Job
+from lti_tool.models import Administrator, AuditEvent, Issuer, Job, Person
 from lti_tool.services import audit, audit_log, keys, work
-from lti_tool.services.issuer import ensure_issuer
+from lti_tool.services.issuer import accent_on_paper, colour, contrast, ensure_issuer
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.interop.test_schemas import CREDENTIAL, PROFILE, errors
 from tests.scene import Administrator as Browser
@@ -276,6 +278,16 @@ def test_a_colour_too_light_to_be_read_is_mixed_until_it_can_be(shared: Scene, v
     assert shown and shown[1] != "#FFDD00" and shown[1] in page.text
 
 
+@pytest.mark.parametrize("accent", ["#FFDD00", "#0E5468", "#777777", "#000000", "#FF0000", "#3366FF"])
+def test_any_colour_reads_on_the_page_and_on_its_wells_in_both_themes(accent: str) -> None:
+    css = Path(lti_tool.__file__).with_name("static").joinpath("app.css").read_text()
+    grounds = re.findall(r"--paper: (#\w{6});\s+--paper-2: (#\w{6});", css)
+    shades = accent_on_paper(accent)
+    assert len(grounds) == 2
+    for ground, shade in zip(grounds, (shades["light"], shades["dark"]), strict=True):
+        assert min(contrast(colour(shade), colour(each)) for each in ground) >= 4.5
+
+
 def test_what_an_administrator_has_saved_is_not_filled_from_the_settings_again(
     shared: Scene,  # noqa: F811
     vera: Browser,
@@ -513,6 +525,18 @@ def test_the_log_says_who_in_words_newest_first(shared: Scene, vera: Browser, ro
     assert "The tool" in first and "test.happened" in first
     assert "Tess Teacher" in second and "A badge was put into a course" in second and "resilience in" in second
     assert any("The operator" in line for line in rest)
+
+
+def test_the_log_says_values_in_words(shared: Scene, vera: Browser, room) -> None:  # noqa: F811
+    with shared.tool.db.read() as session:
+        learner = session.scalars(select(Person).where(Person.name != "")).first()
+    add(shared, action="mark.made", learner=learner.id, made=True, before=None, levels={"SC-1": "Proficient"})
+    add(shared, action="award.confirmed", before="review", after="issued")
+    add(shared, action="badge.release_set", after="2027-01-31T12:00:00+00:00", counts_for="new")
+    newest, award, mark, *_ = entries(vera)
+    assert "31 Jan 2027, 12:00" in newest and "new learners only" in newest
+    assert "before: Waits for you · after: Issued" in award
+    assert learner.name in mark and "made: yes · before: –" in mark and "SC-1: Proficient" in mark
 
 
 @pytest.mark.parametrize("evil", EVIL)
