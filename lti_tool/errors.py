@@ -225,7 +225,10 @@ class AccessRefused(ServiceError):
 
 
 class ScopeMissing(ServiceError):
+    """`scope` is the one that would have done, where it is known."""
+
     reason = "scope_missing"
+    scope = ""
     lasting = True
     sentence = Sentence("Your LMS has not given the tool a permission it needs.")
     what_to_do = Sentence("The LMS administrator can grant it in the tool's registration.")

@@ -188,6 +188,25 @@ class Lms:
         self.course(course).withdrawn.append(tool.client_id)
         self.changed()
 
+    def let_tool_in(self, course: Course | str, tool: Tool) -> None:
+        """Put a tool back that was taken out of a course."""
+        found = self.course(course)
+        found.withdrawn = [client_id for client_id in found.withdrawn if client_id != tool.client_id]
+        self.changed()
+
+    def switch_tool(self, tool: Tool, active: bool) -> None:
+        """Switch a tool on or off for the whole LMS, as the State of a Canvas developer key does."""
+        tool.active = active
+        self.changed()
+
+    def permit(self, tool: Tool, scope: str, allowed: bool) -> None:
+        """Give a tool a permission, or take it away; tokens that are out keep in Canvas what they were given for.
+
+        `scope` is its end: "lineitem", "result.readonly", "score" …; Moodle asks with each call what is allowed now."""
+        found = next(one for one in self.mood.scopes if one.rpartition("/")[2] == scope)
+        tool.scopes = [one for one in tool.scopes if one != found] + ([found] if allowed else [])
+        self.changed()
+
     def grant(self, token: str, access: Access) -> None:
         """Remember what a new access token may do; forget those long expired."""
         with self.lock:

@@ -75,7 +75,7 @@ class Service:
             token = self.tokens.get(self.registration, asked, self.deployment_id)
             if not token.scopes & set(scopes):
                 # Kept all the same: it serves other calls, and asking again would give the same.
-                raise ScopeMissing(f"the token has none of {_short(scopes)}")
+                raise _missing("the token has", scopes)
             started = time.monotonic()
             response = self.http.request(
                 method,
@@ -94,7 +94,10 @@ class Service:
             if response.status != 401:
                 return response
             self.tokens.drop(self.registration, asked, token, self.deployment_id)
-        raise AccessRefused(f"{method} answered 401 to a new token", reason="access_refused")
+        refused = self.platform.access_refusal(response)
+        if isinstance(refused, ScopeMissing):
+            refused.scope = _first(scopes)
+        raise refused or AccessRefused(f"{method} answered 401 to a new token", reason="access_refused")
 
     def pages(self, url: str, *, scopes: Collection[str], accept: str, **options: Any) -> Iterator[Response]:
         """Yield every page, each address as it was sent. An error on any page is raised: part of a class is no class.
@@ -125,7 +128,7 @@ class Service:
         if known is None:
             return scopes
         if not known & set(scopes):
-            raise ScopeMissing(f"the launch grants none of {_short(scopes)}")
+            raise _missing("the launch grants", scopes)
         return [scope for scope in known if scope.startswith(USED_SCOPES)]
 
 
@@ -147,6 +150,16 @@ def with_path(url: str, ending: str) -> str:
 
 def _joined(current: str, target: str) -> str:
     return target if _ABSOLUTE.match(target) else urljoin(current, target)
+
+
+def _missing(who: str, scopes: Collection[str]) -> ScopeMissing:
+    missing = ScopeMissing(f"{who} none of {_short(scopes)}")
+    missing.scope = _first(scopes)
+    return missing
+
+
+def _first(scopes: Collection[str]) -> str:
+    return next(iter(scopes), "")
 
 
 def _short(scopes: Collection[str]) -> str:

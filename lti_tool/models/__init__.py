@@ -32,10 +32,13 @@ from lti_tool.models.badges import (
 from lti_tool.models.base import Base
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.people import (
+    DRIFTS_OF_A_COLUMN,
+    DRIFTS_OF_THE_COURSE,
     ContextNotice,
     Course,
     CourseCopy,
     Deployment,
+    Drift,
     Enrolment,
     Invite,
     Person,
@@ -48,6 +51,8 @@ from lti_tool.models.work import AuditEvent, Job, PlatformLoad, Worker
 
 __all__ = [
     "AWARD_STATES",
+    "DRIFTS_OF_A_COLUMN",
+    "DRIFTS_OF_THE_COURSE",
     "LIVE_STATES",
     "Achievement",
     "AchievementVersion",
@@ -66,6 +71,7 @@ __all__ = [
     "CourseBadge",
     "CourseCopy",
     "Deployment",
+    "Drift",
     "EarlierVersion",
     "Edition",
     "Enrolment",

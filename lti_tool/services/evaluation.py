@@ -21,7 +21,7 @@ from lti_tool.domain.award import Hold, Issue, Nothing, Review, decide, lowered,
 from lti_tool.domain.badge import TOTAL, Badge, SubCompetency, badge_from_content
 from lti_tool.domain.mastery import Standing, choose, pass_gate, prerequisite, stand, with_evidence
 from lti_tool.domain.scores import Reading, Score, Ungraded, read_back, read_result
-from lti_tool.grades.columns import wanted_columns
+from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.models import (
     AchievementVersion,
     Award,
@@ -239,7 +239,7 @@ def _results_query(badge: CourseBadge) -> Any:
 def _digest(badge: CourseBadge, inputs: Inputs, now: datetime) -> str:
     """Return a digest of everything the evaluation depends on."""
     digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
-    digest.update(json.dumps([(c.tag, c.state) for c in badge.columns]).encode())
+    digest.update(json.dumps([(c.tag, c.state) for c in badge.columns if c.tag != EARNED]).encode())
     for learner in sorted(inputs.learners, key=lambda each: each.person_id):
         version = inputs.earlier.get(learner.person_id)
         digest.update(f"{learner.person_id} {learner.holder_id} {version.id if version else ''}\n".encode())

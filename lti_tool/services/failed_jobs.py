@@ -21,6 +21,7 @@ KINDS = {
     "columns": Sentence("Looking at a gradebook's columns"),
     "copy": Sentence("Looking where a course was copied from"),
     "evaluate": Sentence("Working out levels"),
+    "make_columns": Sentence("Making gradebook columns"),
     "post": Sentence("Posting marks to the gradebook"),
     "publish": Sentence("Publishing a badge"),
     "subscribe": Sentence("Asking for notices of copied courses"),

@@ -15,7 +15,8 @@ from lti_tool.domain.award import met_rows, steps_to_go
 from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
-from lti_tool.grades.columns import wanted_columns
+from lti_tool.grades.columns import EARNED, wanted_columns
+from lti_tool.lti.platforms import platform_of
 from lti_tool.models import (
     Column,
     Course,
@@ -26,7 +27,7 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Moment, Sentence
-from lti_tool.services import catalog, copies, draft_values, matching, platform_load, versions
+from lti_tool.services import catalog, copies, draft_values, drift, matching, platform_load, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -74,7 +75,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
                 )
                 for badge in catalog.library().values()
             ),
-            needs=tuple(_needs(course, cards, can_publish)),
+            needs=tuple(_needs(session, course, cards, can_publish)),
             may_manage=MANAGE in who.rights,
             can_publish=can_publish,
             learners=len(learners),
@@ -103,7 +104,7 @@ def _home_summary(cards: Sequence[BadgeCard], learners: Sequence[Person]) -> str
     )
 
 
-def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Iterable[Need]:
+def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Iterable[Need]:
     if not can_publish:
         yield Need(
             "warn",
@@ -112,21 +113,19 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
             "",
             "",
         )
-    if course.state == "concluded":
-        yield Need(
-            "warn",
-            _("This course has ended in your LMS, so its grades are not read any more."),
-            _(
-                "Badges that were awarded stay, and can be checked for ever. Should the course be opened "
-                "again, press Sync now: reading starts anew."
-            ),
-            "",
-            "",
-        )
-    elif course.problem_sentence:
-        yield Need("warn", _("Grades cannot be read at the moment."), said(course.problem_sentence), "", "")
-    if course.registration.problem:
-        yield Need("warn", _("Your LMS does not let the tool in."), said(course.registration.problem), "", "")
+    told = drift.notes(session, course)
+    known = {note.kind for note in told}
+    for note in told:
+        if not note.slug:
+            yield Need("warn", note.title, note.text, "", "", note.clicks, note.administrator)
+    if course.registration.problem and "token_refused" not in known:  # another course has found it out
+        clicks = platform_of(course.registration.product).mend("token")
+        problem = said(course.registration.problem)
+        yield Need("warn", _("Your LMS does not let the tool in."), problem, "", "", clicks, administrator=True)
+    for note in told:
+        # A column that is gone stands with its badge, unless nothing is read from it.
+        if note.slug and (note.kind != "column_missing" or note.tag == EARNED):
+            yield Need("warn", note.title, note.text, _("Look"), f"badges/{note.slug}/plan")
     for card in cards:
         if card.problem:
             yield Need(
@@ -134,7 +133,7 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
                 _("%(badge)s needs attention.", badge=name(card.name)),
                 card.problem,
                 _("Look"),
-                f"badges/{card.slug}",
+                f"badges/{card.slug}/plan",
             )
         if card.waiting:
             waits = ngettext("One award waits for you", "%(num)s awards wait for you", card.waiting)
@@ -249,7 +248,7 @@ def column_plans(badge: CourseBadge, definition: Badge) -> tuple[ColumnPlan, ...
             tag=wanted.tag,
             code=wanted.code,
             label=bound[wanted.tag].label if wanted.tag in bound else wanted.label,
-            maximum=bound[wanted.tag].score_maximum if wanted.tag in bound else wanted.maximum,
+            maximum=bound[wanted.tag].maximum if wanted.tag in bound else wanted.maximum,
             exists=wanted.tag in bound,
             what=_column_word(bound.get(wanted.tag)),
             found_by=bound[wanted.tag].found_by if wanted.tag in bound and bound[wanted.tag].found else "",
@@ -473,7 +472,7 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
     if job.kind in ("sync", "evaluate", "columns", "copy", "post"):
         return job.subject == str(course_id)
-    if job.kind != "publish":
+    if job.kind not in ("publish", "make_columns"):
         return False
     badge = session.get(CourseBadge, job.subject)
     return badge is not None and badge.course_id == course_id

@@ -12,7 +12,9 @@ from flask_babel import gettext as _
 from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.domain.changes import Change
 from lti_tool.domain.mastery import BELOW, NO_RESULT
-from lti_tool.lti.platforms import CourseTotal
+from lti_tool.lti.platforms import Clicks, CourseTotal
+from lti_tool.services.drift import DriftNote
+from lti_tool.services.earned import EarnedView
 from lti_tool.services.words import said
 
 
@@ -184,6 +186,8 @@ class Need:
     text: str
     action: str
     href: str
+    clicks: Clicks = ()  # in the LMS
+    administrator: bool = False  # an administrator of the LMS makes them
 
 
 @dataclass(frozen=True)
@@ -270,6 +274,9 @@ class BadgePlan:
     next_version: int = 0
     orphans: tuple[ColumnPlan, ...] = ()
     notes: tuple[str, ...] = ()  # badges asked for first that are retired here
+    drifts: tuple[DriftNote, ...] = ()  # what in the LMS is no longer as it was set up
+    earned: EarnedView | None = None  # whether who has earned it is written back, and how that stands
+    gate: Clicks = ()  # in the LMS, to open something by that
 
 
 @dataclass(frozen=True)
@@ -304,6 +311,8 @@ class Matrix:
     last_page: int = 1
     sections: tuple[tuple[str, str], ...] = ()  # id and name, where the LMS tells them
     partly: bool = False  # it tells them only of learners who have opened the tool
+    drifts: tuple[DriftNote, ...] = ()  # what in the LMS is no longer as it was set up
+    earned: EarnedView | None = None  # where who has earned it is written back
 
 
 @dataclass(frozen=True)

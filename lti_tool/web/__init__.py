@@ -26,6 +26,7 @@ from lti_tool.web import (
     awards,
     editor,
     evidence,
+    gradebook,
     instructor,
     language,
     lti,
@@ -43,7 +44,15 @@ log = logging.getLogger("lti_tool")
 LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
-INSTRUCTORS = (instructor.pages, editor.pages, versions.pages, marking.pages, awards.pages, as_student.pages)
+INSTRUCTORS = (
+    instructor.pages,
+    editor.pages,
+    versions.pages,
+    gradebook.pages,
+    marking.pages,
+    awards.pages,
+    as_student.pages,
+)
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
 

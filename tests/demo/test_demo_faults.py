@@ -151,6 +151,40 @@ def test_a_teachers_acts_can_be_done_over_http(any_mood):
     assert any_mood.course.concluded
 
 
+def test_everything_a_tool_can_drift_away_from_can_be_done_and_undone(any_mood):
+    control = f"{any_mood.lms.server_root}/control/faults"
+    course, tool = any_mood.course.id, any_mood.tool
+    item = any_mood.create(tag="t").json()["id"]
+
+    def do(kind: str, **asked: str) -> None:
+        assert requests.post(control, json={"kind": kind, **asked}, timeout=5).status_code == 201
+
+    column = any_mood.lms.column(any_mood.course, "t")
+    do("column_renamed", course=course, column="t", label="Other")
+    assert any_mood.call("GET", item).json()["label"] == "Other"
+    do("column_unpublished", course=course, column="t")
+    assert not column.published
+    do("column_published", course=course, column="t")
+    assert column.published
+    do("tool_taken_out", course=course)
+    assert any_mood.call("GET", item).status_code == 401
+    do("tool_let_in", course=course)
+    assert any_mood.call("GET", item).status_code == 200
+    do("permission_taken", tool=tool.client_id, scope="score")
+    assert not [scope for scope in tool.scopes if scope.endswith("/score")]
+    do("permission_given", tool=tool.client_id, scope="score")
+    assert [scope for scope in tool.scopes if scope.endswith("/score")]
+    do("course_concluded", course=course)
+    do("course_opened", course=course)
+    assert not any_mood.course.concluded
+    do("tool_off", tool=tool.client_id)
+    assert not tool.active
+    if any_mood.lms.name == "canvas":
+        assert any_mood.call("GET", item).status_code == 401
+    do("tool_on", tool=tool.client_id)
+    assert any_mood.call("GET", item).status_code == 200
+
+
 def test_requests_are_kept_with_what_was_asked(any_mood):
     any_mood.create("Seen")
     seen = [one for one in any_mood.lms.requests if one.service == "lineitems"][-1]

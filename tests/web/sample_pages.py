@@ -27,6 +27,8 @@ from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.draft_values import PAIRS, blank, definition, values_of
 from lti_tool.services.drafts import Choice as DraftChoice
 from lti_tool.services.drafts import Clash, DraftPage
+from lti_tool.services.drift import DriftNote, PastDrift
+from lti_tool.services.earned import Differs, EarnedView
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
@@ -273,6 +275,34 @@ GATE_MATRIX = replace(MATRIX, badge=GATED, rows=tuple(learners(GATED)),
                       columns=columns("made", last="missing"))  # fmt: skip
 TOTAL = {product: platform_of(product).keep_out_of_total() for product in ("canvas", "moodle", "other")}
 PLAN = BadgePlan(BADGE.slug, BADGE, "draft", columns("will be made"), (), TOTAL["canvas"], 14, 0, (), "")
+CANVAS = platform_of("canvas")
+DRIFTS = (
+    DriftNote("scope_missing", "", "", "Grades cannot be read at the moment.", "The tool lacks a permission.", NOW,
+              CANVAS.mend("columns_read"), True),
+    DriftNote("column_missing", BADGE.slug, SUBS[-1].tag, "“OC-4” is no longer in the gradebook.", "It was deleted.",
+              NOW, choices=("make", "choose", "leave_out")),
+    DriftNote("column_missing", BADGE.slug, "earned", "“Oral Communication: earned” is no longer in the gradebook.",
+              "It was deleted there.", NOW, choices=("make", "switch_off")),
+    DriftNote("column_missing", BADGE.slug, SUBS[0].tag, "“OC-1” is no longer in the gradebook.", "It was deleted.",
+              NOW, choices=("make", "choose", "leave_out"), asked_again=True),
+    DriftNote("maximum_changed", BADGE.slug, SUBS[1].tag, "“OC-2” now has 8 points.", "Levels mean the same.", NOW,
+              choices=("accept",), maximum="8"),
+    DriftNote("unpublished", BADGE.slug, SUBS[2].tag, "“OC-3” is not published.", "What waits is written.", NOW,
+              CANVAS.mend("unpublished")),
+)  # fmt: skip
+EARNED_LABEL = "Oral Communication: earned"
+EARNED = EarnedView(
+    "on", EARNED_LABEL, written=4, taken=1, waiting=2, refused=(("not_a_student", 1), ("unpublished", 3)), again=True,
+    differs=(Differs("p1", "Ana R.", "1", "0.5", "1", "a1"), Differs("p2", "Ben <b> O.", "0", "", "", "b2")),
+)  # fmt: skip
+EARNED_STATES = {
+    "off": EarnedView("off", EARNED_LABEL),
+    "shut": EarnedView("off", EARNED_LABEL, obstacle="The tool may not write into this course's gradebook."),
+    "draft": EarnedView("draft", EARNED_LABEL),
+    "making": EarnedView("making", EARNED_LABEL, job_id=4),
+    "failed": EarnedView("making", EARNED_LABEL, problem="Your LMS did not answer."),
+    "missing": EarnedView("missing", EARNED_LABEL),
+}
 FIRST = Effect(14, 0, None, (0, 5, 2, 7), tuple(Mover(f"p{i}", n) for i, n in enumerate(("Hugo B.", "Keiko H."))),
                (Mover("p1", "Ana R.", "Listens actively (Beginning, needs Proficient)"),), (), 0, (), False,
                NOW - timedelta(minutes=3))  # fmt: skip
@@ -520,6 +550,19 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         OtherCourse(4, "EMP099", "", "Canvas", (), 2))}),
     "other-courses-none": ("instructor/other_courses.html", {"page": ()}),
     "plan-changed": ("instructor/plan.html", {"page": replace(PLAN, status="changed", columns=columns("made"))}),
+    "plan-drift": ("instructor/plan.html", {"page": replace(PLAN, status="active", version=3, drifts=DRIFTS,
+                   columns=columns("made", last="missing"), earned=EARNED, gate=CANVAS.open_by_column())}),
+    "plan-drift-looking": ("instructor/plan.html", {"page": replace(PLAN, status="active", version=3, drifts=DRIFTS,
+                           columns=columns("made", last="missing"), earned=EARNED), "may_manage": False}),
+    **{f"plan-earned-{state}": ("instructor/plan.html", {"page": replace(PLAN, status="active", version=3, earned=view,
+       columns=columns("made"), course_total=TOTAL["moodle"], gate=platform_of("moodle").open_by_column())})
+       for state, view in EARNED_STATES.items()},
+    "history-drift": ("instructor/history.html", {"page": replace(HISTORY, drifts=(
+        PastDrift("“OC-4” was not in the gradebook", NOW, None), PastDrift("The course had ended", NOW, NOW)))}),
+    "badge-drift": ("instructor/badge.html", {"page": replace(MATRIX, columns=columns("made", last="missing"),
+                    drifts=DRIFTS, earned=EARNED)}),
+    "home-shut-out": ("instructor/home.html", {"page": replace(HOME, sync=FAILED, needs=(Need(
+        "warn", DRIFTS[0].title, DRIFTS[0].text, "", "", DRIFTS[0].clicks, administrator=True), *HOME.needs))}),
     "plan-moodle": ("instructor/plan.html", {"page": replace(PLAN, course_total=TOTAL["moodle"],
                     columns=columns("is there and will be used", last="will be made"))}),
     "plan-obstacles": ("instructor/plan.html", {"page": replace(
@@ -734,6 +777,11 @@ ADDRESSES = {
     "versions.columns": "/course/<launch>/<slug>/columns",
     "versions.choose_columns": "/course/<launch>/<slug>/columns/chosen",
     "versions.look_at_columns": "/course/<launch>/<slug>/columns/look",
+    "gradebook.make_again": "/course/<launch>/<slug>/gradebook/make-again",
+    "gradebook.accept_maximum": "/course/<launch>/<slug>/gradebook/maximum",
+    "gradebook.write_earned": "/course/<launch>/<slug>/gradebook/earned",
+    "gradebook.choose_cell": "/course/<launch>/<slug>/gradebook/earned/cell",
+    "gradebook.try_again": "/course/<launch>/<slug>/gradebook/earned/again",
     "versions.other_courses": "/course/<launch>/other-courses",
     "versions.use_course": "/course/<launch>/other-courses/<source>",
     "instructor.sync": "/course/<launch>/sync",
