@@ -45,7 +45,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
-from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceLink
+from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceLink, SourceSeen
 from lti_tool.models.work import AuditEvent, Job
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "SignInAddress",
     "SourceAnswer",
     "SourceLink",
+    "SourceSeen",
     "StatusList",
     "may_be_awarded",
 ]
