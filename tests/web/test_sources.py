@@ -282,6 +282,8 @@ def test_a_grade_that_is_not_posted_is_hidden_and_its_award_waits(room: CanvasRo
     assert room.award(ana)["status"] == "held"
     learner = room.enter(ana)
     assert "has not released" in learner.get(f"badges/{room.badge.slug}").text
+    awards = room.page.get(f"badges/{room.badge.slug}/awards").text
+    assert "not posted in your LMS yet" in awards and "Issue it now" not in awards
     room.rubrics.post(room.essay)
     room.sync()
     assert room.award(ana)["status"] == "issued"
