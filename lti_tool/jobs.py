@@ -25,6 +25,7 @@ from lti_tool.services import (
     platform_checks,
     posting,
     schedule,
+    source_pages,
     sync,
     work,
 )
@@ -41,6 +42,7 @@ RUNNERS: dict[str, work.Runner] = {
     "copy": copies.run_copy,
     "subscribe": notices.run_subscribe,
     "post": posting.run_post,
+    "rows": source_pages.run_rows,
 }
 
 

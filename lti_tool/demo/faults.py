@@ -32,6 +32,9 @@ SERVICES = (
     "openid",
     "registration",
     "notices",
+    "assignments",  # Canvas' REST interface, as the two below
+    "submissions",
+    "enrollments",
 )
 HUGE = 5 * 1024 * 1024
 NEXT_LINK = re.compile(r"<([^>]+)>(; rel=[^,>]*next)")

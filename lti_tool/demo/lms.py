@@ -622,6 +622,7 @@ class Lms:
                 "links": [asdict(link) for link in self.links.values()],
                 "tools": [asdict(tool) for tool in self.tools.values()],
                 "access": {token: asdict(access) for token, access in self.access.items()},
+                "mood": self.mood.kept(),
             }
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -643,3 +644,4 @@ class Lms:
             self.links = {one["id"]: Link(**one) for one in plain["links"]}
             self.tools = {one["client_id"]: Tool(**one) for one in plain["tools"]}
             self.access = {token: Access(**one) for token, one in plain["access"].items()}
+            self.mood.take_back(plain.get("mood", {}))

@@ -124,6 +124,7 @@ class Platform:
     def course_ends(self, custom: Mapping[str, str]) -> tuple[datetime, ...]:
         """Return the moments after which the platform may refuse its services for the course, as a launch tells."""
         return ()
+
     def access_refusal(self, response: Response) -> ServiceError | None:
         """Read why a service answers 401 to a new token; None where it does not tell."""
         return None

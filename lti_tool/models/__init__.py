@@ -2,7 +2,8 @@
 
 Registration → Deployment → Course; Registration → Person; Person × Course → Enrolment.
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
-Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result."""
+Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
+Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
 from lti_tool.models.awards import (
@@ -47,6 +48,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
+from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceLink, SourceSeen
 from lti_tool.models.work import AuditEvent, Job, PlatformLoad, Worker
 
 __all__ = [
@@ -66,6 +68,8 @@ __all__ = [
     "BindingCode",
     "Browser",
     "Column",
+    "Connection",
+    "ConnectionRequest",
     "ContextNotice",
     "Course",
     "CourseBadge",
@@ -95,6 +99,9 @@ __all__ = [
     "Result",
     "Review",
     "SignInAddress",
+    "SourceAnswer",
+    "SourceLink",
+    "SourceSeen",
     "StatusList",
     "Worker",
     "may_be_awarded",

@@ -236,7 +236,14 @@ class CourseCopy(Base):
     source: Mapped[Course] = relationship(foreign_keys=[source_id])
 
 
-DRIFTS_OF_THE_COURSE = ("scope_missing", "scores_not_allowed", "access_refused", "token_refused", "course_concluded")
+DRIFTS_OF_THE_COURSE = (
+    "scope_missing",
+    "scores_not_allowed",
+    "access_refused",
+    "token_refused",
+    "source_refused",
+    "course_concluded",
+)
 DRIFTS_OF_A_COLUMN = ("column_missing", "maximum_changed", "unpublished")
 
 

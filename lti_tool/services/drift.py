@@ -29,7 +29,7 @@ from lti_tool.services.tool import Tool
 from lti_tool.services.words import decimal, name, said
 
 OF_THE_COURSE = (AccessRefused, ScopeMissing, CourseConcluded)  # kept as its state, told to its instructor
-WHEN_READING = tuple(kind for kind in DRIFTS_OF_THE_COURSE if kind != "scores_not_allowed")
+WHEN_READING = tuple(kind for kind in DRIFTS_OF_THE_COURSE if kind not in ("scores_not_allowed", "source_refused"))
 MOST_TOLD = 30  # past and present ones on a history page
 
 
@@ -208,6 +208,15 @@ def note_read(session: Session, course: Course, now: datetime) -> None:
     keep(session, course.id, WHEN_READING, (), now)
 
 
+def note_sources(session: Session, course: Course, refused: ServiceError | None, now: datetime) -> None:
+    """Keep whether a source beside the gradebook is refused; the gradebook itself was read."""
+    seen = []
+    if refused is not None:
+        course.state, course.problem, course.problem_sentence = "attention", refused.reason, refused.told
+        seen.append(Seen("source_refused", detail={"reason": refused.reason}))
+    keep(session, course.id, ("source_refused",), seen, now)
+
+
 def note_posted(session: Session, course_id: int, now: datetime) -> None:
     """Keep that a course's gradebook takes scores."""
     keep(session, course_id, ("scores_not_allowed",), (), now)
@@ -324,8 +333,10 @@ def _note(row: Drift, course: Course, badge: CourseBadge | None) -> DriftNote:
             text=_("What waits for it is written there by itself once it is published."),
             clicks=platform.mend("unpublished"),
         )
-    trouble, administrator = mended_by(row.kind, row.detail)
     title, text = _of_the_course(row, course)
+    if row.kind == "source_refused":  # its sentence says what to do, here or in the LMS
+        return DriftNote(**values, title=title, text=text)
+    trouble, administrator = mended_by(row.kind, row.detail)
     return DriftNote(**values, title=title, text=text, clicks=platform.mend(trouble), administrator=administrator)
 
 
@@ -341,6 +352,8 @@ def _of_the_course(row: Drift, course: Course) -> tuple[str, str]:
         return _("Scores cannot be written into the gradebook at the moment."), _(
             "The tool has not the permission to. What waits is kept here, and tried again by itself."
         )
+    if row.kind == "source_refused":
+        return _("Some grades cannot be read at the moment."), said(course.problem_sentence or "")
     return _("Grades cannot be read at the moment."), said(course.problem_sentence or "")
 
 
@@ -418,6 +431,7 @@ def _past(row: Drift) -> str:
         "course_concluded": _("The course had ended"),
         "token_refused": _("The LMS did not let the tool in"),
         "access_refused": _("The LMS did not let the tool read the course"),
+        "source_refused": _("A rubric, course grade or file of the LMS could not be read"),
         "scope_missing": _("The tool lacked a permission to read the course"),
         "scores_not_allowed": _("The tool was not allowed to write scores"),
     }[row.kind]

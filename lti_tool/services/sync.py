@@ -18,7 +18,7 @@ from lti_tool.domain.prerequisites import in_order
 from lti_tool.errors import ColumnMissing, ServiceError, ToolError
 from lti_tool.grades.columns import EARNED, find_column
 from lti_tool.lti.ags import LineItem, RawResult, list_line_items, results
-from lti_tool.lti.nrps import Member, memberships
+from lti_tool.lti.nrps import Member
 from lti_tool.lti.platforms import Platform, platform_of
 from lti_tool.lti.service import Service
 from lti_tool.models import (
@@ -36,8 +36,8 @@ from lti_tool.models import (
     Result,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import award_acts, award_files, drift, earned, editions, evaluation, schedule, work
-from lti_tool.services.access import course_roster, course_service
+from lti_tool.services import award_acts, award_files, drift, earned, editions, evaluation, schedule, sources, work
+from lti_tool.services.access import course_roster, course_service, members_of
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.work import Say
@@ -55,6 +55,7 @@ class _Read:
     missing: list[int] = field(default_factory=list)
     items: Sequence[LineItem] | None = None  # every column the tool sees; None where the LMS did not tell
     back: dict[int, LineItem] = field(default_factory=dict)  # by column: deleted, and there again under another address
+    sources: sources.Reading = field(default_factory=sources.Reading)  # what is read from elsewhere than the gradebook
 
 
 def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
         say(Sentence("Reading the list of learners …"))
-        read.members = _members(service, memberships_url, context_id)
+        read.members = members_of(service, memberships_url, context_id)
     for number, column in enumerate(columns, start=1):
         say(Sentence("Reading column %(number)s of %(all)s …", number=number, all=len(columns)))
         try:
@@ -130,19 +131,8 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     if line_items_url:
         _look_at_columns(service, line_items_url, read)
     _find_again(service, [column for column in columns if column.id in read.missing], read)
+    read.sources = sources.read(tool, course_id, read.members, say)
     return read
-
-
-def _members(service: Service, memberships_url: str, context_id: str) -> Sequence[Member]:
-    """Read the roster, with everybody's sections where the LMS tells them."""
-    link = service.platform.roster_link(context_id)
-    if link is not None:
-        try:
-            return memberships(service, memberships_url, resource_link_id=link)
-        except ServiceError as error:
-            if error.reason not in ("status_400", "status_404"):
-                raise
-    return memberships(service, memberships_url)
 
 
 def _look_at_columns(service: Service, line_items_url: str, read: _Read) -> None:
@@ -193,7 +183,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             column.score_maximum, column.found_by = number_text(item.maximum), "marks"
             drift.moved(session, column, read.at)
         session.flush()
-        counts["results"] = _store_results(session, read)
+        counts["results"] = _store_results(session, read) + sources.store(session, read.sources, read.at)
         counts["aside"] = count_aside(session, course)
         for column_id in read.results:
             session.execute(update(Column).where(Column.id == column_id, Column.state != "bound").values(state="bound"))
@@ -201,6 +191,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
         course.synced_at = read.at
         schedule.was_read(session, course, read.at, moved=counts["results"] > 0, queue=tool.settings.queue)
         drift.note_read(session, course, read.at)
+        drift.note_sources(session, course, read.sources.problem, read.at)
         session.execute(
             update(Registration)
             .where(Registration.id == course.registration_id, Registration.problem.is_not(None))

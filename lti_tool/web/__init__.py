@@ -34,6 +34,7 @@ from lti_tool.web import (
     messages,
     public,
     registration,
+    sources,
     student,
     versions,
 )
@@ -52,6 +53,7 @@ INSTRUCTORS = (
     marking.pages,
     awards.pages,
     as_student.pages,
+    sources.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
@@ -93,7 +95,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages)
+    own = (lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages, sources.back)
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(

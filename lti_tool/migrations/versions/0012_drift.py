@@ -21,6 +21,7 @@ KINDS = (
     "scores_not_allowed",
     "access_refused",
     "token_refused",
+    "source_refused",
     "course_concluded",
     "column_missing",
     "maximum_changed",
