@@ -165,7 +165,7 @@ def traffic(room: Classroom, found: Found) -> Iterator[None]:
 
 def run_kills(folder: Path, database_url: str, queue_url: str, *, kills: int, students: int, seed: int) -> Found:
     """Kill that often in one installation, and return what is left of it. Raises RuntimeError for a class not done."""
-    found, chance = Found(seed), random.Random(seed)  # noqa: S311 (moments, not secrets)
+    found, chance = Found(seed), random.Random(seed)
     began = time.monotonic()
     scene = Scene(folder, database_url, LTI_TOOL_QUEUE__URL=queue_url)
     crew = Crew(scene, folder / "log")
@@ -290,7 +290,9 @@ def measure(*, kills: int = KILLS, students: int = STUDENTS) -> str:
             raise RuntimeError(f"{title}, seed {seed}: {found.wrong}")
     said = f"Classes of {students}; a web server and two workers, one of them killed with SIGKILL at a random moment "
     said += f"and started again at once (seed {seed}), while the teacher presses “Sync now” and learners come in. A "
-    said += f"dead worker is missed after {LEASE} s here, after five minutes otherwise. Every credential was checked.\n\n"
+    said += (
+        f"dead worker is missed after {LEASE} s here, after five minutes otherwise. Every credential was checked.\n\n"
+    )
     head = ("", *(title for title, _ in runs))
     return said + table(head, [(name, *(f"{of(found):,}" for _, found in runs)) for name, of in LINES])
 
