@@ -1,7 +1,7 @@
 """What kill -9 does to a class in the middle of its sync: `python -m tests.bench.kills`.
 
 A web server and two workers, each in a process of its own, serve one class after the other whose learners have all
-just earned a badge. At random moments one of them is killed and started again at once, while the teacher goes on
+just been graded, a few at a time, and so earned a badge. At random moments one of them is killed and started again at once, while the teacher goes on
 pressing "Sync now" and learners come in, until the kills are used up. Then everything is counted. The seed of the
 random moments is told, and taken from KILLS_SEED where that is given."""
 
@@ -37,21 +37,29 @@ from tests.bench.table import table
 from tests.classroom import Classroom, badge
 from tests.scene import Scene, make_database, now
 
-KILLS, STUDENTS, A_CLASS = 100, 300, 20  # kills in all, learners of a class, kills a class has to bear at most
-LONGEST_GAP = 2.0  # seconds between two kills
+KILLS, STUDENTS, A_CLASS = 100, 300, 25  # kills in all, learners of a class, kills a class has to bear at most
+WAVES = 5  # a class is graded in so many parts, the next one when all before have their credential
+LONGEST_GAP = 1.5  # seconds between two kills
 LEASE = 3  # seconds; a worker that died is missed after five minutes otherwise
 PATIENCE = 60  # seconds without a kill in which a class must be done
 STARTS = 30  # seconds in which a process must be up
 
-# A worker as the command starts it, but for the lease.
-WORKER = (
-    "import sys; from datetime import timedelta; from lti_tool.cli import main; from lti_tool.services import work;"
-    f"work.LEASE = timedelta(seconds={LEASE}); sys.exit(main(sys.argv[1:]))"
-)
+# A worker as the command starts it, but for the lease; it says when it has read its program.
+WORKER = f"""
+import sys
+from datetime import timedelta
+from pathlib import Path
+from lti_tool import jobs
+from lti_tool.cli import main
+from lti_tool.services import work
+work.LEASE = timedelta(seconds={LEASE})
+Path(sys.argv.pop(1)).touch()
+sys.exit(main(sys.argv[1:]))
+"""
 COMMANDS = {
     "web": ["-m", "lti_tool.cli", "serve"],
-    "worker 1": ["-c", WORKER, "worker"],
-    "worker 2": ["-c", WORKER, "worker", "--no-periodic"],
+    "worker 1": ["-c", WORKER, "{ready}", "worker"],
+    "worker 2": ["-c", WORKER, "{ready}", "worker", "--no-periodic"],
 }
 
 
@@ -61,23 +69,31 @@ class Crew:
     def __init__(self, scene: Scene, log: Path) -> None:
         self.scene, self.log = scene, log
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.since: dict[str, float] = {}
 
     def start(self, name: str) -> None:
+        self._ready(name).unlink(missing_ok=True)
         options = ["--port", self.scene.url.rpartition(":")[2]] if name == "web" else []
+        command = [part.format(ready=self._ready(name)) if part == "{ready}" else part for part in COMMANDS[name]]
         with self.log.open("ab") as output:
             self.running[name] = subprocess.Popen(
-                [sys.executable, *COMMANDS[name], *options],
+                [sys.executable, *command, *options],
                 env=environment(told(self.scene)),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.since[name] = time.monotonic()
 
-    def older(self, one: str, other: str) -> str:
-        """Name the one that has run for longer: what is still starting has nothing to lose."""
-        return min((one, other), key=lambda name: self.since[name])
+    def _ready(self, name: str) -> Path:
+        return self.log.with_name(f"{name} is ready")
+
+    def up(self) -> list[str]:
+        """Name those that have something to lose: what is still starting has not."""
+        return [name for name in COMMANDS if (self.answers() if name == "web" else self._ready(name).exists())]
+
+    def answers(self) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.scene.url}/healthz", timeout=5).ok
+        return False
 
     def kill(self, name: str) -> None:
         process = self.running.pop(name)
@@ -90,9 +106,8 @@ class Crew:
         while time.monotonic() < until:
             if self.running["web"].poll() is not None:  # the port was not free yet
                 self.start("web")
-            with contextlib.suppress(requests.RequestException):
-                if requests.get(f"{self.scene.url}/healthz", timeout=5).ok:
-                    return
+            if self.answers():
+                return
             time.sleep(0.05)
         raise RuntimeError(f"the web server did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
 
@@ -149,9 +164,11 @@ def traffic(room: Classroom, found: Found) -> Iterator[None]:
                 room.page.post("sync")
                 room.scene.launch(student.id, room.course.id)
                 found.requests["answered"] += 1
+                pause = 0.3
             except (requests.RequestException, OSError, KeyError):
                 found.requests["lost"] += 1
-            if ended.wait(0.3):
+                pause = 1.0
+            if ended.wait(pause):
                 return
 
     thread = threading.Thread(target=go_on, daemon=True)
@@ -181,22 +198,29 @@ def run_kills(folder: Path, database_url: str, queue_url: str, *, kills: int, st
             mood = ("moodle", "canvas")[found.classes % 2]
             room = Classroom(scene, mood, students)
             room.publish(badge(rows=2))
-            for student in room.students:
-                room.grade(student, 3, 4)
             rooms.append(room)
             found.classes += 1
+            waiting = list(room.students)
             with traffic(room, found):
-                for _ in range(min(A_CLASS, kills - sum(found.kills.values()))):
+                left = min(A_CLASS, kills - sum(found.kills.values()))
+                while left > 0:
                     time.sleep(chance.uniform(0, LONGEST_GAP))
-                    moment = what_goes_on(room)
+                    up, moment = crew.up(), what_goes_on(room)
                     if moment == "done":
-                        break
-                    name = crew.older(*chance.sample(list(COMMANDS), 2))
-                    crew.kill(name)
-                    crew.start(name)
-                    found.kills[name.partition(" ")[0]] += 1
-                    found.moments[moment] += 1
+                        if not waiting:
+                            break
+                        grade_some(room, waiting)
+                        continue
+                    if up:
+                        name = chance.choice(up)
+                        crew.kill(name)
+                        crew.start(name)
+                        found.kills[name.partition(" ")[0]] += 1
+                        found.moments[moment] += 1
+                        left -= 1
                 crew.wait_for_web()
+                while waiting:
+                    grade_some(room, waiting)
                 wait_until_done(room, crew)
         found.jobs_left = wait_for_jobs(scene)
         crew.stop()
@@ -210,12 +234,18 @@ def run_kills(folder: Path, database_url: str, queue_url: str, *, kills: int, st
     return found
 
 
+def grade_some(room: Classroom, waiting: list[Any]) -> None:
+    """Give the next part of a class what the badge asks for."""
+    for student in [waiting.pop() for _ in range(min(len(waiting), -(-len(room.students) // WAVES)))]:
+        room.grade(student, 3, 4)
+
+
 def what_goes_on(room: Classroom) -> str:
     """Tell what a kill at this moment breaks into."""
     with room.tool.db.read() as session:
         states = Counter(session.scalars(select(Award.status).where(Award.course_id == room.id)))
         running = session.scalar(select(Job.id).where(Job.kind == "sync", Job.state == "running").limit(1))
-    if states["issued"] == len(room.students):
+    if states["issued"] == len(room.columns[0].grades):
         return "done"
     if states["pending"]:
         return "awarded, not all signed"
