@@ -17,8 +17,10 @@ from lti_tool.domain.badge import number_text
 from lti_tool.domain.prerequisites import in_order
 from lti_tool.errors import (
     AccessRefused,
+    Busy,
     ColumnMissing,
     CourseConcluded,
+    DiskFull,
     ScopeMissing,
     ServiceError,
     TokenRefused,
@@ -229,6 +231,8 @@ def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str,
             with tool.db.write() as session:
                 session.get_one(Course, course_id, with_for_update={"key_share": True})
                 done = evaluation.evaluate(session, session.get_one(CourseBadge, badges[slug]), now)
+        except (Busy, DiskFull):  # of the database, and of no badge
+            raise
         except Exception:
             log.exception("course=%s badge=%s could not be evaluated", course_id, badges[slug])
             failed.append(slug)

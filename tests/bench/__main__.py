@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import credentials, launches, matrix, syncs
+from tests.bench import credentials, kills, launches, matrix, syncs
 from tests.bench.servers import postgresql_version
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -49,6 +49,7 @@ SECTIONS = (
     ("A class of 1,000", syncs.measure),
     ("The progress matrix", matrix.measure),
     ("Credentials", signing),
+    ("Killed at random moments", kills.measure),
 )
 
 

@@ -1,9 +1,9 @@
 """What kill -9 does to a class in the middle of its sync: `python -m tests.bench.kills`.
 
-A web server and two workers, each in a process of its own, serve one class after the other whose learners have all
-just been graded, a few at a time, and so earned a badge. At random moments one of them is killed and started again at once, while the teacher goes on
-pressing "Sync now" and learners come in, until the kills are used up. Then everything is counted. The seed of the
-random moments is told, and taken from KILLS_SEED where that is given."""
+A web server and two workers, each in a process of its own, serve one class after the other, whose learners are graded
+a few at a time and so earn a badge. At random moments one of the three is killed and started again at once, while the
+teacher goes on pressing "Sync now" and learners come in, until the kills are used up. Then everything is counted. The
+seed of the random moments is told, and taken from KILLS_SEED where that is given."""
 
 from __future__ import annotations
 
@@ -244,11 +244,12 @@ def what_goes_on(room: Classroom) -> str:
     """Tell what a kill at this moment breaks into."""
     with room.tool.db.read() as session:
         states = Counter(session.scalars(select(Award.status).where(Award.course_id == room.id)))
-        running = session.scalar(select(Job.id).where(Job.kind == "sync", Job.state == "running").limit(1))
+        held = (Job.state == "running") & (Job.lease_until > now())
+        running = session.scalar(select(Job.id).where(Job.kind == "sync", held).limit(1))
     if states["issued"] == len(room.columns[0].grades):
         return "done"
     if states["pending"]:
-        return "awarded, not all signed"
+        return "signing" if running else "awarded, not all signed, between two tries"
     return "reading or deciding" if running else "before or between two tries"
 
 
@@ -331,7 +332,8 @@ LINES = (
     ("kills of workers", lambda f: f.kills["worker"]),
     ("kills of the web server", lambda f: f.kills["web"]),
     ("… while reading or deciding", lambda f: f.moments["reading or deciding"]),
-    ("… with awards made and not all signed", lambda f: f.moments["awarded, not all signed"]),
+    ("… while signing", lambda f: f.moments["signing"]),
+    ("… awarded, not all signed, between two tries", lambda f: f.moments["awarded, not all signed, between two tries"]),
     ("… before or between two tries", lambda f: f.moments["before or between two tries"]),
     ("clicks that lost their answer", lambda f: f.requests["lost"]),
     ("learners who earned the badge", lambda f: f.earned),
