@@ -41,7 +41,7 @@ KILLS, STUDENTS, A_CLASS = 100, 300, 25  # kills in all, learners of a class, ki
 WAVES = 5  # a class is graded in so many parts, the next one when all before have their credential
 LONGEST_GAP = 1.5  # seconds between two kills
 LEASE = 3  # seconds; a worker that died is missed after five minutes otherwise
-PATIENCE = 60  # seconds without a kill in which a class must be done
+PATIENCE = 120  # seconds without a kill in which a class must be done
 STARTS = 30  # seconds in which a process must be up
 
 # A worker as the command starts it, but for the lease; it says when it has read its program.
