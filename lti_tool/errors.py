@@ -152,6 +152,15 @@ class Busy(ToolError):
     what_to_do = Sentence("Try again in a few seconds.")
 
 
+class DiskFull(ToolError):
+    """The database cannot be written: no room, or a disk that takes nothing any more. What is there can be read."""
+
+    status = 503
+    reason = "disk_full"
+    sentence = Sentence("The tool has no room left to store anything, so nothing was changed.")
+    what_to_do = Sentence("Whoever runs it has to look at its disk. What was stored before is kept.")
+
+
 # -- registration -----------------------------------------------------------------------------------------------
 
 

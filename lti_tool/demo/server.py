@@ -84,19 +84,31 @@ class Running:
 
     def __init__(self, lmses: Sequence[Lms], host: str, port: int, listener: socket.socket | None = None) -> None:
         self.lmses = {lms.name: lms for lms in lmses}
-        self.port = port
+        self.host, self.port = host, port
         self.url = f"http://localhost:{port}"
         self.app = create_app(lmses)
+        self._serve(listener)
+
+    def _serve(self, listener: socket.socket | None = None) -> None:
         self.server = make_server(
-            host,
-            port,
+            self.host,
+            self.port,
             self.app,
             threaded=True,
-            request_handler=handler_with(lmses),
+            request_handler=handler_with(list(self.lmses.values())),
             fd=listener.fileno() if listener else None,
         )
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let nobody answer at the site's port while the block runs; what the LMSs know stays."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self._serve()
 
     @property
     def canvas(self) -> Lms:

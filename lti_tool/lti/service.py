@@ -15,6 +15,7 @@ from lti_tool.http import Http, Response, same_origin
 from lti_tool.lti.platforms import Platform, platform_of
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.token import TokenCache
+from lti_tool.sentence import Sentence
 
 # 10 results a page is the least that was seen (Canvas' default): a course of 5,000 has 500.
 MOST_PAGES = 1000
@@ -71,10 +72,13 @@ class Service:
         headers = {"Accept": accept} if accept else {}
         if content_type:
             headers["Content-Type"] = content_type
-        for _ in range(2):
+        for attempt in range(2):
             token = self.tokens.get(self.registration, asked, self.deployment_id)
             if not token.scopes & set(scopes):
-                # Kept all the same: it serves other calls, and asking again would give the same.
+                # Not kept: an administrator's grant is to count at the next call, not in an hour.
+                self.tokens.drop(self.registration, asked, token, self.deployment_id)
+                if attempt == 0 and not self.tokens.is_new(token):
+                    continue
                 raise _missing("the token has", scopes)
             started = time.monotonic()
             response = self.http.request(
@@ -121,7 +125,15 @@ class Service:
             target = self.platform.next_page(response.headers.get("Link", ""))
             next_url = _joined(next_url, target) if target else None
             if next_url is not None and not same_origin(url, next_url):
-                raise AddressRefused("the next page is on another host or scheme", reason="next_page_elsewhere")
+                raise AddressRefused(
+                    "the next page is on another host or scheme",
+                    reason="next_page_elsewhere",
+                    sentence=Sentence("Your LMS pointed to another server for the next page, so nothing was read."),
+                    what_to_do=Sentence(
+                        "What was known before still counts. Tell the LMS administrator: the address the LMS gives "
+                        "itself is not the one the tool reaches it by."
+                    ),
+                )
 
     def _asked_scopes(self, scopes: Collection[str], granted: frozenset[str] | None) -> Collection[str]:
         known = self.granted if granted is None else granted

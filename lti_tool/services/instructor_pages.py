@@ -225,7 +225,8 @@ def sync_state(session: Session, course: Course) -> SyncState:
     running = job.state == "running" or (job.state == "due" and job.attempts == 0 and not job.problem)
     failed = job.problem or "" if job.state in ("failed", "due") and not running else ""
     what_to_do = said(job.what_to_do) if failed else ""
-    return SyncState(course.synced_at, running, said(failed), what_to_do, job.id)
+    next_at = job.not_before if failed and job.state == "due" else None
+    return SyncState(course.synced_at, running, said(failed), what_to_do, job.id, next_at)
 
 
 def _learners(session: Session, course_id: int) -> list[Person]:

@@ -101,6 +101,7 @@ class SyncState:
     failed: str  # the sentence of the last failure, empty where the last one went well
     what_to_do: str = ""
     job_id: int = 0
+    next_at: datetime | None = None  # when it is tried again by itself after a failure, where it is
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.badge import number_text
 from lti_tool.domain.prerequisites import in_order
-from lti_tool.errors import ColumnMissing, ServiceError, ToolError
+from lti_tool.errors import Busy, ColumnMissing, DiskFull, ServiceError, ToolError
 from lti_tool.grades.columns import EARNED, find_column
 from lti_tool.lti.ags import LineItem, RawResult, list_line_items, results
 from lti_tool.lti.nrps import Member
@@ -218,6 +218,8 @@ def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str,
             with tool.db.write() as session:
                 session.get_one(Course, course_id, with_for_update={"key_share": True})
                 done = evaluation.evaluate(session, session.get_one(CourseBadge, badges[slug]), now)
+        except (Busy, DiskFull):  # of the database, and of no badge
+            raise
         except Exception:
             log.exception("course=%s badge=%s could not be evaluated", course_id, badges[slug])
             failed.append(slug)

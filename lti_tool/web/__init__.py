@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +14,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 
 from lti_tool import security
-from lti_tool.db import random_id
-from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
+from lti_tool.db import random_id, trouble_of
+from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
@@ -153,8 +152,8 @@ def tool_error(error: ToolError) -> tuple[Response, int] | Response:
 
 
 def database_error(error: OperationalError) -> tuple[Response, int] | Response:
-    busy = isinstance(error.orig, sqlite3.OperationalError) and "locked" in str(error.orig)
-    return tool_error(Busy(str(error.orig))) if busy else unforeseen(error)
+    trouble = trouble_of(error.orig)
+    return unforeseen(error) if trouble is None else tool_error(trouble)
 
 
 def odd_value(error: StatementError | OverflowError) -> tuple[Response, int] | Response:

@@ -43,6 +43,31 @@ def test_a_dropped_connection_is_an_error_at_the_caller(any_mood):
     assert requests.get(any_mood.lms.jwks_url, timeout=5).status_code == 200
 
 
+def test_an_answer_can_break_off_in_the_middle(any_mood):
+    whole = requests.get(any_mood.lms.jwks_url, timeout=5).content
+    any_mood.lms.faults.on("jwks", "cut", count=1)
+    answer = requests.get(any_mood.lms.jwks_url, timeout=5, stream=True)
+    assert int(answer.headers["Content-Length"]) == len(whole)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        _ = answer.content
+    assert requests.get(any_mood.lms.jwks_url, timeout=5).content == whole
+
+
+def test_a_site_can_be_away_and_come_back_as_it_was(fake, clock):
+    with start(clock=clock) as site:
+        tool = site.moodle.register_tool("http://x/login", "http://x/launch", f"{fake.url}/jwks")
+        with site.away(), pytest.raises(requests.ConnectionError):
+            requests.get(site.moodle.jwks_url, timeout=5)
+        assert requests.get(site.moodle.jwks_url, timeout=5).status_code == 200
+        assert tool.client_id in site.moodle.tools
+
+
+def test_a_next_link_leads_away_where_the_lms_sends_one_page(any_mood):
+    any_mood.lms.faults.on("memberships", "next_host", count=1, host="evil.example")
+    answer = any_mood.call("GET", any_mood.lms.memberships_url(any_mood.course, any_mood.tool))
+    assert answer.links["next"]["url"].startswith(f"http://evil.example/{any_mood.lms.name}/")
+
+
 def test_a_slow_service_holds_up_nobody_else(any_mood):
     any_mood.lms.faults.on("jwks", "slow", count=1, seconds=0.8)
     with pytest.raises(requests.Timeout):

@@ -190,6 +190,7 @@ SYNCED = SyncState(NOW - timedelta(minutes=3), False, "")
 RUNNING = SyncState(NOW - timedelta(minutes=3), True, "", job_id=4)
 FAILED = SyncState(NOW - timedelta(hours=5), False, "Your LMS could not be reached.",
                    "Nothing was lost. Try again in a few minutes.", 3)  # fmt: skip
+TRIED_AGAIN = replace(FAILED, next_at=NOW + timedelta(minutes=1))
 NEVER = SyncState(None, False, "")
 
 LIBRARY = (
@@ -540,6 +541,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home-running": ("instructor/home.html", {"page": replace(HOME, sync=RUNNING), "notice": "Resilience is a draft."}),
     "home-failed": ("instructor/home.html", {"page": replace(HOME, sync=FAILED),
                     "import_problem": ("badge.toml:4: level has no name", "badge.toml:9: points do not rise")}),
+    "home-waiting": ("instructor/home.html", {"page": replace(HOME, sync=TRIED_AGAIN)}),
     "plan": ("instructor/plan.html", {"page": replace(PLAN, effect=FIRST)}),
     "plan-nobody": ("instructor/plan.html", {"page": replace(PLAN, effect=replace(FIRST, learners=0))}),
     "plan-change": ("instructor/plan.html", {"page": CHANGED_PLAN}),
