@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import logging
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from lti_tool import LOG_LINE, __version__
+from lti_tool import __version__, logs
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
 from lti_tool.services import (
     administrators,
@@ -26,6 +25,7 @@ from lti_tool.services import (
     doctor,
     keys,
     platforms,
+    presence,
     public_pages,
     registration,
     sync,
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0 done, 1 refused or failed, 2 wrong usage."""
     options = parser().parse_args(arguments)
     try:
-        logging.basicConfig(level=logging.WARNING, format=LOG_LINE, stream=sys.stderr)
+        logs.start("text")
         done = options.run(options)
     except DefinitionInvalid as error:
         print("\n".join(error.lines()), file=sys.stderr)
@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     worker = _command(groups, "worker", _worker, "the background worker")
     worker.add_argument("--workers", type=int, default=2)
     worker.add_argument("--no-periodic", action="store_true", help="leave the schedule to another worker")
+    worker.add_argument("--check", action="store_true", help="only tell, by exit status, whether one runs on this host")
 
     db = _group(groups, "db", "the database")
     _command(db, "upgrade", _db_upgrade, "bring the schema to this version")
@@ -283,6 +284,10 @@ def _worker(options: argparse.Namespace) -> int:
     settings = _settings()
     _start_logging(settings)
     tool = _open()
+    if options.check:
+        if not presence.is_well(tool, _now()):
+            raise ToolError(sentence="No worker of this host has been seen for two minutes.")
+        return 0
     queue = jobs.connect(tool)
     jobs.check_queue(tool, queue)
     # A worker that died holding a job, or whose message was lost, is made good at once and not at the next sweep.
@@ -291,12 +296,13 @@ def _worker(options: argparse.Namespace) -> int:
     consumer = queue.create_consumer(
         workers=options.workers, periodic=not options.no_periodic, initial_delay=0.05, backoff=1.3, max_delay=0.5
     )
-    consumer.run()
+    with jobs.alive(tool):
+        consumer.run()
     return 0
 
 
 def _start_logging(settings: Settings) -> None:
-    logging.getLogger("lti_tool").setLevel(settings.server.log_level)
+    logs.start(settings.log.format, settings.server.log_level)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from huey import Huey, RedisHuey, SqliteHuey, crontab
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
-from lti_tool.errors import ConfigurationError
+from lti_tool.errors import Busy, ConfigurationError
 from lti_tool.services import (
     administrators,
     award_acts,
@@ -21,6 +25,7 @@ from lti_tool.services import (
     notices,
     platform_checks,
     posting,
+    presence,
     sync,
     work,
 )
@@ -81,9 +86,37 @@ def check_queue(tool: Tool, queue: Huey) -> None:
         raise ConfigurationError(f"{why} ({type(error).__name__})") from None
 
 
+@contextmanager
+def alive(tool: Tool) -> Iterator[None]:
+    """Say every half minute, from a thread of its own, that this worker lives, while the block runs."""
+    me, ended = presence.new_worker(), threading.Event()
+
+    def tell() -> None:
+        while True:
+            try:
+                presence.seen(tool, me, datetime.now(UTC))
+                tool.figures.add()
+            except (SQLAlchemyError, Busy) as error:  # it is told of by the others, and again in half a minute
+                log.warning("a sign of life could not be written: %s", type(error).__name__)
+            if ended.wait(presence.EVERY):
+                return
+
+    thread = threading.Thread(target=tell, name="alive", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(5)
+        with suppress(SQLAlchemyError, Busy):
+            presence.gone(tool, me)
+            tool.figures.add()
+
+
 def sweep(tool: Tool) -> None:
     """Find what is due and wake a worker for it: old syncs, jobs whose message was lost, held awards, unsigned ones."""
     now = datetime.now(UTC)
+    presence.seen(tool, presence.SCHEDULE, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
     for course_id in sync.courses_due(tool, now):

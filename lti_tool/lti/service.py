@@ -79,6 +79,7 @@ class Service:
                 headers={**headers, "Authorization": f"Bearer {token.value}"},
                 body=body,
                 allow=(401, 422, *allow),
+                platform=self.registration.id,
             )
             if self.platform.concluded(response):
                 raise CourseConcluded(f"{method} answered {response.status}: the course has ended")

@@ -44,7 +44,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
-from lti_tool.models.work import AuditEvent, Job
+from lti_tool.models.work import AuditEvent, Figure, Job, Presence
 
 __all__ = [
     "AWARD_STATES",
@@ -70,6 +70,7 @@ __all__ = [
     "Edition",
     "Enrolment",
     "Evidence",
+    "Figure",
     "Invite",
     "Issuer",
     "Job",
@@ -82,6 +83,7 @@ __all__ = [
     "PersonLink",
     "Posting",
     "Prerequisite",
+    "Presence",
     "Publication",
     "Registration",
     "ResourceLink",

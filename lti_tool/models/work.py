@@ -49,6 +49,9 @@ class Job(Base):
     problem: Mapped[str | None] = mapped_column(SaidText)
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    request_id: Mapped[str] = mapped_column(
+        default="", server_default=""
+    )  # of the request that started it, for the log
 
     @property
     def told(self) -> list[str]:
@@ -71,3 +74,23 @@ class AuditEvent(Base):
     action: Mapped[str]
     subject: Mapped[str]
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Figure(Base):
+    """A number that only grows, of all processes together: each adds what it has counted now and then."""
+
+    __tablename__ = "figure"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    labels: Mapped[str] = mapped_column(primary_key=True)  # a JSON list of pairs, sorted
+    value: Mapped[float] = mapped_column(default=0.0)
+
+
+class Presence(Base):
+    """A worker process, or the schedule, and when it last said that it is alive."""
+
+    __tablename__ = "presence"
+    id: Mapped[str] = mapped_column(primary_key=True)  # "schedule", or "worker:" and something of its own
+    kind: Mapped[str]  # "worker", "schedule"
+    host: Mapped[str]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

@@ -223,6 +223,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             column.url, column.label, column.created_at, column.found = item.url, item.label, read.at, True
             column.score_maximum, column.found_by = number_text(item.maximum), "marks"
         session.flush()
+        counts["read"] = sum(found.count for found in read.results.values())
         counts["results"] = _store_results(session, read)
         counts["aside"] = count_aside(session, course)
         for column_id in read.missing:

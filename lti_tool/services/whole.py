@@ -16,11 +16,13 @@ class Rows:
     Beyond one part they wait in a file that has no name: 400,000 answers are 200 MB as objects."""
 
     def __init__(self) -> None:
+        self.count = 0
         self._last: list[Any] = []
         self._file: IO[str] | None = None
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
         self._last += rows
+        self.count += len(rows)
         if len(self._last) >= PART:
             if self._file is None:
                 # It goes when this is dropped. noqa: a block cannot close what is read later.

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id, repeat_collided
 from lti_tool.errors import Busy, JobLost, NotFound, ServiceError, ToolError
-from lti_tool.models import Job
+from lti_tool.logs import of_request, request_id
+from lti_tool.models import Course, Job
 from lti_tool.sentence import Sentence, kept
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool, log
@@ -50,7 +51,7 @@ def request_in(session: Session, kind: str, subject: str, now: datetime, *, agai
     where somebody else has just made the same job due: the whole transaction is done again."""
     job = open_job(session, kind, subject, lock=again)
     if job is None:
-        job = Job(kind=kind, subject=subject, not_before=now, created_at=now)
+        job = Job(kind=kind, subject=subject, not_before=now, created_at=now, request_id=request_id())
         session.add(job)
         session.flush()
     elif job.state == "due" and not job.outcome.get("must_wait"):
@@ -89,7 +90,12 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
     claimed = _claim(tool, job_id)
     if claimed is None:
         return False
-    kind, subject, attempt = claimed
+    kind, subject, attempt, asked_by = claimed
+    with of_request(asked_by or f"job-{job_id}"):
+        return _run(tool, job_id, kind, subject, attempt, runners)
+
+
+def _run(tool: Tool, job_id: int, kind: str, subject: str, attempt: int, runners: dict[str, Runner]) -> bool:
     if attempt > MOST_ATTEMPTS:  # no failure was kept: each worker that had it died of it, or with it
         log.error("job=%s kind=%s given up after %s workers were lost", job_id, kind, MOST_ATTEMPTS)
         _fail(tool, job_id, attempt, ToolError(reason="workers_lost"))
@@ -100,15 +106,31 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
     except ToolError as error:
         log.warning("job=%s kind=%s attempt=%s reason=%s detail=%s", job_id, kind, attempt, error.reason, error.detail)
         _fail(tool, job_id, attempt, error)
+        _count(tool, kind, subject, error.reason, time.monotonic() - started, {})
     except Exception:
         log.exception("job=%s kind=%s attempt=%s crashed", job_id, kind, attempt)
         _fail(tool, job_id, attempt, ToolError())
+        _count(tool, kind, subject, "crashed", time.monotonic() - started, {})
     else:
         seconds = round(time.monotonic() - started, 3)
+        _count(tool, kind, subject, "done", seconds, outcome)
         log.info("job=%s kind=%s done in %s s %s", job_id, kind, seconds, outcome)
         if _done(tool, job_id, attempt, outcome):
             tool.wake(job_id)
     return True
+
+
+def _count(tool: Tool, kind: str, subject: str, result: str, seconds: float, outcome: dict[str, Any]) -> None:
+    """Count an attempt that has ended, and add what this process has counted: a worker answers nobody who would."""
+    tool.figures.count("jobs", kind=kind, result=result)
+    if kind == "sync":
+        with tool.db.read() as session:
+            platform = session.scalar(select(Course.registration_id).where(Course.id == int(subject)))
+        tool.figures.count("syncs", platform=platform, result=result)
+        if result == "done":
+            tool.figures.observe("sync_seconds", seconds, platform=platform)
+            tool.figures.count("results", by=outcome.get("read", 0), platform=platform)
+    tool.figures.add_if_due()
 
 
 def _done(tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any]) -> bool:
@@ -133,7 +155,7 @@ def _still_ours(session: Session, job_id: int, attempt: int) -> Job | None:
     return job if job.state == "running" and job.attempts == attempt else None
 
 
-def _claim(tool: Tool, job_id: int) -> tuple[str, str, int] | None:
+def _claim(tool: Tool, job_id: int) -> tuple[str, str, int, str] | None:
     now = datetime.now(UTC)
     abandoned = (Job.state == "running") & (Job.lease_until < now)
     with tool.db.write() as session:
@@ -141,9 +163,9 @@ def _claim(tool: Tool, job_id: int) -> tuple[str, str, int] | None:
             update(Job)
             .where(Job.id == job_id, or_((Job.state == "due") & (Job.not_before <= now), abandoned))
             .values(state="running", lease_until=now + LEASE, attempts=Job.attempts + 1, progress=[])
-            .returning(Job.kind, Job.subject, Job.attempts)
+            .returning(Job.kind, Job.subject, Job.attempts, Job.request_id)
         ).one_or_none()
-    return (claimed.kind, claimed.subject, claimed.attempts) if claimed else None
+    return (claimed.kind, claimed.subject, claimed.attempts, claimed.request_id) if claimed else None
 
 
 def _teller(tool: Tool, job_id: int, attempt: int) -> Say:
