@@ -21,6 +21,7 @@ from lti_tool.services import (
     administrators,
     award_acts,
     awards,
+    backup,
     catalog,
     doctor,
     keys,
@@ -90,6 +91,8 @@ def parser() -> argparse.ArgumentParser:
 
     db = _group(groups, "db", "the database")
     _command(db, "upgrade", _db_upgrade, "bring the schema to this version")
+    _command(db, "backup", _db_backup, "copy the database while it is in use").add_argument("file", type=Path)
+    _command(db, "restore", _db_restore, "put a backup in its place").add_argument("file", type=Path)
 
     _platform_commands(_group(groups, "platforms", "the LMSs this tool is registered with"))
 
@@ -321,6 +324,23 @@ def _db_upgrade(options: argparse.Namespace) -> int:
     after = schema.upgrade(tool.db)
     ensure_issuer(tool)
     print(f"The database is at schema {after}." if before == after else f"The database went to schema {after}.")
+    return 0
+
+
+def _db_backup(options: argparse.Namespace) -> int:
+    size = backup.back_up(_open(), options.file, _now())
+    print(f"{options.file} holds the database, {size / 1e6:.1f} MB. Keep the key folder with it.")
+    return 0
+
+
+def _db_restore(options: argparse.Namespace) -> int:
+    done = backup.restore(_open(check=False), options.file, _now())
+    print(f"The database is that of {options.file}, at schema {done.schema}.")
+    if done.kept is not None:
+        print(f"What it held before is in {done.kept}.")
+    if done.revoked:
+        print(f"{done.revoked} awards that were revoked since are revoked again.")
+    print("Start the web application and the worker, then look at lti-tool doctor.")
     return 0
 
 
@@ -588,7 +608,14 @@ def _awards_revoke(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    findings = doctor.examine(_open(check=False), options.platform, _now())
+    from lti_tool import jobs
+
+    tool = _open(check=False)
+
+    def queue() -> None:
+        jobs.check_queue(tool, jobs.make_queue(tool.settings.queue.url))
+
+    findings = doctor.examine(tool, options.platform, _now(), queue)
     results = {"unknown": "not checked", "waiting": "waits"}
     rows = [
         {"check": f.what, "result": results.get(f.state, "ok" if f.ok else "WRONG"), "told": f.sentence}

@@ -109,7 +109,7 @@ def alive(tool: Tool) -> Iterator[None]:
         ended.set()
         thread.join(5)
         with suppress(SQLAlchemyError, Busy):
-            presence.gone(tool, me)
+            presence.gone(tool, me, datetime.now(UTC))
             tool.figures.add()
 
 

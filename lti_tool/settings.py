@@ -145,8 +145,6 @@ class Settings(_Section):
     """All settings. `production` is not a setting: it follows from the base address."""
 
     server: Server
-    log: Log
-    metrics: Metrics
     database: Database
     queue: Queue
     keys: Keys
@@ -155,6 +153,8 @@ class Settings(_Section):
     privacy: Privacy
     lti: Lti
     network: Network
+    log: Log
+    metrics: Metrics
 
     @property
     def base_url(self) -> str:

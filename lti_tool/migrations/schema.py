@@ -60,10 +60,14 @@ def current(db: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def knows(revision: str) -> bool:
+    """Tell whether a schema is this version's or an earlier one's."""
+    return revision in {script.revision for script in _scripts().walk_revisions()}
+
+
 def _refuse_newer(db: Database) -> None:
     revision = current(db)
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision is not None and revision not in known:
+    if revision is not None and not knows(revision):
         raise ConfigurationError(
             f"The database was written by a newer version (schema {revision}). Install that version, "
             "or restore the backup made before the upgrade"

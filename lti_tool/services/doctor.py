@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
@@ -13,9 +15,13 @@ from lti_tool.errors import ConfigurationError, ToolError
 from lti_tool.lti.platforms import platform_of
 from lti_tool.migrations import schema
 from lti_tool.models import Deployment, Job, Registration
-from lti_tool.services import platform_checks, words
+from lti_tool.services import backup, figures, platform_checks, presence, words
 from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
+
+LATE = timedelta(minutes=5)  # a job that nobody has begun
+BEHIND = timedelta(hours=1)  # the course asked longest ago, beyond its time
+LEAST_FREE = 500_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,16 @@ class Finding:
     state: str = ""  # of a platform's line: pass, fail, unknown or waiting
 
 
-def examine(tool: Tool, platform_id: int | None, now: datetime) -> list[Finding]:
-    """Return every finding; one that fails says what to do. Looks at each platform as its page does."""
+def examine(
+    tool: Tool, platform_id: int | None, now: datetime, queue: Callable[[], None] = lambda: None
+) -> list[Finding]:
+    """Return every finding; one that fails says what to do. Looks at each platform as its page does.
+
+    `queue` raises ConfigurationError where the queue does not answer."""
     findings = list(_installation(tool, now))
     if any(not finding.ok and finding.what == "database" for finding in findings):
         return findings
+    findings += [_queue(queue), *_work(tool, now), *_disk(tool), _backup(tool, now)]
     with tool.db.read() as session:
         query = select(Registration).order_by(Registration.id)
         if platform_id is not None:
@@ -70,24 +81,64 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
         except ConfigurationError as error:
             yield Finding("issuer", False, error.sentence)
         failed = session.scalar(select(func.count()).select_from(Job).where(Job.state == "failed")) or 0
-        late = (
-            (Job.state == "due")
-            & (Job.attempts == 0)
-            & (Job.not_before < datetime.fromtimestamp(now.timestamp() - 300, now.tzinfo))
-        )
-        waiting = session.scalar(select(func.count()).select_from(Job).where(late)) or 0
         pending = (
             session.scalar(select(func.count()).select_from(Deployment).where(Deployment.status == "pending")) or 0
         )
     yield Finding("jobs", not failed, "none failed" if not failed else f"{failed} failed: see lti-tool jobs list")
     yield Finding(
-        "worker",
-        not waiting,
-        "nothing waits" if not waiting else f"{waiting} jobs wait for 5 minutes: is lti-tool worker running?",
-    )
-    yield Finding(
         "deployments", not pending, "none waits" if not pending else f"{pending} wait: see lti-tool deployments list"
     )
+
+
+def _queue(check: Callable[[], None]) -> Finding:
+    try:
+        check()
+    except ConfigurationError as error:
+        return Finding("queue", False, error.sentence)
+    return Finding("queue", True, "answers")
+
+
+def _work(tool: Tool, now: datetime) -> Iterator[Finding]:
+    """Tell whether somebody does the work, and looks what is due, and how far behind they are."""
+    late = (Job.state == "due") & (Job.attempts == 0) & (Job.not_before < now - LATE)
+    with tool.db.read() as session:
+        waiting = session.scalar(select(func.count()).select_from(Job).where(late)) or 0
+    watch = presence.watch(tool, now)
+    if watch.lost(now):
+        told = f"no worker has looked since {words.moment(watch.worker)}: start lti-tool worker"
+    elif waiting:
+        told = f"{waiting} jobs wait for 5 minutes: is lti-tool worker running?"
+    elif watch.worker is None:
+        told = "none has run yet, and nothing waits: start lti-tool worker"
+    else:
+        told = f"{watch.workers} alive, last seen {words.moment(watch.worker)}; nothing waits"
+    yield Finding("worker", not (watch.lost(now) or waiting), told)
+    told = f"last looked {words.moment(watch.schedule)}" if watch.schedule else "has not looked yet"
+    if watch.unscheduled(now):
+        told += ": one lti-tool worker has to run without --no-periodic"
+    yield Finding("schedule", not watch.unscheduled(now), told)
+    behind = figures.oldest_due_course(tool.db, now, timedelta(seconds=tool.settings.queue.sync_every))
+    told = f"the course asked longest ago has been due for {round(behind.total_seconds() / 60)} minutes"
+    yield Finding("courses", behind < BEHIND, told if behind else "none is due")
+
+
+def _disk(tool: Tool) -> Iterator[Finding]:
+    """Tell how much room is left where SQLite writes; a server's disk is the server's."""
+    for name, url in (("database", tool.settings.database.url), ("queue", tool.settings.queue.url)):
+        if not url.startswith("sqlite:///"):
+            continue
+        file = Path(url.removeprefix("sqlite:///"))
+        free = shutil.disk_usage(file.parent).free
+        size = file.stat().st_size if file.exists() else 0
+        enough = free > max(LEAST_FREE, size)
+        told = f"{free / 1e9:.1f} GB free beside a file of {size / 1e6:.0f} MB"
+        yield Finding(f"disk of the {name}", enough, told if enough else f"{told}: make room before it is full")
+
+
+def _backup(tool: Tool, now: datetime) -> Finding:
+    last = backup.last_backup(tool)
+    told = f"last {words.moment(last)}" if last else "none by lti-tool db backup; yours may be made otherwise"
+    return Finding("backup", True, told)
 
 
 def is_unreachable(error: DBAPIError) -> bool:

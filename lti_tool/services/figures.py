@@ -163,12 +163,6 @@ def _families(db: Database, now: datetime, sync_every: timedelta) -> Iterator[Me
             select(Job.kind, Job.state, func.count()).where(Job.state != "done").group_by(Job.kind, Job.state)
         ).all()
         oldest_job = session.scalar(select(func.min(Job.not_before)).where(Job.state == "due", Job.not_before <= now))
-        oldest_course = session.scalar(
-            select(func.min(Course.synced_at))
-            .join(Registration, Registration.id == Course.registration_id)
-            .where(Registration.status == "active", Course.state != "concluded")
-            .where(Course.id.in_(select(CourseBadge.course_id).where(CourseBadge.status == "active")))
-        )
         awards = session.execute(select(Award.status, func.count()).group_by(Award.status)).all()
         unsigned = session.scalar(
             select(func.count()).select_from(Edition).where(Edition.signed_at.is_(None), Edition.withdrawn_at.is_(None))
@@ -179,14 +173,26 @@ def _families(db: Database, now: datetime, sync_every: timedelta) -> Iterator[Me
     yield _gauge("jobs_now", "Jobs that are due, running or given up.", ("kind", "state"), jobs)
     late = (now - oldest_job).total_seconds() if oldest_job else 0
     yield _gauge("oldest_due_job_seconds", "For how long the oldest job has been due.", (), [(late,)])
-    overdue = max(timedelta(), now - oldest_course - sync_every).total_seconds() if oldest_course else 0
-    yield _gauge(
-        "oldest_due_course_seconds", "For how long the course asked longest ago has been due.", (), [(overdue,)]
-    )
+    overdue = oldest_due_course(db, now, sync_every).total_seconds()
+    told_overdue = "For how long the course asked longest ago has been due."
+    yield _gauge("oldest_due_course_seconds", told_overdue, (), [(overdue,)])
     yield _gauge("awards", "Awards by their status.", ("status",), awards)
     yield _gauge("unsigned_credentials", "Credentials that wait for their signature.", (), [(unsigned or 0,)])
     seen = [(kind, (now - at).total_seconds()) for kind, at in alive]
     yield _gauge("seen_seconds_ago", "When a worker, and the schedule, last said to be alive.", ("kind",), seen)
+
+
+def oldest_due_course(db: Database, now: datetime, sync_every: timedelta) -> timedelta:
+    """Return for how long the course that was asked longest ago has been due; nothing where none is."""
+    query = (
+        select(func.min(Course.synced_at))
+        .join(Registration, Registration.id == Course.registration_id)
+        .where(Registration.status == "active", Course.state != "concluded")
+        .where(Course.id.in_(select(CourseBadge.course_id).where(CourseBadge.status == "active")))
+    )
+    with db.read() as session:
+        asked_at = session.scalar(query)
+    return max(timedelta(), now - asked_at - sync_every) if asked_at else timedelta()
 
 
 def _gauge(name: str, help: str, labels: tuple[str, ...], rows: Iterable[Any]) -> Metric:

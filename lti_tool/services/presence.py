@@ -17,25 +17,25 @@ from lti_tool.services.tool import Tool
 EVERY = 30.0  # seconds between two signs of life
 LOST_AFTER = timedelta(minutes=10)  # then people are told
 UNWELL_AFTER = timedelta(minutes=2)  # then a health check of its host fails
-FORGOTTEN_AFTER = timedelta(days=1)
+FORGOTTEN_AFTER = timedelta(days=1)  # by another that is alive: the last one that was is never forgotten
 SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True)
 class Watch:
-    """When a worker, and the schedule, were last seen: None for never, or not within a day."""
+    """When a worker, and the schedule, were last seen: None for never."""
 
     worker: datetime | None
     schedule: datetime | None
     workers: int  # alive now
 
     def lost(self, now: datetime) -> bool:
-        """Tell whether nobody does the work."""
-        return self.worker is None or now - self.worker > LOST_AFTER
+        """Tell whether nobody does the work any more. A new installation has had no worker yet, and says so itself."""
+        return self.worker is not None and now - self.worker > LOST_AFTER
 
     def unscheduled(self, now: datetime) -> bool:
         """Tell whether there are workers, and none of them looks what is due."""
-        return not self.lost(now) and (self.schedule is None or now - self.schedule > LOST_AFTER)
+        return self.workers > 0 and self.schedule is not None and now - self.schedule > LOST_AFTER
 
 
 def new_worker() -> str:
@@ -53,10 +53,12 @@ def seen(tool: Tool, id: str, now: datetime) -> None:
         session.execute(delete(Presence).where(Presence.seen_at < now - FORGOTTEN_AFTER))
 
 
-def gone(tool: Tool, id: str) -> None:
-    """Forget a worker that ends in order."""
+def gone(tool: Tool, id: str, now: datetime) -> None:
+    """Note that a worker ends in order. The last one stays known, so that its absence is seen."""
     with tool.db.write() as session:
-        session.execute(delete(Presence).where(Presence.id == id))
+        row = session.get(Presence, id)
+        if row is not None:
+            row.seen_at = min(row.seen_at, now - UNWELL_AFTER)
 
 
 def watch(tool: Tool, now: datetime) -> Watch:
@@ -65,7 +67,7 @@ def watch(tool: Tool, now: datetime) -> Watch:
         rows = session.execute(select(Presence.kind, Presence.seen_at)).all()
     workers = [at for kind, at in rows if kind == "worker"]
     schedule = [at for kind, at in rows if kind == SCHEDULE]
-    alive = sum(now - at <= UNWELL_AFTER for at in workers)
+    alive = sum(now - at < UNWELL_AFTER for at in workers)
     return Watch(max(workers, default=None), max(schedule, default=None), alive)
 
 
