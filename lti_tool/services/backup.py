@@ -85,8 +85,8 @@ def _run(url: str, command: Sequence[str]) -> str:
     """Run one of PostgreSQL's programs on our database; returns what it prints. The password stays off its command."""
     if shutil.which(command[0]) is None:
         raise ConfigurationError(
-            f"{command[0]} is not installed here. Install PostgreSQL's client programs, of the server's version or newer "
-            "(Debian: postgresql-client), or run it where they are"
+            f"{command[0]} is not installed here. Install PostgreSQL's client programs, of the server's version "
+            "or newer (Debian: postgresql-client), or run it where they are"
         )
     address = make_url(url)
     told = {

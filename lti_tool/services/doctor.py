@@ -104,7 +104,7 @@ def _work(tool: Tool, now: datetime) -> Iterator[Finding]:
     with tool.db.read() as session:
         waiting = session.scalar(select(func.count()).select_from(Job).where(late)) or 0
     watch = presence.watch(tool, now)
-    if watch.lost(now):
+    if watch.worker is not None and watch.lost(now):
         told = f"no worker has looked since {words.moment(watch.worker)}: start lti-tool worker"
     elif waiting:
         told = f"{waiting} jobs wait for 5 minutes: is lti-tool worker running?"
