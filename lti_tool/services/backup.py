@@ -111,7 +111,7 @@ def _run(url: str, command: Sequence[str]) -> str:
 def restore(tool: Tool, file: Path, now: datetime) -> Restored:
     """Put a backup in the place of the database, and bring it to this version's schema.
 
-    What is there before is kept beside it. New credentials go to new status lists: those of the backup have entries in
+    What is there before is kept beside the backup. New credentials go to new status lists: those of the backup have entries in
     use that it knows nothing of. What the database before still knows to be revoked is revoked again.
     Refuses, and changes nothing: a file of another kind, one of a newer version, and while a worker runs."""
     url = tool.settings.database.url
@@ -124,7 +124,7 @@ def restore(tool: Tool, file: Path, now: datetime) -> Restored:
             f"{file} was written by a newer version (schema {revision}). Install that version, then restore it"
         )
     before = _before(tool, now)
-    kept = _keep(tool, now) if before is not None else None
+    kept = _keep(tool, file.parent, now) if before is not None else None
     if tool.db.is_sqlite:
         tool.db.engine.dispose()
         Path(_path(url)).parent.mkdir(parents=True, exist_ok=True)
@@ -203,9 +203,8 @@ def _before(tool: Tool, now: datetime) -> dict[str, dict[str, Any]] | None:
         return {}
 
 
-def _keep(tool: Tool, now: datetime) -> Path | None:
-    """Copy what the database holds now, beside it: somebody may have named the wrong file."""
-    folder = Path(_path(tool.settings.database.url)).parent if tool.db.is_sqlite else Path.cwd()
+def _keep(tool: Tool, folder: Path, now: datetime) -> Path | None:
+    """Copy what the database holds now, beside the backup: somebody may have named the wrong file."""
     kept = folder / f"before-restore-{now:%Y%m%dT%H%M%S}.{'db' if tool.db.is_sqlite else 'dump'}"
     try:
         with _beside(kept) as part:
