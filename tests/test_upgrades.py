@@ -36,7 +36,7 @@ def tables(db: Database) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize(("before", "after"), steps())
 def test_the_version_before_goes_on_writing_after_a_migration(database_url: str, before: str, after: str) -> None:
-    """It names the columns it knows in each INSERT: they must still be there, and no new one may ask to be filled in."""
+    """Its INSERTs name the columns it knows: they must still be there, and no new one may ask to be filled in."""
     db = Database(database_url)
     schema.upgrade(db, before)
     known = tables(db)

@@ -54,6 +54,15 @@ def check(db: Database) -> None:
         raise ConfigurationError("The database is not prepared for this version yet. Run: lti-tool db upgrade")
 
 
+def serves(db: Database) -> None:
+    """Raise ConfigurationError unless a process that has started can go on: its schema, or one that came later.
+
+    During a rolling upgrade the old version goes on under the new schema, which leaves it able to (README)."""
+    revision = current(db)
+    if revision is None or (knows(revision) and revision != _scripts().get_current_head()):
+        check(db)
+
+
 def current(db: Database) -> str | None:
     """Return the revision of the database, None for an empty one."""
     with db.engine.connect() as connection:

@@ -54,7 +54,7 @@ def _state(check: Callable[[], object]) -> str:
 
 CHECKS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("database", lambda: schema.current(tool().db)),
-    ("schema", lambda: schema.check(tool().db)),
+    ("schema", lambda: schema.serves(tool().db)),
     ("keys", lambda: tool().keyring.lti),
     ("queue", lambda: jobs.check_queue(tool(), current_app.extensions["queue"])),
 )
