@@ -15,13 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url, select, text, update
+from sqlalchemy import delete, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from lti_tool.db import Database
 from lti_tool.errors import BadInput, ConfigurationError, Conflict
 from lti_tool.migrations import schema
-from lti_tool.models import AuditEvent, Award, StatusList
+from lti_tool.models import AuditEvent, Award, Presence, StatusList
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, award_acts, presence
 from lti_tool.services.awards import get_award
@@ -111,8 +111,8 @@ def _run(url: str, command: Sequence[str]) -> str:
 def restore(tool: Tool, file: Path, now: datetime) -> Restored:
     """Put a backup in the place of the database, and bring it to this version's schema.
 
-    What is there before is kept beside the backup. New credentials go to new status lists: those of the backup have entries in
-    use that it knows nothing of. What the database before still knows to be revoked is revoked again.
+    What is there before is kept beside the backup. New credentials go to new status lists: entries of the backup's
+    were given out after it was made. What the database before still knows to be revoked is revoked again.
     Refuses, and changes nothing: a file of another kind, one of a newer version, and while a worker runs."""
     url = tool.settings.database.url
     _check_file(tool, file)
@@ -221,6 +221,7 @@ def _go_on(tool: Tool, revoked_before: Mapping[str, Mapping[str, Any]], now: dat
     """Start fresh status lists, and revoke again what was revoked since; returns how many that were."""
     again = 0
     with tool.db.write() as session:
+        session.execute(delete(Presence))  # the workers of then
         session.execute(update(StatusList).values(closed=True, revision=StatusList.revision + 1))
         known = select(Award.id).where(Award.status != "revoked").order_by(Award.id)
         for award_id in [each for each in session.scalars(known) if each in revoked_before]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import credentials, launches, matrix, syncs
+from tests.bench import credentials, large, launches, matrix, syncs
 from tests.bench.servers import postgresql_version
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -47,6 +47,7 @@ def signing() -> str:
 SECTIONS = (
     ("Logins and launches", launches.measure),
     ("A class of 1,000", syncs.measure),
+    ("A large class", large.measure),
     ("The progress matrix", matrix.measure),
     ("Credentials", signing),
 )
