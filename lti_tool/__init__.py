@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,15 +11,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-LOG_LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
-
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the web application, for any WSGI server. Raises ConfigurationError where it cannot start as it is."""
     from flask import Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from lti_tool import jobs, web
+    from lti_tool import jobs, logs, web
     from lti_tool.migrations import schema
     from lti_tool.security import add_headers
     from lti_tool.services.issuer import ensure_issuer
@@ -28,18 +25,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     from lti_tool.settings import load_settings
 
     settings = settings or load_settings()
-    if not logging.getLogger().handlers:
-        logging.basicConfig(format=LOG_LINE)
-    logging.getLogger("lti_tool").setLevel(settings.server.log_level)
+    logs.start(settings.log.format, settings.server.log_level)
     tool = open_tool(settings)
     schema.check(tool.db)
     ensure_issuer(tool)
-    jobs.connect(tool)
+    queue = jobs.connect(tool)
 
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.server.max_upload
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.server.max_upload
     app.extensions["lti_tool"] = tool
+    app.extensions["queue"] = queue
     if proxies := settings.server.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     web.add_to(app)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import logging
 import os
 import signal
 import sys
@@ -16,21 +15,22 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from lti_tool import LOG_LINE, __version__
+from lti_tool import __version__, logs
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
 from lti_tool.services import (
     administrators,
     award_acts,
     awards,
+    backup,
     catalog,
     doctor,
     keys,
     platforms,
+    presence,
     public_pages,
     registration,
     sync,
     work,
-    workers,
 )
 from lti_tool.services.audit import OPERATOR
 from lti_tool.services.issuer import ensure_issuer
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0 done, 1 refused or failed, 2 wrong usage."""
     options = parser().parse_args(arguments)
     try:
-        logging.basicConfig(level=logging.WARNING, format=LOG_LINE, stream=sys.stderr)
+        logs.start("text")
         done = options.run(options)
     except DefinitionInvalid as error:
         print("\n".join(error.lines()), file=sys.stderr)
@@ -87,9 +87,12 @@ def parser() -> argparse.ArgumentParser:
     worker = _command(groups, "worker", _worker, "the background worker")
     worker.add_argument("--workers", type=int, default=2)
     worker.add_argument("--no-periodic", action="store_true", help="leave the schedule to another worker")
+    worker.add_argument("--check", action="store_true", help="only tell, by exit status, whether one runs on this host")
 
     db = _group(groups, "db", "the database")
     _command(db, "upgrade", _db_upgrade, "bring the schema to this version")
+    _command(db, "backup", _db_backup, "copy the database while it is in use").add_argument("file", type=Path)
+    _command(db, "restore", _db_restore, "put a backup in its place").add_argument("file", type=Path)
 
     _platform_commands(_group(groups, "platforms", "the LMSs this tool is registered with"))
 
@@ -284,10 +287,14 @@ def _worker(options: argparse.Namespace) -> int:
     settings = _settings()
     _start_logging(settings)
     tool = _open()
+    if options.check:
+        if not presence.is_well(tool, _now()):
+            raise ToolError(sentence="No worker of this host has been seen for two minutes.")
+        return 0
     queue = jobs.connect(tool)
     jobs.check_queue(tool, queue)
     periodic = not options.no_periodic
-    with workers.alive(tool, options.workers, periodic=periodic):
+    with presence.alive(tool, options.workers, periodic=periodic):
         # A worker that died holding a job, or whose message was lost, is made good at once and not at the next sweep.
         if periodic:
             jobs.sweep(tool)
@@ -299,7 +306,7 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _start_logging(settings: Settings) -> None:
-    logging.getLogger("lti_tool").setLevel(settings.server.log_level)
+    logs.start(settings.log.format, settings.server.log_level)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -318,6 +325,23 @@ def _db_upgrade(options: argparse.Namespace) -> int:
     after = schema.upgrade(tool.db)
     ensure_issuer(tool)
     print(f"The database is at schema {after}." if before == after else f"The database went to schema {after}.")
+    return 0
+
+
+def _db_backup(options: argparse.Namespace) -> int:
+    size = backup.back_up(_open(), options.file, _now())
+    print(f"{options.file} holds the database, {size / 1e6:.1f} MB. Keep the key folder with it.")
+    return 0
+
+
+def _db_restore(options: argparse.Namespace) -> int:
+    done = backup.restore(_open(check=False), options.file, _now())
+    print(f"The database is that of {options.file}, at schema {done.schema}.")
+    if done.kept is not None:
+        print(f"What it held before is in {done.kept}.")
+    if done.revoked:
+        print(f"{done.revoked} awards that were revoked since are revoked again.")
+    print("Start the web application and the worker, then look at lti-tool doctor.")
     return 0
 
 
@@ -589,7 +613,14 @@ def _awards_revoke(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    findings = doctor.examine(_open(check=False), options.platform, _now())
+    from lti_tool import jobs
+
+    tool = _open(check=False)
+
+    def queue() -> None:
+        jobs.check_queue(tool, jobs.make_queue(tool.settings.queue.url))
+
+    findings = doctor.examine(tool, options.platform, _now(), queue)
     results = {"unknown": "not checked", "waiting": "waits"}
     rows = [
         {"check": f.what, "result": results.get(f.state, "ok" if f.ok else "WRONG"), "told": f.sentence}

@@ -6,14 +6,14 @@ import secrets
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Engine, LargeBinary, String, Text, create_engine, event, make_url
+from sqlalchemy import DateTime, Engine, LargeBinary, String, Text, create_engine, event, insert, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
@@ -81,6 +81,14 @@ class SaidText(Said):
 
     impl = Text
     cache_ok = True
+
+
+def insert_rows(session: Session, model: type[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert plain rows that all name the same columns, in one statement.
+
+    Into the table: to the class, SQLAlchemy sends a statement for each run of rows with and without a NULL."""
+    if rows:
+        session.execute(insert(model.__table__), rows)
 
 
 def random_id() -> str:

@@ -92,6 +92,15 @@ class NotFound(ToolError):
     what_to_do = Sentence("It may not be public, or the address may be incomplete. Ask whoever sent it to you.")
 
 
+class NotWatching(ToolError):
+    """The figures, asked for by somebody who may not read them."""
+
+    status = 403
+    reason = "not_watching"
+    sentence = Sentence("The figures of this tool are not public.")
+    what_to_do = Sentence("Whoever runs it names who may read them, by network or by token.")
+
+
 class SessionEnded(ToolError):
     status = 401
     reason = "session_ended"

@@ -36,6 +36,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
 from lti_tool.errors import AddressRefused, ServiceBusy, ServiceError, ServiceUnreachable
+from lti_tool.logs import request_id
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -73,7 +74,8 @@ class Http:
     """The outbound client: pooled, safe to share between threads, and careful where it goes.
 
     `allow_private` also lets it go to loopback and private networks, and there by plain http; the demo and tests need
-    it. `before_request` is called first of all, so that the app can forbid requests inside a database transaction."""
+    it. `before_request` is called first of all, so that the app can forbid requests inside a database transaction.
+    `after_attempt` is told of each attempt: whose it was (see `request`), its status or what failed, its seconds."""
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class Http:
         total_timeout: float = 60,
         max_bytes: int = 8 * 1024 * 1024,
         before_request: Callable[[], None] | None = None,
+        after_attempt: Callable[[int | None, str, float], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.allow_private = allow_private
@@ -91,6 +94,7 @@ class Http:
         self.total_timeout = total_timeout
         self.max_bytes = max_bytes
         self.before_request = before_request
+        self.after_attempt = after_attempt
         # There are Moodle sites that answer 403 to a request without a User-Agent (hypothesis/lms, services/jwt.py).
         # identity: a few kilobytes more, and no answer that unpacks to a thousand times its size.
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
@@ -115,6 +119,7 @@ class Http:
         same_host_redirects: bool = False,
         max_bytes: int | None = None,
         attempts: int = ATTEMPTS,
+        platform: int | None = None,
     ) -> Response:
         """Send a request and return the answer if its status is 2xx or in `allow`.
 
@@ -122,17 +127,20 @@ class Http:
         again (default: for GET). Without it only a connection that was never made is tried again.
         Redirects are never followed, except within the same host over the same scheme where `same_host_redirects`
         is set and the method is GET.
+        `platform` is the registration on whose account the request goes; it alone is told the id of our request.
 
         Raises AddressRefused (nothing was sent), ServiceUnreachable, ServiceBusy (with `retry_after` in seconds where
         the other side named a time) or ServiceError, whose reason is `service_failed`, `redirect`, `too_large` or
         `status_<n>`."""
         content, sent = _content(body, form, json)
         sent = {**self._headers, **sent, **(headers or {})}
+        if platform is not None and (ours := request_id()):
+            sent.setdefault("X-Request-ID", ours)
         harmless = method == "GET" if retry is None else retry
         deadline = time.monotonic() + self.total_timeout
         limit = self.max_bytes if max_bytes is None else max_bytes
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._persist(method, url, sent, content, harmless, attempts, deadline, limit)
+            response = self._persist(method, url, sent, content, harmless, attempts, deadline, limit, platform)
             if response.status not in REDIRECTS:
                 break
             if not (same_host_redirects and method == "GET"):
@@ -174,12 +182,13 @@ class Http:
         attempts: int,
         deadline: float,
         max_bytes: int,
+        platform: int | None,
     ) -> Response:
         for attempt in range(1, attempts + 1):
             last = attempt == attempts
             pause = _pause(attempt)
             try:
-                response = self._send(method, url, headers, content, deadline, max_bytes)
+                response = self._attempt(platform, method, url, headers, content, deadline, max_bytes)
             except ServiceUnreachable as failure:
                 never_sent = failure.reason in ("dns", "connect")
                 hopeless = failure.reason == "tls"
@@ -202,6 +211,20 @@ class Http:
                 return response
             self._sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    def _attempt(self, platform: int | None, *sent: Any) -> Response:
+        started = time.monotonic()
+        outcome = "refused_here"
+        try:
+            response = self._send(*sent)
+            outcome = str(response.status)
+            return response
+        except ServiceError as failure:
+            outcome = failure.reason
+            raise
+        finally:
+            if self.after_attempt is not None:
+                self.after_attempt(platform, outcome, time.monotonic() - started)
 
     def _send(
         self,

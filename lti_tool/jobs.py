@@ -24,6 +24,7 @@ from lti_tool.services import (
     notices,
     platform_checks,
     posting,
+    presence,
     schedule,
     source_pages,
     sync,
@@ -106,6 +107,7 @@ def sweep(tool: Tool) -> None:
 
     Two that do it at the same time do no harm: the database lets each thing be made due once."""
     now = datetime.now(UTC)
+    presence.seen(tool, presence.SCHEDULE, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
     schedule.make_due(tool, now)

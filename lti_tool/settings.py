@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -38,6 +39,35 @@ class Server(_Section):
         if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
             raise ValueError('write it without a path, as "https://badges.example.edu": did:web needs the bare host')
         return f"{parts.scheme}://{parts.netloc}"
+
+
+class Log(_Section):
+    format: Literal["text", "json"]
+
+
+class Metrics(_Section):
+    networks: str
+    token: str
+
+    @field_validator("networks")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        for each in networks_of(value):
+            if not each.prefixlen:
+                raise ValueError("everybody is no network: write the addresses of whoever watches the tool")
+        return value
+
+    @field_validator("token")
+    @classmethod
+    def _long(cls, value: str) -> str:
+        if value and len(value) < 16:
+            raise ValueError("write at least 16 characters; `openssl rand -hex 24` makes some")
+        return value
+
+
+def networks_of(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Read networks that stand between spaces or commas; raises ValueError."""
+    return tuple(ipaddress.ip_network(each) for each in re.split(r"[\s,]+", value.strip()) if each)
 
 
 class Database(_Section):
@@ -126,6 +156,8 @@ class Settings(_Section):
     privacy: Privacy
     lti: Lti
     network: Network
+    log: Log
+    metrics: Metrics
 
     @property
     def base_url(self) -> str:

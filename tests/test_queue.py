@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from lti_tool import jobs
 from lti_tool.models import Course, Job
-from lti_tool.services import sync, work, workers
+from lti_tool.services import presence, sync, work
 from tests import servers
 from tests.scene import Scene, now
 
@@ -146,7 +146,7 @@ def test_two_workers_with_the_schedule_by_mistake_read_a_course_once(queued: Sce
         until = time.monotonic() + PATIENCE
         while True:
             with queued.tool.db.read() as session:
-                alive = workers.processes(session, now())
+                alive = presence.processes(session, now())
                 new = list(session.scalars(select(Job).where(Job.kind == "sync", Job.id > last)))
             if (alive == (2, 2) and [job.state for job in new] == ["done"]) or time.monotonic() > until:
                 break

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from lti_tool.sentence import Sentence
@@ -48,8 +49,15 @@ def read_result(result: Mapping[str, Any] | None) -> Reading:
     """Read one AGS result. Numbers must have been parsed as Decimal or int, so that 0.7 stays 7/10."""
     if result is None or result.get("resultScore") is None:
         return Ungraded()  # Canvas drops the member for excused and cleared grades, Moodle for erased ones
-    points = _number(result["resultScore"])
-    maximum = _number(result["resultMaximum"]) if result.get("resultMaximum") is not None else Fraction(1)
+    points, maximum = result["resultScore"], result.get("resultMaximum")
+    if isinstance(points, int | Decimal) and isinstance(maximum, int | Decimal):
+        return _reading(points, maximum)
+    return _read(points, maximum)
+
+
+def _read(points_sent: Any, maximum_sent: Any) -> Reading:
+    points = _number(points_sent)
+    maximum = _number(maximum_sent) if maximum_sent is not None else Fraction(1)
     if points is None:
         return Malformed(Sentence("the score is not a number"))
     if maximum is None:
@@ -57,6 +65,10 @@ def read_result(result: Mapping[str, Any] | None) -> Reading:
     if maximum <= 0:
         return Malformed(Sentence("the column's maximum is not above zero"))  # Canvas allows 0 points possible
     return Score(points, maximum)
+
+
+# A class has few different scores. `typed`: True is no number, and equal to one.
+_reading = lru_cache(maxsize=4096, typed=True)(_read)
 
 
 def same_score(found: Score, given: Score) -> bool:

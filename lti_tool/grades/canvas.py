@@ -266,8 +266,7 @@ def subs_by_number(course: AskedCourse) -> dict[str, str]:
 
     REST lists name people by number and never by `sub`; the roster, read for a resource link, fills in the tool's
     custom parameters for each member, `$Canvas.user.id` among them (Canvas.roster_link). Raises NotConnected."""
-    found = {str(member.custom.get("canvas_user_id", "")): member.user_id for member in course.members}
-    found.pop("", None)
+    found = dict(course.numbers)
     if not any(number.isdigit() for number in found):
         raise NotConnected(
             "the roster tells no numbers",

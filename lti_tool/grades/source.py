@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 
 from lti_tool.domain.badge import Badge
-from lti_tool.lti.nrps import Member
 
 Place = Mapping[str, str]  # where a row lies in the LMS, in the connector's own words
 
@@ -44,10 +43,10 @@ class OfferedRow:
 
 @dataclass(frozen=True)
 class AskedCourse:
-    """A course as a connector asks for it: its id in launches, and its roster, which knows people by both names."""
+    """A course as a connector asks for it: its id in launches, and its roster: the LMS's own number → LTI `sub`."""
 
     context_id: str
-    members: Sequence[Member] = field(default=(), repr=False)
+    numbers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

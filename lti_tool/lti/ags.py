@@ -34,6 +34,7 @@ SCORE_TYPE = "application/vnd.ims.lis.v1.score+json"
 LONGEST_LABEL = 255
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_NO_SPACE = ("{", ",", "]")
 
 Points = Fraction | Decimal | int
 
@@ -127,18 +128,32 @@ def results(service: Service, line_item_url: str, *, user_id: str | None = None)
     Somebody who is not in the answer was never graded. Raises ColumnMissing for a deleted column, CourseConcluded, and
     as `Service.call`; ServiceError, reason `malformed`, for an answer that is not a list of results."""
     url = with_query(with_path(line_item_url, "results"), user_id=user_id, limit=service.platform.page_limit("results"))
-    found: list[RawResult] = []
     with _column_may_be_gone():
         pages = list(service.pages(url, scopes=(RESULT_READ,), accept=RESULTS_TYPE))
-    for page in pages:
-        for raw, values in _elements(page):
-            user = values.get("userId")
-            if isinstance(user, Decimal):
-                user = str(user)
-            if not isinstance(user, str) or not user:
-                _malformed("a result names no userId")
-            found.append(RawResult(user, raw, values))
-    return tuple(found)
+    return tuple(RawResult(_user(values), raw, values) for page in pages for raw, values in _elements(page))
+
+
+def result_pages(service: Service, line_item_url: str) -> Iterator[list[tuple[str, str]]]:
+    """Yield a column's results page by page, as (user id, text as received): of a large class not all at once.
+
+    Only who has taken every page may use any. Raises as `results`."""
+    url = with_query(with_path(line_item_url, "results"), limit=service.platform.page_limit("results"))
+    pages = service.pages(url, scopes=(RESULT_READ,), accept=RESULTS_TYPE)
+    while True:
+        with _column_may_be_gone():
+            page = next(pages, None)
+        if page is None:
+            return
+        yield [(_user(values), raw) for raw, values in _elements(page, _NAMES_ONLY)]
+
+
+def _user(values: Mapping[str, Any]) -> str:
+    user = values.get("userId")
+    if isinstance(user, Decimal):
+        return str(user)
+    if not isinstance(user, str) or not user:
+        _malformed("a result names no userId")
+    return user
 
 
 def post_score(
@@ -217,7 +232,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None  # Moodle: "" where there is none
 
 
-def _elements(page: Response) -> list[tuple[str, dict[str, Any]]]:
+def _elements(page: Response, decoder: json.JSONDecoder | None = None) -> list[tuple[str, dict[str, Any]]]:
     """Split a JSON list into (text as received, parsed) pairs.
 
     Parsing and writing again would keep neither 0.70 nor the order of members, and an appeal may ask for both."""
@@ -231,13 +246,13 @@ def _elements(page: Response) -> list[tuple[str, dict[str, Any]]]:
         _malformed("the answer is not a list")
     position = _after_space(text, position + 1)
     while text[position : position + 1] != "]":
-        value, end = _decoded(text, position)
+        value, end = _decoded(text, position, decoder)
         if not isinstance(value, dict):
             _malformed("an entry is not an object")
         elements.append((text[position:end], value))
         position = _after_space(text, end)
         if text[position : position + 1] == ",":
-            position = _after_space(text, position + 1)
+            position = position + 1 if text[position + 1 : position + 2] == "{" else _after_space(text, position + 1)
             if text[position : position + 1] == "]":
                 _malformed("the list ends with a comma")
         elif text[position : position + 1] != "]":
@@ -247,9 +262,9 @@ def _elements(page: Response) -> list[tuple[str, dict[str, Any]]]:
     return elements
 
 
-def _decoded(text: str, position: int) -> tuple[Any, int]:
+def _decoded(text: str, position: int, decoder: json.JSONDecoder | None = None) -> tuple[Any, int]:
     try:
-        return _DECODER.raw_decode(text, position)
+        return (decoder or _DECODER).raw_decode(text, position)
     except (ValueError, RecursionError, ArithmeticError):
         _malformed("the answer is not JSON")
 
@@ -259,9 +274,13 @@ def _no_constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
+# Where the text is kept and only the user is read: whole numbers stay as they are written, fractions are not looked at.
+_NAMES_ONLY = json.JSONDecoder(parse_int=str, parse_constant=_no_constant)
 
 
 def _after_space(text: str, position: int) -> int:
+    if text[position : position + 1] in _NO_SPACE:
+        return position
     match = _SPACE.match(text, position)
     return match.end() if match else position
 

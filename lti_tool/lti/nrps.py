@@ -4,8 +4,9 @@ NRPS 2.0: https://www.imsglobal.org/spec/lti-nrps/v2p0"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from lti_tool.errors import ServiceError
@@ -44,21 +45,28 @@ class Member:
 def memberships(
     service: Service, memberships_url: str, *, role: str | None = None, resource_link_id: str | None = None
 ) -> tuple[Member, ...]:
-    """Read the whole roster, or nothing of it. A person the LMS removed is just not there (Canvas and Moodle alike).
+    """Read the whole roster, or nothing of it. Raises as `Service.call`."""
+    pages = member_pages(service, memberships_url, role=role, resource_link_id=resource_link_id)
+    return tuple(member for page in pages for member in page)
 
-    Moodle 4.5.6 lists a non-editing teacher as Learner, whose launch says Instructor. Raises as `Service.call`."""
+
+def member_pages(
+    service: Service, memberships_url: str, *, role: str | None = None, resource_link_id: str | None = None
+) -> Iterator[list[Member]]:
+    """Yield the roster page by page; only who has taken every page knows who is in the course.
+
+    A person the LMS removed is just not there (Canvas and Moodle alike). Moodle 4.5.6 lists a non-editing teacher as
+    Learner, whose launch says Instructor. Raises as `Service.call`."""
     url = with_query(
         memberships_url, role=role, rlid=resource_link_id, limit=service.platform.page_limit("memberships")
     )
     scopes = frozenset({MEMBERSHIPS_READ})
-    members: list[Member] = []
     for page in service.pages(url, scopes=scopes, accept=MEMBERSHIPS_TYPE, granted=scopes):
         answer = page.json()
         entries = answer.get("members") if isinstance(answer, dict) else None
         if not isinstance(entries, list):
             raise ServiceError("the roster has no list of members", reason="malformed")
-        members += [_member(entry) for entry in entries]
-    return tuple(members)
+        yield [_member(entry) for entry in entries]
 
 
 def peek(service: Service, memberships_url: str) -> tuple[int, bool]:
@@ -78,7 +86,7 @@ def _member(entry: Any) -> Member:
     if not isinstance(user_id, str) or not user_id:
         raise ServiceError("a member has no user_id", reason="malformed")
     sent = entry.get("roles")
-    roles = tuple(role for role in sent if isinstance(role, str)) if isinstance(sent, list) else ()
+    roles = tuple([role for role in sent if isinstance(role, str)]) if isinstance(sent, list) else ()
     given_name, family_name = text(entry.get("given_name")), text(entry.get("family_name"))
     status = entry.get("status")
     return Member(
@@ -86,7 +94,7 @@ def _member(entry: Any) -> Member:
         # NRPS 2.0: without a status, a member is Active.
         status=status if isinstance(status, str) and status else "Active",
         roles=roles,
-        course_roles=course_roles(roles),
+        course_roles=_course_roles(roles),
         test_user=is_test_user(roles),
         name=text(entry.get("name")) or " ".join(part for part in (given_name, family_name) if part) or None,
         given_name=given_name,
@@ -94,6 +102,9 @@ def _member(entry: Any) -> Member:
         email=text(entry.get("email")),
         custom=_custom(entry.get("message")),
     )
+
+
+_course_roles = lru_cache(maxsize=256)(course_roles)  # most of a class have the same
 
 
 def _custom(messages: Any) -> dict[str, str]:

@@ -117,6 +117,7 @@ class KeyCache:
                 max_bytes=LARGEST_JWKS,
                 same_host_redirects=True,
                 attempts=2,
+                platform=registration.id,
             )
             text = response.body.decode("utf-8")
         except (ServiceError, UnicodeDecodeError) as error:

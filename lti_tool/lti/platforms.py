@@ -181,6 +181,10 @@ class Platform:
         """Return the sections or groups that custom parameters name; None where they tell nothing of it."""
         return None
 
+    def own_number(self, custom: Mapping[str, str]) -> str:
+        """Return the number the LMS itself knows a person by, as custom parameters name it; empty where none does."""
+        return ""
+
     def further_scopes(self, notices: Collection[str]) -> list[str]:
         """Return scopes to ask for beside those every LMS has."""
         return []
@@ -423,6 +427,9 @@ class Canvas(Platform):
         # Source, names_and_roles: `rlid` may be the course's own id, and both section variables are among the few that
         # are then filled in for each member.
         return context_id
+
+    def own_number(self, custom: Mapping[str, str]) -> str:
+        return str(custom.get("canvas_user_id", ""))
 
     def sections(self, custom: Mapping[str, str]) -> tuple[Section, ...] | None:
         # Documented: ids with commas between; names as a JSON list, sorted by the id of the section, "useful in

@@ -17,8 +17,8 @@ from lti_tool.lti.registration import Registration
 from lti_tool.lti.token import TokenCache
 from lti_tool.sentence import Sentence
 
-# 10 results a page is the least that was seen (Canvas' default): a course of 5,000 has 500.
-MOST_PAGES = 1000
+# 50 members a page is what Canvas gives at most: a course of 100,000 has 2,000. 10 results are the least that was seen.
+MOST_PAGES = 20_000
 
 # The scopes the tool has a use for begin so; a launch may grant others too (Canvas: its progress service).
 USED_SCOPES = (
@@ -87,6 +87,7 @@ class Service:
                 headers={**headers, "Authorization": f"Bearer {token.value}"},
                 body=body,
                 allow=(401, 422, *allow),
+                platform=self.registration.id,
             )
             rest = self.platform.rest(response)
             self.answered(time.monotonic() - started, rest)

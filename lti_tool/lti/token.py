@@ -99,6 +99,7 @@ class TokenCache:
                 "scope": " ".join(scopes),
             },
             allow=(400, 401, 403),
+            platform=registration.id,
             retry=True,  # a second token does no harm, and a jti that was answered with 503 was not used up
         )
         if response.status >= 400:

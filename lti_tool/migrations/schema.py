@@ -54,16 +54,29 @@ def check(db: Database) -> None:
         raise ConfigurationError("The database is not prepared for this version yet. Run: lti-tool db upgrade")
 
 
+def serves(db: Database) -> None:
+    """Raise ConfigurationError unless a process that has started can go on: its schema, or one that came later.
+
+    During a rolling upgrade the old version goes on under the new schema, which leaves it able to (README)."""
+    revision = current(db)
+    if revision is None or (knows(revision) and revision != _scripts().get_current_head()):
+        check(db)
+
+
 def current(db: Database) -> str | None:
     """Return the revision of the database, None for an empty one."""
     with db.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def knows(revision: str) -> bool:
+    """Tell whether a schema is this version's or an earlier one's."""
+    return revision in {script.revision for script in _scripts().walk_revisions()}
+
+
 def _refuse_newer(db: Database) -> None:
     revision = current(db)
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision is not None and revision not in known:
+    if revision is not None and not knows(revision):
         raise ConfigurationError(
             f"The database was written by a newer version (schema {revision}). Install that version, "
             "or restore the backup made before the upgrade"

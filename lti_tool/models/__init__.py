@@ -49,7 +49,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceLink, SourceSeen
-from lti_tool.models.work import AuditEvent, Job, PlatformLoad, Worker
+from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
     "AWARD_STATES",
@@ -80,6 +80,7 @@ __all__ = [
     "Edition",
     "Enrolment",
     "Evidence",
+    "Figure",
     "Invite",
     "Issuer",
     "Job",
@@ -93,6 +94,7 @@ __all__ = [
     "PlatformLoad",
     "Posting",
     "Prerequisite",
+    "Presence",
     "Publication",
     "Registration",
     "ResourceLink",
@@ -103,6 +105,5 @@ __all__ = [
     "SourceLink",
     "SourceSeen",
     "StatusList",
-    "Worker",
     "may_be_awarded",
 ]

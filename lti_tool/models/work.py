@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lti_tool.db import SaidText, random_id
+from lti_tool.db import SaidText
 from lti_tool.models.base import Base, one_of
 from lti_tool.sentence import read
 
@@ -55,6 +55,9 @@ class Job(Base):
     problem: Mapped[str | None] = mapped_column(SaidText)
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    request_id: Mapped[str] = mapped_column(
+        default="", server_default=""
+    )  # of the request that started it, for the log
 
     @property
     def told(self) -> list[str]:
@@ -80,17 +83,6 @@ class PlatformLoad(Base):
     served_at: Mapped[datetime | None]  # when a job of it was last begun: platforms take turns
 
 
-class Worker(Base):
-    """A worker process that is alive: their threads together are what platforms have a share of."""
-
-    __tablename__ = "worker"
-    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
-    threads: Mapped[int]
-    periodic: Mapped[bool]  # it runs the schedule
-    started_at: Mapped[datetime]
-    seen_at: Mapped[datetime]
-
-
 class AuditEvent(Base):
     """Who did what to which thing, and when. Rows are only ever added."""
 
@@ -101,3 +93,25 @@ class AuditEvent(Base):
     action: Mapped[str]
     subject: Mapped[str]
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Figure(Base):
+    """A number that only grows, of all processes together: each adds what it has counted now and then."""
+
+    __tablename__ = "figure"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    labels: Mapped[str] = mapped_column(primary_key=True)  # a JSON list of pairs, sorted
+    value: Mapped[float] = mapped_column(default=0.0)
+
+
+class Presence(Base):
+    """A worker process, or the schedule, and when it last said that it is alive."""
+
+    __tablename__ = "presence"
+    id: Mapped[str] = mapped_column(primary_key=True)  # "schedule", or "worker:" and something of its own
+    kind: Mapped[str]  # "worker", "schedule"
+    host: Mapped[str]
+    threads: Mapped[int]  # of a worker: all together are what platforms have a share of
+    periodic: Mapped[bool]  # of a worker: it runs the schedule
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

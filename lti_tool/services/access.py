@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from lti_tool.errors import ScopeMissing, ServiceError
-from lti_tool.lti.nrps import Member, memberships
+from lti_tool.lti.nrps import Member, member_pages
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
 from lti_tool.models import Course, Deployment
@@ -61,21 +61,30 @@ def _caller(tool: Tool, course_id: int) -> tuple[Service, str | None]:
     )
 
 
-def members_of(service: Service, memberships_url: str, context_id: str) -> Sequence[Member]:
-    """Read a roster, with everybody's sections and the LMS's own number where the LMS tells them."""
+def roster_pages(service: Service, memberships_url: str, context_id: str) -> Iterator[list[Member]]:
+    """Yield a roster page by page, with everybody's sections and the LMS's own number where the LMS tells them."""
     link = service.platform.roster_link(context_id)
     if link is not None:
+        pages = member_pages(service, memberships_url, resource_link_id=link)
         try:
-            return memberships(service, memberships_url, resource_link_id=link)
+            first = next(pages, None)
         except ServiceError as error:
             if error.reason not in ("status_400", "status_404"):
                 raise
-    return memberships(service, memberships_url)
+        else:
+            if first is not None:
+                yield first
+            yield from pages
+            return
+    yield from member_pages(service, memberships_url)
 
 
-def course_members(tool: Tool, course_id: int) -> Sequence[Member]:
-    """Read a course's roster; empty where the LMS gives none."""
+def own_numbers(tool: Tool, course_id: int) -> dict[str, str]:
+    """Read who is who in a course: the LMS's own number → LTI `sub`; empty where it gives no roster or no numbers."""
     with tool.db.read() as session:
         course = session.get_one(Course, course_id)
         url, context_id = course.memberships_url, course.context_id
-    return members_of(course_roster(tool, course_id), url, context_id) if url is not None else ()
+    service = course_roster(tool, course_id)
+    members = (each for page in roster_pages(service, url, context_id) for each in page) if url is not None else ()
+    told = {service.platform.own_number(member.custom): member.user_id for member in members}
+    return {number: sub for number, sub in told.items() if number}

@@ -27,7 +27,7 @@ from lti_tool.grades.source import (
 from lti_tool.models import Connection, ConnectionRequest, Course, Launch, Registration
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
-from lti_tool.services.access import course_members
+from lti_tool.services.access import own_numbers
 from lti_tool.services.launches import switched_off
 from lti_tool.services.tool import Tool
 
@@ -205,7 +205,7 @@ def _same_person(tool: Tool, course_id: int, sub: str, number: str) -> None:
     The browser's cookie cannot tell: in the new window it is not the one of the LMS's frame (partitioned)."""
     with tool.db.read() as session:
         context_id = session.get_one(Course, course_id).context_id
-    numbers = canvas.subs_by_number(AskedCourse(context_id, course_members(tool, course_id)))
+    numbers = canvas.subs_by_number(AskedCourse(context_id, own_numbers(tool, course_id)))
     if numbers.get(number) != sub:
         raise NotConnected(
             "another account",

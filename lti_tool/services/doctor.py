@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
@@ -13,11 +15,13 @@ from lti_tool.errors import ConfigurationError, ToolError
 from lti_tool.lti.platforms import platform_of
 from lti_tool.migrations import schema
 from lti_tool.models import Deployment, Job, Registration
-from lti_tool.services import platform_checks, platform_load, schedule, words, workers
+from lti_tool.services import backup, platform_checks, platform_load, presence, schedule, words
 from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
 
-LATE = timedelta(minutes=15)
+LATE = timedelta(minutes=5)  # a job that nobody has begun
+BEHIND = timedelta(minutes=15)  # the course that waits longest to be read, over its time
+LEAST_FREE = 500_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,16 @@ class Finding:
     state: str = ""  # of a platform's line: pass, fail, unknown or waiting
 
 
-def examine(tool: Tool, platform_id: int | None, now: datetime) -> list[Finding]:
-    """Return every finding; one that fails says what to do. Looks at each platform as its page does."""
+def examine(
+    tool: Tool, platform_id: int | None, now: datetime, queue: Callable[[], None] = lambda: None
+) -> list[Finding]:
+    """Return every finding; one that fails says what to do. Looks at each platform as its page does.
+
+    `queue` raises ConfigurationError where the queue does not answer."""
     findings = list(_installation(tool, now))
     if any(not finding.ok and finding.what == "database" for finding in findings):
         return findings
+    findings += [_queue(queue), *_work(tool, now), *_disk(tool), _backup(tool, now)]
     with tool.db.read() as session:
         query = select(Registration).order_by(Registration.id)
         if platform_id is not None:
@@ -72,35 +81,67 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
         except ConfigurationError as error:
             yield Finding("issuer", False, error.sentence)
         failed = session.scalar(select(func.count()).select_from(Job).where(Job.state == "failed")) or 0
-        late = (
-            (Job.state == "due")
-            & (Job.attempts == 0)
-            & (Job.not_before < datetime.fromtimestamp(now.timestamp() - 300, now.tzinfo))
-            & ~platform_load.rests(now)
-        )
-        waiting = session.scalar(select(func.count()).select_from(Job).where(late)) or 0
         pending = (
             session.scalar(select(func.count()).select_from(Deployment).where(Deployment.status == "pending")) or 0
         )
-        alive, periodic = workers.processes(session, now)
     yield Finding("jobs", not failed, "none failed" if not failed else f"{failed} failed: see lti-tool jobs list")
-    yield Finding(
-        "worker",
-        not waiting,
-        "nothing waits"
-        if not waiting
-        else f"{waiting} jobs wait for 5 minutes: "
-        + ("it has more to do than it can" if alive else "is lti-tool worker running?"),
-    )
-    if alive:
-        schedules = "none runs the schedule" if not periodic else f"{periodic} with the schedule"
-        yield Finding("workers", bool(periodic), f"{alive} alive, {schedules}")
-    over = schedule.oldest_due(tool, now)
-    overdue = f"one waits for {int(over.total_seconds() // 60)} minutes: more workers, or a look at the LMSs below"
-    yield Finding("courses", over < LATE, "all are read in time" if over < LATE else overdue)
     yield Finding(
         "deployments", not pending, "none waits" if not pending else f"{pending} wait: see lti-tool deployments list"
     )
+
+
+def _queue(check: Callable[[], None]) -> Finding:
+    try:
+        check()
+    except ConfigurationError as error:
+        return Finding("queue", False, error.sentence)
+    return Finding("queue", True, "answers")
+
+
+def _work(tool: Tool, now: datetime) -> Iterator[Finding]:
+    """Tell whether somebody does the work, and looks what is due, and how far behind they are."""
+    late = (Job.state == "due") & (Job.attempts == 0) & (Job.not_before < now - LATE) & ~platform_load.rests(now)
+    with tool.db.read() as session:
+        waiting = session.scalar(select(func.count()).select_from(Job).where(late)) or 0
+        _, periodic = presence.processes(session, now)
+    watch = presence.watch(tool, now)
+    if watch.worker is not None and watch.lost(now):
+        told = f"no worker has looked since {words.moment(watch.worker)}: start lti-tool worker"
+    elif waiting:
+        told = f"{waiting} jobs wait for 5 minutes: "
+        told += "it has more to do than it can" if watch.workers else "is lti-tool worker running?"
+    elif watch.worker is None:
+        told = "none has run yet, and nothing waits: start lti-tool worker"
+    else:
+        told = f"{watch.workers} alive, last seen {words.moment(watch.worker)}; nothing waits"
+    yield Finding("worker", not (watch.lost(now) or waiting), told)
+    told = f"last looked {words.moment(watch.schedule)}" if watch.schedule else "has not looked yet"
+    none_looks = watch.unscheduled(now) or (watch.workers > 0 and not periodic)
+    if none_looks:
+        told += ": one lti-tool worker has to run without --no-periodic"
+    yield Finding("schedule", not none_looks, told)
+    over = schedule.oldest_due(tool, now)
+    overdue = f"one waits for {int(over.total_seconds() // 60)} minutes: more workers, or a look at the LMSs below"
+    yield Finding("courses", over < BEHIND, "all are read in time" if over < BEHIND else overdue)
+
+
+def _disk(tool: Tool) -> Iterator[Finding]:
+    """Tell how much room is left where SQLite writes; a server's disk is the server's."""
+    for name, url in (("database", tool.settings.database.url), ("queue", tool.settings.queue.url)):
+        if not url.startswith("sqlite:///"):
+            continue
+        file = Path(url.removeprefix("sqlite:///"))
+        free = shutil.disk_usage(file.parent).free
+        size = file.stat().st_size if file.exists() else 0
+        enough = free > max(LEAST_FREE, size)
+        told = f"{free / 1e9:.1f} GB free beside a file of {size / 1e6:.0f} MB"
+        yield Finding(f"disk of the {name}", enough, told if enough else f"{told}: make room before it is full")
+
+
+def _backup(tool: Tool, now: datetime) -> Finding:
+    last = backup.last_backup(tool)
+    told = f"last {words.moment(last)}" if last else "none by lti-tool db backup; yours may be made otherwise"
+    return Finding("backup", True, told)
 
 
 def is_unreachable(error: DBAPIError) -> bool:

@@ -115,6 +115,7 @@ class _ToSign:
     version_id: int
     facts: ob3.EditionFacts
     template: EditionTemplate
+    graded_at: datetime | None  # when the last of the grades came that it rests on; None where that says nothing
 
 
 def sign_pending(tool: Tool, course_id: int | None = None) -> int:
@@ -168,9 +169,27 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
         return [
-            _ToSign(e.id, e.award_id, e.award.version_id, edition_facts(e), templates[e.award.version])
+            _ToSign(e.id, e.award_id, e.award.version_id, edition_facts(e), templates[e.award.version], _graded_at(e))
             for e in editions
         ]
+
+
+def _graded_at(edition: Edition) -> datetime | None:
+    """Return when the last grade came that an award rests on, as the LMS tells it, or else when it was read first.
+
+    Not of an award that waited for a person or a release, nor of a later edition: that wait is no delay of ours."""
+    award = edition.award
+    if award.given != "grades" or edition.number > 1 or edition.valid_from - award.earned_at > timedelta(seconds=1):
+        return None
+    moments = []
+    for row in award.decision.get("rows", ()):
+        for told in (row.get("graded_at"), row.get("received_at")):
+            try:
+                moments.append(datetime.fromisoformat(told).astimezone(UTC))
+            except (TypeError, ValueError):  # Canvas tells none
+                continue
+            break
+    return max(moments, default=None)
 
 
 def template_for(tool: Tool, session: Session, version: AchievementVersion) -> EditionTemplate:
@@ -270,4 +289,8 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int
                 values["page_public"] = True
             # Only those still pending: one revoked while it was being signed stays revoked.
             session.execute(update(Award).where(Award.id.in_(ids), Award.status == "pending").values(values))
+    tool.figures.count("signatures", by=len(done))
+    for each, _ in done:
+        if each.graded_at is not None:
+            tool.figures.observe("lag_seconds", max(0.0, (now - each.graded_at).total_seconds()))
     return len(done)

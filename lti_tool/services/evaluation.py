@@ -5,21 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
+from lti_tool.db import insert_rows
 from lti_tool.domain.award import Hold, Issue, Nothing, Review, decide, lowered, other_total
 from lti_tool.domain.badge import TOTAL, Badge, SubCompetency, badge_from_content
-from lti_tool.domain.mastery import Standing, choose, pass_gate, prerequisite, stand, with_evidence
+from lti_tool.domain.mastery import FIELDS, Standing, choose, pass_gate, prerequisite, stand, with_evidence
 from lti_tool.domain.scores import Reading, Score, Ungraded, read_back, read_result
 from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.grades.source import wanted_sources
@@ -41,7 +42,10 @@ from lti_tool.sentence import Sentence
 from lti_tool.services import awards, catalog, evidence, marking, prerequisites, sources, versions
 
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
+Stored = Select[str, str, str | None, datetime]  # tag, LTI `sub`, text as received, when
 EVALUATOR = 2  # raised when the rules of domain/ change, so that every badge is looked at again
+BATCH = 2000  # learners who are judged at a time: a class of 100,000 never lies in memory whole
+_EXACT = json.JSONDecoder(parse_float=Decimal)  # made once: making one takes longer than reading an answer
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ class Received:
     raw: str | None
     at: datetime
 
-    @property
+    @cached_property
     def values(self) -> dict[str, Any] | None:
-        return None if self.raw is None else json.loads(self.raw, parse_float=Decimal)
+        return None if self.raw is None else _EXACT.decode(self.raw)
 
     @property
     def released(self) -> bool:
@@ -62,7 +66,7 @@ class Received:
         return values.get("released") is not False or values.get("resultScore") is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Learner:
     """Whose grades count, and whose the award will be: another's where an administrator has linked the two."""
 
@@ -179,20 +183,24 @@ def gather(
     marks: Mapping[tuple[str, str], Score] | None = None,
 ) -> Inputs:
     """Read what these definitions need to judge a course badge's learners. `marks`: those to use instead of stored."""
+    return _with_received(session, badge, _besides_results(session, badge, definitions, now, marks))
+
+
+def _besides_results(
+    session: Session,
+    badge: CourseBadge,
+    definitions: Iterable[Badge],
+    now: datetime,
+    marks: Mapping[tuple[str, str], Score] | None,
+) -> Inputs:
     definitions = list(definitions)
     asked = {slug for definition in definitions for slug in definition.prerequisites}
     proven = any(row.evidence == "required" for each in definitions for row in each.sub_competencies)
     made = marking.marks_of(session, badge.id) if marks is None else {}
     return Inputs(
         learners=_learners(session, badge.course_id),
-        results={
-            (tag, sub): Received(raw, received_at)
-            for tag, sub, raw, received_at in session.execute(_results_query(badge))
-        },
-        answers={
-            (tag, sub): Received(raw, received_at)
-            for tag, sub, raw, received_at in session.execute(_answers_query(badge))
-        },
+        results={},
+        answers={},
         marks={key: mark for key, (mark, _) in made.items()} if marks is None else marks,
         makers={key: maker for key, (_, maker) in made.items()},
         evidence=evidence.handed_in(session, badge.id) if proven else frozenset(),
@@ -212,18 +220,30 @@ def evaluate(
     judges = Judges(badge.version)
     earlier = versions.earlier(session, badge)
     definitions = [judges.of(version).definition for version in {badge.version, *earlier.values()}]
-    inputs = gather(session, badge, definitions, now, marks)
-    seen = _digest(badge, inputs, now)
+    everybody = _besides_results(session, badge, definitions, now, marks)
+    seen = _digest(session, badge, everybody, now)
     if seen == badge.evaluated:
         return {"unchanged": 1}
-    standings = {
-        learner.person_id: judges.of(earlier.get(learner.person_id, badge.version)).standings(learner, inputs)
-        for learner in inputs.learners
-    }
-    changed = _store_standings(session, badge, judges, inputs, standings, now)
-    counts = _store_decisions(session, badge, judges, inputs, standings, now)
+    counts = {"standings": 0, "awards": 0, "reviews": 0, "restored": 0}
+    for inputs in _batches(session, badge, everybody):
+        standings = {
+            learner.person_id: judges.of(earlier.get(learner.person_id, badge.version)).standings(learner, inputs)
+            for learner in inputs.learners
+        }
+        counts["standings"] += _store_standings(session, badge, judges, inputs, standings, now)
+        for name, count in _store_decisions(session, badge, judges, inputs, standings, now).items():
+            counts[name] += count
     badge.evaluated = seen
-    return {"standings": changed, **counts}
+    return counts
+
+
+def _batches(session: Session, badge: CourseBadge, inputs: Inputs) -> Iterator[Inputs]:
+    """Yield the same for some learners at a time, with their results; people who were linked stay together."""
+    learners = sorted(inputs.learners, key=lambda learner: (learner.holder_id, learner.person_id))
+    for start in range(0, len(learners), BATCH):
+        some = learners[start : start + BATCH]
+        subs = None if len(some) == len(learners) else [learner.sub for learner in some]
+        yield _with_received(session, badge, dataclasses.replace(inputs, learners=some), subs)
 
 
 class Judges:
@@ -254,32 +274,41 @@ def _learners(session: Session, course_id: int) -> list[Learner]:
     ]
 
 
-def _results_query(badge: CourseBadge) -> Any:
-    return (
-        select(Column.tag, Result.user_sub, Result.raw, Result.received_at)
-        .join(Column, Column.id == Result.column_id)
-        .where(Column.course_badge_id == badge.id)
-        .order_by(Result.column_id, Result.user_sub)
-    )
+def _results_query(badge: CourseBadge) -> Stored:
+    query = select(Column.tag, Result.user_sub, Result.raw, Result.received_at)
+    query = query.join(Column, Column.id == Result.column_id).where(Column.course_badge_id == badge.id)
+    return query.order_by(Result.column_id, Result.user_sub)
 
 
-def _answers_query(badge: CourseBadge) -> Any:
+def _answers_query(badge: CourseBadge) -> Stored:
     query = select(SourceAnswer.tag, SourceAnswer.user_sub, SourceAnswer.raw, SourceAnswer.received_at)
     query = query.where(SourceAnswer.course_badge_id == badge.id)
     return query.order_by(SourceAnswer.tag, SourceAnswer.user_sub)
 
 
-def _digest(badge: CourseBadge, inputs: Inputs, now: datetime) -> str:
-    """Return a digest of everything the evaluation depends on."""
+def _with_received(session: Session, badge: CourseBadge, inputs: Inputs, subs: Collection[str] | None = None) -> Inputs:
+    """Return the same with the stored answers of everybody, or of those with these LTI `sub`s."""
+    results, answers = _results_query(badge), _answers_query(badge)
+    if subs is not None:
+        results, answers = results.where(Result.user_sub.in_(subs)), answers.where(SourceAnswer.user_sub.in_(subs))
+    return dataclasses.replace(inputs, results=_received(session, results), answers=_received(session, answers))
+
+
+def _received(session: Session, query: Stored) -> dict[tuple[str, str], Received]:
+    return {(tag, sub): Received(raw, received_at) for tag, sub, raw, received_at in session.execute(query)}
+
+
+def _digest(session: Session, badge: CourseBadge, inputs: Inputs, now: datetime) -> str:
+    """Return a digest of everything the evaluation depends on; the results are read for it as they pass."""
     digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
     digest.update(json.dumps([(c.tag, c.state) for c in badge.columns if c.tag != EARNED]).encode())
     for learner in sorted(inputs.learners, key=lambda each: each.person_id):
         version = inputs.earlier.get(learner.person_id)
         digest.update(f"{learner.person_id} {learner.holder_id} {version.id if version else ''}\n".encode())
-    for (tag, sub), received in inputs.results.items():
-        digest.update(f"{tag}\0{sub}\0{received.raw}\n".encode())
-    for (tag, sub), received in inputs.answers.items():
-        digest.update(f"from elsewhere {tag}\0{sub}\0{received.raw}\n".encode())
+    for query in (_results_query(badge), _answers_query(badge)):
+        for rows in session.execute(query.execution_options(yield_per=BATCH)).partitions():
+            digest.update("".join([f"{tag}\0{sub}\0{raw}\n" for tag, sub, raw, *_ in rows]).encode())
+        digest.update(b"\0")
     for (person_id, tag), mark in sorted(inputs.marks.items()):
         maker = inputs.makers.get((person_id, tag))
         digest.update(f"{person_id} {tag} {mark.points} {mark.maximum} {maker}\n".encode())
@@ -300,10 +329,8 @@ def _store_standings(
     now: datetime,
 ) -> int:
     query = select(Mastery.person_id, Mastery.tag, Mastery.record, Mastery.before, Mastery.decided_at)
-    known = {
-        (person_id, tag): (record, before, at)
-        for person_id, tag, record, before, at in session.execute(query.where(Mastery.course_badge_id == badge.id))
-    }
+    query = query.where(Mastery.course_badge_id == badge.id, Mastery.person_id.in_(standings))
+    known = {(person_id, tag): (record, before, at) for person_id, tag, record, before, at in session.execute(query)}
     labels = {column.tag: column.label for column in badge.columns}
     links = sources.links_of(session, badge)
     fresh: list[dict[str, Any]] = []
@@ -333,8 +360,7 @@ def _store_standings(
                 kept = ("reached", "required", "state", "version", "released")
                 was = {**{k: old[k] for k in kept if k in old}, "until": at.isoformat()}
                 changed.append({**row, "before": [was, *before][:KEPT_BEFORE]})
-    if fresh:
-        session.execute(insert(Mastery), fresh)
+    insert_rows(session, Mastery, fresh)
     if changed:
         session.execute(update(Mastery), changed)
     return len(fresh) + len(changed)
@@ -347,7 +373,7 @@ def _record(
     values = (received.values if received else None) or {}
     graded_at = values.get("timestamp")  # Moodle tells it, Canvas does not
     return {
-        **dataclasses.asdict(standing),
+        **{name: getattr(standing, name) for name in FIELDS},  # dataclasses.asdict copies every word
         "column": column,
         "graded_at": graded_at if isinstance(graded_at, str) else None,
         "received_at": received.at.isoformat() if received else None,
@@ -408,9 +434,9 @@ def _store_decisions(
 ) -> dict[str, int]:
     gone = {column.tag for column in badge.columns if column.state != "bound"}
     newest: dict[int, dict[str, Award]] = {}
-    records = awards.records_of(session, badge.id)
+    holders = {learner.holder_id for learner in inputs.learners}
     released = catalog.released(badge, now)
-    wanted: list[dict[str, Any]] = []
+    earned: list[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]] = []
     reviews = restored = 0
     for learner in inputs.learners:
         version = inputs.earlier.get(learner.person_id, judges.present)
@@ -421,7 +447,7 @@ def _store_decisions(
             continue
         scope = awards.scope_of(judge.definition, badge.course_id)
         if version.achievement_id not in newest:
-            newest[version.achievement_id] = _newest_awards(session, badge, version, scope, now)
+            newest[version.achievement_id] = _newest_awards(session, badge, version, scope, holders, now)
         award = newest[version.achievement_id].get(learner.holder_id)
         rows = standings[learner.person_id]
         judged_by = judge
@@ -437,21 +463,18 @@ def _store_decisions(
             decision = Review(other) if other else decision
         if isinstance(decision, Issue | Hold):
             status = decision.status if isinstance(decision, Hold) else "pending"
-            rows_now = records.get(learner.person_id, {})
-            wanted.append(
-                {
-                    "achievement_id": version.achievement_id,
-                    "version_id": version.id,
-                    "course_badge_id": badge.id,
-                    "course_id": badge.course_id,
-                    "person_id": learner.holder_id,
-                    "earned_as_id": learner.person_id if learner.person_id != learner.holder_id else None,
-                    "scope": scope,
-                    "status": status,
-                    "decision": awards.decision_record(judge.definition, version.number, rows_now, now),
-                    "earned_at": now,
-                }
-            )
+            row = {
+                "achievement_id": version.achievement_id,
+                "version_id": version.id,
+                "course_badge_id": badge.id,
+                "course_id": badge.course_id,
+                "person_id": learner.holder_id,
+                "earned_as_id": learner.person_id if learner.person_id != learner.holder_id else None,
+                "scope": scope,
+                "status": status,
+                "earned_at": now,
+            }
+            earned.append((learner, judge, version, row))
         elif award is None or award.course_badge_id != badge.id or _earned_as(award) != learner.person_id:
             continue  # an award is doubted by the grades it was given for, and by no others
         elif award.given != "grades":
@@ -462,8 +485,25 @@ def _store_decisions(
             reviews += _open_review(session, award, lower, now)
         else:
             restored += _settle_review(session, award, now)
-    given = awards.give(session, wanted, now)
+    given = awards.give(session, _with_decisions(session, badge, earned, now), now)
     return {"awards": given, "reviews": reviews, "restored": restored}
+
+
+def _with_decisions(
+    session: Session,
+    badge: CourseBadge,
+    earned: Sequence[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]],
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """Return the awards that were earned with the record each freezes, as it stands in the table now."""
+    if not earned:
+        return []
+    records = awards.records_of(session, badge.id, [learner.person_id for learner, _, _, _ in earned])
+    wanted = []
+    for learner, judge, version, row in earned:
+        rows = records.get(learner.person_id, {})
+        wanted.append({**row, "decision": awards.decision_record(judge.definition, version.number, rows, now)})
+    return wanted
 
 
 def _earned_as(award: Award) -> str:
@@ -471,15 +511,20 @@ def _earned_as(award: Award) -> str:
 
 
 def _newest_awards(
-    session: Session, badge: CourseBadge, version: AchievementVersion, scope: str, now: datetime
+    session: Session,
+    badge: CourseBadge,
+    version: AchievementVersion,
+    scope: str,
+    holders: AbstractSet[str],
+    now: datetime,
 ) -> dict[str, Award]:
-    """Return each person's newest award that still speaks, by `Person.holder_id`: live, or revoked by somebody.
+    """Return the newest award of each that still speaks, by `Person.holder_id`: live, or revoked by somebody.
 
     One that has expired makes room, but only where a grade has changed since: the old ones were spent on it."""
     query = (
         select(Award)
         .where(Award.achievement_id == version.achievement_id, Award.scope == scope)
-        .where(Award.status != "superseded")
+        .where(Award.status != "superseded", Award.person_id.in_(holders))
         .order_by(Award.earned_at)
     )
     newest: dict[str, Award] = {}

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from lti_tool.errors import ServiceBusy, ServiceError, ServiceUnreachable, TokenRefused, ToolError
 from lti_tool.models import Course, CourseBadge, Deployment, Job, PlatformLoad, Registration
 from lti_tool.sentence import Moment, Sentence
-from lti_tool.services import workers
+from lti_tool.services import presence
 from lti_tool.services.tool import Tool, log
 
 OPENS_AFTER = 3  # failures in a row
@@ -172,7 +172,7 @@ class Limits:
 
 def limits(tool: Tool, session: Session, now: datetime) -> Limits:
     """Return how many of the workers one platform may have. Where there is only one platform, it may have all."""
-    threads = workers.threads(session, now)
+    threads = presence.threads(session, now)
     platforms = session.scalar(select(func.count()).select_from(Registration).where(Registration.status == "active"))
     if (platforms or 0) < 2:
         return Limits(threads, max(1, threads - 1))

@@ -5,7 +5,7 @@ was known of its rows stays, and its problem is told; a failure that passes by i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge
 from lti_tool.errors import ServiceError
 from lti_tool.grades.source import CSV, Answer, AskedCourse, Connector, Place, Wanted, wanted_sources
-from lti_tool.lti.nrps import Member
 from lti_tool.models import Connection, Course, CourseBadge, SourceAnswer, SourceLink
 from lti_tool.sentence import Sentence
 from lti_tool.services import canvas_connection
@@ -132,14 +131,19 @@ _NOT_CONNECTED = {
 # -- reading within a sync --------------------------------------------------------------------------------------
 
 
-def read(tool: Tool, course_id: int, members: Sequence[Member] | None, say: Say) -> Reading:
-    """Read every matched row of a course's published badges; raises ServiceError for what passes by itself."""
+def read(tool: Tool, course_id: int, numbers: Callable[[], Mapping[str, str]], say: Say) -> Reading:
+    """Read every matched row of a course's published badges; raises ServiceError for what passes by itself.
+
+    `numbers` gives the roster as `AskedCourse` wants it."""
     with tool.db.read() as session:
-        asked = AskedCourse(session.get_one(Course, course_id).context_id, tuple(members or ()))
+        context_id = session.get_one(Course, course_id).context_id
         query = select(SourceLink).join(CourseBadge, CourseBadge.id == SourceLink.course_badge_id)
         query = query.where(CourseBadge.course_id == course_id, CourseBadge.status == "active")
         links = list(session.scalars(query.order_by(SourceLink.course_badge_id, SourceLink.tag)))
     reading = Reading()
+    if not links:
+        return reading
+    asked = AskedCourse(context_id, numbers())
     for connector in CONNECTORS:
         places: dict[str, dict[str, Place]] = {}
         for link in links:

@@ -5,21 +5,21 @@ Nothing is evaluated from half a class: the LMS is read whole, outside any trans
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
+from lti_tool.db import insert_rows, random_id
 from lti_tool.domain.badge import number_text
 from lti_tool.domain.prerequisites import in_order
 from lti_tool.errors import Busy, ColumnMissing, DiskFull, ServiceError, ToolError
 from lti_tool.grades.columns import EARNED, find_column
-from lti_tool.lti.ags import LineItem, RawResult, list_line_items, results
-from lti_tool.lti.nrps import Member
-from lti_tool.lti.platforms import Platform, platform_of
+from lti_tool.lti.ags import LineItem, list_line_items, result_pages
 from lti_tool.lti.service import Service
 from lti_tool.models import (
     Browser,
@@ -37,9 +37,10 @@ from lti_tool.models import (
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import award_acts, award_files, drift, earned, editions, evaluation, schedule, sources, work
-from lti_tool.services.access import course_roster, course_service, members_of
+from lti_tool.services.access import course_roster, course_service, roster_pages
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
+from lti_tool.services.whole import Rows
 from lti_tool.services.work import Say
 
 JOBS_KEPT = timedelta(days=30)  # after their end
@@ -47,11 +48,13 @@ JOBS_KEPT = timedelta(days=30)  # after their end
 
 @dataclass
 class _Read:
-    """What one reading of the LMS brought. `members` is None where the LMS gives no roster."""
+    """What one reading of the LMS brought. `members` is None where the LMS gives no roster.
+
+    A member is a row of `_listed`, a result is (LTI `sub`, text as received)."""
 
     at: datetime
-    members: Sequence[Member] | None = None
-    results: dict[int, Sequence[RawResult]] = field(default_factory=dict)  # by column id
+    members: Rows | None = None
+    results: dict[int, Rows] = field(default_factory=dict)  # by column id
     missing: list[int] = field(default_factory=list)
     items: Sequence[LineItem] | None = None  # every column the tool sees; None where the LMS did not tell
     back: dict[int, LineItem] = field(default_factory=dict)  # by column: deleted, and there again under another address
@@ -121,18 +124,49 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
         say(Sentence("Reading the list of learners …"))
-        read.members = members_of(service, memberships_url, context_id)
+        read.members = _rows(_listed(service, memberships_url, context_id))
     for number, column in enumerate(columns, start=1):
         say(Sentence("Reading column %(number)s of %(all)s …", number=number, all=len(columns)))
         try:
-            read.results[column.id] = results(service, column.url)
+            read.results[column.id] = _rows(result_pages(service, column.url))
         except ColumnMissing:
             read.missing.append(column.id)
     if line_items_url:
         _look_at_columns(service, line_items_url, read)
     _find_again(service, [column for column in columns if column.id in read.missing], read)
-    read.sources = sources.read(tool, course_id, read.members, say)
+    read.sources = sources.read(tool, course_id, lambda: _numbers(read.members), say)
     return read
+
+
+def _rows(pages: Iterable[Sequence[Sequence[Any]]]) -> Rows:
+    rows = Rows()
+    for page in pages:
+        rows.add(page)
+    return rows
+
+
+def _listed(service: Service, memberships_url: str, context_id: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield of each member what is kept: sub, name, address, test user, own number, role, active, sections."""
+    platform = service.platform
+    for page in roster_pages(service, memberships_url, context_id):
+        yield [
+            (
+                member.user_id,
+                (member.name or "")[:255],
+                (member.email or "")[:255],
+                member.test_user,
+                platform.own_number(member.custom),
+                main_role(member),
+                member.is_active,
+                None if (told := platform.sections(member.custom)) is None else [list(each) for each in told],
+            )
+            for member in page
+        ]
+
+
+def _numbers(members: Rows | None) -> dict[str, str]:
+    """Return who is who in a roster that was read: the LMS's own number → LTI `sub`."""
+    return {row[4]: row[0] for part in members or () for row in part if row[4]}
 
 
 def _look_at_columns(service: Service, line_items_url: str, read: _Read) -> None:
@@ -150,7 +184,7 @@ def _find_again(service: Service, missing: Sequence[Column], read: _Read) -> Non
         if item is None or item.url == column.url:
             continue
         try:
-            read.results[column.id] = results(service, item.url)
+            read.results[column.id] = _rows(result_pages(service, item.url))
         except ColumnMissing:
             continue
         read.back[column.id] = item
@@ -183,6 +217,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             column.score_maximum, column.found_by = number_text(item.maximum), "marks"
             drift.moved(session, column, read.at)
         session.flush()
+        counts["read"] = sum(found.count for found in read.results.values())
         counts["results"] = _store_results(session, read) + sources.store(session, read.sources, read.at)
         counts["aside"] = count_aside(session, course)
         for column_id in read.results:
@@ -229,59 +264,69 @@ def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str,
     return failed
 
 
-def _store_roster(session: Session, course: Course, members: Sequence[Member], now: datetime) -> int:
+def _store_roster(session: Session, course: Course, members: Rows, now: datetime) -> int:
     """Bring people and enrolments up to the roster; somebody no longer on it is not evaluated, and keeps her awards."""
-    by_sub = {member.user_id: member for member in members}
-    known = _people(session, course, by_sub)
+    listed: set[str] = set()
+    for part in members:
+        by_sub = {row[0]: row for row in part}
+        people = _store_people(session, course, by_sub, now)
+        _store_enrolments(session, course, {people[sub]: row for sub, row in by_sub.items()})
+        listed.update(people.values())
+    active = select(Enrolment.person_id).where(Enrolment.course_id == course.id, Enrolment.active)
+    gone = [person_id for person_id in session.scalars(active) if person_id not in listed]
+    if gone:
+        told = {"course_id": course.id, "active": False}
+        session.execute(update(Enrolment), [{**told, "person_id": person_id} for person_id in gone])
+    course.roster_at = now
+    return len(listed)
+
+
+def _store_people(
+    session: Session, course: Course, by_sub: Mapping[str, Sequence[Any]], now: datetime
+) -> dict[str, str]:
+    """Bring these people up to the roster, without objects: those of a whole class cost more than all else of a quiet
+    sync. Returns their ids by `sub`."""
+    query = select(Person.id, Person.sub, Person.name, Person.email, Person.test_user)
+    query = query.where(Person.registration_id == course.registration_id, Person.sub.in_(by_sub))
+    people: dict[str, str] = {}
+    changed = []
+    for person_id, sub, known_name, known_email, was_test_user in session.execute(query):
+        _, name, email, test_user, *_ = by_sub[sub]
+        people[sub] = person_id
+        now_told = (name or known_name, email or known_email, was_test_user or test_user)
+        if now_told != (known_name, known_email, was_test_user):
+            changed.append(dict(zip(("id", "name", "email", "test_user"), (person_id, *now_told), strict=True)))
     fresh = [
         {
+            "id": random_id(),
             "registration_id": course.registration_id,
             "sub": sub,
-            "name": (member.name or "")[:255],
-            "email": (member.email or "")[:255],
+            "name": name,
+            "email": email,
             "subject_id": f"urn:uuid:{uuid.uuid4()}",
-            "test_user": member.test_user,
+            "test_user": test_user,
             "created_at": now,
         }
-        for sub, member in by_sub.items()
-        if sub not in known
+        for sub, name, email, test_user, *_ in by_sub.values()
+        if sub not in people
     ]
-    changed = []
-    for sub, person in known.items():
-        member = by_sub[sub]
-        name, email = (member.name or person.name)[:255], (member.email or person.email)[:255]
-        test_user = person.test_user or member.test_user
-        if (name, email, test_user) != (person.name, person.email, person.test_user):
-            changed.append({"id": person.id, "name": name, "email": email, "test_user": test_user})
     if fresh:
-        session.execute(insert(Person), fresh)
-        known = _people(session, course, by_sub)
+        insert_rows(session, Person, fresh)
+        people |= {row["sub"]: row["id"] for row in fresh}
     if changed:
         session.execute(update(Person), changed)
-    platform = platform_of(course.registration.product)
-    _store_enrolments(session, course, platform, {known[sub].id: member for sub, member in by_sub.items()})
-    course.roster_at = now
-    return len(by_sub)
+    return people
 
 
-def _people(session: Session, course: Course, subs: Collection[str]) -> dict[str, Any]:
-    """Return the people with these subs as rows: objects of a whole class cost more than all else of a quiet sync."""
-    query = select(Person.id, Person.sub, Person.name, Person.email, Person.test_user)
-    rows = session.execute(query.where(Person.registration_id == course.registration_id))
-    return {row.sub: row for row in rows if row.sub in subs}
-
-
-def _store_enrolments(session: Session, course: Course, platform: Platform, members: dict[str, Member]) -> None:
+def _store_enrolments(session: Session, course: Course, members: Mapping[str, Sequence[Any]]) -> None:
     query = select(Enrolment.person_id, Enrolment.roster_role, Enrolment.active, Enrolment.sections)
-    rows = session.execute(query.where(Enrolment.course_id == course.id))
+    rows = session.execute(query.where(Enrolment.course_id == course.id, Enrolment.person_id.in_(members)))
     known = {row.person_id: (row.roster_role, row.active, row.sections) for row in rows}
     fresh, changed = [], []
-    for person_id, member in members.items():
-        role, active = main_role(member), member.is_active
-        told = platform.sections(member.custom)
+    for person_id, (*_, role, active, told) in members.items():
         # A roster that tells nothing of sections leaves what a launch has told.
         before: list[Any] = known[person_id][2] if person_id in known else []
-        sections = before if told is None else [list(each) for each in told]
+        sections = before if told is None else told
         row = {
             "course_id": course.id,
             "person_id": person_id,
@@ -293,46 +338,51 @@ def _store_enrolments(session: Session, course: Course, platform: Platform, memb
             fresh.append(row)
         elif known[person_id] != (role, active, sections):
             changed.append(row)
-    changed += [
-        {"course_id": course.id, "person_id": person_id, "roster_role": role, "active": False, "sections": sections}
-        for person_id, (role, active, sections) in known.items()
-        if active and person_id not in members
-    ]
-    if fresh:
-        session.execute(insert(Enrolment), fresh)
+    insert_rows(session, Enrolment, fresh)
     if changed:
         session.execute(update(Enrolment), changed)
 
 
 def _store_results(session: Session, read: _Read) -> int:
     """Keep each answer exactly as received; one that is gone stays as an empty row, so that its going is seen."""
-    fresh: list[dict[str, Any]] = []
-    changed: list[dict[str, Any]] = []
-    for column_id, found in read.results.items():
-        bound_at = session.get_one(Column, column_id).created_at
-        stored = select(Result.user_sub, Result.raw, Result.received_at).where(Result.column_id == column_id)
-        rows = session.execute(stored).all()
-        known: dict[str, str | None] = {sub: raw for sub, raw, _ in rows}
-        from_before = {sub for sub, _, received_at in rows if received_at < bound_at}
-        # Read back after a posting while this reading was under way: it says nothing of those.
-        newer = {sub for sub, _, received_at in rows if received_at > read.at}
-        answers = {result.user_id: result.raw for result in found if result.user_id not in newer}
+    return sum(_store_column(session, column_id, found, read.at) for column_id, found in read.results.items())
+
+
+def _store_column(session: Session, column_id: int, found: Rows, read_at: datetime) -> int:
+    of_column = Result.column_id == column_id
+    # Read back after a posting while this reading was under way: it says nothing of those.
+    newer = set(session.scalars(select(Result.user_sub).where(of_column, Result.received_at > read_at)))
+    answered: set[str] = set()
+    count = 0
+    for part in found:
+        answers = {sub: raw for sub, raw in part if sub not in newer}
+        known: dict[str, str | None] = dict(
+            session.execute(select(Result.user_sub, Result.raw).where(of_column, Result.user_sub.in_(answers))).all()
+        )
+        fresh, changed = [], []
         for sub, raw in answers.items():
-            row = {"column_id": column_id, "user_sub": sub, "raw": raw, "received_at": read.at}
             if sub not in known:
-                fresh.append(row)
+                fresh.append({"column_id": column_id, "user_sub": sub, "raw": raw, "received_at": read_at})
             elif known[sub] != raw:
-                changed.append(row)
-        changed += [
-            {"column_id": column_id, "user_sub": sub, "raw": None, "received_at": read.at}
-            for sub, raw in known.items()
-            if sub not in answers and raw is not None and sub not in from_before | newer
-        ]
-    if fresh:
-        session.execute(insert(Result), fresh)
-    if changed:
-        session.execute(update(Result), changed)
-    return len(fresh) + len(changed)
+                changed.append({"column_id": column_id, "user_sub": sub, "raw": raw, "received_at": read_at})
+        insert_rows(session, Result, fresh)
+        if changed:
+            session.execute(update(Result), changed)
+        answered.update(answers)
+        count += len(fresh) + len(changed)
+    return count + _empty(session, column_id, answered | newer, read_at)
+
+
+def _empty(session: Session, column_id: int, answered: AbstractSet[str], read_at: datetime) -> int:
+    """Take back the answers of those who are not in the gradebook any more; returns how many."""
+    # Not what came from a column that is gone, and in whose place this one was bound.
+    bound_at = session.get_one(Column, column_id).created_at
+    there = (Result.column_id == column_id, Result.raw.is_not(None), Result.received_at >= bound_at)
+    gone = [sub for sub in session.scalars(select(Result.user_sub).where(*there)) if sub not in answered]
+    if gone:
+        told = {"column_id": column_id, "raw": None, "received_at": read_at}
+        session.execute(update(Result), [{**told, "user_sub": sub} for sub in gone])
+    return len(gone)
 
 
 def count_aside(session: Session, course: Course, badge: CourseBadge | None = None) -> int:

@@ -18,6 +18,7 @@ from lti_tool.lti.registration import Registration as RegistrationValue
 from lti_tool.lti.token import TokenCache
 from lti_tool.models import Registration
 from lti_tool.prepared import Connections
+from lti_tool.services.figures import Figures
 from lti_tool.settings import Settings
 
 log = logging.getLogger("lti_tool")
@@ -42,6 +43,7 @@ class Tool:
     tokens: TokenCache
     keys: KeyCache
     statements: Connections
+    figures: Figures
     wake: Callable[[int], None] = _do_not_wake
     registrations: dict[tuple[str, str], RegistrationValue] = field(default_factory=dict)  # see services.entry
     templates: dict[Any, Any] = field(default_factory=dict)  # compiled credential templates, see services.awards
@@ -73,8 +75,9 @@ def make_http(settings: Settings, **limits: Any) -> Http:
 
 def open_tool(settings: Settings) -> Tool:
     """Open the installation that the settings describe. Raises ConfigurationError for keys that cannot be used."""
-    http = make_http(settings)
     db = Database(settings.database.url)
+    figures = Figures(db)
+    http = make_http(settings, after_attempt=figures.call)
 
     def load(registration_id: int) -> StoredJwks | None:
         with db.read() as session:
@@ -94,6 +97,7 @@ def open_tool(settings: Settings) -> Tool:
         tokens,
         KeyCache(http, load=load, save=save),
         Connections(db, *AT_THE_DOOR),
+        figures,
     )
     _ = tool.keyring  # a key that cannot be used stops the start, not the first launch
     return tool

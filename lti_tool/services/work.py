@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id, repeat_collided
 from lti_tool.errors import Busy, DiskFull, JobLost, NotFound, ServiceBusy, ServiceError, ToolError
+from lti_tool.logs import of_request, request_id
 from lti_tool.models import Job, PlatformLoad
 from lti_tool.sentence import Sentence, kept
 from lti_tool.services import audit, platform_load
@@ -31,7 +32,17 @@ ONE_AT_A_TIME = 0x6C746977  # any number: the lock under which PostgreSQL's work
 
 Say = Callable[[str], None]
 Runner = Callable[[Tool, str, Say], dict[str, Any]]
-_Claimed = tuple[int, str, str, int]  # id, kind, subject, attempt
+
+
+class _Claimed(NamedTuple):
+    """A job that is ours to do. `request_id`: of the request that asked for it."""
+
+    id: int
+    kind: str
+    subject: str
+    attempt: int
+    platform: int | None
+    request_id: str
 
 
 def request(
@@ -63,7 +74,13 @@ def request_in(
     if job is None:
         platform = platform_load.platform_of_job(session, kind, subject)
         job = Job(
-            kind=kind, subject=subject, registration_id=platform, priority=priority, not_before=now, created_at=now
+            kind=kind,
+            subject=subject,
+            registration_id=platform,
+            priority=priority,
+            not_before=now,
+            created_at=now,
+            request_id=request_id(),
         )
         if (pause := platform_load.asked_pause(session, platform, now)) is not None:
             job.not_before, job.problem, job.outcome = pause, ServiceBusy.sentence, _told(ServiceBusy(), must_wait=True)
@@ -141,11 +158,14 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
     A failure is kept with the job: tried again with growing pauses, parked as failed after MOST_ATTEMPTS or where
     trying again cannot help."""
     claimed = _claim(tool, job_id)
-    return claimed is not None and _run(tool, claimed, runners)
+    if claimed is None:
+        return False
+    with of_request(claimed.request_id or f"job-{claimed.id}"):
+        return _run(tool, claimed, runners)
 
 
 def _run(tool: Tool, claimed: _Claimed, runners: dict[str, Runner]) -> bool:
-    job_id, kind, subject, attempt = claimed
+    job_id, kind, attempt = claimed.id, claimed.kind, claimed.attempt
     with platform_load.counting() as tally:
         if attempt > MOST_ATTEMPTS:  # no failure was kept: each worker that had it died of it, or with it
             log.error("job=%s kind=%s given up after %s workers were lost", job_id, kind, MOST_ATTEMPTS)
@@ -153,21 +173,35 @@ def _run(tool: Tool, claimed: _Claimed, runners: dict[str, Runner]) -> bool:
             return False
         started = time.monotonic()
         try:
-            outcome = runners[kind](tool, subject, _teller(tool, job_id, attempt))
+            outcome = runners[kind](tool, claimed.subject, _teller(tool, job_id, attempt))
         except ToolError as error:
             log.warning(
                 "job=%s kind=%s attempt=%s reason=%s detail=%s", job_id, kind, attempt, error.reason, error.detail
             )
             _fail(tool, job_id, attempt, error, tally)
+            _count(tool, claimed, error.reason, time.monotonic() - started, {})
         except Exception:
             log.exception("job=%s kind=%s attempt=%s crashed", job_id, kind, attempt)
             _fail(tool, job_id, attempt, ToolError(), tally)
+            _count(tool, claimed, "crashed", time.monotonic() - started, {})
         else:
             seconds = round(time.monotonic() - started, 3)
+            _count(tool, claimed, "done", seconds, outcome)
             log.info("job=%s kind=%s done in %s s %s", job_id, kind, seconds, outcome)
             if _done(tool, job_id, attempt, outcome, tally):
                 tool.wake(job_id)
     return True
+
+
+def _count(tool: Tool, claimed: _Claimed, result: str, seconds: float, outcome: dict[str, Any]) -> None:
+    """Count an attempt that has ended, and add what this process has counted: a worker answers nobody who would."""
+    tool.figures.count("jobs", kind=claimed.kind, result=result)
+    if claimed.kind == "sync":
+        tool.figures.count("syncs", platform=claimed.platform, result=result)
+        if result == "done":
+            tool.figures.observe("sync_seconds", seconds, platform=claimed.platform)
+            tool.figures.count("results", by=outcome.get("read", 0), platform=claimed.platform)
+    tool.figures.add_if_due()
 
 
 def _done(tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any], tally: Tally) -> bool:
@@ -214,14 +248,14 @@ def _take(session: Session, which: ColumnElement[bool], now: datetime) -> _Claim
         update(Job)
         .where(which, _takeable(now))
         .values(state="running", lease_until=now + LEASE, attempts=Job.attempts + 1, progress=[])
-        .returning(Job.id, Job.kind, Job.subject, Job.attempts, Job.registration_id)
+        .returning(Job.id, Job.kind, Job.subject, Job.attempts, Job.registration_id, Job.request_id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if taken is None:
         return None
     if taken.registration_id is not None:
         platform_load.served(session, taken.registration_id, now)
-    return taken.id, taken.kind, taken.subject, taken.attempts
+    return _Claimed(*taken)
 
 
 def _teller(tool: Tool, job_id: int, attempt: int) -> Say:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError, StatementErr
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 
-from lti_tool import security
-from lti_tool.db import random_id, trouble_of
+from lti_tool import logs, security
+from lti_tool.db import trouble_of
 from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import words
@@ -36,6 +36,7 @@ from lti_tool.web import (
     sources,
     student,
     versions,
+    watching,
 )
 from lti_tool.web.markdown import markdown
 
@@ -92,9 +93,12 @@ class Text(UnicodeConverter):
 
 def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
+    app.before_request(_begin)
+    app.after_request(_end)
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages, sources.back)
+    own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
+    own += [sources.back, watching.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -116,6 +120,18 @@ def add_to(app: Flask) -> None:
         app.register_error_handler(odd, odd_value)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unforeseen)
+
+
+def _begin() -> None:
+    """Give the request its number: the proxy's where one stands in front that we trust, else our own."""
+    trusted = security.tool().settings.server.trusted_proxies > 0
+    g.number = logs.begin_request(request.headers.get("X-Request-ID") if trusted else None)
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.get("number") or logs.request_id()
+    security.tool().figures.add_if_due()
+    return response
 
 
 def labels(text: str) -> Markup:
@@ -185,7 +201,8 @@ def unforeseen(error: Exception) -> tuple[Response, int] | Response:
 
 def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Response:
     """Answer with one sentence and what to do; the log gets one line with the reason, and never what was sent."""
-    error_id = random_id()[:8].upper()
+    error_id = g.get("number") or logs.request_id()
+    security.tool().figures.count("refusals", reason=error.reason)
     level = logging.ERROR if status >= 500 else logging.INFO
     log.log(
         level,

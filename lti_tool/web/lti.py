@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -85,6 +86,7 @@ def _without_cookies(started: StartedLogin, new_window: str) -> Response:
 def launch() -> BaseResponse:
     """Verify a launch and open the page that fits its role; the session is made here and nowhere else."""
     g.frame_anywhere = True
+    began = time.monotonic()
     tool, now = security.tool(), datetime.now(UTC)
     form = request.form.to_dict()
     cookie = login_cookie(form.get("state", ""))
@@ -121,6 +123,8 @@ def launch() -> BaseResponse:
     if not opened.carried:
         security.drop_cookie(response, cookie)
         security.set_cookie(response, "browser", opened.secret, security.COOKIE_LASTS)
+    tool.figures.count("launches", platform=verified.registration_id, message=verified.message_type)
+    tool.figures.observe("launch_seconds", time.monotonic() - began)
     log.debug(
         "launch registration=%s rights=%s carried=%s", verified.registration_id, sorted(opened.rights), opened.carried
     )

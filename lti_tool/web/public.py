@@ -6,14 +6,12 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
 from lti_tool.errors import NotFound
-from lti_tool.migrations import schema
 from lti_tool.security import public, tool
 from lti_tool.services import public_pages as shown
 from lti_tool.services.issuer import accent_css, issuer_row
@@ -208,24 +206,3 @@ def theme() -> Response:
 @public
 def static_icon() -> BaseResponse:
     return redirect(url_for("lti.icon", form="svg"))
-
-
-@pages.get("/healthz")
-@public
-def healthz() -> Response:
-    return Response("ok\n", mimetype="text/plain")
-
-
-@pages.get("/readyz")
-@public
-def readyz() -> Response:
-    """Tell whether requests can be served: the database answers and has this version's schema."""
-    g.failed = True
-    schema.check(tool().db)
-    return Response("ready\n", mimetype="text/plain")
-
-
-@pages.get("/metrics")
-@public
-def metrics() -> Response:
-    return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import credentials, kills, launches, matrix, platforms, syncs
+from tests.bench import credentials, kills, large, launches, matrix, platforms, syncs
 from tests.bench.servers import postgresql_version
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -48,6 +48,7 @@ SECTIONS = (
     ("Logins and launches", launches.measure),
     ("A class of 1,000", syncs.measure),
     ("One bad LMS beside others, and two workers", platforms.measure),
+    ("A large class", large.measure),
     ("The progress matrix", matrix.measure),
     ("Credentials", signing),
     ("Killed at random moments", kills.measure),

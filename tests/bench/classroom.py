@@ -60,14 +60,16 @@ class Classroom:
                 self._lms.grade(COURSE, column, student, points)
         return len(columns) * len(self._students)
 
-    def grade_mixed(self) -> int:
-        """Give everybody other points in each column, 0 to 4, every seventh none; returns the number of grades."""
+    def grade_mixed(self, most: int = 4) -> int:
+        """Give everybody other points in each column, up to `most`, every seventh none; returns the number of grades.
+
+        With fewer than the highest level's points nobody stands at it in every column."""
         columns = [column for column in self._lms.columns(COURSE) if column.client_id == self._tool.client_id]
         count = 0
         for place, column in enumerate(columns):
             for number, student in enumerate(self._students):
                 if (number + place) % 7:
-                    self._lms.grade(COURSE, column, student, (number * 3 + place) % 5)
+                    self._lms.grade(COURSE, column, student, (number * 3 + place) % (most + 1))
                     count += 1
         return count
 

@@ -33,7 +33,7 @@ from lti_tool.models import (
     Job,
     Registration,
 )
-from lti_tool.services import catalog, platform_load, schedule, work, workers
+from lti_tool.services import catalog, platform_load, presence, schedule, work
 from lti_tool.services.issuer import ensure_issuer
 from lti_tool.services.tool import Tool, open_tool
 from lti_tool.settings import load_settings
@@ -162,7 +162,7 @@ def worker_processes(tool: Tool, told: dict[str, str], processes: int, threads: 
         until = time.monotonic() + 60
         while True:
             with tool.db.read() as session:
-                alive = workers.processes(session, now())[0]
+                alive = presence.processes(session, now())[0]
             if alive >= processes:
                 break
             if time.monotonic() > until:
@@ -180,7 +180,7 @@ def run_worker(threads: int, pace: float) -> None:
     platform_load.SLOW *= pace
     work.FIRST_PAUSE *= pace
     queue = jobs.connect(tool)
-    with workers.alive(tool, threads, periodic=False):
+    with presence.alive(tool, threads, periodic=False):
         queue.create_consumer(workers=threads, periodic=False, initial_delay=0.02, max_delay=0.1).run()
 
 

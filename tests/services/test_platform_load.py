@@ -12,8 +12,8 @@ from lti_tool.errors import AccessRefused, ServiceBusy, ServiceError, ServiceUnr
 from lti_tool.http import Response
 from lti_tool.jobs import RUNNERS
 from lti_tool.lti.platforms import platform_of
-from lti_tool.models import Course, Job, PlatformLoad, Worker
-from lti_tool.services import doctor, failed_jobs, instructor_pages, platform_checks, platform_load, work, workers
+from lti_tool.models import Course, Job, PlatformLoad, Presence
+from lti_tool.services import doctor, failed_jobs, instructor_pages, platform_checks, platform_load, presence, work
 from lti_tool.services.platform_load import Tally
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
@@ -27,13 +27,13 @@ def tool(shared):  # noqa: F811
     with shared.tool.db.write() as session:
         session.execute(update(Job).values(state="done"))
         session.execute(delete(PlatformLoad))
-        session.execute(delete(Worker))
+        session.execute(delete(Presence))
         session.execute(update(Course).values(next_sync_at=now() + timedelta(days=1)))
     yield shared.tool
     with shared.tool.db.write() as session:
         session.execute(update(Job).values(state="done"))
         session.execute(delete(PlatformLoad))
-        session.execute(delete(Worker))
+        session.execute(delete(Presence))
 
 
 @pytest.fixture
@@ -73,7 +73,17 @@ def put(tool, what, which, **values) -> None:
 
 def with_workers(tool, threads: int) -> None:
     with tool.db.write() as session:
-        session.add(Worker(threads=threads, periodic=True, started_at=now(), seen_at=now()))
+        session.add(
+            Presence(
+                id=presence.new_worker(),
+                kind="worker",
+                host="",
+                threads=threads,
+                periodic=True,
+                started_at=now(),
+                seen_at=now(),
+            )
+        )
 
 
 def make_running(tool, job_id: int) -> None:
@@ -379,15 +389,15 @@ def test_J06_one_course_is_read_by_one_worker_however_many_are_told(tool, course
 
 
 def test_a_worker_says_that_it_is_alive_and_a_killed_one_is_forgotten(tool):
-    with workers.alive(tool, 3, periodic=True), workers.alive(tool, 5, periodic=False) as second:
+    with presence.alive(tool, 3, periodic=True), presence.alive(tool, 5, periodic=False) as second:
         with tool.db.read() as session:
-            assert workers.threads(session, now()) == 8
-            assert workers.processes(session, now()) == (2, 1)
-        put(tool, Worker, Worker.id == second, seen_at=now() - timedelta(minutes=2))
+            assert presence.threads(session, now()) == 8
+            assert presence.processes(session, now()) == (2, 1)
+        put(tool, Presence, Presence.id == second, seen_at=now() - timedelta(minutes=2))
         with tool.db.read() as session:
-            assert workers.threads(session, now()) == 3
+            assert presence.threads(session, now()) == 3
     with tool.db.read() as session:
-        assert workers.processes(session, now()) == (0, 0)
+        assert presence.processes(session, now()) == (0, 0)
 
 
 def test_the_sync_line_says_nothing_of_rest_where_all_is_well(make_room, tool):  # noqa: F811

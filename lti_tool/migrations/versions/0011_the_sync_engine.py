@@ -43,18 +43,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("registration_id", name=op.f("pk_platform_load")),
     )
     op.create_table(
-        "worker",
+        "presence",
         sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
         sa.Column("threads", sa.Integer(), nullable=False),
         sa.Column("periodic", sa.Boolean(), nullable=False),
         sa.Column("started_at", moment, nullable=False),
         sa.Column("seen_at", moment, nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_presence")),
     )
 
 
 def downgrade() -> None:
-    op.drop_table("worker")
+    op.drop_table("presence")
     op.drop_table("platform_load")
     for column in ("priority", "registration_id"):
         op.drop_column("job", column)

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool.errors import BadInput, NotFound, ToolError
 from lti_tool.security import administrator, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import platform_checks, platform_pages, platforms, registration
+from lti_tool.services import platform_checks, platform_pages, platforms, presence, registration
 from lti_tool.services.words import said
 
 pages = Blueprint("admin_platforms", __name__, url_prefix="/admin/platforms")
@@ -67,10 +67,20 @@ def show(id: int) -> str:
     return _page(id)
 
 
+def _silent() -> dict[str, Any]:
+    """Return since when nobody does the work, or nobody looks what is due; empty where both are as they should be."""
+    watch, now = presence.watch(tool(), _now()), _now()
+    if watch.lost(now):
+        return {"what": "worker", "since": watch.worker}
+    return {"what": "schedule", "since": watch.schedule} if watch.unscheduled(now) else {}
+
+
 def _page(id: int) -> str:
     page = platform_pages.page(tool(), id, _now())
     notice = DONE.get(request.args.get("done", ""), "")
-    return render_template("admin/platform.html", page=page, items=platform_pages.items(tool()), notice=notice)
+    return render_template(
+        "admin/platform.html", page=page, items=platform_pages.items(tool()), notice=notice, silent=_silent()
+    )
 
 
 @pages.get("/<int:id>/checks")
@@ -227,7 +237,11 @@ def withdraw(id: int) -> BaseResponse:
 def _adding(**values: Any) -> str:
     listed = registration.invites(tool(), _now())
     return render_template(
-        "admin/platform_add.html", items=platform_pages.items(tool()), invites=listed, **{"made": None, **values}
+        "admin/platform_add.html",
+        items=platform_pages.items(tool()),
+        silent=_silent(),
+        invites=listed,
+        **{"made": None, **values},
     )
 
 

@@ -1,0 +1,242 @@
+"""A copy of the database while it is in use, and the way back: never from a newer version, never onto used entries."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, make_url, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from lti_tool.db import Database
+from lti_tool.errors import BadInput, ConfigurationError, Conflict
+from lti_tool.migrations import schema
+from lti_tool.models import AuditEvent, Award, Presence, StatusList
+from lti_tool.sentence import Sentence
+from lti_tool.services import audit, award_acts, presence
+from lti_tool.services.awards import get_award
+from lti_tool.services.tool import Tool
+
+SQLITE, POSTGRESQL = b"SQLite format 3\x00", b"PGDMP"
+PAGES_AT_A_TIME = 2000  # of SQLite's copy: writers get their turn in between
+
+
+@dataclass(frozen=True)
+class Restored:
+    schema: str
+    revoked: int  # awards that were revoked after the backup was made, and are again
+    kept: Path | None  # what the database held before
+
+
+def back_up(tool: Tool, file: Path, now: datetime) -> int:
+    """Write a copy of the database as it is at one moment, while it is in use; returns its size in bytes.
+
+    The file is readable by its owner alone, and appears under its name when it is whole. Raises BadInput for one that
+    is there already, ConfigurationError where PostgreSQL's own program is not installed or fails."""
+    if file.exists():
+        raise BadInput(
+            sentence=Sentence("%(file)s is there already.", file=str(file)),
+            what_to_do=Sentence("Choose another name: a backup is never written over."),
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _beside(file) as part:
+        _copy(tool.db, tool.settings.database.url, part)
+        part.replace(file)
+    size = file.stat().st_size
+    with tool.db.write() as session:
+        audit.record(session, now, audit.OPERATOR, "database.backed_up", "database:1", size=size)
+    return size
+
+
+@contextlib.contextmanager
+def _beside(file: Path) -> Any:
+    """Give the name of a new file of its owner's alone, in the same folder; it is removed unless it was renamed."""
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _copy(db: Database, url: str, file: Path) -> None:
+    if not db.is_sqlite:
+        _run(url, ["pg_dump", "--format=custom", "--no-owner", f"--file={file}"])
+        return
+    with contextlib.closing(sqlite3.connect(_path(url))) as source, contextlib.closing(sqlite3.connect(file)) as copy:
+        source.backup(copy, pages=PAGES_AT_A_TIME, sleep=0.01)
+
+
+def _path(url: str) -> str:
+    return str(make_url(url).database)
+
+
+def _run(url: str, command: Sequence[str]) -> str:
+    """Run one of PostgreSQL's programs on our database; returns what it prints. The password stays off its command."""
+    if shutil.which(command[0]) is None:
+        raise ConfigurationError(
+            f"{command[0]} is not installed here. Install PostgreSQL's client programs, of the server's version "
+            "or newer (Debian: postgresql-client), or run it where they are"
+        )
+    address = make_url(url)
+    told = {
+        "PGHOST": address.host,
+        "PGPORT": str(address.port) if address.port else None,
+        "PGUSER": address.username,
+        "PGPASSWORD": address.password,
+        "PGDATABASE": address.database,
+        **{f"PG{name.upper()}": str(value) for name, value in address.query.items() if name.startswith("ssl")},
+    }
+    environment = {**os.environ, **{name: str(value) for name, value in told.items() if value}}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ConfigurationError(f"{command[0]} failed: {said[:300]}")
+    return done.stdout
+
+
+# -- the way back -----------------------------------------------------------------------------------------------
+
+
+def restore(tool: Tool, file: Path, now: datetime) -> Restored:
+    """Put a backup in the place of the database, and bring it to this version's schema.
+
+    What is there before is kept beside the backup. New credentials go to new status lists: entries of the backup's
+    were given out after it was made. What the database before still knows to be revoked is revoked again.
+    Refuses, and changes nothing: a file of another kind, one of a newer version, and while a worker runs."""
+    url = tool.settings.database.url
+    _check_file(tool, file)
+    revision = _revision(tool, file)
+    if revision is None:
+        raise BadInput(sentence=Sentence("%(file)s holds no database of this tool.", file=str(file)))
+    if not schema.knows(revision):
+        raise ConfigurationError(
+            f"{file} was written by a newer version (schema {revision}). Install that version, then restore it"
+        )
+    before = _before(tool, now)
+    kept = _keep(tool, file.parent, now) if before is not None else None
+    if tool.db.is_sqlite:
+        tool.db.engine.dispose()
+        Path(_path(url)).parent.mkdir(parents=True, exist_ok=True)
+        with (
+            contextlib.closing(sqlite3.connect(file)) as source,
+            contextlib.closing(sqlite3.connect(_path(url), timeout=10)) as target,
+        ):
+            source.backup(target)
+    else:
+        with tool.db.engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        tool.db.engine.dispose()
+        _run(
+            url,
+            [
+                "pg_restore",
+                "--no-owner",
+                "--exit-on-error",
+                "--single-transaction",
+                f"--dbname={_name(url)}",
+                str(file),
+            ],
+        )
+    reached = schema.upgrade(tool.db)
+    revoked = _go_on(tool, before or {}, now)
+    return Restored(reached, revoked, kept)
+
+
+def _name(url: str) -> str:
+    return str(make_url(url).database)
+
+
+def _check_file(tool: Tool, file: Path) -> None:
+    with file.open("rb") as opened:
+        begins = opened.read(16)
+    wanted, kind = (SQLITE, "SQLite") if tool.db.is_sqlite else (POSTGRESQL, "PostgreSQL")
+    if not begins.startswith(wanted):
+        raise BadInput(
+            sentence=Sentence("%(file)s is no backup of a %(kind)s database.", file=str(file), kind=kind),
+            what_to_do=Sentence("It goes back to the kind of database it was made from: see database.url."),
+        )
+
+
+def _revision(tool: Tool, file: Path) -> str | None:
+    """Return the schema that a backup has, None for a database of something else."""
+    if tool.db.is_sqlite:
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as opened:
+            try:
+                row = opened.execute("SELECT version_num FROM alembic_version").fetchone()
+            except sqlite3.DatabaseError:
+                return None
+        return str(row[0]) if row else None
+    listed = _run(
+        tool.settings.database.url, ["pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(file)]
+    )
+    found = re.search(r"^COPY \S*alembic_version .*\n(\S+)$", listed, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _before(tool: Tool, now: datetime) -> dict[str, dict[str, Any]] | None:
+    """Return the awards that the database now knows to be revoked, with what was said; None where there is none yet."""
+    try:
+        if schema.current(tool.db) is None:
+            return None
+        schema.check(tool.db)
+        if presence.watch(tool, now).workers:
+            raise Conflict(
+                sentence=Sentence("A worker is running, or was two minutes ago."),
+                what_to_do=Sentence("Stop every worker and every web application, wait two minutes, then restore."),
+            )
+        query = select(Award.id, Award.revoked_at, Award.revocation_reason).where(Award.status == "revoked")
+        with tool.db.read() as session:
+            return {row.id: {"at": row.revoked_at, "reason": row.revocation_reason} for row in session.execute(query)}
+    except (SQLAlchemyError, ConfigurationError):  # damaged, or of another version: that is why somebody restores
+        return {}
+
+
+def _keep(tool: Tool, folder: Path, now: datetime) -> Path | None:
+    """Copy what the database holds now, beside the backup: somebody may have named the wrong file."""
+    kept = folder / f"before-restore-{now:%Y%m%dT%H%M%S}.{'db' if tool.db.is_sqlite else 'dump'}"
+    try:
+        with _beside(kept) as part:
+            _copy(tool.db, tool.settings.database.url, part)
+            part.replace(kept)
+    except (sqlite3.DatabaseError, ConfigurationError):
+        if not tool.db.is_sqlite:
+            raise
+        return None  # a damaged file cannot be copied, and is what is to be replaced
+    return kept
+
+
+def _go_on(tool: Tool, revoked_before: Mapping[str, Mapping[str, Any]], now: datetime) -> int:
+    """Start fresh status lists, and revoke again what was revoked since; returns how many that were."""
+    again = 0
+    with tool.db.write() as session:
+        session.execute(delete(Presence))  # the workers of then
+        session.execute(update(StatusList).values(closed=True, revision=StatusList.revision + 1))
+        known = select(Award.id).where(Award.status != "revoked").order_by(Award.id)
+        for award_id in [each for each in session.scalars(known) if each in revoked_before]:
+            award = get_award(session, award_id)
+            told = revoked_before[award_id]
+            award.status, award.live = "revoked", False
+            award.revoked_at, award.revocation_reason = told["at"], told["reason"]
+            award_acts.withdraw_editions(session, award, now)
+            again += 1
+        audit.record(session, now, audit.OPERATOR, "database.restored", "database:1", revoked=again)
+    return again
+
+
+def last_backup(tool: Tool) -> datetime | None:
+    """Return when this database was last backed up by the command; None for never, or by other means."""
+    query = select(AuditEvent.at).where(AuditEvent.action == "database.backed_up").order_by(AuditEvent.id.desc())
+    with tool.db.read() as session:
+        return session.scalar(query.limit(1))

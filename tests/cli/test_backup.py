@@ -1,0 +1,147 @@
+"""`lti-tool db backup` and `restore`, on whatever database the tests run on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import select, text
+
+from lti_tool.models import Award, Edition, StatusList
+from lti_tool.services import award_acts, presence
+from tests.cli.conftest import Run
+from tests.scene import Scene, now
+
+
+@pytest.fixture
+def awarded(beside: Scene) -> Scene:
+    """A scene in which two students have a badge."""
+    beside.publish()
+    beside.grade("student1", 4, 4, 4, 4)
+    beside.grade("student2", 4, 4, 4, 4)
+    assert beside.sync()["state"] == "done"
+    return beside
+
+
+def statuses(scene: Scene) -> dict[str, str]:
+    return {award["user"]: award["status"] for award in scene.awards()}
+
+
+def test_a_backup_brings_back_what_was_there_and_awards_keep_their_credentials(
+    awarded: Scene, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "backup" / "monday.db"
+    before = awarded.awards()
+    assert run("db", "backup", str(file)).status == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with awarded.tool.db.write() as session:
+        session.execute(text("UPDATE award SET revocation_reason = 'spoiled'"))
+    done = run("db", "restore", str(file))
+    assert done.status == 0, done.err
+    assert awarded.awards() == before
+    assert "What it held before is in" in done.out
+
+
+def test_after_a_restore_new_credentials_go_to_a_fresh_status_list(awarded: Scene, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "monday.db"
+    assert run("db", "backup", str(file)).status == 0
+    with awarded.tool.db.read() as session:
+        used = set(session.scalars(select(Edition.status_list_id)))
+    assert run("db", "restore", str(file)).status == 0
+    awarded.grade("student3", 4, 4, 4, 4)
+    assert awarded.sync()["awards"] == 1
+    with awarded.tool.db.read() as session:
+        lists = set(session.scalars(select(Edition.status_list_id)))
+        assert len(lists - used) == 1
+        assert all(row.closed for row in session.scalars(select(StatusList).where(StatusList.id.in_(used))))
+    for number in used:  # those before are served on: credentials name them
+        assert requests.get(f"{awarded.url}/status/{number}", timeout=10).status_code == 200
+
+
+def test_what_was_revoked_since_the_backup_is_revoked_after_the_restore(
+    awarded: Scene, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "monday.db"
+    assert run("db", "backup", str(file)).status == 0
+    award = awarded.award_of("student1")["id"]
+    award_acts.revoke(awarded.tool, award, "given by mistake", actor="operator", now=now())
+    done = run("db", "restore", str(file))
+    assert done.status == 0 and "1 awards that were revoked since" in done.out
+    after = awarded.award_of("student1")
+    assert (after["status"], after["revocation_reason"]) == ("revoked", "given by mistake")
+    assert awarded.award_of("student2")["status"] == "issued"
+    with awarded.tool.db.read() as session:
+        editions = session.scalars(select(Edition).where(Edition.award_id == award)).all()
+        assert editions and all(edition.withdrawn_at for edition in editions)
+        assert session.get_one(Award, award).live is False
+
+
+def test_J12_a_backup_of_a_newer_version_is_refused_and_nothing_changes(
+    awarded: Scene, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "newer.db"
+    before = statuses(awarded)
+    with awarded.tool.db.write() as session:
+        known = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    from lti_tool.services.backup import _copy
+
+    _copy(awarded.tool.db, awarded.settings.database.url, file)
+    with awarded.tool.db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :known"), {"known": known})
+    done = run("db", "restore", str(file))
+    assert done.status == 1 and "newer version (schema 9999)" in done.err
+    assert statuses(awarded) == before
+
+
+def test_a_backup_is_never_written_over(awarded: Scene, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "monday.db"
+    assert run("db", "backup", str(file)).status == 0
+    content = file.read_bytes()
+    done = run("db", "backup", str(file))
+    assert done.status == 1 and "is there already" in done.err
+    assert file.read_bytes() == content
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".monday")] == []
+
+
+def test_what_is_no_backup_is_refused(awarded: Scene, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear Sir or Madam, this is not a database.")
+    done = run("db", "restore", str(file))
+    assert done.status == 1 and "is no backup of a" in done.err
+    if awarded.tool.db.is_sqlite:
+        with sqlite3.connect(tmp_path / "other.db") as other:
+            other.execute("CREATE TABLE thing (id INTEGER)")
+        other.close()
+        assert "holds no database of this tool" in run("db", "restore", str(tmp_path / "other.db")).err
+    assert set(statuses(awarded).values()) == {"issued"}
+
+
+def test_nothing_is_restored_under_a_running_worker(awarded: Scene, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "monday.db"
+    assert run("db", "backup", str(file)).status == 0
+    presence.seen(awarded.tool, presence.new_worker(), now())
+    done = run("db", "restore", str(file))
+    assert done.status == 1 and "A worker is running" in done.err
+    with awarded.tool.db.write() as session:
+        session.execute(text("DELETE FROM presence"))
+    presence.seen(awarded.tool, presence.new_worker(), now() - timedelta(minutes=3))
+    assert run("db", "restore", str(file)).status == 0
+
+
+def test_without_postgresql_s_programs_the_command_says_what_to_install(
+    awarded: Scene, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if awarded.tool.db.is_sqlite:
+        monkeypatch.setenv("LTI_TOOL_DATABASE__URL", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+        from lti_tool.services.backup import _run as program
+    else:
+        from lti_tool.services.backup import _run as program
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Exception, match="pg_dump is not installed here"):
+        program(os.environ["LTI_TOOL_DATABASE__URL"], ["pg_dump"])
