@@ -377,6 +377,14 @@ def test_J06_one_course_is_read_by_one_worker_however_many_are_told(tool, course
     assert sorted(ran) == [False] * 5 + [True] and most == [1]
 
 
+def test_how_much_there_is_to_do_can_be_told(tool, courses):
+    before = work.depth(tool, now())["failed"]
+    make_running(tool, ask(tool, "sync", courses["canvas"]))
+    ask(tool, "sync", courses["moodle"])
+    work.request(tool, "post", str(courses["moodle"]), now() + timedelta(hours=1))
+    assert work.depth(tool, now()) == {"due": 1, "waiting": 1, "running": 1, "failed": before}
+
+
 # -- workers that are alive
 
 
