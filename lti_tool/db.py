@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,12 +18,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
-from lti_tool.errors import Busy
+from lti_tool.errors import Busy, DiskFull, ToolError
 from lti_tool.sentence import kept_text, read_text
 
 BUSY_TIMEOUT = 5  # seconds a writer waits for another one
 MOST_COLLISIONS = 5
 DEADLOCK_OR_SERIALIZATION = ("40P01", "40001")  # PostgreSQL's codes
+DISK_FULL = "53100"
 Value = TypeVar("Value")
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
@@ -142,8 +144,8 @@ class Database:
             with transaction(), Session(engine, expire_on_commit=False) as session:
                 yield session
         except OperationalError as error:
-            if self.is_sqlite and ("locked" in str(error.orig) or "busy" in str(error.orig)):
-                raise Busy(str(error.orig)) from error
+            if (trouble := trouble_of(error.orig)) is not None:
+                raise trouble from error
             raise
 
     @property
@@ -167,6 +169,16 @@ def forbid_in_transaction() -> None:
     """Raise where a transaction is open: a slow LMS must never hold a database lock (J15)."""
     if _open_transactions.get():
         raise RuntimeError("a network call inside a database transaction")
+
+
+def trouble_of(error: BaseException | None) -> ToolError | None:
+    """Return what a driver's error says of the database itself: that it is busy, or cannot be written (J08, J13)."""
+    said = str(error) if isinstance(error, sqlite3.Error) else ""
+    if "locked" in said or "busy" in said:
+        return Busy(said)
+    if "disk is full" in said or "disk I/O error" in said or getattr(error, "sqlstate", None) == DISK_FULL:
+        return DiskFull(type(error).__name__)
+    return None
 
 
 def collided(error: DBAPIError) -> bool:

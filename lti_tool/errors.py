@@ -152,6 +152,15 @@ class Busy(ToolError):
     what_to_do = Sentence("Try again in a few seconds.")
 
 
+class DiskFull(ToolError):
+    """The database cannot be written: no room, or a disk that takes nothing any more. What is there can be read."""
+
+    status = 503
+    reason = "disk_full"
+    sentence = Sentence("The tool has no room left to store anything, so nothing was changed.")
+    what_to_do = Sentence("Whoever runs it has to look at its disk. What was stored before is kept.")
+
+
 # -- registration -----------------------------------------------------------------------------------------------
 
 
@@ -225,7 +234,10 @@ class AccessRefused(ServiceError):
 
 
 class ScopeMissing(ServiceError):
+    """`scope` is the one that would have done, where it is known."""
+
     reason = "scope_missing"
+    scope = ""
     lasting = True
     sentence = Sentence("Your LMS has not given the tool a permission it needs.")
     what_to_do = Sentence("The LMS administrator can grant it in the tool's registration.")
@@ -257,6 +269,32 @@ class ScoreRefused(ServiceError):
 class PagingLoop(ServiceError):
     reason = "paging_loop"
     sentence = Sentence("Your LMS sent the same page of results twice, so none of them were used.")
+
+
+class SourceMissing(ServiceError):
+    """What a row's grades were read from is no longer there, or was never matched."""
+
+    reason = "source_missing"
+    lasting = True
+    sentence = Sentence("What the grades of a row are read from is no longer there.")
+    what_to_do = Sentence("Match the row again under “Sources”.")
+
+
+class NotConnected(ServiceError):
+    """No connection to the LMS's own interface, or one that it refuses: a state of the connection."""
+
+    reason = "not_connected"
+    lasting = True
+    sentence = Sentence("This course is not connected to your LMS's own rubrics.")
+    what_to_do = Sentence("Connect it under “Sources”.")
+
+
+class SecretLost(NotConnected):
+    """A stored secret that no key opens."""
+
+    reason = "secret_lost"
+    sentence = Sentence("The stored access to your LMS cannot be read any more.")
+    what_to_do = Sentence("Connect it again.")
 
 
 class AddressRefused(ServiceError):

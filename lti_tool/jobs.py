@@ -16,13 +16,16 @@ from lti_tool.services import (
     administrators,
     award_acts,
     catalog,
+    columns,
     copies,
+    earned,
     editions,
     matching,
     notices,
     platform_checks,
     posting,
     schedule,
+    source_pages,
     sync,
     work,
 )
@@ -35,9 +38,11 @@ RUNNERS: dict[str, work.Runner] = {
     "publish": catalog.run_publish,
     "check": platform_checks.run_check,
     "columns": matching.run_columns,
+    "make_columns": columns.run_make_columns,
     "copy": copies.run_copy,
     "subscribe": notices.run_subscribe,
     "post": posting.run_post,
+    "rows": source_pages.run_rows,
 }
 
 
@@ -104,6 +109,7 @@ def sweep(tool: Tool) -> None:
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
     schedule.make_due(tool, now)
+    earned.wish(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
     for job_id in work.due(tool, now):

@@ -11,7 +11,7 @@ import re
 import threading
 from collections import deque, namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import Any
 
@@ -21,8 +21,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.expression import ClauseElement
 
-from lti_tool.db import Database
-from lti_tool.errors import Busy
+from lti_tool.db import Database, trouble_of
 
 Row = Any  # a named tuple, by the labels of the statement's columns
 
@@ -142,7 +141,8 @@ class Connections:
             try:
                 changed = _in_turn(cursor, told)
             except BaseException:
-                cursor.execute("ROLLBACK")
+                with suppress(self._db.driver_error):  # SQLite has done so itself where its disk is full
+                    cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
             return changed
@@ -168,8 +168,8 @@ class Connections:
             if gone and kept:
                 self.close()
                 return self._do_it(step)
-            if self._db.is_sqlite and ("locked" in str(error) or "busy" in str(error)):
-                raise Busy("database is locked") from None
+            if (trouble := trouble_of(error)) is not None:
+                raise trouble from None
             raise DriverError(type(error).__name__) from None
         except BaseException:
             connection.close()

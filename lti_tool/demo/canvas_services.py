@@ -91,7 +91,7 @@ class CanvasServices:
         if not set(scopes) & set(access.scopes):
             raise Refused(401, "Insufficient permissions")
         tool = self.lms.tools.get(access.client_id)
-        if tool is None:
+        if tool is None or not tool.active:
             raise Refused(401, "Unknown or inactive Developer Key")
         if found is None:
             raise Refused(404, "The specified resource does not exist.")

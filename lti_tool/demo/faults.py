@@ -32,6 +32,9 @@ SERVICES = (
     "openid",
     "registration",
     "notices",
+    "assignments",  # Canvas' REST interface, as the two below
+    "submissions",
+    "enrollments",
 )
 HUGE = 5 * 1024 * 1024
 NEXT_LINK = re.compile(r"<([^>]+)>(; rel=[^,>]*next)")
@@ -260,16 +263,27 @@ def rewrite_next(response: Response, change: Callable[[str], str]) -> Response:
     return response
 
 
+def page_here(lms: Lms) -> str:
+    """Give the address of the page that is asked for, as the tool knows it."""
+    return request.url.replace(request.host_url.rstrip("/"), lms.server_root.removesuffix(f"/{lms.name}"), 1)
+
+
+def lead_away(lms: Lms, response: Response, change: Callable[[str], str]) -> Response:
+    """Change where `next` leads, and name a next page where there is none: Moodle sends most lists in one."""
+    if not NEXT_LINK.search(response.headers.get("Link", "")):
+        response.headers["Link"] = f'<{page_here(lms)}>; rel="next"'
+    return rewrite_next(response, change)
+
+
 def next_same(lms: Lms, fault: Fault, response: Response) -> Response:
     """Point `next` at the page it is on, and do so on the last page too."""
-    here = request.url.replace(request.host_url.rstrip("/"), lms.server_root.removesuffix(f"/{lms.name}"), 1)
-    response.headers["Link"] = f'<{here}>; rel="next"'
+    response.headers["Link"] = f'<{page_here(lms)}>; rel="next"'
     return response
 
 
 def next_host(lms: Lms, fault: Fault, response: Response) -> Response:
     host = fault.options.get("host", "evil.example")
-    return rewrite_next(response, lambda url: urlsplit(url)._replace(netloc=host).geturl())
+    return lead_away(lms, response, lambda url: urlsplit(url)._replace(netloc=host).geturl())
 
 
 def next_http(lms: Lms, fault: Fault, response: Response) -> Response:
@@ -280,11 +294,11 @@ def next_http(lms: Lms, fault: Fault, response: Response) -> Response:
         netloc = parts.netloc if parts.scheme == "https" else f"{parts.hostname}:80"
         return parts._replace(scheme="http", netloc=netloc).geturl()
 
-    return rewrite_next(response, change)
+    return lead_away(lms, response, change)
 
 
 def next_to(lms: Lms, fault: Fault, response: Response) -> Response:
-    return rewrite_next(response, lambda url: str(fault.options["url"]))
+    return lead_away(lms, response, lambda url: str(fault.options["url"]))
 
 
 def next_uppercase(lms: Lms, fault: Fault, response: Response) -> Response:
@@ -357,6 +371,14 @@ def bucket(lms: Lms, fault: Fault, response: Response) -> Response:
     return response
 
 
+def cut_short(lms: Lms, fault: Fault, response: Response) -> Response:
+    """Announce the whole answer, send the first half, and hang up."""
+    whole = response.get_data()
+    response.set_data(whole[: len(whole) // 2])
+    response.headers["Content-Length"] = str(len(whole))
+    return response
+
+
 BEFORE: dict[str, Callable[[Lms, Fault], Response | None]] = {
     "status": status,
     "rate_limited": rate_limited,
@@ -382,6 +404,7 @@ AFTER: dict[str, Callable[[Lms, Fault, Response], Response]] = {
     "expires_after": spoil_token(expires_after),
     "huge": huge,
     "bucket": bucket,
+    "cut": cut_short,
     "rows": change_rows,
 }
 KINDS = {
@@ -389,6 +412,7 @@ KINDS = {
     "rate_limited": "refuse with “Rate Limit Exceeded”",
     "bucket": "say that the throttle's bucket runs low",
     "drop": "drop the connection",
+    "cut": "hang up in the middle of the answer",
     "slow": "wait before answering",
     "html": "answer with an HTML page",
     "huge": "answer with 5 MB",

@@ -188,6 +188,25 @@ class Lms:
         self.course(course).withdrawn.append(tool.client_id)
         self.changed()
 
+    def let_tool_in(self, course: Course | str, tool: Tool) -> None:
+        """Put a tool back that was taken out of a course."""
+        found = self.course(course)
+        found.withdrawn = [client_id for client_id in found.withdrawn if client_id != tool.client_id]
+        self.changed()
+
+    def switch_tool(self, tool: Tool, active: bool) -> None:
+        """Switch a tool on or off for the whole LMS, as the State of a Canvas developer key does."""
+        tool.active = active
+        self.changed()
+
+    def permit(self, tool: Tool, scope: str, allowed: bool) -> None:
+        """Give a tool a permission, or take it away; tokens that are out keep in Canvas what they were given for.
+
+        `scope` is its end: "lineitem", "result.readonly", "score" …; Moodle asks with each call what is allowed now."""
+        found = next(one for one in self.mood.scopes if one.rpartition("/")[2] == scope)
+        tool.scopes = [one for one in tool.scopes if one != found] + ([found] if allowed else [])
+        self.changed()
+
     def grant(self, token: str, access: Access) -> None:
         """Remember what a new access token may do; forget those long expired."""
         with self.lock:
@@ -603,6 +622,7 @@ class Lms:
                 "links": [asdict(link) for link in self.links.values()],
                 "tools": [asdict(tool) for tool in self.tools.values()],
                 "access": {token: asdict(access) for token, access in self.access.items()},
+                "mood": self.mood.kept(),
             }
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -624,3 +644,4 @@ class Lms:
             self.links = {one["id"]: Link(**one) for one in plain["links"]}
             self.tools = {one["client_id"]: Tool(**one) for one in plain["tools"]}
             self.access = {token: Access(**one) for token, one in plain["access"].items()}
+            self.mood.take_back(plain.get("mood", {}))

@@ -19,6 +19,8 @@ from .records import Access, Column, Course, Grade, Launch, Link, Tool, User
 from .wire import find_tool_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Blueprint
 
     from .lms import Lms
@@ -52,6 +54,7 @@ class Moodle:
     deep_link_path = "/mod/lti/contentitem_return.php"
     jwks_max_age: int | None = None
     keys_published = 1
+    course_pages: tuple[tuple[str, str], ...] = ()
     has_test_student = False
     scopes = (
         SCOPE + "lineitem",
@@ -437,6 +440,19 @@ class Moodle:
         for grade in column.grades.values():
             grade.score = rounded((grade.score or 0.0) * maximum / old) if old else 0.0
             grade.changed = self.lms.clock()
+
+    def add_pages(self, routes: Blueprint, address: Callable[..., str]) -> None:
+        """Add pages of its own: it has none."""
+
+    def fill(self, course: Course) -> None:
+        """Put into the demo's course what only this LMS has: nothing."""
+
+    def kept(self) -> dict[str, Any]:
+        """Give what a snapshot keeps of it: nothing."""
+        return {}
+
+    def take_back(self, plain: dict[str, Any]) -> None:
+        return None
 
     def add_routes(self, blueprint: Blueprint) -> None:
         moodle_services.add_routes(blueprint, self.lms)

@@ -329,6 +329,7 @@ def blueprint(lms: Lms) -> Blueprint:
         platform.act(lms, {**asked, **options})
 
     registration.add_pages(routes, lms, address)
+    lms.mood.add_pages(routes, address)
 
     @routes.get("/post_message_forwarding")
     def forwarding() -> str:

@@ -59,4 +59,5 @@ def fill(lms: Lms) -> None:
         student = lms.add_user(course, "student", given_name=given, family_name=family, username=f"student{number}")
         course.enrolments[student.id].sections = [SECTIONS[number % 2]]
     lms.mood.add_test_student(course)
+    lms.mood.fill(course)
     lms.add_user(None, "admin", given_name=ADMINISTRATOR[0], family_name=ADMINISTRATOR[1], username="admin1")

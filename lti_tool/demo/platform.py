@@ -108,8 +108,21 @@ def act(lms: Lms, asked: dict[str, Any]) -> None:
         lms.delete_column(asked["course"], asked["column"])
     elif kind == "column_maximum":
         lms.set_maximum(asked["course"], asked["column"], float(asked["maximum"]))
+    elif kind == "column_renamed":
+        lms.rename_column(asked["course"], asked["column"], asked["label"])
     elif kind == "column_published":
         lms.publish_column(asked["course"], asked["column"], asked.get("published", True))
+    elif kind == "column_unpublished":
+        lms.publish_column(asked["course"], asked["column"], False)
+    elif kind == "course_opened":
+        lms.conclude_course(asked["course"], False)
+    elif kind in ("tool_taken_out", "tool_let_in"):
+        for tool in lms.tools.values():
+            (lms.withdraw_tool if kind == "tool_taken_out" else lms.let_tool_in)(asked["course"], tool)
+    elif kind in ("tool_off", "tool_on"):
+        lms.switch_tool(lms.tools[asked["tool"]], kind == "tool_on")
+    elif kind in ("permission_taken", "permission_given"):
+        lms.permit(lms.tools[asked["tool"]], asked["scope"], kind == "permission_given")
     elif kind == "keys_rotated":
         lms.rotate_keys(int(asked.get("times", 1)))
     elif kind == "tokens_expired":

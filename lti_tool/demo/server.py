@@ -15,11 +15,12 @@ from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from . import pages, people, platform
-from .canvas import ACCOUNT_ID
+from .canvas import ACCOUNT_ID, Canvas
 from .faults import UPPER_PATHS
 from .lms import MOODS, Lms
 
 CANVAS_CLIENT_ID, CANVAS_DEPLOYMENT = "10000000000001", f"1:{ACCOUNT_ID}"
+CANVAS_API_CLIENT_ID = "10000000000900"
 MOODLE_CLIENT_ID, MOODLE_DEPLOYMENT = "demo-moodle-client", "1"
 FIXED = {"canvas": (CANVAS_CLIENT_ID, CANVAS_DEPLOYMENT), "moodle": (MOODLE_CLIENT_ID, MOODLE_DEPLOYMENT)}
 
@@ -83,19 +84,31 @@ class Running:
 
     def __init__(self, lmses: Sequence[Lms], host: str, port: int, listener: socket.socket | None = None) -> None:
         self.lmses = {lms.name: lms for lms in lmses}
-        self.port = port
+        self.host, self.port = host, port
         self.url = f"http://localhost:{port}"
         self.app = create_app(lmses)
+        self._serve(listener)
+
+    def _serve(self, listener: socket.socket | None = None) -> None:
         self.server = make_server(
-            host,
-            port,
+            self.host,
+            self.port,
             self.app,
             threaded=True,
-            request_handler=handler_with(lmses),
+            request_handler=handler_with(list(self.lmses.values())),
             fd=listener.fileno() if listener else None,
         )
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let nobody answer at the site's port while the block runs; what the LMSs know stays."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self._serve()
 
     @property
     def canvas(self) -> Lms:
@@ -230,6 +243,8 @@ def run(
             lms.changed()
         else:
             lms.register_tool(**addresses, client_id=client_id, deployment_ids=[deployment_id])
+        if isinstance(lms.mood, Canvas) and not lms.mood.rest.keys:
+            lms.mood.rest.add_key(f"{tool_base}/connect/canvas", client_id=CANVAS_API_CLIENT_ID)
         lmses.append(lms)
     server = make_server(host, port, create_app(lmses), threaded=True, request_handler=QuietHandler)
     if ready:

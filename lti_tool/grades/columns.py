@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from lti_tool.domain.badge import TOTAL, Badge, number_text
 from lti_tool.lti.ags import LineItem
+
+EARNED = "earned"  # the tag of the column that tells the LMS who has earned a badge; nothing is read from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,23 @@ def wanted_columns(badge: Badge) -> list[WantedColumn]:
         if gate.reads_column
     ]
     return rows + gates
+
+
+def earned_column(label: str) -> WantedColumn:
+    """Return the column in which who has earned a badge has 1 of 1."""
+    return WantedColumn(EARNED, "", label, "1")
+
+
+def same_column(items: Iterable[LineItem], url: str) -> LineItem | None:
+    """Return the column at an address as it is now.
+
+    Canvas writes a line item's id with the account's main host, whatever host was called (source): paths are told
+    apart, hosts are not."""
+    items = list(items)
+    path = urlsplit(url).path
+    exact = next((item for item in items if item.url == url), None)
+    same_path = [item for item in items if urlsplit(item.url).path == path]
+    return exact or (same_path[0] if len(same_path) == 1 else None)
 
 
 def find_column(items: Iterable[LineItem], resource_id: str, tag: str) -> LineItem | None:

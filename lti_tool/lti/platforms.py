@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from lti_tool.errors import ScoreRefused
+from lti_tool.errors import AccessRefused, ScopeMissing, ScoreRefused, ServiceError
 from lti_tool.http import Response
 from lti_tool.sentence import Sentence
 
@@ -30,7 +30,20 @@ RESOURCE_LINK, DEEP_LINKING = "LtiResourceLinkRequest", "LtiDeepLinkingRequest"
 SUBMISSION_REVIEW, DATA_PRIVACY = "LtiSubmissionReviewRequest", "LtiDataPrivacyLaunchRequest"
 
 # What can be found wrong with a platform, and mended by clicks in it. In a click, [[…]] is a label of the LMS.
-Trouble = Literal["keys", "token", "launch", "deployment", "roster", "columns_read", "columns_write", "scopes", "clock"]
+Trouble = Literal[
+    "keys",
+    "token",
+    "launch",
+    "deployment",
+    "roster",
+    "columns_read",
+    "columns_write",
+    "scopes",
+    "clock",
+    "course",
+    "concluded",
+    "unpublished",
+]
 Clicks = Sequence[str]
 
 
@@ -111,6 +124,16 @@ class Platform:
     def course_ends(self, custom: Mapping[str, str]) -> tuple[datetime, ...]:
         """Return the moments after which the platform may refuse its services for the course, as a launch tells."""
         return ()
+
+    def access_refusal(self, response: Response) -> ServiceError | None:
+        """Read why a service answers 401 to a new token; None where it does not tell."""
+        return None
+
+    def maximum_changed(self) -> str:
+        """Say what becomes of the grades in a column whose maximum a teacher changes.
+
+        What AGS 2.0 leaves open: whether `resultMaximum` follows."""
+        return Sentence("Look through the grades that were entered before: your LMS may have kept or changed them.")
 
     def score_refusal(self, response: Response) -> ScoreRefused | None:
         """Read why a score was refused for good; None where trying again later may help.
@@ -195,6 +218,9 @@ class Platform:
             ),
             "scopes": (Sentence("Grant the tool what is named above in its registration."),),
             "clock": (Sentence("Set the clock of the machine that is wrong by NTP."),),
+            "course": (Sentence("Let the tool into this course again, in its settings or the LMS's."),),
+            "concluded": (Sentence("Open the course again in your LMS, then press Sync now here."),),
+            "unpublished": (Sentence("Publish the column in your LMS's gradebook."),),
         }[trouble]
 
     def link_makes_column(self, claims: Mapping[str, Any]) -> bool:
@@ -204,6 +230,10 @@ class Platform:
     def after_placing(self) -> str:
         """Say what an instructor still has to do in the LMS once links were placed; empty where nothing is left."""
         return ""
+
+    def open_by_column(self) -> Clicks:
+        """Say how an instructor opens something for whoever has a full score in a column; empty where it is unknown."""
+        return ()
 
     def keep_out_of_total(self) -> CourseTotal:
         """Say what a new column does to the course total, which AGS has no word for, and what keeps it out."""
@@ -267,6 +297,33 @@ class Canvas(Platform):
     def concluded(self, response: Response) -> bool:
         # Source, gradebook_services.rb: "This course has concluded. AGS requests will no longer be accepted …"
         return response.status == 422 and b"concluded" in response.body[:4000]
+
+    def access_refusal(self, response: Response) -> ServiceError | None:
+        # Source, lib/lti/ims/advantage_errors.rb and concerns/advantage_services.rb.
+        text = response.body[:4000].decode("utf-8", "replace")
+        if "Insufficient permissions" in text:
+            return ScopeMissing("401 Insufficient permissions")
+        if "not linked to a Tool associated with this Context" in text:
+            return AccessRefused(
+                "401 not in this course",
+                reason="tool_not_in_course",
+                sentence=Sentence("The tool is no longer there in this Canvas course."),
+            )
+        if "Developer Key" in text:  # "Invalid Developer Key", "Unknown or inactive Developer Key"
+            return AccessRefused(
+                "401 developer key",
+                reason="key_switched_off",
+                sentence=Sentence("The tool's developer key is switched off in Canvas."),
+            )
+        return None
+
+    def maximum_changed(self) -> str:
+        # Source, lti/result.rb: a result keeps the maximum it was first graded on, and a new grade is put on that
+        # scale; one that nobody touches stays as it was.
+        return Sentence(
+            "Grades entered before go on counting as they were then, though Canvas shows them beside the new maximum: "
+            "enter those again that are meant otherwise."
+        )
 
     def score_refusal(self, response: Response) -> ScoreRefused | None:
         text = response.body[:4000].decode("utf-8", "replace")
@@ -443,7 +500,7 @@ class Canvas(Platform):
     def mend(self, trouble: Trouble) -> Clicks:
         key = Sentence("Open [[Admin]] → [[Developer Keys]] and find Badges.")
         services = Sentence("Choose the pencil, then [[LTI Advantage Services]].")
-        save = Sentence("Press [[Save]]. This line turns green by itself within a minute.")
+        save = Sentence("Press [[Save]]. Badges notices it by itself.")
         return {
             "token": (
                 key,
@@ -480,6 +537,22 @@ class Canvas(Platform):
                 save,
             ),
             "scopes": (key, services, "Turn on what is named above, then press [[Save]].", "Open Badges once more."),
+            "course": (
+                Sentence("Open the course and choose [[Settings]] → [[Apps]] → [[View App Configurations]]."),
+                Sentence("If Badges is not in the list: [[+ App]], type [[By Client ID]], or ask your administrator."),
+                Sentence("Open Badges again from the course."),
+            ),
+            "concluded": (
+                Sentence(
+                    "Open [[Settings]] → [[Course Details]] and set an end date that lies ahead. A course that "
+                    "was concluded by hand is opened again by an administrator of Canvas."
+                ),
+                Sentence("Come back here and press [[Sync now]]."),
+            ),
+            "unpublished": (
+                Sentence("In [[Assignments]], find the assignment with the column's name."),
+                Sentence("Press the sign beside it, so that it turns green: [[Published]]."),
+            ),
         }.get(trouble) or super().mend(trouble)
 
     def link_makes_column(self, claims: Mapping[str, Any]) -> bool:
@@ -490,6 +563,14 @@ class Canvas(Platform):
     def after_placing(self) -> str:
         # Source, deep_linking_modules.rb: workflow_state "unpublished".
         return Sentence("Canvas makes an unpublished assignment of whatever has a gradebook column: publish it there.")
+
+    def open_by_column(self) -> Clicks:
+        # Documented: module requirements ("score at least"), which ask for the assignment in that module or before it.
+        return (
+            Sentence("In [[Modules]], add the column's assignment to a module, and choose the module's [[Edit]]."),
+            Sentence("[[Add requirement]]: [[score at least]] 1."),
+            Sentence("Give the module that is to open this one under [[Prerequisites]]."),
+        )
 
     def keep_out_of_total(self) -> CourseTotal:
         return CourseTotal(
@@ -504,7 +585,7 @@ class Canvas(Platform):
             ),
             Sentence(
                 "Where the course weights its assignment groups, it is quicker to move them all into one group with a "
-                "weight of 0 %%."
+                "weight of 0 %."
             ),
         )
 
@@ -591,7 +672,7 @@ class Moodle(Platform):
             "Open [[Site administration]] → [[Plugins]] → [[Activity modules]] → [[External tool]] → [[Manage tools]]."
         )
         gear = Sentence("Press the gear of Badges, then open [[Services]].")
-        save = Sentence("Press [[Save changes]]. This line turns green by itself within a minute.")
+        save = Sentence("Press [[Save changes]]. Badges notices it by itself.")
         grades = Sentence(
             "Set [[IMS LTI Assignment and Grade Services]] to [[Use this service for grade sync and "
             "column management]]."
@@ -622,11 +703,33 @@ class Moodle(Platform):
             "columns_read": (tool, gear, grades, save),
             "columns_write": (tool, gear, grades, save),
             "scopes": (tool, gear, grades, save),
+            "course": (
+                tool,
+                Sentence("See that Badges is there, and not [[Pending]]: press [[Activate]]."),
+                Sentence(
+                    "In the course: [[More]] → [[LTI External tools]], and switch [[Show in activity chooser]] on."
+                ),
+            ),
         }.get(trouble) or super().mend(trouble)
+
+    def maximum_changed(self) -> str:
+        # Seen for a PUT: every grade is put on the new scale. The gradebook's own form asks the teacher instead.
+        return Sentence(
+            "Moodle asks whether to rescale existing grades. With [[Yes]] they count as before; with [[No]] each keeps "
+            "its points, so that its share of the new maximum is another, and levels follow it."
+        )
 
     def after_placing(self) -> str:
         # Seen: one item fills the activity's form, several are listed; either way nothing is there until it is saved.
         return Sentence("Moodle then shows the new activity, or the list of them: save it there.")
+
+    def open_by_column(self) -> Clicks:
+        # Documented: conditional activities, condition "Grade".
+        return (
+            Sentence("Open the activity's settings, then [[Restrict access]] → [[Add restriction]] → [[Grade]]."),
+            Sentence("Choose the column, tick [[must be ≥]] and write 100."),
+            Sentence("[[Save and return to course]]."),
+        )
 
     def keep_out_of_total(self) -> CourseTotal:
         return CourseTotal(

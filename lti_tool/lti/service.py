@@ -15,6 +15,7 @@ from lti_tool.http import Http, Response, same_origin
 from lti_tool.lti.platforms import Platform, platform_of
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.token import TokenCache
+from lti_tool.sentence import Sentence
 
 # 10 results a page is the least that was seen (Canvas' default): a course of 5,000 has 500.
 MOST_PAGES = 1000
@@ -71,11 +72,14 @@ class Service:
         headers = {"Accept": accept} if accept else {}
         if content_type:
             headers["Content-Type"] = content_type
-        for _ in range(2):
+        for attempt in range(2):
             token = self.tokens.get(self.registration, asked, self.deployment_id)
             if not token.scopes & set(scopes):
-                # Kept all the same: it serves other calls, and asking again would give the same.
-                raise ScopeMissing(f"the token has none of {_short(scopes)}")
+                # Not kept: an administrator's grant is to count at the next call, not in an hour.
+                self.tokens.drop(self.registration, asked, token, self.deployment_id)
+                if attempt == 0 and not self.tokens.is_new(token):
+                    continue
+                raise _missing("the token has", scopes)
             started = time.monotonic()
             response = self.http.request(
                 method,
@@ -94,7 +98,10 @@ class Service:
             if response.status != 401:
                 return response
             self.tokens.drop(self.registration, asked, token, self.deployment_id)
-        raise AccessRefused(f"{method} answered 401 to a new token", reason="access_refused")
+        refused = self.platform.access_refusal(response)
+        if isinstance(refused, ScopeMissing):
+            refused.scope = _first(scopes)
+        raise refused or AccessRefused(f"{method} answered 401 to a new token", reason="access_refused")
 
     def pages(self, url: str, *, scopes: Collection[str], accept: str, **options: Any) -> Iterator[Response]:
         """Yield every page, each address as it was sent. An error on any page is raised: part of a class is no class.
@@ -118,14 +125,22 @@ class Service:
             target = self.platform.next_page(response.headers.get("Link", ""))
             next_url = _joined(next_url, target) if target else None
             if next_url is not None and not same_origin(url, next_url):
-                raise AddressRefused("the next page is on another host or scheme", reason="next_page_elsewhere")
+                raise AddressRefused(
+                    "the next page is on another host or scheme",
+                    reason="next_page_elsewhere",
+                    sentence=Sentence("Your LMS pointed to another server for the next page, so nothing was read."),
+                    what_to_do=Sentence(
+                        "What was known before still counts. Tell the LMS administrator: the address the LMS gives "
+                        "itself is not the one the tool reaches it by."
+                    ),
+                )
 
     def _asked_scopes(self, scopes: Collection[str], granted: frozenset[str] | None) -> Collection[str]:
         known = self.granted if granted is None else granted
         if known is None:
             return scopes
         if not known & set(scopes):
-            raise ScopeMissing(f"the launch grants none of {_short(scopes)}")
+            raise _missing("the launch grants", scopes)
         return [scope for scope in known if scope.startswith(USED_SCOPES)]
 
 
@@ -147,6 +162,16 @@ def with_path(url: str, ending: str) -> str:
 
 def _joined(current: str, target: str) -> str:
     return target if _ABSOLUTE.match(target) else urljoin(current, target)
+
+
+def _missing(who: str, scopes: Collection[str]) -> ScopeMissing:
+    missing = ScopeMissing(f"{who} none of {_short(scopes)}")
+    missing.scope = _first(scopes)
+    return missing
+
+
+def _first(scopes: Collection[str]) -> str:
+    return next(iter(scopes), "")
 
 
 def _short(scopes: Collection[str]) -> str:

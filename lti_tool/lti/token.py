@@ -26,6 +26,8 @@ ASSERTION_LASTS = timedelta(minutes=5)
 RENEW_BEFORE_END = timedelta(seconds=60)
 # RFC 6749, 5.1: expires_in is recommended only. Canvas and Moodle both give an hour.
 ASSUMED_LIFE = timedelta(hours=1)
+# An older one that lacks a scope may be from before an administrator's click.
+NEW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class AccessToken:
 
     value: str = field(repr=False)
     scopes: frozenset[str]
+    asked_at: datetime
     ends_at: datetime
 
 
@@ -69,6 +72,10 @@ class TokenCache:
             if token is None or self._clock() >= token.ends_at - RENEW_BEFORE_END:
                 token = self._tokens[key] = self._ask(registration, tuple(sorted(set(scopes))), deployment_id)
             return token
+
+    def is_new(self, token: AccessToken) -> bool:
+        """Tell whether a token was asked for just now, so that another one would say the same."""
+        return self._clock() - token.asked_at < NEW
 
     def drop(
         self, registration: Registration, scopes: Collection[str], token: AccessToken, deployment_id: str | None = None
@@ -127,7 +134,7 @@ def _read_token(response: Response, scopes: tuple[str, ...], now: datetime) -> A
     granted = answer.get("scope")
     # RFC 6749, 5.1: no scope in the answer means those that were asked for.
     kept = frozenset(granted.split()) if isinstance(granted, str) and granted.strip() else frozenset(scopes)
-    return AccessToken(value, kept, now + _life(answer.get("expires_in")))
+    return AccessToken(value, kept, now, now + _life(answer.get("expires_in")))
 
 
 def _life(expires_in: object) -> timedelta:

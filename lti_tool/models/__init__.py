@@ -2,7 +2,8 @@
 
 Registration → Deployment → Course; Registration → Person; Person × Course → Enrolment.
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
-Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result."""
+Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
+Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
 from lti_tool.models.awards import (
@@ -32,10 +33,13 @@ from lti_tool.models.badges import (
 from lti_tool.models.base import Base
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.people import (
+    DRIFTS_OF_A_COLUMN,
+    DRIFTS_OF_THE_COURSE,
     ContextNotice,
     Course,
     CourseCopy,
     Deployment,
+    Drift,
     Enrolment,
     Invite,
     Person,
@@ -44,10 +48,13 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
+from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceLink, SourceSeen
 from lti_tool.models.work import AuditEvent, Job, PlatformLoad, Worker
 
 __all__ = [
     "AWARD_STATES",
+    "DRIFTS_OF_A_COLUMN",
+    "DRIFTS_OF_THE_COURSE",
     "LIVE_STATES",
     "Achievement",
     "AchievementVersion",
@@ -61,11 +68,14 @@ __all__ = [
     "BindingCode",
     "Browser",
     "Column",
+    "Connection",
+    "ConnectionRequest",
     "ContextNotice",
     "Course",
     "CourseBadge",
     "CourseCopy",
     "Deployment",
+    "Drift",
     "EarlierVersion",
     "Edition",
     "Enrolment",
@@ -89,6 +99,9 @@ __all__ = [
     "Result",
     "Review",
     "SignInAddress",
+    "SourceAnswer",
+    "SourceLink",
+    "SourceSeen",
     "StatusList",
     "Worker",
     "may_be_awarded",

@@ -10,6 +10,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -98,6 +99,9 @@ class CourseBadge(Base):
     working_at: Mapped[datetime | None]
     working_by: Mapped[str | None]  # an actor of the audit log
     draft_picture_svg: Mapped[str | None] = mapped_column(Text, deferred=True)  # where the file was a drawing
+    # The course's choice, no part of the definition: who has earned it stands in a column of its own, see
+    # services.earned
+    writes_earned: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     course: Mapped[Course] = relationship(back_populates="badges")
     version: Mapped[AchievementVersion | None] = relationship()
     columns: Mapped[list[Column]] = relationship(back_populates="course_badge", order_by="Column.id")
@@ -123,7 +127,15 @@ class Column(Base):
     # how one that was there was recognised: "marks" (resourceId and tag), "tag", "title", or "hand": somebody chose it
     found_by: Mapped[str] = mapped_column(default="marks", server_default="marks")
     created_at: Mapped[datetime]
+    maximum_now: Mapped[str | None]  # the gradebook's, where somebody has changed it there since
+    maximum_accepted: Mapped[str | None]  # the changed one that an instructor has called right
+    asked_again_at: Mapped[datetime | None]  # it is gone, and an instructor wants it made again
     course_badge: Mapped[CourseBadge] = relationship(back_populates="columns")
+
+    @property
+    def maximum(self) -> str:
+        """The gradebook's maximum as last seen."""
+        return self.maximum_now or self.score_maximum
 
 
 class Publication(Base):

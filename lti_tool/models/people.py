@@ -236,6 +236,46 @@ class CourseCopy(Base):
     source: Mapped[Course] = relationship(foreign_keys=[source_id])
 
 
+DRIFTS_OF_THE_COURSE = (
+    "scope_missing",
+    "scores_not_allowed",
+    "access_refused",
+    "token_refused",
+    "source_refused",
+    "course_concluded",
+)
+DRIFTS_OF_A_COLUMN = ("column_missing", "maximum_changed", "unpublished")
+
+
+class Drift(Base):
+    """That something in the LMS is no longer as it was set up: since when, and until when.
+
+    One of a column names its badge and tag; one of the whole course has "" there, so that one index holds both."""
+
+    __tablename__ = "drift"
+    __table_args__ = (
+        Index(
+            "uq_drift_open",
+            "course_id",
+            "course_badge_id",
+            "tag",
+            "kind",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        one_of("kind", (*DRIFTS_OF_THE_COURSE, *DRIFTS_OF_A_COLUMN), "kind"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    course_badge_id: Mapped[str] = mapped_column(default="")
+    tag: Mapped[str] = mapped_column(default="")
+    kind: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)  # values to word it with: services.drift
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
 class Enrolment(Base):
     """A person in a course. Two sources that can disagree: the roster and her own launches."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ from lti_tool.db import repeat_collided
 from lti_tool.domain.award import is_released
 from lti_tool.domain.badge import SHAPES, Badge, Picture, badge_from_content, number_text
 from lti_tool.errors import BadInput, CannotPublish, Conflict, CredentialHeldBack, DefinitionInvalid, JobLost, NotFound
-from lti_tool.grades.columns import WantedColumn, find_column, wanted_columns
+from lti_tool.grades.columns import EARNED, WantedColumn, find_column, wanted_columns
 from lti_tool.lti.ags import LINE_ITEM, create_line_item, list_line_items
 from lti_tool.models import (
     Achievement,
@@ -35,7 +35,7 @@ from lti_tool.models import (
     Registration,
 )
 from lti_tool.sentence import Number, Sentence
-from lti_tool.services import audit, draft_values, prerequisites, versions, work
+from lti_tool.services import audit, draft_values, drift, prerequisites, sources, versions, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
 from lti_tool.services.issuer import is_complete, issuer_profile
@@ -338,37 +338,8 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found.append(Sentence("A badge made of badges cannot be published here yet."))
     found += list(prerequisites.obstacles(session, badge, definition))
     found += list(_other_maximums(badge, definition))
-    sources = {r.source for r in definition.sub_competencies if not r.reads_column}
-    sources |= {g.source for g in definition.gates if not g.reads_column}
-    found += [_NOT_CONNECTED.get(source) or _no_source(source) for source in sorted(sources)]
+    found += list(sources.obstacles(session, badge, definition))
     return found
-
-
-def _no_source(source: str) -> str:
-    return Sentence("Its grades come from “%(source)s”, which is not connected here.", source=source)
-
-
-_NOT_CONNECTED = {
-    "csv": Sentence(
-        "Its grades come from a file (“csv”), and none can be read here yet. Choose a gradebook column instead."
-    ),
-    "canvas-rubric": Sentence(
-        "Its grades come from Canvas' own rubric (“canvas-rubric”), and Canvas is not connected that far "
-        "yet. Choose a gradebook column, or mark the rubric here."
-    ),
-    "moodle-rubric": Sentence(
-        "Its grades come from Moodle's own rubric (“moodle-rubric”), and Moodle is not connected that far "
-        "yet. Choose a gradebook column, or mark the rubric here."
-    ),
-    "canvas-course-grade": Sentence(
-        "A condition reads the course grade from Canvas (“canvas-course-grade”), which no gradebook "
-        "service tells. Choose a gradebook column, and enter the grade there."
-    ),
-    "moodle-course-grade": Sentence(
-        "A condition reads the course grade from Moodle (“moodle-course-grade”), which no gradebook "
-        "service tells. Choose a gradebook column, and enter the grade there."
-    ),
-}
 
 
 def _gradebook_obstacles(course: Course) -> Iterator[str]:
@@ -481,16 +452,18 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
         if changed:
             badge.status = "publishing"
         uploaded, course_id = badge.draft_picture, badge.course_id
-        bound = {column.tag for column in badge.columns if column.state == "bound"}
+        # One that is gone is not made again by the way, when a change is published: somebody asks for it.
+        bound = {c.tag for c in badge.columns if c.state == "bound" or (changed and c.asked_again_at is None)}
     try:
         wanted = [column for column in wanted_columns(definition) if column.tag not in bound]
-        made = _bind_columns(tool, course_badge_id, course_id, definition.resource_id, wanted, say)
+        made = bind_columns(tool, course_badge_id, course_id, definition.resource_id, wanted, say)
         if not changed:  # a column that had been deleted was asked for again, and nothing else
             return {"columns": len(wanted), "made": made, "version": "unchanged"}
         _check_credential(tool, definition)
         png = uploaded or picture.render_png(drawing(definition), SIZE)
         # Another course may be freezing the same content, or other content under the same slug: it is looked at again.
         number = repeat_collided(lambda: _freeze(tool, course_badge_id, definition, png, made))
+        writes_earned = _ask_for_earned(tool, course_badge_id)
     except JobLost:  # another worker publishes it now
         raise
     except Exception:
@@ -499,6 +472,8 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
     with tool.db.write() as session:  # its grades are read with the next sweep
         session.execute(update(Course).where(Course.id == course_id).values(next_sync_at=None))
     say(Sentence("Published."))
+    if writes_earned is not None:
+        tool.wake(writes_earned)
     return {"columns": len(wanted), "made": made, "version": number}
 
 
@@ -510,6 +485,19 @@ def _freeze(tool: Tool, course_badge_id: str, definition: Badge, png: bytes, mad
         number = badge.version.number if badge.version else 0
         audit.record(session, now, audit.TOOL, "badge.published", f"badge:{badge.id}", version=number, made=made)
         return number
+
+
+def _ask_for_earned(tool: Tool, course_badge_id: str) -> int | None:
+    """Make the column due that tells who has earned a badge, where the course wants one and has none yet."""
+
+    def ask() -> int | None:
+        with tool.db.write() as session:
+            badge = session.get_one(CourseBadge, course_badge_id)
+            if not badge.writes_earned or any(column.tag == EARNED for column in badge.columns):
+                return None
+            return work.request_in(session, "make_columns", badge.id, datetime.now(UTC))
+
+    return repeat_collided(ask)
 
 
 def _check_credential(tool: Tool, definition: Badge) -> None:
@@ -537,9 +525,10 @@ def _check_credential(tool: Tool, definition: Badge) -> None:
         ) from error
 
 
-def _bind_columns(
-    tool: Tool, course_badge_id: str, course_id: int, resource_id: str, wanted: list[WantedColumn], say: Say
+def bind_columns(
+    tool: Tool, course_badge_id: str, course_id: int, resource_id: str, wanted: Sequence[WantedColumn], say: Say
 ) -> int:
+    """Find these columns in the gradebook by their marks, and make those that are not there; returns how many."""
     if not wanted:
         return 0
     service, line_items_url = course_service(tool, course_id)
@@ -565,6 +554,10 @@ def _bind_columns(
             if known is None:
                 known = Column(course_badge_id=course_badge_id, tag=column.tag)
                 session.add(known)
+            elif known.url != item.url:
+                drift.moved(session, known, datetime.now(UTC))
+            else:
+                drift.end(session, known, datetime.now(UTC))
             # Answers older than this came from another column: its being empty does not take them back.
             known.created_at, known.found, known.found_by = datetime.now(UTC), found, "marks"
             known.url, known.label, known.state = item.url, item.label, "bound"

@@ -312,6 +312,7 @@ def _draft_of(session: Session, badge: CourseBadge, course_id: int, now: datetim
         draft=definition.content(),
         draft_picture=picture,
         draft_picture_svg=drawing,
+        writes_earned=badge.writes_earned,
         created_at=now,
     )
 

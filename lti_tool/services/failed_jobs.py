@@ -21,8 +21,10 @@ KINDS = {
     "columns": Sentence("Looking at a gradebook's columns"),
     "copy": Sentence("Looking where a course was copied from"),
     "evaluate": Sentence("Working out levels"),
+    "make_columns": Sentence("Making gradebook columns"),
     "post": Sentence("Posting marks to the gradebook"),
     "publish": Sentence("Publishing a badge"),
+    "rows": Sentence("Looking at the LMS's own rubrics"),
     "subscribe": Sentence("Asking for notices of copied courses"),
     "sync": Sentence("Reading grades"),
 }
@@ -98,7 +100,7 @@ def _next_at(session: Session, job: Job) -> datetime | None:
 
 def _where(session: Session, job: Job) -> str:
     """Say what a job is about: a course, a badge in one, a platform or a deployment."""
-    if job.kind in ("sync", "evaluate", "columns", "copy", "post") and job.subject.isdecimal():
+    if job.kind in ("sync", "evaluate", "columns", "copy", "post", "rows") and job.subject.isdecimal():
         course = session.get(Course, int(job.subject))
         return _course(course) if course is not None else ""
     if job.kind == "check":

@@ -20,7 +20,7 @@ from lti_tool.domain.changes import Change, changes
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import AchievementVersion, Award, CourseBadge, EarlierVersion, Person, Publication
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, versions, work
+from lti_tool.services import audit, catalog, drift, versions, work
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.tool import Tool
 
@@ -53,6 +53,7 @@ class HistoryPage:
     retired_at: datetime | None
     to_decide: int  # awards that wait for somebody, which a retired badge still lets go
     may_manage: bool
+    drifts: tuple[drift.PastDrift, ...] = ()
 
 
 def page(tool: Tool, who: LaunchSession, slug: str) -> HistoryPage:
@@ -75,6 +76,7 @@ def page(tool: Tool, who: LaunchSession, slug: str) -> HistoryPage:
             retired_at=badge.retired_at if badge.status == "retired" else None,
             to_decide=_count(session, Award.course_badge_id == badge.id, Award.status.in_(("review", "held"))),
             may_manage=MANAGE in who.rights,
+            drifts=drift.history(session, badge),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,8 @@ from lti_tool.domain.award import met_rows, steps_to_go
 from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
-from lti_tool.grades.columns import wanted_columns
+from lti_tool.grades.columns import EARNED, wanted_columns
+from lti_tool.lti.platforms import platform_of
 from lti_tool.models import (
     Column,
     Course,
@@ -26,7 +27,7 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Moment, Sentence
-from lti_tool.services import catalog, copies, draft_values, matching, platform_load, versions
+from lti_tool.services import catalog, copies, draft_values, drift, matching, platform_load, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -74,7 +75,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
                 )
                 for badge in catalog.library().values()
             ),
-            needs=tuple(_needs(course, cards, can_publish)),
+            needs=tuple(_needs(session, course, cards, can_publish)),
             may_manage=MANAGE in who.rights,
             can_publish=can_publish,
             learners=len(learners),
@@ -103,7 +104,7 @@ def _home_summary(cards: Sequence[BadgeCard], learners: Sequence[Person]) -> str
     )
 
 
-def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Iterable[Need]:
+def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Iterable[Need]:
     if not can_publish:
         yield Need(
             "warn",
@@ -112,21 +113,19 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
             "",
             "",
         )
-    if course.state == "concluded":
-        yield Need(
-            "warn",
-            _("This course has ended in your LMS, so its grades are not read any more."),
-            _(
-                "Badges that were awarded stay, and can be checked for ever. Should the course be opened "
-                "again, press Sync now: reading starts anew."
-            ),
-            "",
-            "",
-        )
-    elif course.problem_sentence:
-        yield Need("warn", _("Grades cannot be read at the moment."), said(course.problem_sentence), "", "")
-    if course.registration.problem:
-        yield Need("warn", _("Your LMS does not let the tool in."), said(course.registration.problem), "", "")
+    told = drift.notes(session, course)
+    known = {note.kind for note in told}
+    for note in told:
+        if not note.slug:
+            yield Need("warn", note.title, note.text, "", "", note.clicks, note.administrator)
+    if course.registration.problem and "token_refused" not in known:  # another course has found it out
+        clicks = platform_of(course.registration.product).mend("token")
+        problem = said(course.registration.problem)
+        yield Need("warn", _("Your LMS does not let the tool in."), problem, "", "", clicks, administrator=True)
+    for note in told:
+        # A column that is gone stands with its badge, unless nothing is read from it.
+        if note.slug and (note.kind != "column_missing" or note.tag == EARNED):
+            yield Need("warn", note.title, note.text, _("Look"), f"badges/{note.slug}/plan")
     for card in cards:
         if card.problem:
             yield Need(
@@ -134,7 +133,7 @@ def _needs(course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Ite
                 _("%(badge)s needs attention.", badge=name(card.name)),
                 card.problem,
                 _("Look"),
-                f"badges/{card.slug}",
+                f"badges/{card.slug}/plan",
             )
         if card.waiting:
             waits = ngettext("One award waits for you", "%(num)s awards wait for you", card.waiting)
@@ -226,7 +225,8 @@ def sync_state(session: Session, course: Course) -> SyncState:
     running = job.state == "running" or (job.state == "due" and job.attempts == 0 and not job.problem)
     failed = job.problem or "" if job.state in ("failed", "due") and not running else ""
     what_to_do = said(job.what_to_do) if failed else ""
-    return SyncState(course.synced_at, running, said(failed), what_to_do, job.id)
+    next_at = job.not_before if failed and job.state == "due" else None
+    return SyncState(course.synced_at, running, said(failed), what_to_do, job.id, next_at)
 
 
 def _learners(session: Session, course_id: int) -> list[Person]:
@@ -249,7 +249,7 @@ def column_plans(badge: CourseBadge, definition: Badge) -> tuple[ColumnPlan, ...
             tag=wanted.tag,
             code=wanted.code,
             label=bound[wanted.tag].label if wanted.tag in bound else wanted.label,
-            maximum=bound[wanted.tag].score_maximum if wanted.tag in bound else wanted.maximum,
+            maximum=bound[wanted.tag].maximum if wanted.tag in bound else wanted.maximum,
             exists=wanted.tag in bound,
             what=_column_word(bound.get(wanted.tag)),
             found_by=bound[wanted.tag].found_by if wanted.tag in bound and bound[wanted.tag].found else "",
@@ -405,12 +405,14 @@ def _verdict(row: RowView) -> str:
 def _facts(
     session: Session, mastery: Mastery | None, column: Column | None, badge: CourseBadge
 ) -> Iterable[tuple[str, str]]:
-    if column is not None:
+    if column is not None and not (mastery is not None and mastery.record.get("source")):
         gone, label = column.state != "bound", name(column.label)
         yield _("Column"), _("%(column)s (no longer in the gradebook)", column=label) if gone else label
     if mastery is None:
         return
     kept = mastery.record
+    if kept.get("source") in SOURCES:
+        yield from _origin(session, kept, badge)
     if kept["score"]:
         yield _("Score"), _("%(score)s of %(maximum)s", score=kept["score"], maximum=kept["maximum"])
     if kept.get("marked"):
@@ -427,6 +429,32 @@ def _facts(
         if since
         else _("version %(version)s", version=kept["version"]),
     )
+
+
+def _origin(session: Session, kept: Mapping[str, Any], badge: CourseBadge) -> Iterable[tuple[str, str]]:
+    source = said(SOURCES[kept["source"]])
+    place = kept.get("from") or ""
+    yield _("Source"), _("%(source)s, %(place)s", source=source, place=name(place)) if place else source
+    if by := kept.get("by"):
+        grader = select(Person.name).where(
+            Person.registration_id == badge.course.registration_id, Person.sub == by, Person.name != ""
+        )
+        yield _("Marked"), _("by %(name)s", name=name(session.scalar(grader) or by))
+    if kept.get("their_level"):
+        yield _("Level there"), name(kept["their_level"])
+    if kept.get("comment"):
+        yield _("Comment"), name(kept["comment"])
+    if kept.get("released") is False:
+        yield _("Shown"), _("Not to the learner yet: the grade has not been posted in the LMS.")
+
+
+SOURCES = {
+    "canvas-rubric": Sentence("Canvas rubric"),
+    "moodle-rubric": Sentence("Moodle rubric"),
+    "csv": Sentence("A file"),
+    "canvas-course-grade": Sentence("Canvas course grade"),
+    "moodle-course-grade": Sentence("Moodle course grade"),
+}
 
 
 def _when(text: str) -> str:
@@ -471,9 +499,9 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 
 
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
-    if job.kind in ("sync", "evaluate", "columns", "copy", "post"):
+    if job.kind in ("sync", "evaluate", "columns", "copy", "post", "rows"):
         return job.subject == str(course_id)
-    if job.kind != "publish":
+    if job.kind not in ("publish", "make_columns"):
         return False
     badge = session.get(CourseBadge, job.subject)
     return badge is not None and badge.course_id == course_id

@@ -21,6 +21,7 @@ from lti_tool.domain.badge import Badge, SubCompetency, number_text
 from lti_tool.domain.scores import Score, same_score
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.grades import rubric
+from lti_tool.grades.columns import EARNED
 from lti_tool.lti.ags import RawResult
 from lti_tool.models import Column, CourseBadge, Enrolment, Mark, Person, Posting, Result
 from lti_tool.sentence import Sentence
@@ -350,7 +351,7 @@ def _want(
         if posting.sent_points is None and posting.found is None:
             session.delete(posting)
         elif posting.state != "left":  # AGS could only erase the grade, and that is a teacher's to do
-            _renew(posting, "left")
+            renew(posting, "left")
         return
     if posting is None:
         session.add(
@@ -367,10 +368,11 @@ def _want(
     if (posting.points, posting.maximum, posting.comment) == (points, maximum, comment) and posting.state != "left":
         return
     posting.points, posting.maximum, posting.comment = points, maximum, comment
-    _renew(posting, "due")
+    renew(posting, "due")
 
 
-def _renew(posting: Posting, state: str) -> None:
+def renew(posting: Posting, state: str) -> None:
+    """Let a posting begin anew in this state: an answer to what was wanted before settles nothing."""
     posting.state, posting.revision = state, posting.revision + 1
     posting.found = posting.over = posting.reason = posting.retry_at = None
     posting.tries = 0
@@ -444,22 +446,28 @@ def _choose(
         badge, _ = open_badge(session, course_id, slug)
         learner(session, course_id, person_id)
         posting = session.get(Posting, (badge.id, person_id, tag), with_for_update=True)
-        if posting is None or choice not in ("keep", "replace"):
+        if posting is None or tag == EARNED or choice not in ("keep", "replace"):
             raise NotFound(f"nothing to choose for {tag}")
-        held = held_instead(session, posting)
-        if posting.state not in ("conflict", "posted", "kept", "refused") or held is None or seen(held) != seen_as:
-            raise Conflict(sentence=Sentence("The gradebook holds another grade by now."))
-        _renew(posting, "kept" if choice == "keep" else "due")
-        posting.found = held if choice == "keep" else None
-        posting.over = held if choice == "replace" else None
-        ours = f"{posting.points} of {posting.maximum}"
-        theirs = f"{held['points']} of {held['maximum']}" if held["points"] is not None else None
-        before, after = (ours, theirs) if choice == "keep" else (theirs, ours)
-        action = "mark.gradebook_kept" if choice == "keep" else "mark.gradebook_replaced"
-        audit.record(
-            session, now, actor, action, f"badge:{badge.id}", learner=person_id, row=tag, before=before, after=after
-        )
-        return work.request_in(session, "post", str(course_id), now, again=True) if choice == "replace" else 0
+        return choose_between(session, badge, posting, choice, seen_as, actor, now)
+
+
+def choose_between(
+    session: Session, badge: CourseBadge, posting: Posting, choice: str, seen_as: str, actor: str, now: datetime
+) -> int:
+    """Keep what the gradebook holds in a cell, or replace it; returns a job to wake, or 0. The row is locked."""
+    held = held_instead(session, posting)
+    if posting.state not in ("conflict", "posted", "kept", "refused") or held is None or seen(held) != seen_as:
+        raise Conflict(sentence=Sentence("The gradebook holds another grade by now."))
+    renew(posting, "kept" if choice == "keep" else "due")
+    posting.found = held if choice == "keep" else None
+    posting.over = held if choice == "replace" else None
+    ours = f"{posting.points} of {posting.maximum}"
+    theirs = f"{held['points']} of {held['maximum']}" if held["points"] is not None else None
+    before, after = (ours, theirs) if choice == "keep" else (theirs, ours)
+    action = "mark.gradebook_kept" if choice == "keep" else "mark.gradebook_replaced"
+    detail = {"learner": posting.person_id, "row": posting.tag, "before": before, "after": after}
+    audit.record(session, now, actor, action, f"badge:{badge.id}", **detail)
+    return work.request_in(session, "post", str(badge.course_id), now, again=True) if choice == "replace" else 0
 
 
 def try_again(tool: Tool, course_id: int, slug: str, person_id: str | None, *, actor: str, now: datetime) -> int:
@@ -471,6 +479,7 @@ def _try_again(tool: Tool, course_id: int, slug: str, person_id: str | None, act
     with tool.db.write() as session:
         badge, _ = open_badge(session, course_id, slug)
         refused = update(Posting).where(Posting.course_badge_id == badge.id, Posting.state == "refused")
+        refused = refused.where(Posting.tag != EARNED)
         if person_id is not None:
             refused = refused.where(Posting.person_id == person_id)
         done = session.execute(

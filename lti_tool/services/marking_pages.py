@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge, SubCompetency
 from lti_tool.domain.mastery import stand
 from lti_tool.errors import NotFound
+from lti_tool.grades.columns import EARNED
 from lti_tool.models import Column, CourseBadge, Job, Mark, Person, Posting, Result
 from lti_tool.services import audit, catalog, evidence, marking
 from lti_tool.services.awards import newest_awards, records_of, shown_status
@@ -193,7 +194,8 @@ def _lines(session: Session, badge: CourseBadge, definition: Badge) -> list[Lear
     for person_id, tag in session.execute(query):
         marked[person_id] += tag in tags
     states: dict[str, set[str]] = {}
-    query = select(Posting.person_id, Posting.state).where(Posting.course_badge_id == badge.id)
+    query = select(Posting.person_id, Posting.state)
+    query = query.where(Posting.course_badge_id == badge.id, Posting.tag != EARNED)
     for person_id, state in session.execute(query):
         states.setdefault(person_id, set()).add(state)
     return [

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 
 from lti_tool.domain.badge import Badge, number_text
 from lti_tool.errors import BadInput, Conflict, NotFound
-from lti_tool.grades.columns import WantedColumn, wanted_columns
+from lti_tool.grades.columns import EARNED, WantedColumn, wanted_columns
 from lti_tool.lti.ags import LineItem, list_line_items
 from lti_tool.models import Column, Course, CourseBadge, Job
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, work
+from lti_tool.services import audit, catalog, drift, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.tool import Tool
@@ -48,7 +48,7 @@ def keep_seen(course: Course, items: Sequence[LineItem], now: datetime) -> None:
             "tag": item.tag or "",
         }
         for item in items
-        if item.maximum > 0
+        if item.maximum > 0 and item.tag != EARNED
     ]
 
 
@@ -226,6 +226,10 @@ def _bind(
     if column is None:
         column = Column(course_badge_id=badge.id, tag=wanted.tag)
         session.add(column)
+    elif column.url != item["url"]:
+        drift.moved(session, column, now)
+    else:
+        drift.end(session, column, now)
     # Answers older than this came from another column: its being empty does not take them back.
     column.created_at, column.found, column.found_by, column.state = now, True, "hand", "bound"
     column.url, column.label, column.score_maximum = item["url"], item["label"], item["maximum"]

@@ -21,11 +21,12 @@ from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import CourseBadge, Enrolment, Mastery, Person, may_be_awarded
-from lti_tool.services import catalog, sheets, versions
+from lti_tool.services import catalog, drift, earned, sheets, versions
 from lti_tool.services.awards import AwardState, newest_states, records_of, shown_status, under_review
 from lti_tool.services.instructor_pages import HOLDS, column_plans, learner_row, standing_word, sync_state
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import LearnerRow, Matrix, MatrixView
+from lti_tool.services.posting import PASSING
 from lti_tool.services.rows import row_views
 from lti_tool.services.sync import count_aside
 from lti_tool.services.tool import Tool
@@ -94,6 +95,8 @@ def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matri
             first=(number - 1) * A_PAGE + 1,
             last_page=last,
             sections=sections,
+            drifts=drift.notes(session, badge.course, badge),
+            earned=earned.view(session, badge, PASSING) if badge.writes_earned else None,
             partly=bool(sections) and not platform_of(who.product).tells_all_groups,
         )
 

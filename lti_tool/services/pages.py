@@ -12,7 +12,9 @@ from flask_babel import gettext as _
 from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.domain.changes import Change
 from lti_tool.domain.mastery import BELOW, NO_RESULT
-from lti_tool.lti.platforms import CourseTotal
+from lti_tool.lti.platforms import Clicks, CourseTotal
+from lti_tool.services.drift import DriftNote
+from lti_tool.services.earned import EarnedView
 from lti_tool.services.words import said
 
 
@@ -99,6 +101,7 @@ class SyncState:
     failed: str  # the sentence of the last failure, empty where the last one went well
     what_to_do: str = ""
     job_id: int = 0
+    next_at: datetime | None = None  # when it is tried again by itself after a failure, where it is
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,8 @@ class Need:
     text: str
     action: str
     href: str
+    clicks: Clicks = ()  # in the LMS
+    administrator: bool = False  # an administrator of the LMS makes them
 
 
 @dataclass(frozen=True)
@@ -270,6 +275,9 @@ class BadgePlan:
     next_version: int = 0
     orphans: tuple[ColumnPlan, ...] = ()
     notes: tuple[str, ...] = ()  # badges asked for first that are retired here
+    drifts: tuple[DriftNote, ...] = ()  # what in the LMS is no longer as it was set up
+    earned: EarnedView | None = None  # whether who has earned it is written back, and how that stands
+    gate: Clicks = ()  # in the LMS, to open something by that
 
 
 @dataclass(frozen=True)
@@ -304,6 +312,8 @@ class Matrix:
     last_page: int = 1
     sections: tuple[tuple[str, str], ...] = ()  # id and name, where the LMS tells them
     partly: bool = False  # it tells them only of learners who have opened the tool
+    drifts: tuple[DriftNote, ...] = ()  # what in the LMS is no longer as it was set up
+    earned: EarnedView | None = None  # where who has earned it is written back
 
 
 @dataclass(frozen=True)
@@ -337,6 +347,7 @@ class AwardRow:
     held_until: datetime | None = None
     can_hold: bool = False
     can_reissue: bool = False
+    kept_back: bool = False  # held, and the LMS does not show a grade behind it to the learner yet
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from lti_tool.lti.platforms import Clicks, Trouble, platform_of
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
 from lti_tool.lti.token import TokenCache
-from lti_tool.models import Column, Course, CourseBadge, Deployment, Enrolment, Job
+from lti_tool.models import Column, Course, CourseBadge, Deployment, Drift, Enrolment, Job
 from lti_tool.models import Registration as RegistrationRow
 from lti_tool.sentence import Moment, Sentence, counted, read
 from lti_tool.sentence import kept as kept_sentence
@@ -37,6 +37,7 @@ from lti_tool.services.tool import Tool, make_http
 State = Literal["pass", "fail", "unknown", "waiting"]
 
 MOST_SKEW = 60  # seconds a platform's clock may differ: Canvas refuses a token request 30 s ahead
+MOST_NAMED = 5  # courses in one line
 PATIENCE: dict[str, Any] = {"timeout": (4, 8), "total_timeout": 12}
 # A token costs 200 of Canvas' 600 throttle units, which come back at 10 a second: hence not more often than this.
 AGAIN_AFTER = timedelta(seconds=30)
@@ -69,6 +70,7 @@ class _Facts:
     course: Course | None
     deployment_id: str | None
     shared: int
+    drifts: dict[str, list[str]]  # by kind: in which courses it is so now
     columns_made: int
     column_made_at: datetime | None
     publish_problem: str | None
@@ -138,10 +140,21 @@ def _facts(session: Session, row: RegistrationRow) -> _Facts:
         course=course,
         deployment_id=known_deployment(course.deployment) if course else None,
         shared=len(session.execute(shared).all()),
+        drifts=_drifts(session, row.id),
         columns_made=count,
         column_made_at=latest,
         publish_problem=publish.problem if publish is not None else None,
     )
+
+
+def _drifts(session: Session, registration_id: int) -> dict[str, list[str]]:
+    query = select(Drift.kind, Course).join(Course, Course.id == Drift.course_id)
+    query = query.where(Course.registration_id == registration_id, Drift.ended_at.is_(None)).order_by(Course.id)
+    found: dict[str, list[str]] = {}
+    for kind, course in session.execute(query):
+        if _title(course) not in found.setdefault(kind, []):
+            found[kind].append(_title(course))
+    return found
 
 
 def _title(course: Course) -> str:
@@ -172,6 +185,8 @@ def _checks(tool: Tool, registration: Registration, facts: _Facts, now: datetime
     yield _columns_write(facts, granted)
     yield _scopes(granted)
     yield clock
+    yield _courses(facts)
+    yield _columns_kept(facts)
     yield _learner(facts)
     if facts.shared:
         yield Check(
@@ -379,6 +394,54 @@ def _scopes(granted: frozenset[str] | None) -> Check:
     return Check("scopes", question, "fail", Sentence("Not granted: %(permissions)s.", permissions=told))
 
 
+def _courses(facts: _Facts) -> Check:
+    """Tell which courses were refused when they were last asked: one course may be, where the platform is well."""
+    question = Sentence("Every course lets the tool in")
+    shut_out = _named(facts, "access_refused", "scope_missing", "scores_not_allowed", "token_refused")
+    if shut_out:
+        return Check("course", question, "fail", Sentence("Refused at the last try: %(courses)s.", courses=shut_out))
+    ended = facts.drifts.get("course_concluded", [])
+    if ended:
+        told = counted(
+            "%(num)s course has ended, and is not asked any more.",
+            "%(num)s courses have ended, and are not asked any more.",
+            len(ended),
+        )
+        return Check("course", question, "pass", told)
+    return Check("course", question, "pass", Sentence("None was refused at the last try."))
+
+
+def _columns_kept(facts: _Facts) -> Check:
+    """Tell where a teacher has changed columns: it is hers to mend, on her pages, so it is never red here."""
+    question = Sentence("Gradebook columns as they were set up")
+    told = [
+        sentence
+        for kind, sentence in (
+            ("column_missing", Sentence("Deleted in %(courses)s.", courses=_named(facts, "column_missing"))),
+            (
+                "maximum_changed",
+                Sentence("Given another maximum in %(courses)s.", courses=_named(facts, "maximum_changed")),
+            ),
+            ("unpublished", Sentence("Not published in %(courses)s.", courses=_named(facts, "unpublished"))),
+        )
+        if kind in facts.drifts
+    ]
+    if not told:
+        return Check("columns_kept", question, "pass", Sentence("None was deleted or given another maximum."))
+    waits = Sentence("Their instructors are told.")
+    return Check("columns_kept", question, "waiting", Sentence("%(what)s %(waits)s", what=_together(told), waits=waits))
+
+
+def _together(sentences: list[Sentence]) -> Sentence:
+    first, *rest = sentences
+    return Sentence("%(what)s %(waits)s", what=first, waits=_together(rest)) if rest else first
+
+
+def _named(facts: _Facts, *kinds: str) -> list[str]:
+    """Return the courses of these kinds, each once, and not more than a line can hold."""
+    return list(dict.fromkeys(name for kind in kinds for name in facts.drifts.get(kind, ())))[:MOST_NAMED]
+
+
 def _learner(facts: _Facts) -> Check:
     question = Sentence("Learner's first launch")
     if facts.learner:
@@ -448,8 +511,10 @@ def look_again(tool: Tool, platform_id: int, now: datetime, *, asked: bool = Fal
         if row is None or row.state != "active":
             return False
         running = work.open_job(session, "check", str(platform_id)) is not None
-        # A learner's first launch is not needed, and may be weeks away.
-        well = row.checks and all(check.state == "pass" or check.key == "learner" for check in kept(row))
+        # A learner's first launch is not needed, and may be weeks away; and columns are mended by their instructors.
+        well = row.checks and all(
+            check.state == "pass" or check.key in ("learner", "columns_kept") for check in kept(row)
+        )
         pause = AGAIN_AFTER_ALL_WELL if well else AGAIN_AFTER
         old = row.checked_at is None or now - row.checked_at >= pause
     if asked:

@@ -86,7 +86,7 @@ def platform_of_job(session: Session, kind: str, subject: str) -> int | None:
         query = select(Course.registration_id).where(Course.id == int(subject))
     elif kind == "subscribe" and subject.isdecimal():
         query = select(Deployment.registration_id).where(Deployment.id == int(subject))
-    elif kind == "publish":
+    elif kind in ("publish", "make_columns"):
         query = select(Course.registration_id).join(CourseBadge).where(CourseBadge.id == subject)
     return None if query is None else session.scalar(query)
 

@@ -11,18 +11,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, cast, select, update
+from sqlalchemy import ColumnElement, String, cast, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.db import repeat_collided
 from lti_tool.domain.badge import number_text
 from lti_tool.domain.scores import Score, same_score
-from lti_tool.errors import ColumnMissing, CourseConcluded, ScoreRefused, ServiceError
+from lti_tool.errors import ColumnMissing, ScoreRefused, ServiceError
 from lti_tool.grades import rubric
+from lti_tool.grades.columns import EARNED
 from lti_tool.grades.rubric import Cell, Found
 from lti_tool.lti.service import Service
 from lti_tool.models import Column, Course, CourseBadge, Job, Person, Posting, Registration, Result
-from lti_tool.services import award_acts, editions, sync, work
+from lti_tool.services import award_acts, drift, earned, editions, sync, work
 from lti_tool.services.access import course_service
 from lti_tool.services.marking import OPEN, known_score, score_of
 from lti_tool.services.tool import Tool, log
@@ -31,7 +32,10 @@ from lti_tool.services.work import Say
 AT_ONCE = 50  # scores of one column between two readings of it
 LOST_IN_A_ROW = 2  # scores without an answer, after which the LMS is left alone for a while
 # Refusals that a change in the LMS can end: they are tried again by themselves, with growing pauses.
-PASSING = ("unpublished", "grade_locked", "not_a_student", "earlier_timestamp", "not_shown", "column_missing")
+PASSING = (
+    *("unpublished", "grade_locked", "not_a_student", "earlier_timestamp", "not_shown", "column_missing"),
+    *("scope_missing", "access_refused", "token_refused", "key_switched_off", "tool_not_in_course"),
+)
 FIRST_RETRY = timedelta(minutes=5)
 LONGEST_RETRY = timedelta(hours=12)
 MOST_RETRIES = 12
@@ -89,12 +93,25 @@ def run_post(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
                 trouble = error
                 _give_up(tool, batches[place:], error)
                 break
-        _evaluate(tool, course, counts)
-        if not batches:
+        more = _evaluate(tool, course, counts)
+        if not batches and not more:
             break
+    _note(tool, course, trouble, counts)
     if trouble is not None:
         raise trouble
     return dict(counts)
+
+
+def _note(tool: Tool, course_id: int, trouble: ServiceError | None, counts: Mapping[str, int]) -> None:
+    """Keep what the LMS told of the course while it was written to."""
+    now = datetime.now(UTC)
+    with tool.db.write() as session:
+        course = session.get_one(Course, course_id, with_for_update={"key_share": True})
+        drift.note_postings(session, course_id, now)
+        if trouble is not None:
+            drift.note_error(session, course, trouble, now, posting=True)
+        elif counts["posted"]:
+            drift.note_posted(session, course_id, now)
 
 
 # -- what is due ------------------------------------------------------------------------------------------------
@@ -108,7 +125,7 @@ def _due(tool: Tool, course_id: int, tried: set[tuple[Key, int]], now: datetime)
         .join(CourseBadge, CourseBadge.id == Posting.course_badge_id)
         .join(Person, Person.id == Posting.person_id)
         .outerjoin(Column, (Column.course_badge_id == Posting.course_badge_id) & (Column.tag == Posting.tag))
-        .where(CourseBadge.course_id == course_id, Posting.state.in_(OPEN) | again)
+        .where(CourseBadge.course_id == course_id, Posting.state.in_(OPEN) | again, _wanted())
         .order_by(Posting.course_badge_id, Posting.tag, Posting.person_id)
     )
     grouped: dict[tuple[int, str], list[Wanted]] = {}
@@ -125,6 +142,11 @@ def _due(tool: Tool, course_id: int, tried: set[tuple[Key, int]], now: datetime)
         for (column_id, url), wanted in grouped.items()
         for start in range(0, len(wanted), AT_ONCE)
     ]
+
+
+def _wanted() -> ColumnElement[bool]:
+    """Who has earned a badge is written only while the course wants it."""
+    return (Posting.tag != EARNED) | CourseBadge.writes_earned
 
 
 def _cell(posting: Posting, sub: str) -> Cell:
@@ -315,10 +337,6 @@ def _give_up(tool: Tool, batches: Sequence[Batch], error: ServiceError) -> None:
     """Say at the cells why nothing came of them. Trouble that may pass leaves them on their way."""
     reason = error.reason
     with tool.db.write() as session:
-        if isinstance(error, CourseConcluded):
-            course = session.get_one(Course, batches[0].course_id)
-            course.state, course.problem = "concluded", error.reason
-            course.problem_sentence = f"{error.sentence} {error.what_to_do}".strip()
         for wanted in [wanted for batch in batches for wanted in batch.wanted]:
             row = _row(wanted).where(Posting.state.in_((*OPEN, "refused")))
             if error.lasting:
@@ -343,11 +361,14 @@ def _keep_results(tool: Tool, batch: Batch, there: Mapping[str, Found], at: date
                 elif row is not None and row.raw != found.raw and row.received_at < at:
                     row.raw, row.received_at = found.raw, at
 
-    repeat_collided(keep)
+    if batch.wanted[0].key[2] != EARNED:  # nothing is read from that one
+        repeat_collided(keep)
 
 
-def _evaluate(tool: Tool, course_id: int, counts: Counter[str]) -> None:
-    """Work out levels and awards at once: whoever marks sees them without waiting for the schedule."""
+def _evaluate(tool: Tool, course_id: int, counts: Counter[str]) -> int:
+    """Work out levels and awards at once: whoever marks sees them without waiting for the schedule.
+
+    Returns how many cells more are due by that."""
     done: dict[str, Any] = {}
     failed = sync.evaluate_badges(tool, course_id, datetime.now(UTC), done)
     if failed:
@@ -355,6 +376,7 @@ def _evaluate(tool: Tool, course_id: int, counts: Counter[str]) -> None:
     done["released"] = award_acts.release_due(tool, datetime.now(UTC), course_id)
     done["signed"] = editions.sign_pending(tool, course_id)
     counts.update({name: count for name, count in done.items() if isinstance(count, int)})
+    return len(earned.wish(tool, datetime.now(UTC), course_id))
 
 
 # -- work whose message was lost --------------------------------------------------------------------------------
@@ -377,7 +399,7 @@ def _courses_due(session: Session, now: datetime, course_id: int | None = None) 
         .join(CourseBadge, CourseBadge.course_id == Course.id)
         .join(Posting, Posting.course_badge_id == CourseBadge.id)
         .join(Registration, Registration.id == Course.registration_id)
-        .where(Posting.state.in_(OPEN) | again, Registration.status == "active")
+        .where(Posting.state.in_(OPEN) | again, Registration.status == "active", _wanted())
         .where(cast(Course.id, String).not_in(open_jobs), cast(Course.id, String).not_in(rests))
         .distinct()
     )

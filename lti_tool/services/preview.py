@@ -20,14 +20,15 @@ from lti_tool.domain.changes import changes
 from lti_tool.domain.mastery import Standing
 from lti_tool.domain.scores import Score
 from lti_tool.errors import NotFound
-from lti_tool.grades.columns import wanted_columns
+from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import AchievementVersion, Award, CourseBadge, Job, Person
-from lti_tool.services import awards, catalog, matching, versions
+from lti_tool.services import awards, catalog, drift, earned, matching, versions
 from lti_tool.services.evaluation import Inputs, Judge, Learner, gather
 from lti_tool.services.instructor_pages import column_plans
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages import BadgePlan, ColumnPlan, Effect, Mover
+from lti_tool.services.posting import PASSING
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
 
@@ -205,6 +206,7 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
             columns=column_plans(badge, definition),
             obstacles=tuple(catalog.obstacles(session, badge)),
             course_total=platform_of(who.product).keep_out_of_total(),
+            gate=platform_of(who.product).open_by_column(),
             learners=learns.learners if learns is not None else 0,
             job_id=open_job.id if open_job is not None else 0,
             looking=matching.looking(session, badge.course_id) if waits else 0,
@@ -218,6 +220,8 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
             next_version=_next_number(session, badge) if waits else 0,
             orphans=_orphans(badge, definition, bool(versions.earlier(session, badge)) or choice == versions.NEW),
             notes=tuple(_notes(session, badge, definition)),
+            drifts=drift.notes(session, badge.course, badge) if badge.version is not None else (),
+            earned=earned.view(session, badge, PASSING) if badge.status != "retired" or badge.writes_earned else None,
         )
 
 
@@ -245,7 +249,7 @@ def _orphans(badge: CourseBadge, definition: Badge, still_read: bool) -> tuple[C
             what="earlier" if still_read else "orphaned",
         )
         for column in badge.columns
-        if column.tag not in wanted and column.state == "bound"
+        if column.tag not in wanted and column.tag != EARNED and column.state == "bound"
     )
 
 

@@ -15,18 +15,10 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.badge import number_text
 from lti_tool.domain.prerequisites import in_order
-from lti_tool.errors import (
-    AccessRefused,
-    ColumnMissing,
-    CourseConcluded,
-    ScopeMissing,
-    ServiceError,
-    TokenRefused,
-    ToolError,
-)
-from lti_tool.grades.columns import find_column
+from lti_tool.errors import Busy, ColumnMissing, DiskFull, ServiceError, ToolError
+from lti_tool.grades.columns import EARNED, find_column
 from lti_tool.lti.ags import LineItem, RawResult, list_line_items, results
-from lti_tool.lti.nrps import Member, memberships
+from lti_tool.lti.nrps import Member
 from lti_tool.lti.platforms import Platform, platform_of
 from lti_tool.lti.service import Service
 from lti_tool.models import (
@@ -44,14 +36,13 @@ from lti_tool.models import (
     Result,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import award_acts, award_files, editions, evaluation, schedule, work
-from lti_tool.services.access import course_roster, course_service
+from lti_tool.services import award_acts, award_files, drift, earned, editions, evaluation, schedule, sources, work
+from lti_tool.services.access import course_roster, course_service, members_of
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.work import Say
 
 JOBS_KEPT = timedelta(days=30)  # after their end
-OF_THE_COURSE = (AccessRefused, ScopeMissing, CourseConcluded)  # kept as its state, told to its instructor
 
 
 @dataclass
@@ -62,7 +53,9 @@ class _Read:
     members: Sequence[Member] | None = None
     results: dict[int, Sequence[RawResult]] = field(default_factory=dict)  # by column id
     missing: list[int] = field(default_factory=list)
+    items: Sequence[LineItem] | None = None  # every column the tool sees; None where the LMS did not tell
     back: dict[int, LineItem] = field(default_factory=dict)  # by column: deleted, and there again under another address
+    sources: sources.Reading = field(default_factory=sources.Reading)  # what is read from elsewhere than the gradebook
 
 
 def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
@@ -89,6 +82,7 @@ def _decide(tool: Tool, course: int, now: datetime, counts: dict[str, Any]) -> d
     failed = evaluate_badges(tool, course, now, counts)
     counts["released"] = award_acts.release_due(tool, datetime.now(UTC), course)
     counts["signed"] = editions.sign_pending(tool, course)
+    earned.write(tool, now, course)
     if failed:
         raise ToolError(
             f"badges {failed}",
@@ -109,53 +103,50 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     with tool.db.read() as session:
         course = session.get_one(Course, course_id)
         memberships_url, context_id = course.memberships_url, course.context_id
+        writes = any(badge.writes_earned and badge.status == "active" for badge in course.badges)
         columns = list(
             session.scalars(
                 select(Column)
                 .join(CourseBadge)
-                .where(CourseBadge.course_id == course_id, CourseBadge.status == "active")
+                .where(CourseBadge.course_id == course_id, CourseBadge.status == "active", Column.tag != EARNED)
                 .options(joinedload(Column.course_badge))
                 .order_by(Column.id)
             )
         )
-    # A course whose badges are all marked here needs no gradebook.
-    service, line_items_url = course_service(tool, course_id) if columns else (course_roster(tool, course_id), "")
+    # A course whose badges are all marked here, and written nowhere, needs no gradebook.
+    service, line_items_url = course_roster(tool, course_id), ""
+    if columns or writes:
+        service, line_items_url = course_service(tool, course_id)
     service = replace(service, after_page=lambda: say(""))
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
         say(Sentence("Reading the list of learners …"))
-        read.members = _members(service, memberships_url, context_id)
+        read.members = members_of(service, memberships_url, context_id)
     for number, column in enumerate(columns, start=1):
         say(Sentence("Reading column %(number)s of %(all)s …", number=number, all=len(columns)))
         try:
             read.results[column.id] = results(service, column.url)
         except ColumnMissing:
             read.missing.append(column.id)
-    if read.missing:
-        _find_again(service, line_items_url, [column for column in columns if column.id in read.missing], read)
+    if line_items_url:
+        _look_at_columns(service, line_items_url, read)
+    _find_again(service, [column for column in columns if column.id in read.missing], read)
+    read.sources = sources.read(tool, course_id, read.members, say)
     return read
 
 
-def _members(service: Service, memberships_url: str, context_id: str) -> Sequence[Member]:
-    """Read the roster, with everybody's sections where the LMS tells them."""
-    link = service.platform.roster_link(context_id)
-    if link is not None:
-        try:
-            return memberships(service, memberships_url, resource_link_id=link)
-        except ServiceError as error:
-            if error.reason not in ("status_400", "status_404"):
-                raise
-    return memberships(service, memberships_url)
-
-
-def _find_again(service: Service, line_items_url: str, missing: Sequence[Column], read: _Read) -> None:
-    """Look for columns with the marks of those that are gone: a placed link brings one back. None is made here."""
+def _look_at_columns(service: Service, line_items_url: str, read: _Read) -> None:
+    """Read how the columns are called now, what their maxima are and which are gone: one request for all of them."""
     try:
-        items = list_line_items(service, line_items_url)
-    except ServiceError:  # what was read is good all the same; the next sync looks again
-        return
+        read.items = list_line_items(service, line_items_url)
+    except ServiceError as error:  # what was read is good all the same; the next sync looks again
+        log.info("columns not listed: reason=%s detail=%s", error.reason, error.detail)
+
+
+def _find_again(service: Service, missing: Sequence[Column], read: _Read) -> None:
+    """Look for columns with the marks of those that are gone: a placed link brings one back. None is made here."""
     for column in missing:
-        item = find_column(items, f"badge:{column.course_badge.slug}", column.tag)
+        item = find_column(read.items or (), f"badge:{column.course_badge.slug}", column.tag)
         if item is None or item.url == column.url:
             continue
         try:
@@ -168,12 +159,8 @@ def _find_again(service: Service, line_items_url: str, missing: Sequence[Column]
 
 def _note_problem(tool: Tool, course_id: int, error: ServiceError) -> None:
     with tool.db.write() as session:
-        course = session.get_one(Course, course_id)
-        if isinstance(error, TokenRefused):
-            course.registration.problem = error.sentence
-        if isinstance(error, OF_THE_COURSE):
-            course.state = "concluded" if isinstance(error, CourseConcluded) else "attention"
-            course.problem, course.problem_sentence = error.reason, error.told
+        course = session.get_one(Course, course_id, with_for_update={"key_share": True})
+        drift.note_error(session, course, error, datetime.now(UTC))
 
 
 # -- storing ----------------------------------------------------------------------------------------------------
@@ -194,22 +181,22 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             # Answers older than this came from the column that is gone: its being empty does not take them back.
             column.url, column.label, column.created_at, column.found = item.url, item.label, read.at, True
             column.score_maximum, column.found_by = number_text(item.maximum), "marks"
+            drift.moved(session, column, read.at)
         session.flush()
-        counts["results"] = _store_results(session, read)
+        counts["results"] = _store_results(session, read) + sources.store(session, read.sources, read.at)
         counts["aside"] = count_aside(session, course)
-        for column_id in read.missing:
-            session.execute(update(Column).where(Column.id == column_id).values(state="missing"))
         for column_id in read.results:
             session.execute(update(Column).where(Column.id == column_id, Column.state != "bound").values(state="bound"))
+        counts["missing_columns"] = drift.note_columns(session, course, read.items, read.missing, read.at)
         course.synced_at = read.at
         schedule.was_read(session, course, read.at, moved=counts["results"] > 0, queue=tool.settings.queue)
-        course.state, course.problem, course.problem_sentence = "ok", None, None
+        drift.note_read(session, course, read.at)
+        drift.note_sources(session, course, read.sources.problem, read.at)
         session.execute(
             update(Registration)
             .where(Registration.id == course.registration_id, Registration.problem.is_not(None))
             .values(problem=None)
         )
-    counts["missing_columns"] = len(read.missing)
     return counts
 
 
@@ -231,6 +218,8 @@ def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str,
             with tool.db.write() as session:
                 session.get_one(Course, course_id, with_for_update={"key_share": True})
                 done = evaluation.evaluate(session, session.get_one(CourseBadge, badges[slug]), now)
+        except (Busy, DiskFull):  # of the database, and of no badge
+            raise
         except Exception:
             log.exception("course=%s badge=%s could not be evaluated", course_id, badges[slug])
             failed.append(slug)

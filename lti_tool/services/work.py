@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id, repeat_collided
-from lti_tool.errors import Busy, JobLost, NotFound, ServiceBusy, ServiceError, ToolError
+from lti_tool.errors import Busy, DiskFull, JobLost, NotFound, ServiceBusy, ServiceError, ToolError
 from lti_tool.models import Job, PlatformLoad
 from lti_tool.sentence import Sentence, kept
 from lti_tool.services import audit, platform_load
@@ -262,7 +262,7 @@ def _say(tool: Tool, job_id: int, attempt: int, line: str) -> None:
 
 def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally) -> None:
     now = datetime.now(UTC)
-    lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy)
+    lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy, DiskFull)
     with tool.db.write() as session:
         job = _still_ours(session, job_id, attempt)
         if job is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +14,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 
 from lti_tool import security
-from lti_tool.db import random_id
-from lti_tool.errors import Busy, NotFound, NotSignedIn, ToolError
+from lti_tool.db import random_id, trouble_of
+from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import words
 from lti_tool.services.issuer import issuer_row
@@ -26,6 +25,7 @@ from lti_tool.web import (
     awards,
     editor,
     evidence,
+    gradebook,
     instructor,
     language,
     lti,
@@ -33,6 +33,7 @@ from lti_tool.web import (
     messages,
     public,
     registration,
+    sources,
     student,
     versions,
 )
@@ -43,7 +44,16 @@ log = logging.getLogger("lti_tool")
 LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
-INSTRUCTORS = (instructor.pages, editor.pages, versions.pages, marking.pages, awards.pages, as_student.pages)
+INSTRUCTORS = (
+    instructor.pages,
+    editor.pages,
+    versions.pages,
+    gradebook.pages,
+    marking.pages,
+    awards.pages,
+    as_student.pages,
+    sources.pages,
+)
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
 
@@ -84,7 +94,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages)
+    own = (lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages, sources.back)
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -142,8 +152,8 @@ def tool_error(error: ToolError) -> tuple[Response, int] | Response:
 
 
 def database_error(error: OperationalError) -> tuple[Response, int] | Response:
-    busy = isinstance(error.orig, sqlite3.OperationalError) and "locked" in str(error.orig)
-    return tool_error(Busy(str(error.orig))) if busy else unforeseen(error)
+    trouble = trouble_of(error.orig)
+    return unforeseen(error) if trouble is None else tool_error(trouble)
 
 
 def odd_value(error: StatementError | OverflowError) -> tuple[Response, int] | Response:

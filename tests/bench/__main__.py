@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import credentials, launches, matrix, platforms, syncs
+from tests.bench import credentials, kills, launches, matrix, platforms, syncs
 from tests.bench.servers import postgresql_version
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -50,6 +50,7 @@ SECTIONS = (
     ("One bad LMS beside others, and two workers", platforms.measure),
     ("The progress matrix", matrix.measure),
     ("Credentials", signing),
+    ("Killed at random moments", kills.measure),
 )
 
 

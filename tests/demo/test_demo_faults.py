@@ -43,6 +43,31 @@ def test_a_dropped_connection_is_an_error_at_the_caller(any_mood):
     assert requests.get(any_mood.lms.jwks_url, timeout=5).status_code == 200
 
 
+def test_an_answer_can_break_off_in_the_middle(any_mood):
+    whole = requests.get(any_mood.lms.jwks_url, timeout=5).content
+    any_mood.lms.faults.on("jwks", "cut", count=1)
+    answer = requests.get(any_mood.lms.jwks_url, timeout=5, stream=True)
+    assert int(answer.headers["Content-Length"]) == len(whole)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        _ = answer.content
+    assert requests.get(any_mood.lms.jwks_url, timeout=5).content == whole
+
+
+def test_a_site_can_be_away_and_come_back_as_it_was(fake, clock):
+    with start(clock=clock) as site:
+        tool = site.moodle.register_tool("http://x/login", "http://x/launch", f"{fake.url}/jwks")
+        with site.away(), pytest.raises(requests.ConnectionError):
+            requests.get(site.moodle.jwks_url, timeout=5)
+        assert requests.get(site.moodle.jwks_url, timeout=5).status_code == 200
+        assert tool.client_id in site.moodle.tools
+
+
+def test_a_next_link_leads_away_where_the_lms_sends_one_page(any_mood):
+    any_mood.lms.faults.on("memberships", "next_host", count=1, host="evil.example")
+    answer = any_mood.call("GET", any_mood.lms.memberships_url(any_mood.course, any_mood.tool))
+    assert answer.links["next"]["url"].startswith(f"http://evil.example/{any_mood.lms.name}/")
+
+
 def test_a_slow_service_holds_up_nobody_else(any_mood):
     any_mood.lms.faults.on("jwks", "slow", count=1, seconds=0.8)
     with pytest.raises(requests.Timeout):
@@ -149,6 +174,40 @@ def test_a_teachers_acts_can_be_done_over_http(any_mood):
     assert any_mood.call("GET", item).status_code == 404
     requests.post(control, json={"kind": "course_concluded", "course": course}, timeout=5)
     assert any_mood.course.concluded
+
+
+def test_everything_a_tool_can_drift_away_from_can_be_done_and_undone(any_mood):
+    control = f"{any_mood.lms.server_root}/control/faults"
+    course, tool = any_mood.course.id, any_mood.tool
+    item = any_mood.create(tag="t").json()["id"]
+
+    def do(kind: str, **asked: str) -> None:
+        assert requests.post(control, json={"kind": kind, **asked}, timeout=5).status_code == 201
+
+    column = any_mood.lms.column(any_mood.course, "t")
+    do("column_renamed", course=course, column="t", label="Other")
+    assert any_mood.call("GET", item).json()["label"] == "Other"
+    do("column_unpublished", course=course, column="t")
+    assert not column.published
+    do("column_published", course=course, column="t")
+    assert column.published
+    do("tool_taken_out", course=course)
+    assert any_mood.call("GET", item).status_code == 401
+    do("tool_let_in", course=course)
+    assert any_mood.call("GET", item).status_code == 200
+    do("permission_taken", tool=tool.client_id, scope="score")
+    assert not [scope for scope in tool.scopes if scope.endswith("/score")]
+    do("permission_given", tool=tool.client_id, scope="score")
+    assert [scope for scope in tool.scopes if scope.endswith("/score")]
+    do("course_concluded", course=course)
+    do("course_opened", course=course)
+    assert not any_mood.course.concluded
+    do("tool_off", tool=tool.client_id)
+    assert not tool.active
+    if any_mood.lms.name == "canvas":
+        assert any_mood.call("GET", item).status_code == 401
+    do("tool_on", tool=tool.client_id)
+    assert any_mood.call("GET", item).status_code == 200
 
 
 def test_requests_are_kept_with_what_was_asked(any_mood):

@@ -25,7 +25,7 @@ from lti_tool.models import (
     Publication,
     Result,
 )
-from lti_tool.services import award_acts, catalog, history, preview, versions, work
+from lti_tool.services import award_acts, catalog, columns, history, preview, versions, work
 from tests.classroom import badge, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 from tests.services.test_conditions import read_column
@@ -173,6 +173,12 @@ def test_columns_that_are_made_found_missing_and_no_longer_asked_for_are_told_ap
     assert "will be made" in page and "deleted from the gradebook" in page
     assert "C Row C" in page and "stays in the gradebook with its grades" in page
     assert room.publish_again().state == "done"
+    # the deleted one is not made again by the way: somebody asks for it
+    assert {column.tag.partition(":")[2] for column in room.columns} == {"A", "C", "Z"}
+    columns.ask_again(room.tool, room.id, room.badge.slug, "sub-competency:B", actor="operator", now=now())
+    with room.tool.db.read() as session:
+        badge_id = room.course_badge(session).id
+    assert room.run("make_columns", badge_id).outcome["made"] == 1
     assert {column.tag.partition(":")[2] for column in room.columns} == {"A", "B", "C", "Z"}
 
 

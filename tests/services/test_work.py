@@ -16,7 +16,7 @@ from sqlalchemy import func, inspect, select, text, update
 from lti_tool import db as database
 from lti_tool.cli import main
 from lti_tool.db import Database
-from lti_tool.errors import Busy, ConfigurationError, NotFound, ServiceBusy, ServiceError, TokenRefused
+from lti_tool.errors import Busy, ConfigurationError, DiskFull, NotFound, ServiceBusy, ServiceError, TokenRefused
 from lti_tool.migrations import schema
 from lti_tool.models import AuditEvent, Award, Base, Course, CourseBadge, Deployment, Issuer, Job, Publication
 from lti_tool.services import audit, work
@@ -162,6 +162,7 @@ def test_J05_jobs_by_command(tool, room, monkeypatch, capsys):  # noqa: F811
     [
         (ServiceError("x"), "due"),
         (Busy("locked"), "due"),
+        (DiskFull("full"), "due"),
         (ValueError("a bug"), "due"),
         (TokenRefused(), "failed"),
         (NotFound("gone"), "failed"),

@@ -27,6 +27,8 @@ from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.draft_values import PAIRS, blank, definition, values_of
 from lti_tool.services.drafts import Choice as DraftChoice
 from lti_tool.services.drafts import Clash, DraftPage
+from lti_tool.services.drift import DriftNote, PastDrift
+from lti_tool.services.earned import Differs, EarnedView
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
@@ -81,6 +83,8 @@ from lti_tool.services.pages import (
     SubmissionReview,
     SyncState,
 )
+from lti_tool.services.source_pages import Choice as SourceChoice
+from lti_tool.services.source_pages import SourcePage, SourceRow
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
 
@@ -186,6 +190,7 @@ SYNCED = SyncState(NOW - timedelta(minutes=3), False, "")
 RUNNING = SyncState(NOW - timedelta(minutes=3), True, "", job_id=4)
 FAILED = SyncState(NOW - timedelta(hours=5), False, "Your LMS could not be reached.",
                    "Nothing was lost. Try again in a few minutes.", 3)  # fmt: skip
+TRIED_AGAIN = replace(FAILED, next_at=NOW + timedelta(minutes=1))
 NEVER = SyncState(None, False, "")
 
 LIBRARY = (
@@ -273,6 +278,34 @@ GATE_MATRIX = replace(MATRIX, badge=GATED, rows=tuple(learners(GATED)),
                       columns=columns("made", last="missing"))  # fmt: skip
 TOTAL = {product: platform_of(product).keep_out_of_total() for product in ("canvas", "moodle", "other")}
 PLAN = BadgePlan(BADGE.slug, BADGE, "draft", columns("will be made"), (), TOTAL["canvas"], 14, 0, (), "")
+CANVAS = platform_of("canvas")
+DRIFTS = (
+    DriftNote("scope_missing", "", "", "Grades cannot be read at the moment.", "The tool lacks a permission.", NOW,
+              CANVAS.mend("columns_read"), True),
+    DriftNote("column_missing", BADGE.slug, SUBS[-1].tag, "“OC-4” is no longer in the gradebook.", "It was deleted.",
+              NOW, choices=("make", "choose", "leave_out")),
+    DriftNote("column_missing", BADGE.slug, "earned", "“Oral Communication: earned” is no longer in the gradebook.",
+              "It was deleted there.", NOW, choices=("make", "switch_off")),
+    DriftNote("column_missing", BADGE.slug, SUBS[0].tag, "“OC-1” is no longer in the gradebook.", "It was deleted.",
+              NOW, choices=("make", "choose", "leave_out"), asked_again=True),
+    DriftNote("maximum_changed", BADGE.slug, SUBS[1].tag, "“OC-2” now has 8 points.", "Levels mean the same.", NOW,
+              choices=("accept",), maximum="8"),
+    DriftNote("unpublished", BADGE.slug, SUBS[2].tag, "“OC-3” is not published.", "What waits is written.", NOW,
+              CANVAS.mend("unpublished")),
+)  # fmt: skip
+EARNED_LABEL = "Oral Communication: earned"
+EARNED = EarnedView(
+    "on", EARNED_LABEL, written=4, taken=1, waiting=2, refused=(("not_a_student", 1), ("unpublished", 3)), again=True,
+    differs=(Differs("p1", "Ana R.", "1", "0.5", "1", "a1"), Differs("p2", "Ben <b> O.", "0", "", "", "b2")),
+)  # fmt: skip
+EARNED_STATES = {
+    "off": EarnedView("off", EARNED_LABEL),
+    "shut": EarnedView("off", EARNED_LABEL, obstacle="The tool may not write into this course's gradebook."),
+    "draft": EarnedView("draft", EARNED_LABEL),
+    "making": EarnedView("making", EARNED_LABEL, job_id=4),
+    "failed": EarnedView("making", EARNED_LABEL, problem="Your LMS did not answer."),
+    "missing": EarnedView("missing", EARNED_LABEL),
+}
 FIRST = Effect(14, 0, None, (0, 5, 2, 7), tuple(Mover(f"p{i}", n) for i, n in enumerate(("Hugo B.", "Keiko H."))),
                (Mover("p1", "Ana R.", "Listens actively (Beginning, needs Proficient)"),), (), 0, (), False,
                NOW - timedelta(minutes=3))  # fmt: skip
@@ -309,6 +342,16 @@ MATCHES = MatchPage(
     (Choice(f"{BASE}/2", "Builds", "4", ""), Choice(f"{BASE}/3", "Listening", "10", ""),
      Choice(f"{BASE}/4", "E-1 Notices", "4", "empathy")),
     NOW, 0, "",
+)  # fmt: skip
+SOURCES = SourcePage(
+    slug=BADGE.slug, badge=BADGE, status="draft", lms="Canvas", kind="canvas",
+    rows=(SourceRow("sub-competency:OC-1", "OC-1", "Adapts", False, "matched", "a1", "Essay: Adapts"),
+          SourceRow("sub-competency:OC-2", "OC-2", "Builds", False, "gone", "a9", "Old essay: Builds"),
+          SourceRow("sub-competency:OC-3", "OC-3", "Listens", False, "proposed", "a2", ""),
+          SourceRow("gate:grade", "grade", "Course grade", True, "open", "", "")),
+    choices=(SourceChoice("a1", "Essay: Adapts", False), SourceChoice("a2", "Essay: <Listens>", False),
+             SourceChoice("g1", "Course grade", True)),
+    connected="Tess Teacher", own=True, can_connect=True, problem="", seen_at=NOW, job_id=0, job_problem="",
 )  # fmt: skip
 RECORD = RecordView(
     "p1", "Ana R.", row(SUBS[2], 1),
@@ -498,6 +541,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home-running": ("instructor/home.html", {"page": replace(HOME, sync=RUNNING), "notice": "Resilience is a draft."}),
     "home-failed": ("instructor/home.html", {"page": replace(HOME, sync=FAILED),
                     "import_problem": ("badge.toml:4: level has no name", "badge.toml:9: points do not rise")}),
+    "home-waiting": ("instructor/home.html", {"page": replace(HOME, sync=TRIED_AGAIN)}),
     "plan": ("instructor/plan.html", {"page": replace(PLAN, effect=FIRST)}),
     "plan-nobody": ("instructor/plan.html", {"page": replace(PLAN, effect=replace(FIRST, learners=0))}),
     "plan-change": ("instructor/plan.html", {"page": CHANGED_PLAN}),
@@ -515,11 +559,36 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                         "chosen": {}}),
     "columns-problem": ("instructor/columns.html", {"page": replace(MATCHES, problem="Your LMS did not answer."),
                         "chosen": {}, "form_problem": "One column was chosen for two rows."}),
+    "sources": ("instructor/sources.html", {"page": SOURCES, "chosen": {}}),
+    "sources-looking": ("instructor/sources.html", {"page": replace(SOURCES, job_id=4, seen_at=None, own=False),
+                        "chosen": {}}),
+    "sources-unconnected": ("instructor/sources.html", {"page": replace(SOURCES, connected="", seen_at=None),
+                            "chosen": {}}),
+    "sources-consent": ("instructor/sources.html", {"page": replace(SOURCES, connected="", seen_at=None),
+                        "chosen": {}, "consent": "https://canvas.example/login/oauth2/auth?state=s"}),
+    "sources-no-key": ("instructor/sources.html", {"page": replace(SOURCES, connected="", can_connect=False),
+                       "chosen": {}}),
+    "sources-refused": ("instructor/sources.html", {"page": replace(SOURCES, problem="Canvas leaves out the rubric."),
+                        "chosen": {"sub-competency:OC-1": "a2"}, "form_problem": BadInput()}),
+    "sources-none": ("instructor/sources.html", {"page": replace(SOURCES, rows=(), lms="", kind=""), "chosen": {}}),
     "other-courses": ("instructor/other_courses.html", {"page": (
         OtherCourse(3, "EMP100", "Employability, spring", "Canvas", ("Oral Communication", "Empathy"), 3),
         OtherCourse(4, "EMP099", "", "Canvas", (), 2))}),
     "other-courses-none": ("instructor/other_courses.html", {"page": ()}),
     "plan-changed": ("instructor/plan.html", {"page": replace(PLAN, status="changed", columns=columns("made"))}),
+    "plan-drift": ("instructor/plan.html", {"page": replace(PLAN, status="active", version=3, drifts=DRIFTS,
+                   columns=columns("made", last="missing"), earned=EARNED, gate=CANVAS.open_by_column())}),
+    "plan-drift-looking": ("instructor/plan.html", {"page": replace(PLAN, status="active", version=3, drifts=DRIFTS,
+                           columns=columns("made", last="missing"), earned=EARNED), "may_manage": False}),
+    **{f"plan-earned-{state}": ("instructor/plan.html", {"page": replace(PLAN, status="active", version=3, earned=view,
+       columns=columns("made"), course_total=TOTAL["moodle"], gate=platform_of("moodle").open_by_column())})
+       for state, view in EARNED_STATES.items()},
+    "history-drift": ("instructor/history.html", {"page": replace(HISTORY, drifts=(
+        PastDrift("“OC-4” was not in the gradebook", NOW, None), PastDrift("The course had ended", NOW, NOW)))}),
+    "badge-drift": ("instructor/badge.html", {"page": replace(MATRIX, columns=columns("made", last="missing"),
+                    drifts=DRIFTS, earned=EARNED)}),
+    "home-shut-out": ("instructor/home.html", {"page": replace(HOME, sync=FAILED, needs=(Need(
+        "warn", DRIFTS[0].title, DRIFTS[0].text, "", "", DRIFTS[0].clicks, administrator=True), *HOME.needs))}),
     "plan-moodle": ("instructor/plan.html", {"page": replace(PLAN, course_total=TOTAL["moodle"],
                     columns=columns("is there and will be used", last="will be made"))}),
     "plan-obstacles": ("instructor/plan.html", {"page": replace(
@@ -734,6 +803,16 @@ ADDRESSES = {
     "versions.columns": "/course/<launch>/<slug>/columns",
     "versions.choose_columns": "/course/<launch>/<slug>/columns/chosen",
     "versions.look_at_columns": "/course/<launch>/<slug>/columns/look",
+    "gradebook.make_again": "/course/<launch>/<slug>/gradebook/make-again",
+    "gradebook.accept_maximum": "/course/<launch>/<slug>/gradebook/maximum",
+    "gradebook.write_earned": "/course/<launch>/<slug>/gradebook/earned",
+    "gradebook.choose_cell": "/course/<launch>/<slug>/gradebook/earned/cell",
+    "gradebook.try_again": "/course/<launch>/<slug>/gradebook/earned/again",
+    "sources.show": "/course/<launch>/<slug>/sources",
+    "sources.match": "/course/<launch>/<slug>/sources/matched",
+    "sources.look": "/course/<launch>/<slug>/sources/look",
+    "sources.connect": "/course/<launch>/<slug>/sources/connect",
+    "sources.disconnect": "/course/<launch>/<slug>/sources/disconnect",
     "versions.other_courses": "/course/<launch>/other-courses",
     "versions.use_course": "/course/<launch>/other-courses/<source>",
     "instructor.sync": "/course/<launch>/sync",

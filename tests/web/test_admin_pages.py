@@ -350,11 +350,14 @@ def rotate(browser: Browser, name: str) -> requests.Response:
     return browser.post(f"/admin/keys/rotate/{name}", {"instead_of": told[1]})
 
 
+@pytest.mark.parametrize("mood", ["canvas", "moodle"])
 def test_L04_a_rotated_lti_key_stays_published_for_seven_days_and_the_new_one_signs_at_once(
     shared: Scene,  # noqa: F811
     vera: Browser,
-    room,  # noqa: F811
+    make_room,  # noqa: F811
+    mood: str,
 ) -> None:
+    room = make_room(mood=mood)  # noqa: F811
     room.publish(badge())
     (old, *_) = kids(shared)
     done = rotate(vera, "lti")
