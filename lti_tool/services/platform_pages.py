@@ -71,6 +71,7 @@ class PlatformPage:
     lead: str
     checks: tuple[CheckView, ...]
     load: str  # why it is asked less than it could be, empty where it is not
+    rests: bool  # because of its failures, which a person may cut short
     checked_at: datetime | None
     looking: bool
     no_worker: bool
@@ -132,6 +133,7 @@ def page(tool: Tool, platform_id: int, now: datetime) -> PlatformPage:
         else:
             lead = _("%(lms)s · registered %(day)s by hand · %(courses)s", lms=kind, day=when, courses=many)
         missing = missing_scopes(row.granted_scopes)
+        load = platform_load.standing(session, row.id, now)
         return PlatformPage(
             id=row.id,
             name=row.name,
@@ -140,7 +142,8 @@ def page(tool: Tool, platform_id: int, now: datetime) -> PlatformPage:
             state=row.state,
             lead=lead,
             checks=tuple(_check_view(check, row.product) for check in platform_checks.kept(row)),
-            load=words.said(platform_load.told(platform_load.standing(session, row.id, now))),
+            load=words.said(platform_load.told(load)),
+            rests=load.state == "open" and load.until is not None,
             checked_at=row.checked_at if row.state == "active" else None,
             looking=job is not None and not late,
             no_worker=late,

@@ -118,6 +118,19 @@ def due(tool: Tool, now: datetime, limit: int = 100) -> list[int]:
         return list(session.scalars(_best(tool, session, now).limit(limit)))
 
 
+def depth(tool: Tool, now: datetime) -> dict[str, int]:
+    """Count the jobs there are: due now, waiting for their time, running and failed."""
+    has_come = Job.not_before <= now
+    parts: dict[str, ColumnElement[bool]] = {
+        "due": (Job.state == "due") & has_come,
+        "waiting": (Job.state == "due") & ~has_come,
+    }
+    parts |= {state: Job.state == state for state in ("running", "failed")}
+    query = select(*(func.count().filter(part).label(name) for name, part in parts.items())).select_from(Job)
+    with tool.db.read() as session:
+        return dict(session.execute(query).one()._mapping)
+
+
 def _takeable(now: datetime) -> ColumnElement[bool]:
     """Return the condition on jobs whose time has come, and on running ones whose worker is gone."""
     abandoned = (Job.state == "running") & (Job.lease_until < now)

@@ -12,7 +12,7 @@ from lti_tool.errors import AccessRefused, ServiceBusy, ServiceError, ServiceUnr
 from lti_tool.http import Response
 from lti_tool.jobs import RUNNERS
 from lti_tool.lti.platforms import platform_of
-from lti_tool.models import Course, Job, PlatformLoad, Presence
+from lti_tool.models import Course, Job, PlatformLoad, Presence, Registration
 from lti_tool.services import doctor, failed_jobs, instructor_pages, platform_checks, platform_load, presence, work
 from lti_tool.services.platform_load import Tally
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
@@ -40,6 +40,13 @@ def tool(shared):  # noqa: F811
 def courses(tool, make_room):  # noqa: F811
     """One course on each platform; their ids."""
     return {mood: make_room(mood=mood).id for mood in ("canvas", "moodle")}
+
+
+@pytest.fixture
+def alone(tool):
+    """Let a platform be the only one while the test runs."""
+    yield lambda its: put(tool, Registration, Registration.id != its, status="disabled")
+    put(tool, Registration, Registration.id > 0, status="active")
 
 
 def platform(tool, course_id: int) -> int:
@@ -177,9 +184,10 @@ def test_after_three_failures_in_a_row_a_platform_is_left_alone_for_a_growing_wh
     assert work.run(tool, job_id, {"sync": lambda *_: {}})  # what a person asks for at the command line is tried
 
 
-def test_when_its_pause_is_over_one_job_at_a_time_tries_a_platform_and_success_ends_it(tool, courses, make_room):  # noqa: F811
+def test_when_its_pause_is_over_one_job_at_a_time_tries_a_platform_and_success_ends_it(tool, courses, make_room, alone):  # noqa: F811
     with_workers(tool, 8)
     its, more = platform(tool, courses["canvas"]), make_room(mood="canvas").id
+    alone(its)  # where it is the only one too
     for _ in range(4):
         note(tool, its, ServiceUnreachable())
     put(tool, PlatformLoad, PlatformLoad.registration_id == its, paused_until=now() - timedelta(seconds=1))
@@ -260,19 +268,13 @@ def test_one_platform_of_several_never_has_all_the_workers(tool, courses, make_r
     assert len(ids) == 5
 
 
-def test_a_platform_alone_may_have_all_the_workers(tool, courses):
+def test_a_platform_alone_may_have_all_the_workers(tool, courses, alone):
     with tool.db.read() as session:
         assert platform_load.limits(tool, session, now()) == platform_load.Limits(1, 1)
-    its, other = platform(tool, courses["canvas"]), platform(tool, courses["moodle"])
     with_workers(tool, 6)
-    from lti_tool.models import Registration
-
-    put(tool, Registration, Registration.id != its, status="disabled")
-    try:
-        with tool.db.read() as session:
-            assert platform_load.limits(tool, session, now()) == platform_load.Limits(6, 5)
-    finally:
-        put(tool, Registration, Registration.id == other, status="active")
+    alone(platform(tool, courses["canvas"]))
+    with tool.db.read() as session:
+        assert platform_load.limits(tool, session, now()) == platform_load.Limits(6, 5)
 
 
 @pytest.mark.parametrize("why", ["slow", "failed"])
@@ -383,6 +385,14 @@ def test_J06_one_course_is_read_by_one_worker_however_many_are_told(tool, course
     ask(tool, "sync", courses["canvas"])
     ran = at_once(*[lambda: work.run_next(tool, {"sync": reading})] * 6)
     assert sorted(ran) == [False] * 5 + [True] and most == [1]
+
+
+def test_how_much_there_is_to_do_can_be_told(tool, courses):
+    before = work.depth(tool, now())["failed"]
+    make_running(tool, ask(tool, "sync", courses["canvas"]))
+    ask(tool, "sync", courses["moodle"])
+    work.request(tool, "post", str(courses["moodle"]), now() + timedelta(hours=1))
+    assert work.depth(tool, now()) == {"due": 1, "waiting": 1, "running": 1, "failed": before}
 
 
 # -- workers that are alive
