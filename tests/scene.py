@@ -8,7 +8,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +24,7 @@ from flask import Flask
 from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar, get_cookie_header
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from lti_tool import create_app, demo
@@ -78,6 +79,7 @@ def _migrated(server: str) -> str:
     """Return the migrated database that others are copied from: a SQLite file, or a name on a PostgreSQL server."""
     stack = ExitStack()
     atexit.register(stack.close)
+    stack.enter_context(suppress(DBAPIError))  # a server that has ended before us has taken its databases along
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="lti-tool-tests-")))
     url = stack.enter_context(make_database(server, folder))
     db = Database(url)

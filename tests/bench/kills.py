@@ -39,7 +39,7 @@ from tests.scene import Scene, make_database, now
 
 KILLS, STUDENTS, A_CLASS = 100, 300, 25  # kills in all, learners of a class, kills a class has to bear at most
 WAVES = 5  # a class is graded in so many parts, the next one when all before have their credential
-LONGEST_GAP = 1.5  # seconds between two kills
+LONGEST_GAP = 1.5  # seconds from when a worker is at it to a kill
 LEASE = 3  # seconds; a worker that died is missed after five minutes otherwise
 PATIENCE = 120  # seconds without a kill in which a class must be done
 STARTS = 30  # seconds in which a process must be up
@@ -204,6 +204,7 @@ def run_kills(folder: Path, database_url: str, queue_url: str, *, kills: int, st
             with traffic(room, found):
                 left = min(A_CLASS, kills - sum(found.kills.values()))
                 while left > 0:
+                    wait_for_work(room)
                     time.sleep(chance.uniform(0, LONGEST_GAP))
                     up, moment = crew.up(), what_goes_on(room)
                     if moment == "done":
@@ -238,6 +239,13 @@ def grade_some(room: Classroom, waiting: list[Any]) -> None:
     """Give the next part of a class what the badge asks for."""
     for student in [waiting.pop() for _ in range(min(len(waiting), -(-len(room.students) // WAVES)))]:
         room.grade(student, 3, 4)
+
+
+def wait_for_work(room: Classroom) -> None:
+    """Wait until a worker is at a sync, or as long as a dead one is missed: a kill in between breaks into nothing."""
+    until = time.monotonic() + LEASE
+    while time.monotonic() < until and what_goes_on(room) not in ("reading or deciding", "signing", "done"):
+        time.sleep(0.02)
 
 
 def what_goes_on(room: Classroom) -> str:
