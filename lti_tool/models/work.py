@@ -101,7 +101,7 @@ class Figure(Base):
     __tablename__ = "figure"
     name: Mapped[str] = mapped_column(primary_key=True)
     labels: Mapped[str] = mapped_column(primary_key=True)  # a JSON list of pairs, sorted
-    value: Mapped[float] = mapped_column(default=0.0)
+    value: Mapped[float] = mapped_column(Float, default=0.0)
 
 
 class Presence(Base):
