@@ -62,6 +62,8 @@ WELL = {
     "columns_write": "pass",
     "scopes": "pass",
     "clock": "pass",
+    "course": "pass",
+    "columns_kept": "pass",
     "learner": "pass",
 }
 
