@@ -32,6 +32,7 @@ SERVICES = (
     "openid",
     "registration",
     "notices",
+    "webservice",
 )
 HUGE = 5 * 1024 * 1024
 NEXT_LINK = re.compile(r"<([^>]+)>(; rel=[^,>]*next)")

@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from . import launches, registration
+from . import launches, registration, rubrics
 from .canvas import Canvas
 from .faults import Faults
 from .keys import SigningKey, sign
@@ -32,6 +32,7 @@ from .records import (
     Request,
     Tool,
     User,
+    WebToken,
     column_from,
     course_from,
 )
@@ -70,8 +71,11 @@ class Lms:
         self.courses: dict[str, Course] = {}
         self.columns_by_number: dict[int, Column] = {}
         self.links: dict[str, Link] = {}
+        self.assignments: dict[int, rubrics.Assignment] = {}  # of the LMS's own, with a rubric
         self.serials: dict[str, int] = {}
         self.keys: list[SigningKey] = []
+        self.web_tokens: dict[str, WebToken] = {}  # Moodle: of its web services
+        self.web_services = True  # Moodle: switched on by its administrator
         self.launches: dict[str, Launch] = {}
         self.registering: dict[str, str] = {}  # registration tokens that are good, with Moodle's client id to be
         self.access: dict[str, Access] = {}
@@ -317,7 +321,11 @@ class Lms:
                     deployment_id=link.deployment_id,
                 )
                 new_links[link.id] = copy
+            rubrics.copy(self, old, new)
+            of_rubrics = {one.column for one in self.assignments.values()}
             for column in self.columns(old):
+                if column.number in of_rubrics:
+                    continue
                 linked = new_links.get(column.link_id or "")
                 made = self.add_column(
                     new,
@@ -601,7 +609,10 @@ class Lms:
                 "courses": [asdict(course) for course in self.courses.values()],
                 "columns": [asdict(column) for column in self.columns_by_number.values()],
                 "links": [asdict(link) for link in self.links.values()],
+                "assignments": [asdict(one) for one in self.assignments.values()],
                 "tools": [asdict(tool) for tool in self.tools.values()],
+                "web_services": self.web_services,
+                "web_tokens": {token: asdict(one) for token, one in self.web_tokens.items()},
                 "access": {token: asdict(access) for token, access in self.access.items()},
             }
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -622,5 +633,8 @@ class Lms:
             self.courses = {one["id"]: course_from(one) for one in plain["courses"]}
             self.columns_by_number = {one["number"]: column_from(one) for one in plain["columns"]}
             self.links = {one["id"]: Link(**one) for one in plain["links"]}
+            self.assignments = {one["number"]: rubrics.assignment_from(one) for one in plain.get("assignments", ())}
             self.tools = {one["client_id"]: Tool(**one) for one in plain["tools"]}
+            self.web_services = plain.get("web_services", True)
+            self.web_tokens = {token: WebToken(**one) for token, one in plain.get("web_tokens", {}).items()}
             self.access = {token: Access(**one) for token, one in plain["access"].items()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from flask import Response
 
-from . import launches, moodle_registration, moodle_services
+from . import launches, moodle_registration, moodle_services, moodle_web
 from .launches import AGS, INSTITUTION, LTI, MEMBERSHIP, NRPS, SYSTEM
 from .records import Access, Column, Course, Grade, Launch, Link, Tool, User
 from .wire import find_tool_key
@@ -441,6 +441,7 @@ class Moodle:
     def add_routes(self, blueprint: Blueprint) -> None:
         moodle_services.add_routes(blueprint, self.lms)
         moodle_registration.add_routes(blueprint, self.lms)
+        moodle_web.add_routes(blueprint, self.lms)
 
     def course_copied(self, new: Course, old: Course) -> None:
         """Do nothing: Moodle has no notices."""

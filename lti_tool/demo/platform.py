@@ -110,6 +110,10 @@ def act(lms: Lms, asked: dict[str, Any]) -> None:
         lms.set_maximum(asked["course"], asked["column"], float(asked["maximum"]))
     elif kind == "column_published":
         lms.publish_column(asked["course"], asked["column"], asked.get("published", True))
+    elif kind == "web_services":
+        lms.web_services = bool(asked.get("on", False))
+    elif kind == "web_token_deleted":
+        lms.web_tokens.clear()
     elif kind == "keys_rotated":
         lms.rotate_keys(int(asked.get("times", 1)))
     elif kind == "tokens_expired":
