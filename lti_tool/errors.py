@@ -259,6 +259,32 @@ class PagingLoop(ServiceError):
     sentence = Sentence("Your LMS sent the same page of results twice, so none of them were used.")
 
 
+class SourceMissing(ServiceError):
+    """What a row's grades were read from is no longer there, or was never matched."""
+
+    reason = "source_missing"
+    lasting = True
+    sentence = Sentence("What the grades of a row are read from is no longer there.")
+    what_to_do = Sentence("Match the row again under “Sources”.")
+
+
+class NotConnected(ServiceError):
+    """No connection to the LMS's own interface, or one that it refuses: a state of the connection."""
+
+    reason = "not_connected"
+    lasting = True
+    sentence = Sentence("This course is not connected to your LMS's own rubrics.")
+    what_to_do = Sentence("Connect it under “Sources”.")
+
+
+class SecretLost(NotConnected):
+    """A stored secret that no key opens."""
+
+    reason = "secret_lost"
+    sentence = Sentence("The stored access to your LMS cannot be read any more.")
+    what_to_do = Sentence("Connect it again.")
+
+
 class AddressRefused(ServiceError):
     """An address we do not go to: another host, plain http, a private network."""
 

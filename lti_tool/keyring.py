@@ -2,6 +2,8 @@
 
 A key is a file `<kind>-<made>.pem` in `keys.dir`, mode 0600. The newest of a kind signs. Older ones are retired, and
 stay: LTI keys are published for seven more days, credential keys for ever (a credential of ten years ago must verify).
+
+Beside them, `secrets-<made>.key` seals what the tool must keep and nobody may read: tokens of other systems.
 """
 
 from __future__ import annotations
@@ -11,17 +13,20 @@ import hashlib
 import json
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from lti_tool.errors import ConfigurationError
+from lti_tool.errors import ConfigurationError, SecretLost
 
 KINDS = {"lti": "lti", "ed25519": "credentials-ed25519", "rsa": "credentials-rsa"}
+SEALING = "secrets"
 RETIRED_LTI_KEYS_STAY = timedelta(days=7)
 MADE = "%Y%m%dT%H%M%S%fZ"
 
@@ -54,6 +59,26 @@ class Keyring:
     """All keys of an installation, each kind newest first."""
 
     keys: tuple[Key, ...]
+    sealing: tuple[bytes, ...] = field(default=(), repr=False)  # newest first; the newest seals, all open
+
+    def seal(self, secrets: Mapping[str, str]) -> str:
+        """Return secrets as they may lie in the database: encrypted and signed (Fernet, AES-128-CBC with HMAC)."""
+        return self._box().encrypt(json.dumps(dict(secrets)).encode()).decode()
+
+    def unseal(self, sealed: str) -> dict[str, str]:
+        """Return what `seal` was given; raises SecretLost where no key of today opens it."""
+        try:
+            opened: dict[str, str] = json.loads(self._box().decrypt(sealed.encode()))
+        except InvalidToken:
+            raise SecretLost("no key opens it: was keys.dir restored without its secrets-*.key?") from None
+        return opened
+
+    def resealed(self, sealed: str) -> str:
+        """Return the same secrets under the newest key; raises SecretLost."""
+        return self.seal(self.unseal(sealed))
+
+    def _box(self) -> MultiFernet:
+        return MultiFernet([Fernet(key) for key in self.sealing])
 
     def of(self, kind: str) -> tuple[Key, ...]:
         return tuple(key for key in self.keys if key.kind == kind)
@@ -87,7 +112,10 @@ def load_keyring(folder: Path, now: datetime) -> Keyring:
     for kind in KINDS:
         if not _files(folder, kind):
             make_key(folder, kind, now)
-    return Keyring(tuple(key for kind in KINDS for key in _load_kind(folder, kind)))
+    if not _sealing_files(folder):
+        make_sealing_key(folder, now)
+    keys = tuple(key for kind in KINDS for key in _load_kind(folder, kind))
+    return Keyring(keys, tuple(_read_sealing(path) for path in _sealing_files(folder)))
 
 
 def make_key(folder: Path, kind: str, now: datetime) -> Key:
@@ -100,16 +128,24 @@ def make_key(folder: Path, kind: str, now: datetime) -> Key:
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    path = folder / f"{KINDS[kind]}-{now.strftime(MADE)}.pem"
+    _write(folder / f"{KINDS[kind]}-{now.strftime(MADE)}.pem", pem)
+    return Key(thumbprint(private.public_key()), kind, private, now)
+
+
+def make_sealing_key(folder: Path, now: datetime) -> None:
+    """Make a key that seals secrets from now on. What older ones sealed can still be opened."""
+    _write(folder / f"{SEALING}-{now.strftime(MADE)}.key", Fernet.generate_key() + b"\n")
+
+
+def _write(path: Path, content: bytes) -> None:
     # Written under another name first, so that a process starting meanwhile never reads half a key.
     part = path.with_suffix(f".{os.getpid()}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     part.rename(path)
-    return Key(thumbprint(private.public_key()), kind, private, now)
 
 
 def thumbprint(public: PublicKey) -> str:
@@ -137,13 +173,33 @@ def _load_kind(folder: Path, kind: str) -> list[Key]:
     return keys
 
 
-def _read(path: Path, kind: str) -> PrivateKey:
+def _sealing_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{SEALING}-*.key"), reverse=True)
+
+
+def _read_sealing(path: Path) -> bytes:
+    key = _content(path).strip()
+    try:
+        Fernet(key)
+    except ValueError:
+        raise ConfigurationError(
+            f"The key {path} is not one that seals secrets. Put its backup back, or run: rm {path}"
+        ) from None
+    return key
+
+
+def _content(path: Path) -> bytes:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise ConfigurationError(f"The key {path} can be read by others (mode {mode:04o}). Run: chmod 600 {path}")
-    pem = path.read_bytes()
-    if not pem.strip():
+    content = path.read_bytes()
+    if not content.strip():
         raise ConfigurationError(f"The key {path} is empty. Put its backup back, or if there is none run: rm {path}")
+    return content
+
+
+def _read(path: Path, kind: str) -> PrivateKey:
+    pem = _content(path)
     try:
         private = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):

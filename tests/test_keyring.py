@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from lti_tool.errors import ConfigurationError
-from lti_tool.keyring import KINDS, RETIRED_LTI_KEYS_STAY, load_keyring, make_key, thumbprint
+from lti_tool.errors import ConfigurationError, SecretLost
+from lti_tool.keyring import KINDS, RETIRED_LTI_KEYS_STAY, load_keyring, make_key, make_sealing_key, thumbprint
 from lti_tool.lti.jwks import public_jwks
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -38,7 +38,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_first_start_makes_one_key_of_each_kind_that_only_the_owner_can_read(folder: Path) -> None:
     made = sorted(folder.iterdir())
-    assert [path.name.rpartition("-")[0] for path in made] == ["credentials-ed25519", "credentials-rsa", "lti"]
+    assert [path.name.rpartition("-")[0] for path in made] == [
+        "credentials-ed25519",
+        "credentials-rsa",
+        "lti",
+        "secrets",
+    ]
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -176,3 +181,36 @@ def test_the_thumbprint_is_the_one_of_rfc_7638() -> None:
     n = int.from_bytes(base64.urlsafe_b64decode(modulus + "=" * (-len(modulus) % 4)))
     public = rsa.RSAPublicNumbers(e=65537, n=n).public_key()
     assert thumbprint(public) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+
+
+# -- sealing ----------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_is_opened_by_the_key_that_sealed_it_and_by_every_later_set(folder: Path) -> None:
+    sealed = load_keyring(folder, NOON).seal({"token": "geheim-é"})
+    assert "geheim" not in sealed
+    make_sealing_key(folder, NOON + timedelta(days=1))
+    after = load_keyring(folder, NOON + timedelta(days=1))
+    assert after.unseal(sealed) == {"token": "geheim-é"}
+    newest = after.resealed(sealed)
+    sorted(folder.glob("secrets-*.key"))[0].unlink()
+    left = load_keyring(folder, NOON)
+    assert left.unseal(newest) == {"token": "geheim-é"}
+    with pytest.raises(SecretLost):
+        left.unseal(sealed)
+
+
+def test_L06_a_sealing_key_that_others_can_read_or_that_is_none_stops_the_start(folder: Path) -> None:
+    (path,) = folder.glob("secrets-*.key")
+    path.chmod(0o644)
+    assert refusal(folder).endswith(f"Run: chmod 600 {path}")
+    path.chmod(0o600)
+    path.write_text("not a key")
+    assert "not one that seals secrets" in refusal(folder)
+    path.write_text("")
+    assert "is empty" in refusal(folder)
+
+
+def test_a_keyring_shows_no_sealing_key_when_it_is_printed(folder: Path) -> None:
+    (path,) = folder.glob("secrets-*.key")
+    assert path.read_text().strip() not in repr(load_keyring(folder, NOON))

@@ -2,7 +2,8 @@
 
 Registration → Deployment → Course; Registration → Person; Person × Course → Enrolment.
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
-Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result."""
+Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
+Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
 from lti_tool.models.awards import (
@@ -44,6 +45,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
+from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceLink
 from lti_tool.models.work import AuditEvent, Job
 
 __all__ = [
@@ -61,6 +63,8 @@ __all__ = [
     "BindingCode",
     "Browser",
     "Column",
+    "Connection",
+    "ConnectionRequest",
     "ContextNotice",
     "Course",
     "CourseBadge",
@@ -88,6 +92,8 @@ __all__ = [
     "Result",
     "Review",
     "SignInAddress",
+    "SourceAnswer",
+    "SourceLink",
     "StatusList",
     "may_be_awarded",
 ]

@@ -16,7 +16,7 @@ from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Edition, Review, StatusList
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, editions
-from lti_tool.services.awards import can_choose, get_award, shown_status
+from lti_tool.services.awards import can_choose, get_award, kept_back, shown_status
 from lti_tool.services.tool import Tool
 
 REASON = 500  # characters
@@ -49,11 +49,18 @@ def confirm_many(tool: Tool, course_badge_id: str, award_ids: Sequence[str], *, 
         return Outcome(tuple(done), tuple(a.id for a in awards if a.id not in done))
 
 
+KEPT_BACK = Sentence("Your LMS does not show this grade to the learner yet, so the badge waits for it.")
+POST_IT = Sentence("Post the grade in your LMS. The badge follows with the next sync.")
+
+
 def _confirm(session: Session, award: Award, actor: str, now: datetime) -> bool:
     before = award.status
     if before not in ("review", "held"):
         return False
-    if before == "review" and not catalog.released(award.course_badge, now):
+    waits = kept_back(session, award)
+    if before == "held" and waits:
+        raise Conflict(sentence=KEPT_BACK, what_to_do=POST_IT)
+    if before == "review" and (waits or not catalog.released(award.course_badge, now)):
         award.status = "held"
     else:
         _issue(session, award, now)
@@ -135,9 +142,10 @@ def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime, at: 
             return 0
         query = select(Award).where(Award.course_badge_id == badge.id, *_held_by_policy())
         held = list(session.scalars(query.order_by(Award.id).with_for_update(key_share=True)))
-        for award in held:
+        shown = [award for award in held if not kept_back(session, award)]
+        for award in shown:
             _issue(session, award, now)
-        return len(held)
+        return len(shown)
 
 
 def release_by_hand(tool: Tool, course_badge_id: str, *, actor: str, now: datetime) -> None:
@@ -169,7 +177,7 @@ def release_due(tool: Tool, now: datetime, course_id: int | None = None) -> int:
             query = query.where(Award.course_id == course_id)
         query = query.order_by(Award.id).with_for_update(of=Award, key_share=True)
         for award in session.scalars(query.options(joinedload(Award.course_badge).joinedload(CourseBadge.version))):
-            if catalog.released(award.course_badge, now):
+            if catalog.released(award.course_badge, now) and not kept_back(session, award):
                 _issue(session, award, now)
                 released += 1
     return released

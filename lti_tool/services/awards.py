@@ -33,7 +33,8 @@ def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]],
         "version": version,
         "rule": badge.rule,
         "decided_at": now.isoformat(),
-        "rows": [rows[tag] for tag in tags if tag in rows],
+        # Without what passes: a grade is shown to its learner by the time that anybody reads this.
+        "rows": [{k: v for k, v in rows[tag].items() if k != "released"} for tag in tags if tag in rows],
     }
 
 
@@ -63,6 +64,16 @@ def write(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> 
     new = [row for row in rows if row["id"] in written]
     editions.new_editions(session, [(row["id"], row["version_id"]) for row in new if row["status"] == "pending"], now)
     return new
+
+
+def kept_back(session: Session, award: Award) -> bool:
+    """Tell whether the LMS does not show a grade behind an award to its learner yet: no release here goes before it."""
+    if award.given != "grades":
+        return False
+    query = select(Mastery.record).where(
+        Mastery.course_badge_id == award.course_badge_id, Mastery.person_id == (award.earned_as_id or award.person_id)
+    )
+    return any(record.get("released") is False for record in session.scalars(query))
 
 
 # -- looking ----------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from lti_tool.models import (
     Registration,
 )
 from lti_tool.sentence import Number, Sentence
-from lti_tool.services import audit, draft_values, prerequisites, versions, work
+from lti_tool.services import audit, draft_values, prerequisites, sources, versions, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
 from lti_tool.services.issuer import is_complete, issuer_profile
@@ -338,37 +338,8 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found.append(Sentence("A badge made of badges cannot be published here yet."))
     found += list(prerequisites.obstacles(session, badge, definition))
     found += list(_other_maximums(badge, definition))
-    sources = {r.source for r in definition.sub_competencies if not r.reads_column}
-    sources |= {g.source for g in definition.gates if not g.reads_column}
-    found += [_NOT_CONNECTED.get(source) or _no_source(source) for source in sorted(sources)]
+    found += list(sources.obstacles(session, badge, definition))
     return found
-
-
-def _no_source(source: str) -> str:
-    return Sentence("Its grades come from “%(source)s”, which is not connected here.", source=source)
-
-
-_NOT_CONNECTED = {
-    "csv": Sentence(
-        "Its grades come from a file (“csv”), and none can be read here yet. Choose a gradebook column instead."
-    ),
-    "canvas-rubric": Sentence(
-        "Its grades come from Canvas' own rubric (“canvas-rubric”), and Canvas is not connected that far "
-        "yet. Choose a gradebook column, or mark the rubric here."
-    ),
-    "moodle-rubric": Sentence(
-        "Its grades come from Moodle's own rubric (“moodle-rubric”), and Moodle is not connected that far "
-        "yet. Choose a gradebook column, or mark the rubric here."
-    ),
-    "canvas-course-grade": Sentence(
-        "A condition reads the course grade from Canvas (“canvas-course-grade”), which no gradebook "
-        "service tells. Choose a gradebook column, and enter the grade there."
-    ),
-    "moodle-course-grade": Sentence(
-        "A condition reads the course grade from Moodle (“moodle-course-grade”), which no gradebook "
-        "service tells. Choose a gradebook column, and enter the grade there."
-    ),
-}
 
 
 def _gradebook_obstacles(course: Course) -> Iterator[str]:

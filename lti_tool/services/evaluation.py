@@ -22,6 +22,7 @@ from lti_tool.domain.badge import TOTAL, Badge, SubCompetency, badge_from_conten
 from lti_tool.domain.mastery import Standing, choose, pass_gate, prerequisite, stand, with_evidence
 from lti_tool.domain.scores import Reading, Score, Ungraded, read_back, read_result
 from lti_tool.grades.columns import wanted_columns
+from lti_tool.grades.source import wanted_sources
 from lti_tool.models import (
     AchievementVersion,
     Award,
@@ -31,11 +32,13 @@ from lti_tool.models import (
     Mastery,
     Person,
     Result,
+    SourceAnswer,
+    SourceLink,
     may_be_awarded,
 )
 from lti_tool.models import Review as ReviewRow
 from lti_tool.sentence import Sentence
-from lti_tool.services import awards, catalog, evidence, marking, prerequisites, versions
+from lti_tool.services import awards, catalog, evidence, marking, prerequisites, sources, versions
 
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
 EVALUATOR = 2  # raised when the rules of domain/ change, so that every badge is looked at again
@@ -52,6 +55,12 @@ class Received:
     def values(self) -> dict[str, Any] | None:
         return None if self.raw is None else json.loads(self.raw, parse_float=Decimal)
 
+    @property
+    def released(self) -> bool:
+        """False where the LMS says that the learner cannot see this grade yet; the gradebook service never does."""
+        values = self.values or {}
+        return values.get("released") is not False or values.get("resultScore") is None
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -66,12 +75,13 @@ class Learner:
 class Inputs:
     """Everything that levels and decisions of one course badge depend on, and nothing of what they came to before.
 
-    `results` are by (tag, LTI `sub`), `marks`, who made them (`makers`) and `evidence` by
-    (person id, tag). `earlier` names those who are judged
-    by an earlier version than the badge's present one."""
+    `results` are by (tag, LTI `sub`), and so is what other sources than the gradebook told (`answers`); `marks`, who
+    made them (`makers`) and `evidence` by (person id, tag). `earlier` names those who are judged by an earlier version
+    than the badge's present one."""
 
     learners: Sequence[Learner]
     results: Mapping[tuple[str, str], Received]
+    answers: Mapping[tuple[str, str], Received]
     marks: Mapping[tuple[str, str], Score]
     makers: Mapping[tuple[str, str], Mapping[str, str]]
     evidence: AbstractSet[tuple[str, str]]
@@ -85,6 +95,7 @@ class Judge:
     def __init__(self, definition: Badge) -> None:
         self.definition = definition
         self.reads = {column.tag for column in wanted_columns(definition)}
+        self.elsewhere = {each.tag: each.source for each in wanted_sources(definition)}
         self._known: dict[tuple[str, Reading], Standing] = {}
 
     def standings(self, learner: Learner, inputs: Inputs) -> list[Standing]:
@@ -92,7 +103,7 @@ class Judge:
         definition = self.definition
         rows = [self._row(row, learner, inputs) for row in definition.sub_competencies]
         for gate in definition.gates:
-            reading = _result(inputs, gate.tag, learner)
+            reading = self._result(inputs, gate.tag, learner)
             rows.append(self._once(gate.tag, reading, partial(pass_gate, gate)))
         for slug in definition.prerequisites:
             in_force = (learner.holder_id, slug) in inputs.held.pairs
@@ -104,19 +115,36 @@ class Judge:
         if self.definition.marked_here:
             reading: Reading = mark or Ungraded()
         elif row.source == "rubric":
-            reading = read_back(_result(inputs, row.tag, learner), mark)
+            reading = read_back(self._result(inputs, row.tag, learner), mark)
         else:
-            reading = _result(inputs, row.tag, learner)
+            reading = self._result(inputs, row.tag, learner)
         standing = self._once(row.tag, reading, partial(stand, row))
         if row.evidence != "required":
             return standing
         return with_evidence(standing, there=(learner.person_id, row.tag) in inputs.evidence)
 
+    def received(self, tag: str, learner: Learner, inputs: Inputs) -> Received | None:
+        """Return what was received for a row from where this definition says that its grades come from."""
+        return (inputs.answers if tag in self.elsewhere else inputs.results).get((tag, learner.sub))
+
+    def unreleased(self, learner: Learner, inputs: Inputs) -> bool:
+        """Tell whether a grade that counts here is one the LMS does not show to the learner yet."""
+        return any(
+            received is not None and not received.released
+            for received in (self.received(tag, learner, inputs) for tag in self.elsewhere)
+        )
+
+    def _result(self, inputs: Inputs, tag: str, learner: Learner) -> Reading:
+        received = self.received(tag, learner, inputs)
+        return read_result(received.values if received else None)
+
     def maker(self, tag: str, learner: Learner, inputs: Inputs) -> Mapping[str, str] | None:
         """Return who marked what counts in a row, and when; None where it was not marked here."""
         key = (learner.person_id, tag)
         mark = inputs.marks.get(key)
-        if mark is None or not (self.definition.marked_here or read_back(_result(inputs, tag, learner), mark) is mark):
+        if mark is None:
+            return None
+        if not self.definition.marked_here and read_back(self._result(inputs, tag, learner), mark) is not mark:
             return None
         return inputs.makers.get(key)
 
@@ -140,12 +168,7 @@ class Judge:
             return None
         most = sum((Fraction(row.highest_points) for row in self.definition.sub_competencies), Fraction(0))
         marked = Score(sum((mark.points for mark in given), Fraction(0)), most)
-        return other_total(marked, _result(inputs, TOTAL, learner))
-
-
-def _result(inputs: Inputs, tag: str, learner: Learner) -> Reading:
-    received = inputs.results.get((tag, learner.sub))
-    return read_result(received.values if received else None)
+        return other_total(marked, self._result(inputs, TOTAL, learner))
 
 
 def gather(
@@ -165,6 +188,10 @@ def gather(
         results={
             (tag, sub): Received(raw, received_at)
             for tag, sub, raw, received_at in session.execute(_results_query(badge))
+        },
+        answers={
+            (tag, sub): Received(raw, received_at)
+            for tag, sub, raw, received_at in session.execute(_answers_query(badge))
         },
         marks={key: mark for key, (mark, _) in made.items()} if marks is None else marks,
         makers={key: maker for key, (_, maker) in made.items()},
@@ -236,6 +263,12 @@ def _results_query(badge: CourseBadge) -> Any:
     )
 
 
+def _answers_query(badge: CourseBadge) -> Any:
+    query = select(SourceAnswer.tag, SourceAnswer.user_sub, SourceAnswer.raw, SourceAnswer.received_at)
+    query = query.where(SourceAnswer.course_badge_id == badge.id)
+    return query.order_by(SourceAnswer.tag, SourceAnswer.user_sub)
+
+
 def _digest(badge: CourseBadge, inputs: Inputs, now: datetime) -> str:
     """Return a digest of everything the evaluation depends on."""
     digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
@@ -245,6 +278,8 @@ def _digest(badge: CourseBadge, inputs: Inputs, now: datetime) -> str:
         digest.update(f"{learner.person_id} {learner.holder_id} {version.id if version else ''}\n".encode())
     for (tag, sub), received in inputs.results.items():
         digest.update(f"{tag}\0{sub}\0{received.raw}\n".encode())
+    for (tag, sub), received in inputs.answers.items():
+        digest.update(f"from elsewhere {tag}\0{sub}\0{received.raw}\n".encode())
     for (person_id, tag), mark in sorted(inputs.marks.items()):
         maker = inputs.makers.get((person_id, tag))
         digest.update(f"{person_id} {tag} {mark.points} {mark.maximum} {maker}\n".encode())
@@ -270,15 +305,17 @@ def _store_standings(
         for person_id, tag, record, before, at in session.execute(query.where(Mastery.course_badge_id == badge.id))
     }
     labels = {column.tag: column.label for column in badge.columns}
+    links = sources.links_of(session, badge)
     fresh: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     for learner in inputs.learners:
         version = inputs.earlier.get(learner.person_id, judges.present)
         judge = judges.of(version)
         for standing in standings[learner.person_id]:
-            received = inputs.results.get((standing.tag, learner.sub))
+            received = judge.received(standing.tag, learner, inputs)
             maker = judge.maker(standing.tag, learner, inputs)
             record = _record(standing, received, labels.get(standing.tag, ""), version.number, maker)
+            record |= origin(judge, links, standing.tag, received)
             key = (learner.person_id, standing.tag)
             row = {
                 "course_badge_id": badge.id,
@@ -293,7 +330,8 @@ def _store_standings(
                 fresh.append({**row, "before": []})
             elif _substance(known[key][0]) != _substance(record):
                 old, before, at = known[key]
-                was = {**{k: old[k] for k in ("reached", "required", "state", "version")}, "until": at.isoformat()}
+                kept = ("reached", "required", "state", "version", "released")
+                was = {**{k: old[k] for k in kept if k in old}, "until": at.isoformat()}
                 changed.append({**row, "before": [was, *before][:KEPT_BEFORE]})
     if fresh:
         session.execute(insert(Mastery), fresh)
@@ -318,6 +356,27 @@ def _record(
     }
 
 
+def origin(judge: Judge, links: Mapping[str, SourceLink], tag: str, received: Received | None) -> dict[str, Any]:
+    """Return what a record keeps of a row that is not read from the gradebook: the source, and what the LMS said of it.
+
+    `by` is an LTI `sub` where the grader has one. `released` is there only where the LMS holds the grade back."""
+    if tag not in judge.elsewhere:
+        return {}
+    values = (received.values if received else None) or {}
+    told = {key: values[name] for key, name in TOLD.items() if isinstance(values.get(name), str) and values[name]}
+    link = links.get(tag)
+    return {
+        "column": "",
+        "source": judge.elsewhere[tag],
+        "from": link.title if link is not None and link.source == judge.elsewhere[tag] else "",
+        **told,
+        **({"released": False} if received is not None and not received.released else {}),
+    }
+
+
+TOLD = {"by": "gradedBy", "graded_at": "gradedAt", "their_level": "level", "comment": "comment"}
+
+
 def chosen_record(standing: Standing, version: int) -> dict[str, Any]:
     """Return the decision record of a row whose level a person chose; `source` says so."""
     return {**_record(standing, None, "", version), "source": "hand"}
@@ -329,8 +388,11 @@ def records_at_required(definition: Badge) -> dict[str, dict[str, Any]]:
     return {standing.tag: chosen_record(standing, 0) for standing in rows}
 
 
+NO_SUBSTANCE = ("received_at", "graded_at", "column", "marked", "by", "from", "comment", "their_level")
+
+
 def _substance(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in ("received_at", "graded_at", "column", "marked")}
+    return {key: value for key, value in record.items() if key not in NO_SUBSTANCE}
 
 
 # -- decisions --------------------------------------------------------------------------------------------------
@@ -367,7 +429,8 @@ def _store_decisions(
             # G15: an award is only doubted by the rules it was given under, rows that have been dropped since included.
             judged_by = judges.of(award.version)
             rows = judged_by.standings(learner, inputs)
-        decision = decide(judged_by.definition, rows, awarded=award.status if award else None, released=released)
+        shown = released and not judged_by.unreleased(learner, inputs)
+        decision = decide(judged_by.definition, rows, awarded=award.status if award else None, released=shown)
         if award is not None and isinstance(decision, Nothing) and award.status != "revoked":
             # The one column of the whole badge is only a record: a change in it is looked at, and changes no level.
             other = judged_by.other_total(learner, inputs)
@@ -446,16 +509,14 @@ def counted_now(session: Session, award: Award, now: datetime) -> dict[str, dict
     inputs = gather(session, badge, [judge.definition], now)
     earner = Learner(award.earner.id, award.earner.sub, award.person_id)
     labels = {column.tag: column.label for column in badge.columns}
-    return {
-        standing.tag: _record(
-            standing,
-            inputs.results.get((standing.tag, earner.sub)),
-            labels.get(standing.tag, ""),
-            award.version.number,
-            judge.maker(standing.tag, earner, inputs),
-        )
-        for standing in judge.standings(earner, inputs)
-    }
+    links = sources.links_of(session, badge)
+    found = {}
+    for standing in judge.standings(earner, inputs):
+        received = judge.received(standing.tag, earner, inputs)
+        maker = judge.maker(standing.tag, earner, inputs)
+        record = _record(standing, received, labels.get(standing.tag, ""), award.version.number, maker)
+        found[standing.tag] = record | origin(judge, links, standing.tag, received)
+    return found
 
 
 def _open_review(session: Session, award: Award, reason: str, now: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -405,12 +405,14 @@ def _verdict(row: RowView) -> str:
 def _facts(
     session: Session, mastery: Mastery | None, column: Column | None, badge: CourseBadge
 ) -> Iterable[tuple[str, str]]:
-    if column is not None:
+    if column is not None and not (mastery is not None and mastery.record.get("source")):
         gone, label = column.state != "bound", name(column.label)
         yield _("Column"), _("%(column)s (no longer in the gradebook)", column=label) if gone else label
     if mastery is None:
         return
     kept = mastery.record
+    if kept.get("source") in SOURCES:
+        yield from _origin(session, kept, badge)
     if kept["score"]:
         yield _("Score"), _("%(score)s of %(maximum)s", score=kept["score"], maximum=kept["maximum"])
     if kept.get("marked"):
@@ -427,6 +429,32 @@ def _facts(
         if since
         else _("version %(version)s", version=kept["version"]),
     )
+
+
+def _origin(session: Session, kept: Mapping[str, Any], badge: CourseBadge) -> Iterable[tuple[str, str]]:
+    source = said(SOURCES[kept["source"]])
+    place = kept.get("from") or ""
+    yield _("Source"), _("%(source)s, %(place)s", source=source, place=name(place)) if place else source
+    if by := kept.get("by"):
+        grader = select(Person.name).where(
+            Person.registration_id == badge.course.registration_id, Person.sub == by, Person.name != ""
+        )
+        yield _("Marked"), _("by %(name)s", name=name(session.scalar(grader) or by))
+    if kept.get("their_level"):
+        yield _("Level there"), name(kept["their_level"])
+    if kept.get("comment"):
+        yield _("Comment"), name(kept["comment"])
+    if kept.get("released") is False:
+        yield _("Shown"), _("Not to the learner yet: the grade has not been posted in the LMS.")
+
+
+SOURCES = {
+    "canvas-rubric": Sentence("Canvas rubric"),
+    "moodle-rubric": Sentence("Moodle rubric"),
+    "csv": Sentence("A file"),
+    "canvas-course-grade": Sentence("Canvas course grade"),
+    "moodle-course-grade": Sentence("Moodle course grade"),
+}
 
 
 def _when(text: str) -> str:

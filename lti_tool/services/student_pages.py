@@ -155,8 +155,13 @@ def _seen(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
     if catalog.released(badge, now):
         award = newest_awards(session, badge, holder_id).get(holder_id)
         stored = standing_rows(session, badge.id, person_id)
+        # What the LMS does not show her yet, she does not learn here: neither a level nor that an award waits for it.
+        hidden = {tag for tag, row in stored.items() if row.record.get("released") is False}
         rows = row_views(definition, {tag: row.record for tag, row in stored.items()})
-        return _Seen(definition, award, rows, _history(rows, stored))
+        if award is not None and hidden and award.status in ("pending", "review", "held"):
+            award = None
+        history = _history(tuple(row for row in rows if row.tag not in hidden), stored)
+        return _Seen(definition, award, tuple(hide(row) if row.tag in hidden else row for row in rows), history)
     award = newest_awards(session, badge, holder_id, issued_here=True).get(holder_id)
     if award is None:
         return _Seen(definition, None, tuple(hide(row) for row in row_views(definition, {})))
@@ -170,6 +175,8 @@ def _history(rows: tuple[RowView, ...], stored: Mapping[str, Mastery]) -> tuple[
     for row in rows:
         mastery = stored.get(row.tag)
         for each in mastery.before if mastery else []:
+            if each.get("released") is False:
+                continue  # the LMS had not shown it to her then
             level = each["reached"] or (_("no result") if each["state"] == "ungraded" else _("no level"))
             history.append((each["until"], f"{row.name}: {level}"))
     return tuple(

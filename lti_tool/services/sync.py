@@ -44,7 +44,7 @@ from lti_tool.models import (
     Result,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import award_acts, award_files, editions, evaluation, work
+from lti_tool.services import award_acts, award_files, editions, evaluation, sources, work
 from lti_tool.services.access import course_roster, course_service
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
@@ -63,6 +63,7 @@ class _Read:
     results: dict[int, Sequence[RawResult]] = field(default_factory=dict)  # by column id
     missing: list[int] = field(default_factory=list)
     back: dict[int, LineItem] = field(default_factory=dict)  # by column: deleted, and there again under another address
+    sources: sources.Reading = field(default_factory=sources.Reading)  # what is read from elsewhere than the gradebook
 
 
 def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
@@ -132,6 +133,7 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
             read.missing.append(column.id)
     if read.missing:
         _find_again(service, line_items_url, [column for column in columns if column.id in read.missing], read)
+    read.sources = sources.read(tool, course_id, read.members, say)
     return read
 
 
@@ -194,7 +196,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             column.url, column.label, column.created_at, column.found = item.url, item.label, read.at, True
             column.score_maximum, column.found_by = number_text(item.maximum), "marks"
         session.flush()
-        counts["results"] = _store_results(session, read)
+        counts["results"] = _store_results(session, read) + sources.store(session, read.sources, read.at)
         counts["aside"] = count_aside(session, course)
         for column_id in read.missing:
             session.execute(update(Column).where(Column.id == column_id).values(state="missing"))
@@ -202,6 +204,8 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             session.execute(update(Column).where(Column.id == column_id, Column.state != "bound").values(state="bound"))
         course.synced_at = read.at
         course.state, course.problem, course.problem_sentence = "ok", None, None
+        if (refused := read.sources.problem) is not None:  # the gradebook was read all the same
+            course.state, course.problem, course.problem_sentence = "attention", refused.reason, refused.told
         session.execute(
             update(Registration)
             .where(Registration.id == course.registration_id, Registration.problem.is_not(None))
