@@ -34,6 +34,7 @@ class Member:
     given_name: str | None = field(repr=False)
     family_name: str | None = field(repr=False)
     email: str | None = field(repr=False)
+    sis_id: str | None = field(repr=False)
     custom: Mapping[str, str] = field(repr=False)
 
     @property
@@ -92,6 +93,7 @@ def _member(entry: Any) -> Member:
         given_name=given_name,
         family_name=family_name,
         email=text(entry.get("email")),
+        sis_id=text(entry.get("lis_person_sourcedid")),
         custom=_custom(entry.get("message")),
     )
 

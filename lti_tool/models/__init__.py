@@ -45,7 +45,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
-from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceLink
+from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink
 from lti_tool.models.work import AuditEvent, Job
 
 __all__ = [
@@ -93,6 +93,7 @@ __all__ = [
     "Review",
     "SignInAddress",
     "SourceAnswer",
+    "SourceFile",
     "SourceLink",
     "StatusList",
     "may_be_awarded",

@@ -28,9 +28,9 @@ from lti_tool.models import (
     Registration,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services.sheets import safe_cell
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
+from lti_tool.sheets import safe_cell
 
 A_PAGE = 50
 A_CHUNK = 500  # rows of a file read at once
@@ -83,6 +83,7 @@ ACTIONS = {
     "badge.change_discarded": Sentence("A badge's change was thrown away"),
     "badge.columns_chosen": Sentence("Gradebook columns were chosen by hand"),
     "badge.edited": Sentence("A badge was edited"),
+    "badge.file_taken": Sentence("Grades were taken from a file"),
     "badge.picture_changed": Sentence("A badge was given a picture of its own"),
     "badge.publish": Sentence("Publishing was started"),
     "badge.published": Sentence("A badge was published"),

@@ -44,7 +44,7 @@ from lti_tool.models import (
     Result,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import award_acts, award_files, editions, evaluation, sources, work
+from lti_tool.services import award_acts, award_files, editions, evaluation, score_files, sources, work
 from lti_tool.services.access import course_roster, course_service
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
@@ -252,6 +252,7 @@ def _store_roster(session: Session, course: Course, members: Sequence[Member], n
             "sub": sub,
             "name": (member.name or "")[:255],
             "email": (member.email or "")[:255],
+            "sis_id": (member.sis_id or "")[:255],
             "subject_id": f"urn:uuid:{uuid.uuid4()}",
             "test_user": member.test_user,
             "created_at": now,
@@ -263,9 +264,9 @@ def _store_roster(session: Session, course: Course, members: Sequence[Member], n
     for sub, person in known.items():
         member = by_sub[sub]
         name, email = (member.name or person.name)[:255], (member.email or person.email)[:255]
-        test_user = person.test_user or member.test_user
-        if (name, email, test_user) != (person.name, person.email, person.test_user):
-            changed.append({"id": person.id, "name": name, "email": email, "test_user": test_user})
+        test_user, sis_id = person.test_user or member.test_user, (member.sis_id or person.sis_id)[:255]
+        if (name, email, test_user, sis_id) != (person.name, person.email, person.test_user, person.sis_id):
+            changed.append({"id": person.id, "name": name, "email": email, "test_user": test_user, "sis_id": sis_id})
     if fresh:
         session.execute(insert(Person), fresh)
         known = _people(session, course, by_sub)
@@ -279,7 +280,7 @@ def _store_roster(session: Session, course: Course, members: Sequence[Member], n
 
 def _people(session: Session, course: Course, subs: Collection[str]) -> dict[str, Any]:
     """Return the people with these subs as rows: objects of a whole class cost more than all else of a quiet sync."""
-    query = select(Person.id, Person.sub, Person.name, Person.email, Person.test_user)
+    query = select(Person.id, Person.sub, Person.name, Person.email, Person.test_user, Person.sis_id)
     rows = session.execute(query.where(Person.registration_id == course.registration_id))
     return {row.sub: row for row in rows if row.sub in subs}
 
@@ -437,6 +438,7 @@ def forget_expired(tool: Tool, now: datetime) -> None:
         session.execute(delete(Browser).where(~select(Launch.id).where(Launch.browser_id == Browser.id).exists()))
         session.execute(delete(Job).where(Job.state.in_(("done", "failed")), Job.finished_at < now - JOBS_KEPT))
         award_files.forget_old(session, now)
+        score_files.forget_old(session, now)
 
 
 def course_name(tool: Tool, course_id: int) -> str:

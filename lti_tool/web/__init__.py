@@ -33,6 +33,7 @@ from lti_tool.web import (
     messages,
     public,
     registration,
+    score_files,
     student,
     versions,
 )
@@ -43,7 +44,10 @@ log = logging.getLogger("lti_tool")
 LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
-INSTRUCTORS = (instructor.pages, editor.pages, versions.pages, marking.pages, awards.pages, as_student.pages)
+INSTRUCTORS = (
+    *(instructor.pages, editor.pages, versions.pages, marking.pages, awards.pages, as_student.pages),
+    score_files.pages,
+)
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
 
