@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from flask import Response
 
-from . import canvas_notices, canvas_registration, canvas_services, launches
+from . import canvas_notices, canvas_pages, canvas_registration, canvas_rest, canvas_rubrics, canvas_services, launches
 from .launches import AGS, INSTITUTION, LTI, MEMBERSHIP, NRPS, SYSTEM, TEST_USER
 from .records import Access, Column, Course, Grade, Launch, Link, Tool, User
 from .wire import digest, find_tool_key, is_number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Blueprint
 
     from .lms import Lms
@@ -77,8 +79,12 @@ class Canvas:
         canvas_notices.SCOPE,
     )
 
+    course_pages = (("rubrics", "Rubrics"),)  # tabs of its own
+
     def __init__(self, lms: Lms) -> None:
         self.lms = lms
+        self.rubrics = canvas_rubrics.Rubrics(lms)
+        self.rest = canvas_rest.Rest(lms, self.rubrics)
         self.first_serials: dict[str, int] = {}
         self.custom = {
             "canvas_user_id": "$Canvas.user.id",
@@ -408,6 +414,9 @@ class Canvas:
     def token(self, form: dict[str, str]) -> Response:
         """Check the client assertion; the tool's JWKS is fetched every time."""
         lms = self.lms
+        if form.get("grant_type") in ("authorization_code", "refresh_token"):
+            with lms.lock:
+                return self.rest.token(form)
         if form.get("grant_type") != "client_credentials":
             return self.token_error("unsupported_grant_type", "Grant type not supported")
         try:
@@ -497,6 +506,22 @@ class Canvas:
         canvas_services.add_routes(blueprint, self.lms)
         canvas_registration.add_routes(blueprint, self.lms)
         canvas_notices.add_routes(blueprint, self.lms)
+        canvas_rest.add_routes(blueprint, self.lms, self.rest)
+
+    def add_pages(self, routes: Blueprint, address: Callable[..., str]) -> None:
+        canvas_pages.add_pages(routes, self.lms, self.rubrics, self.rest, address)
+
+    def fill(self, course: Course) -> None:
+        """Put into the demo's course what only this LMS has."""
+        canvas_rubrics.fill(self.rubrics, course)
+
+    def kept(self) -> dict[str, Any]:
+        """Give what a snapshot keeps of it."""
+        return {"rubrics": self.rubrics.kept(), "rest": self.rest.kept()}
+
+    def take_back(self, plain: dict[str, Any]) -> None:
+        self.rubrics.take_back(plain.get("rubrics", []))
+        self.rest.take_back(plain.get("rest", {}))
 
     def course_copied(self, new: Course, old: Course) -> None:
         """Tell the tools that asked for it."""

@@ -32,7 +32,10 @@ SERVICES = (
     "openid",
     "registration",
     "notices",
-    "webservice",
+    "assignments",  # Canvas' REST interface, as the two below
+    "submissions",
+    "enrollments",
+    "webservice",  # Moodle's
 )
 HUGE = 5 * 1024 * 1024
 NEXT_LINK = re.compile(r"<([^>]+)>(; rel=[^,>]*next)")

@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from . import launches, registration, rubrics
+from . import launches, moodle_rubrics, registration
 from .canvas import Canvas
 from .faults import Faults
 from .keys import SigningKey, sign
@@ -71,7 +71,7 @@ class Lms:
         self.courses: dict[str, Course] = {}
         self.columns_by_number: dict[int, Column] = {}
         self.links: dict[str, Link] = {}
-        self.assignments: dict[int, rubrics.Assignment] = {}  # of the LMS's own, with a rubric
+        self.assignments: dict[int, moodle_rubrics.Assignment] = {}  # Moodle: its own, with a rubric
         self.serials: dict[str, int] = {}
         self.keys: list[SigningKey] = []
         self.web_tokens: dict[str, WebToken] = {}  # Moodle: of its web services
@@ -321,7 +321,7 @@ class Lms:
                     deployment_id=link.deployment_id,
                 )
                 new_links[link.id] = copy
-            rubrics.copy(self, old, new)
+            moodle_rubrics.copy(self, old, new)
             of_rubrics = {one.column for one in self.assignments.values()}
             for column in self.columns(old):
                 if column.number in of_rubrics:
@@ -609,11 +609,9 @@ class Lms:
                 "courses": [asdict(course) for course in self.courses.values()],
                 "columns": [asdict(column) for column in self.columns_by_number.values()],
                 "links": [asdict(link) for link in self.links.values()],
-                "assignments": [asdict(one) for one in self.assignments.values()],
                 "tools": [asdict(tool) for tool in self.tools.values()],
-                "web_services": self.web_services,
-                "web_tokens": {token: asdict(one) for token, one in self.web_tokens.items()},
                 "access": {token: asdict(access) for token, access in self.access.items()},
+                "mood": self.mood.kept(),
             }
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -633,8 +631,6 @@ class Lms:
             self.courses = {one["id"]: course_from(one) for one in plain["courses"]}
             self.columns_by_number = {one["number"]: column_from(one) for one in plain["columns"]}
             self.links = {one["id"]: Link(**one) for one in plain["links"]}
-            self.assignments = {one["number"]: rubrics.assignment_from(one) for one in plain.get("assignments", ())}
             self.tools = {one["client_id"]: Tool(**one) for one in plain["tools"]}
-            self.web_services = plain.get("web_services", True)
-            self.web_tokens = {token: WebToken(**one) for token, one in plain.get("web_tokens", {}).items()}
             self.access = {token: Access(**one) for token, one in plain["access"].items()}
+            self.mood.take_back(plain.get("mood", {}))

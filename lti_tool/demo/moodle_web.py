@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, abort, g, jsonify, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from . import rubrics
+from . import moodle_rubrics
+from .moodle_rubrics import Assignment, Marking
 from .records import Course, User, WebToken
-from .rubrics import Assignment, Marking
 
 if TYPE_CHECKING:
     from .lms import Lms
@@ -152,7 +152,7 @@ def get_assignments(lms: Lms, token: WebToken, asked: dict[str, str]) -> dict[st
                 "fullname": course.title,
                 "shortname": course.label,
                 "timemodified": int(lms.clock()),
-                "assignments": [assignment_row(lms, one) for one in rubrics.of(lms, course)],
+                "assignments": [assignment_row(lms, one) for one in moodle_rubrics.of(lms, course)],
             }
         )
     return {"courses": courses, "warnings": warnings}
@@ -231,7 +231,7 @@ def get_instances(lms: Lms, token: WebToken, asked: dict[str, str]) -> dict[str,
     found = []
     for user_id, marking in one.markings.items():
         # Filled forms of earlier attempts stay active: each belongs to the grade of its attempt.
-        for each in [*(rubrics.marking_from(was) for was in marking.earlier), marking]:
+        for each in [*(moodle_rubrics.marking_from(was) for was in marking.earlier), marking]:
             if any(row.level is not None for row in each.rows.values()):
                 found.append(instance(lms, each, user_id))
     return {"instances": found, "warnings": []}
@@ -279,7 +279,7 @@ def get_grades(lms: Lms, token: WebToken, asked: dict[str, str]) -> dict[str, An
 
 
 def grade(lms: Lms, one: Assignment, user_id: str, marking: Marking) -> dict[str, Any]:
-    points = rubrics.total(one, marking)
+    points = moodle_rubrics.total(one, marking)
     return {
         "id": marking.number,
         "assignment": one.number,
@@ -332,7 +332,7 @@ def get_grade_items(lms: Lms, token: WebToken, asked: dict[str, str]) -> dict[st
 
 def report(lms: Lms, course: Course, user: User) -> dict[str, Any]:
     """Write one learner's grades: an item for each column, then the total of those that are graded."""
-    assignments = {one.column: one for one in rubrics.of(lms, course)}
+    assignments = {one.column: one for one in moodle_rubrics.of(lms, course)}
     items: list[dict[str, Any]] = []
     points = most = 0.0
     for column in lms.columns(course):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from . import launches, moodle_web, platform, registration, rubrics
+from . import launches, platform, registration
 from .faults import KINDS, SERVICES
 from .records import Column, Course, Tool, User
 
@@ -329,9 +329,7 @@ def blueprint(lms: Lms) -> Blueprint:
         platform.act(lms, {**asked, **options})
 
     registration.add_pages(routes, lms, address)
-    rubrics.add_pages(routes, lms, address, can_grade)
-    if lms.name == "moodle":
-        moodle_web.add_pages(routes, lms, address)
+    lms.mood.add_pages(routes, address)
 
     @routes.get("/post_message_forwarding")
     def forwarding() -> str:

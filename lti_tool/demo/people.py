@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import rubrics
-
 if TYPE_CHECKING:
     from .lms import Lms
 
@@ -48,15 +46,6 @@ INSTRUCTORS = [("Helen", "Marsh"), ("Daniel", "Achterberg")]
 ASSISTANT = ("Rosa", "Delgado")
 ADMINISTRATOR = ("Ingrid", "Solberg")
 
-# An assignment of the course's own, graded with the LMS's rubric: its rows are those of a badge in the tool's library.
-LEVELS = [("Beginning", 1), ("Developing", 2), ("Proficient", 3), ("Advanced", 4)]
-RUBRIC = [
-    "OC-1 Adapts the message to the audience",
-    "OC-2 Builds a clear line of thought",
-    "OC-3 Listens actively",
-    "OC-4 Answers questions on the spot",
-]
-
 
 def fill(lms: Lms) -> None:
     """Put the demo's two courses and their people into an empty LMS."""
@@ -70,5 +59,5 @@ def fill(lms: Lms) -> None:
         student = lms.add_user(course, "student", given_name=given, family_name=family, username=f"student{number}")
         course.enrolments[student.id].sections = [SECTIONS[number % 2]]
     lms.mood.add_test_student(course)
-    rubrics.add(lms, course, "Talk to the class", [(title, LEVELS) for title in RUBRIC])
+    lms.mood.fill(course)
     lms.add_user(None, "admin", given_name=ADMINISTRATOR[0], family_name=ADMINISTRATOR[1], username="admin1")

@@ -15,11 +15,12 @@ from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from . import pages, people, platform
-from .canvas import ACCOUNT_ID
+from .canvas import ACCOUNT_ID, Canvas
 from .faults import UPPER_PATHS
 from .lms import MOODS, Lms
 
 CANVAS_CLIENT_ID, CANVAS_DEPLOYMENT = "10000000000001", f"1:{ACCOUNT_ID}"
+CANVAS_API_CLIENT_ID = "10000000000900"
 MOODLE_CLIENT_ID, MOODLE_DEPLOYMENT = "demo-moodle-client", "1"
 FIXED = {"canvas": (CANVAS_CLIENT_ID, CANVAS_DEPLOYMENT), "moodle": (MOODLE_CLIENT_ID, MOODLE_DEPLOYMENT)}
 
@@ -230,6 +231,8 @@ def run(
             lms.changed()
         else:
             lms.register_tool(**addresses, client_id=client_id, deployment_ids=[deployment_id])
+        if isinstance(lms.mood, Canvas) and not lms.mood.rest.keys:
+            lms.mood.rest.add_key(f"{tool_base}/connect/canvas", client_id=CANVAS_API_CLIENT_ID)
         lmses.append(lms)
     server = make_server(host, port, create_app(lmses), threaded=True, request_handler=QuietHandler)
     if ready:

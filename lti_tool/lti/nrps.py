@@ -34,8 +34,8 @@ class Member:
     given_name: str | None = field(repr=False)
     family_name: str | None = field(repr=False)
     email: str | None = field(repr=False)
-    sis_id: str | None = field(repr=False)
     custom: Mapping[str, str] = field(repr=False)
+    sis_id: str | None = field(default=None, repr=False)
 
     @property
     def is_active(self) -> bool:

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from lti_tool import demo
-from lti_tool.demo import moodle_web, rubrics
+from lti_tool.demo import moodle_rubrics as rubrics
+from lti_tool.demo import moodle_web
 from lti_tool.demo.lms import Lms
+from lti_tool.demo.moodle_rubrics import Assignment
 from lti_tool.demo.records import Course, User
-from lti_tool.demo.rubrics import Assignment
 from lti_tool.errors import NotConnected, ServiceBusy, ServiceError, SourceMissing
 from lti_tool.grades import moodle
 from lti_tool.grades.moodle import Moodle

@@ -1,6 +1,6 @@
-"""Assignments with a rubric of the LMS's own: what they hold, and the page where a teacher fills one in.
+"""The Moodle mood's own assignments with a rubric: what they hold, and the page where a teacher fills one in.
 
-The tool sees nothing of them through LTI; each mood answers for them in its own interface (moodle_web.py)."""
+The tool sees nothing of them through LTI; web services tell them to who has a token (moodle_web.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .lms import Lms
 
-# Moodle's marking workflow, in its order and its words; "" is an assignment without one.
+# The marking workflow, in its order and its words; "" is an assignment without one.
 STATES = {
     "notmarked": "Not marked",
     "inmarking": "In marking",
@@ -41,7 +41,6 @@ class Criterion:
     number: int
     title: str
     levels: list[RubricLevel]
-    outcome: str = ""  # Canvas: the `vendor_guid` of the outcome it is aligned with
 
     def level(self, name: str | int | None) -> RubricLevel | None:
         """Find a level by its number or its name."""
@@ -68,7 +67,6 @@ class Marking:
     attempt: int = 0
     state: str = ""  # of STATES; "" without a marking workflow
     hidden: bool = False  # this learner's grade alone
-    posted: bool = True  # Canvas: the learner sees it
     rows: dict[str, Filled] = field(default_factory=dict)  # by criterion number
     earlier: list[dict[str, Any]] = field(default_factory=list)  # attempts before this one
 
@@ -78,14 +76,14 @@ class Assignment:
     """An assignment of the LMS's own with its rubric, and its gradebook column, which no tool sees."""
 
     number: int
-    module: int  # Moodle: the number in its address
+    module: int  # the number in its address
     form: int  # the number of the rubric's definition
     course_id: str
     title: str
     column: int
     criteria: list[Criterion]
-    workflow: bool = False  # Moodle: marking workflow
-    anonymous: bool = False  # Moodle: blind marking
+    workflow: bool = False  # marking workflow
+    anonymous: bool = False  # blind marking
     revealed: bool = False
     team: bool = False
     hidden: bool = False  # its grade item
@@ -113,6 +111,21 @@ def assignment_from(plain: dict[str, Any]) -> Assignment:
     return Assignment(**{**plain, "criteria": criteria, "markings": markings})
 
 
+LEVELS = [("Beginning", 1), ("Developing", 2), ("Proficient", 3), ("Advanced", 4)]
+# The rows of a badge in the tool's library, as a teacher would write them: a Moodle criterion has no code of its own.
+ROWS = [
+    "OC-1 Adapts the message to the audience",
+    "OC-2 Builds a clear line of thought",
+    "OC-3 Listens actively",
+    "OC-4 Answers questions on the spot",
+]
+
+
+def fill(lms: Lms, course: Course) -> None:
+    """Put an assignment of its own into the demo's course."""
+    add(lms, course, "Talk to the class", [(title, LEVELS) for title in ROWS])
+
+
 # -- what a test, or the page, does -----------------------------------------------------------------------------
 
 
@@ -121,8 +134,6 @@ def add(
     course: Course | str,
     title: str,
     rows: Iterable[tuple[str, Sequence[tuple[str, float]]]],
-    *,
-    outcomes: Mapping[str, str] | None = None,
     **settings: bool,
 ) -> Assignment:
     """Add an assignment with a rubric; `rows` are titles with their levels, low → high, as (name, points)."""
@@ -132,7 +143,6 @@ def add(
                 lms.serial("criterion"),
                 name,
                 [RubricLevel(lms.serial("level"), level, float(points)) for level, points in levels],
-                (outcomes or {}).get(name, ""),
             )
             for name, levels in rows
         ]
@@ -232,15 +242,14 @@ def copy(lms: Lms, old: Course, new: Course) -> None:
     """Copy a course's assignments with their columns: new numbers everywhere, nobody's marks."""
     for one in of(lms, old):
         rows = [(row.title, [(level.name, level.points) for level in row.levels]) for row in one.criteria]
-        outcomes = {row.title: row.outcome for row in one.criteria}
         settings = {name: getattr(one, name) for name in ("workflow", "anonymous", "team", "hidden")}
-        add(lms, new, one.title, rows, outcomes=outcomes, **settings)
+        add(lms, new, one.title, rows, **settings)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------
 
 
-def add_pages(routes: Blueprint, lms: Lms, address: Callable[..., str], may_grade: Callable[..., bool]) -> None:
+def add_pages(routes: Blueprint, lms: Lms, address: Callable[..., str]) -> None:
     """Add the pages of assignments: the list, and one rubric for the whole class."""
 
     def find(number: str, assignment: str) -> tuple[Course, Assignment]:
@@ -251,7 +260,7 @@ def add_pages(routes: Blueprint, lms: Lms, address: Callable[..., str], may_grad
             abort(404)
         if found.course_id != course.id:
             abort(404)
-        if not may_grade(lms, course, g.user):
+        if not g.user.admin and lms.role(course, g.user) not in ("instructor", "ta"):
             abort(403)
         return course, found
 
@@ -261,20 +270,20 @@ def add_pages(routes: Blueprint, lms: Lms, address: Callable[..., str], may_grad
             course = lms.course(number)
         except KeyError:
             abort(404)
-        if not may_grade(lms, course, g.user):
+        if not g.user.admin and lms.role(course, g.user) not in ("instructor", "ta"):
             abort(403)
         return render_template("assignments.html", course=course, assignments=of(lms, course), page="assignments")
 
     @routes.route("/course/<number>/assignments/<assignment>", methods=["GET", "POST"])
-    def rubric(number: str, assignment: str) -> AnyResponse | str:
+    def assignment(number: str, assignment: str) -> AnyResponse | str:
         course, found = find(number, assignment)
         learners = lms.learners(course)
         if request.method == "POST":
             for user in learners:
                 save(found, user)
-            return redirect(address("rubric", number=number, assignment=assignment, saved=1), 303)
+            return redirect(address("assignment", number=number, assignment=assignment, saved=1), 303)
         return render_template(
-            "rubric.html",
+            "assignment.html",
             course=course,
             assignment=found,
             learners=learners,
