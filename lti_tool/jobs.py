@@ -21,6 +21,7 @@ from lti_tool.services import (
     notices,
     platform_checks,
     posting,
+    source_pages,
     sync,
     work,
 )
@@ -35,6 +36,7 @@ RUNNERS: dict[str, work.Runner] = {
     "copy": copies.run_copy,
     "subscribe": notices.run_subscribe,
     "post": posting.run_post,
+    "rows": source_pages.run_rows,
 }
 
 

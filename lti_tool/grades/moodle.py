@@ -171,7 +171,7 @@ def offered(moodle: Moodle, course: AskedCourse) -> Sequence[OfferedRow]:
                     where=assignment.name,
                 )
             )
-    total = OfferedRow(place=TOTAL, code="", title="Course total", maximum="", where="Gradebook", gate=True)
+    total = OfferedRow(place=TOTAL, code="", title=Sentence("Course total"), maximum="", where="", gate=True)
     return (*rows, total)
 
 

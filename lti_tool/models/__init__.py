@@ -45,7 +45,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
-from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink
+from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.work import AuditEvent, Job
 
 __all__ = [
@@ -95,6 +95,7 @@ __all__ = [
     "SourceAnswer",
     "SourceFile",
     "SourceLink",
+    "SourceSeen",
     "StatusList",
     "may_be_awarded",
 ]

@@ -77,9 +77,19 @@ class SourceLink(Base):
     tag: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[str]  # as the definition names it: canvas-rubric, moodle-course-grade
     place: Mapped[dict[str, Any]]  # in the connector's words
-    title: Mapped[str]  # how people know it: "Essay 2: Adapts the message"
+    title: Mapped[str] = mapped_column(Said)  # how people know it: "Essay 2: Adapts the message"
     confirmed_at: Mapped[datetime]
     confirmed_by: Mapped[str]  # an actor of the audit log
+
+
+class SourceSeen(Base):
+    """What a course's LMS offered for matching when somebody last looked, so that no page waits for the LMS."""
+
+    __tablename__ = "source_seen"
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)  # of the connection
+    rows: Mapped[list[Any]]  # grades.source.OfferedRow, as plain values
+    seen_at: Mapped[datetime]
 
 
 class SourceAnswer(Base):

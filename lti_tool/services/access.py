@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from lti_tool.errors import ScopeMissing
+from collections.abc import Sequence
+
+from lti_tool.errors import ScopeMissing, ServiceError
+from lti_tool.lti.nrps import Member, memberships
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
 from lti_tool.models import Course, Deployment
@@ -51,3 +54,23 @@ def _caller(tool: Tool, course_id: int) -> tuple[Service, str | None]:
         deployment_id, line_items_url = known_deployment(course.deployment), course.line_items_url
         granted = frozenset(course.scopes)
     return Service(registration, tool.http, tool.tokens, granted or None, deployment_id), line_items_url
+
+
+def members_of(service: Service, memberships_url: str, context_id: str) -> Sequence[Member]:
+    """Read a roster, with everybody's sections and the LMS's own number where the LMS tells them."""
+    link = service.platform.roster_link(context_id)
+    if link is not None:
+        try:
+            return memberships(service, memberships_url, resource_link_id=link)
+        except ServiceError as error:
+            if error.reason not in ("status_400", "status_404"):
+                raise
+    return memberships(service, memberships_url)
+
+
+def course_members(tool: Tool, course_id: int) -> Sequence[Member]:
+    """Read a course's roster; empty where the LMS gives none."""
+    with tool.db.read() as session:
+        course = session.get_one(Course, course_id)
+        url, context_id = course.memberships_url, course.context_id
+    return members_of(course_roster(tool, course_id), url, context_id) if url is not None else ()

@@ -41,6 +41,7 @@ KINDS = {
     "administrator": Sentence("Administrators"),
     "award": Sentence("Awards"),
     "badge": Sentence("Badges"),
+    "connection": Sentence("Connections"),
     "course": Sentence("Courses"),
     "deployment": Sentence("Deployments"),
     "evidence": Sentence("Evidence"),
@@ -93,6 +94,10 @@ ACTIONS = {
     "badge.removed": Sentence("A draft was removed"),
     "badge.retired": Sentence("A badge was retired"),
     "badge.started": Sentence("A blank badge was started"),
+    "badge.sources_matched": Sentence("Rows were matched with the LMS's own rubrics"),
+    "connection.key_saved": Sentence("The key of an LMS's own interface was saved"),
+    "connection.made": Sentence("An LMS's own interface was connected"),
+    "connection.removed": Sentence("A connection to an LMS's own interface was removed"),
     "course.copied": Sentence("Badges were taken over from a copied course"),
     "course.copy_declined": Sentence("Badges of a copied course were declined"),
     "course.source_named": Sentence("Badges of another course were asked for"),
@@ -171,6 +176,8 @@ DETAILS = {
     "bytes": Sentence("bytes"),
     "instead_of": Sentence("instead of"),
     "administrator": Sentence("administrator"),
+    "rows": Sentence("rows"),
+    "course": Sentence("course"),
 }
 
 

@@ -24,7 +24,7 @@ from lti_tool.db import random_id, repeat_collided
 from lti_tool.domain.badge import SHAPES, SLUG, Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import AuditEvent, CourseBadge, Person
-from lti_tool.services import audit, catalog, prerequisites
+from lti_tool.services import audit, catalog, prerequisites, sources
 from lti_tool.services.draft_acts import act
 from lti_tool.services.draft_values import (
     Problems,
@@ -106,6 +106,8 @@ class DraftPage:
     badges: tuple[Choice, ...]  # of this course, for prerequisites
     shapes: tuple[tuple[str, str], ...]  # word, path of its outline
     icons: tuple[tuple[str, str, str], ...]  # name, word, drawing
+    row_sources: tuple[str, ...] = ()  # beside rubric and column, where the LMS's own interface is connected
+    gate_sources: tuple[str, ...] = ()  # beside column
     clashes: tuple[Clash, ...] = ()  # of the save just made
     typed: Mapping[str, str] = field(default_factory=dict)  # what was sent and not kept
 
@@ -159,7 +161,10 @@ def editor_page(tool: Tool, who: LaunchSession, badge_id: str) -> DraftPage:
         others = session.scalars(
             select(CourseBadge).where(CourseBadge.course_id == badge.course_id, CourseBadge.id != badge.id)
         )
+        row_sources, gate_sources = sources.offered_to(session, badge.course)
         return DraftPage(
+            row_sources=row_sources,
+            gate_sources=gate_sources,
             id=badge.id,
             slug=badge.slug,
             values=values,

@@ -23,6 +23,7 @@ KINDS = {
     "evaluate": Sentence("Working out levels"),
     "post": Sentence("Posting marks to the gradebook"),
     "publish": Sentence("Publishing a badge"),
+    "rows": Sentence("Looking at the LMS's own rubrics"),
     "subscribe": Sentence("Asking for notices of copied courses"),
     "sync": Sentence("Reading grades"),
 }
@@ -89,7 +90,7 @@ def _row(session: Session, job: Job) -> JobRow:
 
 def _where(session: Session, job: Job) -> str:
     """Say what a job is about: a course, a badge in one, a platform or a deployment."""
-    if job.kind in ("sync", "evaluate", "columns", "copy", "post") and job.subject.isdecimal():
+    if job.kind in ("sync", "evaluate", "columns", "copy", "post", "rows") and job.subject.isdecimal():
         course = session.get(Course, int(job.subject))
         return _course(course) if course is not None else ""
     if job.kind == "check":

@@ -499,7 +499,7 @@ def job_view(tool: Tool, who: LaunchSession, job_id: int) -> dict[str, Any]:
 
 
 def _of_course(session: Session, job: Job, course_id: int) -> bool:
-    if job.kind in ("sync", "evaluate", "columns", "copy", "post"):
+    if job.kind in ("sync", "evaluate", "columns", "copy", "post", "rows"):
         return job.subject == str(course_id)
     if job.kind != "publish":
         return False

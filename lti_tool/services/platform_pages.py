@@ -66,6 +66,7 @@ class PlatformPage:
     id: int
     name: str
     product_name: str
+    product: str
     state: str
     lead: str
     checks: tuple[CheckView, ...]
@@ -134,6 +135,7 @@ def page(tool: Tool, platform_id: int, now: datetime) -> PlatformPage:
             id=row.id,
             name=row.name,
             product_name=platform.name if row.product != "other" else _("the LMS"),
+            product=row.product,
             state=row.state,
             lead=lead,
             checks=tuple(_check_view(check, row.product) for check in platform_checks.kept(row)),

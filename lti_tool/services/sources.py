@@ -19,10 +19,11 @@ from lti_tool.grades.source import CSV, Answer, AskedCourse, Connector, Place, W
 from lti_tool.lti.nrps import Member
 from lti_tool.models import Connection, Course, CourseBadge, SourceAnswer, SourceLink
 from lti_tool.sentence import Sentence
+from lti_tool.services import canvas_connection, moodle_connection
 from lti_tool.services.tool import Tool
 from lti_tool.services.work import Say
 
-CONNECTORS: tuple[Connector, ...] = ()
+CONNECTORS: tuple[Connector, ...] = (canvas_connection.CONNECTOR, moodle_connection.CONNECTOR)
 
 Row = tuple[str, str]  # course badge, tag
 
@@ -51,6 +52,14 @@ def connection_of(session: Session, course: Course, kind: str) -> Connection | N
     )
     found = sorted(session.scalars(query), key=lambda each: each.course_id is None)
     return found[0] if found else None
+
+
+def offered_to(session: Session, course: Course) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the sources beside the gradebook that a course's rows, and its gates, can be given."""
+    here = select(Connection.kind).where(Connection.registration_id == course.registration_id)
+    kinds = set(session.scalars(here)) & {course.registration.product}
+    connectors = [each for each in CONNECTORS if each.kind in kinds]
+    return tuple(each.rows for each in connectors), tuple(each.gates for each in connectors)
 
 
 def links_of(session: Session, badge: CourseBadge) -> dict[str, SourceLink]:
@@ -158,6 +167,8 @@ def _read(
             raise
         reading.problem = error
         return
+    if hasattr(caller, "after_page"):
+        caller.after_page = lambda: say("")  # renews the job's lease while a long list is read
     for badge_id, of_badge in places.items():
         say(Sentence("Reading rubrics and course grades …"))
         try:

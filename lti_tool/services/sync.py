@@ -26,7 +26,7 @@ from lti_tool.errors import (
 )
 from lti_tool.grades.columns import find_column
 from lti_tool.lti.ags import LineItem, RawResult, list_line_items, results
-from lti_tool.lti.nrps import Member, memberships
+from lti_tool.lti.nrps import Member
 from lti_tool.lti.platforms import Platform, platform_of
 from lti_tool.lti.service import Service
 from lti_tool.models import (
@@ -45,7 +45,7 @@ from lti_tool.models import (
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import award_acts, award_files, editions, evaluation, score_files, sources, work
-from lti_tool.services.access import course_roster, course_service
+from lti_tool.services.access import course_roster, course_service, members_of
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.work import Say
@@ -124,7 +124,7 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
         say(Sentence("Reading the list of learners …"))
-        read.members = _members(service, memberships_url, context_id)
+        read.members = members_of(service, memberships_url, context_id)
     for number, column in enumerate(columns, start=1):
         say(Sentence("Reading column %(number)s of %(all)s …", number=number, all=len(columns)))
         try:
@@ -135,18 +135,6 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
         _find_again(service, line_items_url, [column for column in columns if column.id in read.missing], read)
     read.sources = sources.read(tool, course_id, read.members, say)
     return read
-
-
-def _members(service: Service, memberships_url: str, context_id: str) -> Sequence[Member]:
-    """Read the roster, with everybody's sections where the LMS tells them."""
-    link = service.platform.roster_link(context_id)
-    if link is not None:
-        try:
-            return memberships(service, memberships_url, resource_link_id=link)
-        except ServiceError as error:
-            if error.reason not in ("status_400", "status_404"):
-                raise
-    return memberships(service, memberships_url)
 
 
 def _find_again(service: Service, line_items_url: str, missing: Sequence[Column], read: _Read) -> None:

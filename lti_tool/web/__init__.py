@@ -34,6 +34,7 @@ from lti_tool.web import (
     public,
     registration,
     score_files,
+    sources,
     student,
     versions,
 )
@@ -45,7 +46,13 @@ LABEL = re.compile(r"\[\[(.+?)\]\]")
 MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
 
 INSTRUCTORS = (
-    *(instructor.pages, editor.pages, versions.pages, marking.pages, awards.pages, as_student.pages),
+    instructor.pages,
+    editor.pages,
+    versions.pages,
+    marking.pages,
+    awards.pages,
+    as_student.pages,
+    sources.pages,
     score_files.pages,
 )
 
@@ -88,7 +95,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = (lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages)
+    own = (lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages, sources.back)
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(

@@ -70,13 +70,24 @@ def upgrade() -> None:
         sa.Column("tag", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("place", sa.JSON(), nullable=False),
-        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("title", lti_tool.db.Said(), nullable=False),
         sa.Column("confirmed_at", moment, nullable=False),
         sa.Column("confirmed_by", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["course_badge_id"], ["course_badge.id"], name=op.f("fk_source_link_course_badge_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("course_badge_id", "tag", name=op.f("pk_source_link")),
+    )
+    op.create_table(
+        "source_seen",
+        sa.Column("course_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("rows", sa.JSON(), nullable=False),
+        sa.Column("seen_at", moment, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["course_id"], ["course.id"], name=op.f("fk_source_seen_course_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("course_id", "kind", name=op.f("pk_source_seen")),
     )
     op.create_table(
         "source_answer",
@@ -93,5 +104,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("source_answer", "source_link", "connection_request", "connection"):
+    for table in ("source_answer", "source_seen", "source_link", "connection_request", "connection"):
         op.drop_table(table)
