@@ -79,7 +79,7 @@ def page(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> ScoresPage
         query = select(SourceAnswer.tag, func.count()).where(
             SourceAnswer.course_badge_id == badge.id, SourceAnswer.raw.is_not(None)
         )
-        answers = dict(session.execute(query.group_by(SourceAnswer.tag)).tuples())
+        answers = dict(session.execute(query.group_by(SourceAnswer.tag)).all())
         rows = []
         for target in targets_of(definition):
             link = links.get(target.tag)
@@ -215,7 +215,7 @@ def put(tool: Tool, who: LaunchSession, slug: str, content: bytes, *, name: str,
 def _none_wanted() -> Conflict:
     return Conflict(
         sentence=Sentence("No row of this badge reads its grades from a file."),
-        what_to_do=Sentence("Choose “from a file” for a row in the editor, and publish the change."),
+        what_to_do=Sentence("Choose “I upload a file” for a row in the editor, and publish the change."),
     )
 
 
@@ -360,7 +360,7 @@ def _tags(row: SourceFile) -> list[str]:
 
 
 def _names(session: Session, ids: Sequence[str]) -> dict[str, str]:
-    return dict(session.execute(select(Person.id, Person.name).where(Person.id.in_(ids))).tuples())
+    return dict(session.execute(select(Person.id, Person.name).where(Person.id.in_(ids))).all())
 
 
 def _shown(answers: Mapping[str, str | None], tag: str) -> str:

@@ -59,7 +59,7 @@ def offered_to(session: Session, course: Course) -> tuple[tuple[str, ...], tuple
     here = select(Connection.kind).where(Connection.registration_id == course.registration_id)
     kinds = set(session.scalars(here)) & {course.registration.product}
     connectors = [each for each in CONNECTORS if each.kind in kinds]
-    return tuple(each.rows for each in connectors), tuple(each.gates for each in connectors)
+    return (*(each.rows for each in connectors), CSV), (*(each.gates for each in connectors), CSV)
 
 
 def links_of(session: Session, badge: CourseBadge) -> dict[str, SourceLink]:
