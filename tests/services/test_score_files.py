@@ -41,8 +41,7 @@ def send(course: Classroom, text: str | bytes, name: str = "grades.csv") -> requ
 
 def take(course: Classroom, shown: requests.Response, **more: str) -> requests.Response:
     assert shown.status_code == 200, shown.text[:500]
-    answer = course.page.http.post(shown.url, data={"csrf": token_in(shown.text), **more}, timeout=20)
-    return answer
+    return course.page.http.post(shown.url, data={"csrf": token_in(shown.text), **more}, timeout=20)
 
 
 def kept(course: Classroom) -> dict[tuple[str, str], str | None]:
