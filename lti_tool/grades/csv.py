@@ -145,7 +145,7 @@ def _head(cell: str) -> str:
 def _twice(head: Line, place: int) -> BadInput:
     text = plain_cell(head.cells[place])[:80]
     return BadInput(
-        sentence=Sentence("Line %(line)s has two columns for “%(head)s”.", line=head.number, head=text),
+        sentence=Sentence("Line %(line)s has two columns “%(head)s”.", line=head.number, head=text),
         what_to_do=Sentence("Leave one of them out."),
     )
 
