@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     private = _group(groups, "keys", "the private keys")
     _listing(private, "list", _keys_list, "all keys, newest first")
     _command(private, "rotate", _keys_rotate, "make a new key; the one before is kept").add_argument(
-        "kind", choices=("lti", "credentials")
+        "kind", choices=("lti", "credentials", "secrets")
     )
 
     _badge_commands(_group(groups, "badges", "badge definitions"))
@@ -446,6 +446,10 @@ def _keys_list(options: argparse.Namespace) -> int:
 
 
 def _keys_rotate(options: argparse.Namespace) -> int:
+    if options.kind == "secrets":
+        sealed = keys.rotate_sealing(_open(), actor=OPERATOR, now=_now())
+        print(f"A new key seals secrets from now on, the {sealed} stored ones included; the one before is kept.")
+        return 0
     for key in keys.rotate(_open(), options.kind, actor=OPERATOR, now=_now()):
         print(f"{key.kind}: {key.kid} signs from now on; the one before is kept.")
     return 0

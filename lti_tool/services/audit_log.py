@@ -177,6 +177,7 @@ DETAILS = {
     "instead_of": Sentence("instead of"),
     "administrator": Sentence("administrator"),
     "rows": Sentence("rows"),
+    "sealed": Sentence("sealed anew"),
     "course": Sentence("course"),
 }
 

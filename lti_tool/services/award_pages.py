@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from flask_babel import gettext as _
@@ -13,7 +14,7 @@ from lti_tool.credentials.ob3 import credential_address
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Edition, Enrolment
 from lti_tool.services import by_hand, catalog
-from lti_tool.services.awards import get_award, shown_status, under_review
+from lti_tool.services.awards import get_award, kept_back, shown_status, under_review
 from lti_tool.services.editions import carries
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import AwardRow, AwardsPage, GivePage
@@ -56,7 +57,11 @@ def award_list(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> Awar
             status=badge.status,
             to_confirm=tuple(row for row in rows if row.status == "review"),
             doubted=tuple(row for row in rows if row.review and row.status not in ("review", "held")),
-            held=tuple(row for row in rows if row.status == "held"),
+            held=tuple(
+                replace(row, kept_back=kept_back(session, award))
+                for award, row in zip(awards, rows, strict=True)
+                if row.status == "held"
+            ),
             rest=tuple(row for row in rows if row.status not in ("review", "held") and not row.review),
             held_back=badge.version is not None and not catalog.released(badge, now),
             released_at=ahead,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -36,6 +37,14 @@ BACK = "/connect/canvas"  # where Canvas sends the browser back to
 REQUEST_LASTS = timedelta(minutes=10)
 EARLY = timedelta(seconds=60)  # a token is renewed before it ends under way
 LONGEST = 500  # characters of an address, id or secret
+
+
+@dataclass(frozen=True)
+class Connected:
+    """What was connected: a course, or the whole platform (`course_id` None)."""
+
+    course_id: int | None
+    title: str = ""
 
 
 def redirect_uri(tool: Tool) -> str:
@@ -139,8 +148,8 @@ NO_KEY = Sentence("Canvas' own interface is not set up for this platform yet.")
 ASK_FOR_KEY = Sentence("An administrator of this tool enters Canvas' API key on the platform's page.")
 
 
-def finish(tool: Tool, state: str, code: str, *, admin_session: str | None, now: datetime) -> str | None:
-    """Take what Canvas sent back, and keep the access; returns the course's name, None for the whole platform.
+def finish(tool: Tool, state: str, code: str, *, admin_session: str | None, now: datetime) -> Connected:
+    """Take what Canvas sent back, and keep the access.
 
     Raises BadInput for a state that is unknown, used, old or another session's, and NotConnected where Canvas gives
     no token, or where somebody else has consented than the person who opened the course."""
@@ -206,7 +215,7 @@ def _same_person(tool: Tool, course_id: int, sub: str, number: str) -> None:
         )
 
 
-def _keep(tool: Tool, asked: ConnectionRequest, token: canvas.Token, now: datetime) -> str | None:
+def _keep(tool: Tool, asked: ConnectionRequest, token: canvas.Token, now: datetime) -> Connected:
     with tool.db.write() as session:
         if asked.course_id is None:
             row = platform_key(session, asked.registration_id)
@@ -226,7 +235,9 @@ def _keep(tool: Tool, asked: ConnectionRequest, token: canvas.Token, now: dateti
         session.flush()
         told = {"course": asked.course_id} if asked.course_id is not None else {}
         audit.record(session, now, asked.actor, "connection.made", f"connection:{row.id}", kind=KIND, **told)
-        return session.get_one(Course, asked.course_id).title if asked.course_id is not None else None
+        if asked.course_id is None:
+            return Connected(None)
+        return Connected(asked.course_id, session.get_one(Course, asked.course_id).title)
 
 
 def _digest(state: str) -> str:

@@ -30,6 +30,7 @@ from lti_tool.models import (
     Mastery,
     Person,
     Result,
+    SourceAnswer,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -89,6 +90,12 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
         .join(Course)
         .where(Course.registration_id == person.registration_id, Result.user_sub == person.sub)
     )
+    answers = (
+        _counted(SourceAnswer.received_at)
+        .join(CourseBadge, CourseBadge.id == SourceAnswer.course_badge_id)
+        .join(Course)
+        .where(Course.registration_id == person.registration_id, SourceAnswer.user_sub == person.sub)
+    )
     subjects = [audit.person(person.id), *(f"award:{award_id}" for award_id in award_ids)]
     events = _counted(AuditEvent.at).where(
         or_(AuditEvent.actor == audit.person(person.id), AuditEvent.subject.in_(subjects))
@@ -126,6 +133,11 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("Grades, as the gradebook sent them"),
             _("To work out levels, and to show where each came from."),
             results,
+        ),
+        line(
+            _("Grades from the LMS's own rubrics, its course grade or a file"),
+            _("To work out levels where the gradebook does not tell them."),
+            answers,
         ),
         line(
             _("Levels worked out from them, with earlier ones"),

@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from lti_tool.errors import Conflict
-from lti_tool.keyring import RETIRED_LTI_KEYS_STAY, Key, Keyring, load_keyring, make_key
-from lti_tool.models import Issuer
+from lti_tool.keyring import RETIRED_LTI_KEYS_STAY, Key, Keyring, load_keyring, make_key, make_sealing_key
+from lti_tool.models import Connection, Issuer
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
@@ -71,3 +71,23 @@ def rotate(tool: Tool, name: str, *, actor: str, now: datetime, instead_of: str 
             old = before.of(key.kind)[0].kid
             audit.record(session, now, actor, "key.rotated", f"key:{key.kid}", kind=key.kind, instead_of=old)
     return made
+
+
+def rotate_sealing(tool: Tool, *, actor: str, now: datetime) -> int:
+    """Make a new key that seals secrets, and seal all stored ones anew with it; returns how many.
+
+    The key before is kept: a backup of the database may still need it. Raises SecretLost, and changes no secret, where
+    one cannot be opened."""
+    folder = Path(tool.settings.keys.dir)
+    with tool.db.write() as session:
+        session.execute(select(Issuer.id).with_for_update())  # one rotation at a time, on several machines too
+        rows = list(session.scalars(select(Connection).order_by(Connection.id).with_for_update()))
+        before = load_keyring(folder, now)
+        for row in rows:
+            before.unseal(row.secrets)
+        make_sealing_key(folder, now)
+        keyring = load_keyring(folder, now)
+        for row in rows:
+            row.secrets = keyring.resealed(row.secrets)
+        audit.record(session, now, actor, "key.rotated", "key:secrets", kind="secrets", sealed=len(rows))
+    return len(rows)

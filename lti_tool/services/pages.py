@@ -336,6 +336,7 @@ class AwardRow:
     held_until: datetime | None = None
     can_hold: bool = False
     can_reissue: bool = False
+    kept_back: bool = False  # held, and the LMS does not show a grade behind it to the learner yet
 
 
 @dataclass(frozen=True)

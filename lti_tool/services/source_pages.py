@@ -80,11 +80,10 @@ def _note(tool: Tool, course_id: int, kind: str, problem: str | None) -> None:
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that can be chosen; `label` is what it is called within `where`."""
+    """Something that can be chosen. `label` names what it lies in, too."""
 
     key: str
     label: str
-    where: str
     gate: bool
 
 
@@ -171,9 +170,8 @@ def key_of(place: Mapping[str, str]) -> str:
 
 
 def _choice(row: OfferedRow) -> Choice:
-    code = f"{row.code} " if row.code else ""
-    label = said(row.title) if row.gate else f"{code}{row.title}"
-    return Choice(key_of(row.place), label, row.where, row.gate)
+    where, code = (f"{row.where}: " if row.where else ""), (f"{row.code} " if row.code else "")
+    return Choice(key_of(row.place), said(row.title) if row.gate else f"{where}{code}{row.title}", row.gate)
 
 
 def _mine(definition: Badge, connector: Connector | None) -> list[Wanted]:

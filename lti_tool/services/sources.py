@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -184,6 +184,7 @@ def _read(
         connection = connection_of(session, session.get_one(Course, course_id), connector.kind)
         if connection is not None:
             connection.problem = problem.told if problem else None
+            connection.used_at = datetime.now(UTC) if problem is None else connection.used_at
 
 
 def store(session: Session, reading: Reading, now: datetime) -> int:

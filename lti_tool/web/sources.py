@@ -87,4 +87,6 @@ def canvas() -> Page:
         admin_session = None
     state, code = request.args.get("state", "")[:200], request.args.get("code", "")[:500]
     connected = canvas_connection.finish(tool(), state, code, admin_session=admin_session, now=now)
+    if connected.course_id is not None:
+        tool().wake(source_pages.look(tool(), connected.course_id, now))
     return render_template("connected.html", connected=connected)

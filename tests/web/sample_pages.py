@@ -81,6 +81,8 @@ from lti_tool.services.pages import (
     SubmissionReview,
     SyncState,
 )
+from lti_tool.services.source_pages import Choice as SourceChoice
+from lti_tool.services.source_pages import SourcePage, SourceRow
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
 
@@ -310,6 +312,16 @@ MATCHES = MatchPage(
      Choice(f"{BASE}/4", "E-1 Notices", "4", "empathy")),
     NOW, 0, "",
 )  # fmt: skip
+SOURCES = SourcePage(
+    slug=BADGE.slug, badge=BADGE, status="draft", lms="Canvas", kind="canvas",
+    rows=(SourceRow("sub-competency:OC-1", "OC-1", "Adapts", False, "matched", "a1", "Essay: Adapts"),
+          SourceRow("sub-competency:OC-2", "OC-2", "Builds", False, "gone", "a9", "Old essay: Builds"),
+          SourceRow("sub-competency:OC-3", "OC-3", "Listens", False, "proposed", "a2", ""),
+          SourceRow("gate:grade", "grade", "Course grade", True, "open", "", "")),
+    choices=(SourceChoice("a1", "Essay: Adapts", False), SourceChoice("a2", "Essay: <Listens>", False),
+             SourceChoice("g1", "Course grade", True)),
+    connected="Tess Teacher", own=True, can_connect=True, problem="", seen_at=NOW, job_id=0, job_problem="",
+)  # fmt: skip
 RECORD = RecordView(
     "p1", "Ana R.", row(SUBS[2], 1),
     (("Column", "OC-3 Listens actively"), ("Score", "1 of 4"), ("Graded", "16 Nov 2026, 10:18"),
@@ -515,6 +527,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                         "chosen": {}}),
     "columns-problem": ("instructor/columns.html", {"page": replace(MATCHES, problem="Your LMS did not answer."),
                         "chosen": {}, "form_problem": "One column was chosen for two rows."}),
+    "sources": ("instructor/sources.html", {"page": SOURCES, "chosen": {}}),
+    "sources-looking": ("instructor/sources.html", {"page": replace(SOURCES, job_id=4, seen_at=None, own=False),
+                        "chosen": {}}),
+    "sources-unconnected": ("instructor/sources.html", {"page": replace(SOURCES, connected="", seen_at=None),
+                            "chosen": {}}),
+    "sources-consent": ("instructor/sources.html", {"page": replace(SOURCES, connected="", seen_at=None),
+                        "chosen": {}, "consent": "https://canvas.example/login/oauth2/auth?state=s"}),
+    "sources-no-key": ("instructor/sources.html", {"page": replace(SOURCES, connected="", can_connect=False),
+                       "chosen": {}}),
+    "sources-refused": ("instructor/sources.html", {"page": replace(SOURCES, problem="Canvas leaves out the rubric."),
+                        "chosen": {"sub-competency:OC-1": "a2"}, "form_problem": BadInput()}),
+    "sources-none": ("instructor/sources.html", {"page": replace(SOURCES, rows=(), lms="", kind=""), "chosen": {}}),
     "other-courses": ("instructor/other_courses.html", {"page": (
         OtherCourse(3, "EMP100", "Employability, spring", "Canvas", ("Oral Communication", "Empathy"), 3),
         OtherCourse(4, "EMP099", "", "Canvas", (), 2))}),
@@ -734,6 +758,11 @@ ADDRESSES = {
     "versions.columns": "/course/<launch>/<slug>/columns",
     "versions.choose_columns": "/course/<launch>/<slug>/columns/chosen",
     "versions.look_at_columns": "/course/<launch>/<slug>/columns/look",
+    "sources.show": "/course/<launch>/<slug>/sources",
+    "sources.match": "/course/<launch>/<slug>/sources/matched",
+    "sources.look": "/course/<launch>/<slug>/sources/look",
+    "sources.connect": "/course/<launch>/<slug>/sources/connect",
+    "sources.disconnect": "/course/<launch>/<slug>/sources/disconnect",
     "versions.other_courses": "/course/<launch>/other-courses",
     "versions.use_course": "/course/<launch>/other-courses/<source>",
     "instructor.sync": "/course/<launch>/sync",

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from cryptography.fernet import Fernet
 from sqlalchemy import select, update
 
 from lti_tool.models import AuditEvent, Connection, ConnectionRequest, Course, Mastery, SourceAnswer, SourceLink
-from lti_tool.services import administrators
+from lti_tool.services import administrators, keys
 from tests.classroom import Classroom, badge, gate, row, shared, tidy  # noqa: F401 (fixtures)
 from tests.scene import Administrator, Scene, now
 
@@ -281,6 +282,8 @@ def test_a_grade_that_is_not_posted_is_hidden_and_its_award_waits(room: CanvasRo
     assert room.award(ana)["status"] == "held"
     learner = room.enter(ana)
     assert "has not released" in learner.get(f"badges/{room.badge.slug}").text
+    awards = room.page.get(f"badges/{room.badge.slug}/awards").text
+    assert "not posted in your LMS yet" in awards and "Issue it now" not in awards
     room.rubrics.post(room.essay)
     room.sync()
     assert room.award(ana)["status"] == "issued"
@@ -451,3 +454,27 @@ def test_the_address_that_comes_back_is_the_one_the_administrator_copies(room: C
     query = parse_qs(urlsplit(room.begin()).query)
     assert query["redirect_uri"] == [room.back]
     assert len(query["state"][0]) >= 40
+
+
+def test_stored_tokens_are_sealed_anew_and_go_on_working(room: CanvasRoom) -> None:
+    room.prepare()
+    (before,) = room.connections()
+    sealed = keys.rotate_sealing(room.tool, actor="operator", now=now())
+    (after,) = room.connections()
+    assert sealed >= 2 and after.secrets != before.secrets
+    newest = sorted(room.tool.settings.keys.dir.glob("secrets-*.key"))[-1].read_bytes().strip()
+    assert Fernet(newest).decrypt(after.secrets.encode())
+    room.publish_again()
+    room.rubrics.mark(room.essay, room.students[0], 4, 4)
+    room.sync()
+    assert room.award(room.students[0])["status"] == "issued"
+
+
+def test_a_key_that_is_lost_asks_to_connect_again(room: CanvasRoom) -> None:
+    room.prepare()
+    room.publish_again()
+    with room.tool.db.write() as session:
+        sealed = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
+        session.execute(update(Connection).where(Connection.course_id == room.id).values(secrets=sealed))
+    room.sync()
+    assert "cannot be read any more. Connect it again" in room.course_problem()
