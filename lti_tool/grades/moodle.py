@@ -47,8 +47,8 @@ SENTENCES = {
     "elsewhere": Sentence("There is no Moodle at this address."),
 }
 NEW_TOKEN = Sentence(
-    "In Moodle, an administrator makes another under Site administration → Server → Web services → Manage tokens → "
-    "Create token, for a user and the service with the functions below. Then enter it here."
+    "Copy it whole. In Moodle an administrator makes another under Site administration → Server → Web services → "
+    "Manage tokens → Create token; a teacher's own are under Preferences → Security keys."
 )
 CLICKS = {
     "token": NEW_TOKEN,

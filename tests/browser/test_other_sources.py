@@ -76,7 +76,7 @@ def test_an_instructor_reads_a_row_from_moodle_and_another_from_a_file(demo: Dem
     tool.get_by_role("button", name="Confirm these").click()
     expect(tool.get_by_text("Saved. The next sync reads from there.")).to_be_visible()
     tool.get_by_role("link", name="Set-up").first.click()
-    looked_at(page, "plan-with-file")
+    looked_at(page, "plan-with-file", "Grades from a file")
     tool.get_by_role("button", name="Publish").first.click()
     expect(tool.get_by_role("link", name="File", exact=True)).to_be_visible()
 
