@@ -158,10 +158,16 @@ def _able(people: Iterable[by_hand.Candidate]) -> list[by_hand.Candidate]:
 
 
 def _answers(session: Session, badge_id: str, tags: Sequence[str]) -> list[tuple[str, str, str | None]]:
-    query = select(SourceAnswer.tag, SourceAnswer.user_sub, SourceAnswer.raw)
-    return list(
-        session.execute(query.where(SourceAnswer.course_badge_id == badge_id, SourceAnswer.tag.in_(tags))).tuples()
+    """Return what earlier files said, by tag and LTI `sub`; what another source said of a row is not among it."""
+    query = (
+        select(SourceAnswer.tag, SourceAnswer.user_sub, SourceAnswer.raw)
+        .join(
+            SourceLink,
+            (SourceLink.course_badge_id == SourceAnswer.course_badge_id) & (SourceLink.tag == SourceAnswer.tag),
+        )
+        .where(SourceAnswer.course_badge_id == badge_id, SourceAnswer.tag.in_(tags), SourceLink.source == CSV)
     )
+    return [(tag, sub, raw) for tag, sub, raw in session.execute(query)]
 
 
 def _course_id(who: LaunchSession) -> int:
@@ -187,18 +193,20 @@ def put(tool: Tool, who: LaunchSession, slug: str, content: bytes, *, name: str,
         raise BadInput(sentence=Sentence("There is nothing in this file."))
     if len(lines) - 1 > MOST_LINES:
         raise BadInput(sentence=Sentence("A file may have %(num)s lines. Send it in parts.", num=MOST_LINES))
-    with tool.db.write() as session:
+    with tool.db.read() as session:  # and read outside of any transaction that writes: others wait for those
         badge = by_hand.open_badge(session, _course_id(who), slug)
-        forget_old(session, now)
+        badge_id, version_id = badge.id, badge.version_id
         targets = {each.tag: each for each in targets_of(catalog.definition_of(badge))}
-        if not targets:
-            raise _none_wanted()
-        table = csv.recognise(lines, list(targets.values()))
         people = Named(by_hand.candidates(session, badge, now))
-        good, problems = _read_lines(table, targets, people)
+    if not targets:
+        raise _none_wanted()
+    table = csv.recognise(lines, list(targets.values()))
+    good, problems = _read_lines(table, targets, people)
+    with tool.db.write() as session:
+        forget_old(session, now)
         row = SourceFile(
-            course_badge_id=badge.id,
-            version_id=badge.version_id,
+            course_badge_id=badge_id,
+            version_id=version_id,
             person_id=who.person_id,
             name=" ".join("".join(each for each in name if each.isprintable()).split())[:120],
             heads=[dataclasses.asdict(each) for each in table.headings],
@@ -433,6 +441,7 @@ def _confirm(tool: Tool, who: LaunchSession, slug: str, file_id: str, *, only: b
                 what_to_do=Sentence("Send the file again, so that it is read for the rows there are now."),
             )
         tags = _tags(row)
+        _forget_other_sources(session, badge.id, tags)
         known = {(tag, sub): raw for tag, sub, raw in _answers(session, badge.id, tags)}
         before = {cell: raw for cell, raw in known.items() if raw is not None}
         wanted = _wanted(row)
@@ -457,6 +466,16 @@ def _confirm(tool: Tool, who: LaunchSession, slug: str, file_id: str, *, only: b
             session, now, actor, "badge.file_taken", f"badge:{badge.id}", left_out=len(row.problems), **row.counts
         )
         return work.request_in(session, "evaluate", str(badge.course_id), now, again=True)
+
+
+def _forget_other_sources(session: Session, badge_id: str, tags: Sequence[str]) -> None:
+    """Remove what another source had said of these rows, before they were read from files: it says nothing of these."""
+    from_file = select(SourceLink.tag).where(SourceLink.course_badge_id == badge_id, SourceLink.source == CSV)
+    session.execute(
+        delete(SourceAnswer).where(
+            SourceAnswer.course_badge_id == badge_id, SourceAnswer.tag.in_(tags), SourceAnswer.tag.not_in(from_file)
+        )
+    )
 
 
 def _store(

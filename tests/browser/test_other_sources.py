@@ -97,7 +97,7 @@ def test_an_instructor_reads_a_row_from_moodle_and_another_from_a_file(demo: Dem
     with page.expect_download() as download:
         tool.get_by_role("link", name="Download the table").click()
     rows = list(csv.reader(download.value.path().read_text("utf-8-sig").splitlines()))
-    assert rows[0][-1] == "OC-9 Speaks outside the course" and len(rows) == 31
+    assert rows[0][-1] == "OC-9 Speaks outside the course" and len(rows) > 30
     for line in rows[1:]:
         line[-1] = {"Amina Okafor": "Advanced", "Liam Brennan": "2,5", "Zoë Krüger": "Excellent"}.get(line[2], "")
     with (tmp_path / "filled.csv").open("w", encoding="cp1252", errors="replace", newline="") as file:

@@ -161,6 +161,24 @@ def test_a_file_read_for_rows_that_were_published_anew_meanwhile_is_not_taken(co
     assert kept(course) == {}
 
 
+def test_what_another_source_had_said_of_a_row_does_not_count_as_a_file_s(course: Classroom) -> None:
+    ana, ben = course.students
+    with course.tool.db.write() as session:
+        badge_id = course.course_badge(session).id
+        told = {
+            "source": "moodle-rubric",
+            "place": {},
+            "title": "Talk: A",
+            "confirmed_at": now(),
+            "confirmed_by": "operator",
+        }
+        session.add(SourceLink(course_badge_id=badge_id, tag=A, **told))
+        raw = '{"resultScore": 4, "resultMaximum": 4}'
+        session.add(SourceAnswer(course_badge_id=badge_id, tag=A, user_sub=ben.id, raw=raw, received_at=now()))
+    take(course, send(course, f"user,A\n{ana.id},3\n"))
+    assert set(kept(course)) == {(A, ana.id)}
+
+
 def test_taking_a_file_is_in_the_audit_log_with_counts_and_without_names(course: Classroom) -> None:
     ana = course.students[0]
     take(course, send(course, f"user,A\n{ana.id},4\nnobody,1\n"))
