@@ -17,8 +17,7 @@ depends_on = None
 
 def upgrade() -> None:
     moment = lti_tool.db.UtcDateTime(timezone=True)
-    with op.batch_alter_table("person") as batch:
-        batch.add_column(sa.Column("sis_id", sa.String(), nullable=False, server_default=""))
+    op.add_column("person", sa.Column("sis_id", sa.String(), nullable=False, server_default=""))
     op.create_table(
         "source_file",
         sa.Column("id", sa.String(), nullable=False),
@@ -46,5 +45,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("source_file")
-    with op.batch_alter_table("person") as batch:
-        batch.drop_column("sis_id")
+    op.drop_column("person", "sis_id")  # not as a batch, which would write the table anew: 0006 takes its column as it was
