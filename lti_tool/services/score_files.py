@@ -302,6 +302,7 @@ class FilePage:
     unused: tuple[str, ...]
     good: tuple[GoodLine, ...]
     more: int  # good lines beyond those
+    blank: int  # lines without any grade, which are not among them
     bad: tuple[BadLine, ...]
     graded: int  # answers with a grade
     emptied: int  # answers that are there today, and empty in the file
@@ -317,7 +318,8 @@ def file_page(tool: Tool, who: LaunchSession, slug: str, file_id: str) -> FilePa
         definition = catalog.definition_of(badge)
         targets = {each.tag: each for each in targets_of(definition)}
         tags = _tags(row)
-        names = _names(session, [line["person"] for line in row.lines[:MOST_SHOWN]])
+        filled = [line for line in row.lines if any(raw is not None for raw in line["answers"].values())]
+        names = _names(session, [line["person"] for line in filled[:MOST_SHOWN]])
         before = {(tag, sub): raw for tag, sub, raw in _answers(session, badge.id, tags) if raw is not None}
         confirmed = row.confirmed_at is not None
         heads = {tag: next(each["text"] for each in row.heads if each["tag"] == tag) for tag in tags}
@@ -335,9 +337,10 @@ def file_page(tool: Tool, who: LaunchSession, slug: str, file_id: str) -> FilePa
                     line["by"],
                     tuple(_shown(line["answers"], tag) for tag in tags if tag in targets),
                 )
-                for line in row.lines[:MOST_SHOWN]
+                for line in filled[:MOST_SHOWN]
             ),
-            more=max(0, len(row.lines) - MOST_SHOWN),
+            more=max(0, len(filled) - MOST_SHOWN),
+            blank=len(row.lines) - len(filled),
             bad=tuple(BadLine(each["line"], each.get("name", ""), said(read(each["why"]))) for each in row.problems),
             graded=sum(raw is not None for line in row.lines for raw in line["answers"].values()),
             emptied=_changes(before, _wanted(row))["emptied"],

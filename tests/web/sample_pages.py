@@ -379,7 +379,8 @@ SCORE_FILE = ScoreFile(
     "f2", "grades <b>.csv", BADGE, (("OC-1", "Adapts", "OC-1 <Adapts>"),), ("OC-2 Builds",), ("Section", "Total"),
     (GoodScore(2, "Ana R.", "sis", ("Proficient",)), GoodScore(3, "", "sub", ("",)),
      GoodScore(4, "Ben", "name", ("?",))),
-    7, (BadScore(4, "Ben", "OC-1: “=1+1” is no number."), BadScore(5, "", "It does not say who.")), 2, 1, 3, False, {},
+    7, 12, (BadScore(4, "Ben", "OC-1: “=1+1” is no number."), BadScore(5, "", "It does not say who.")), 2, 1, 3, False,
+    {},
 )  # fmt: skip
 
 # -- the learner's pages -----------------------------------------------------------------------------------------

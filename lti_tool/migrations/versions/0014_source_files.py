@@ -45,4 +45,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("source_file")
-    op.drop_column("person", "sis_id")  # not as a batch, which would write the table anew: 0006 takes its column as it was
+    op.drop_column(
+        "person", "sis_id"
+    )  # not as a batch, which would write the table anew: 0006 takes its column as it was
