@@ -10,8 +10,8 @@ in a process. It imports nothing of the tool.
         site.canvas.faults.on("results", "status", count=2, status=503, retry_after=1)
 
 lms.py holds the state and what a test can do · launches.py logins and id tokens · canvas.py and moodle.py all that
-differs, with their *_services.py · canvas_rubrics.py and canvas_rest.py what Canvas has beside LTI · faults.py the
-switches · pages.py what a person clicks · server.py starts it.
+differs, with their *_services.py · canvas_rubrics.py, canvas_rest.py, moodle_rubrics.py and moodle_web.py what each
+has beside LTI · faults.py the switches · pages.py what a person clicks · server.py starts it.
 """
 
 from .launches import DEEP_LINKING, RESOURCE_LINK, SHORT, SUBMISSION_REVIEW, AuthPage

@@ -35,6 +35,7 @@ SERVICES = (
     "assignments",  # Canvas' REST interface, as the two below
     "submissions",
     "enrollments",
+    "webservice",  # Moodle's
 )
 HUGE = 5 * 1024 * 1024
 NEXT_LINK = re.compile(r"<([^>]+)>(; rel=[^,>]*next)")

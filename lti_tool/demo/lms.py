@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from . import launches, registration
+from . import launches, moodle_rubrics, registration
 from .canvas import Canvas
 from .faults import Faults
 from .keys import SigningKey, sign
@@ -32,6 +32,7 @@ from .records import (
     Request,
     Tool,
     User,
+    WebToken,
     column_from,
     course_from,
 )
@@ -70,8 +71,11 @@ class Lms:
         self.courses: dict[str, Course] = {}
         self.columns_by_number: dict[int, Column] = {}
         self.links: dict[str, Link] = {}
+        self.assignments: dict[int, moodle_rubrics.Assignment] = {}  # Moodle: its own, with a rubric
         self.serials: dict[str, int] = {}
         self.keys: list[SigningKey] = []
+        self.web_tokens: dict[str, WebToken] = {}  # Moodle: of its web services
+        self.web_services = True  # Moodle: switched on by its administrator
         self.launches: dict[str, Launch] = {}
         self.registering: dict[str, str] = {}  # registration tokens that are good, with Moodle's client id to be
         self.access: dict[str, Access] = {}
@@ -336,7 +340,11 @@ class Lms:
                     deployment_id=link.deployment_id,
                 )
                 new_links[link.id] = copy
+            moodle_rubrics.copy(self, old, new)
+            of_rubrics = {one.column for one in self.assignments.values()}
             for column in self.columns(old):
+                if column.number in of_rubrics:
+                    continue
                 linked = new_links.get(column.link_id or "")
                 made = self.add_column(
                     new,

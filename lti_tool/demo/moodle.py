@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import jwt
 from flask import Response
 
-from . import launches, moodle_registration, moodle_services
+from . import launches, moodle_registration, moodle_rubrics, moodle_services, moodle_web
 from .launches import AGS, INSTITUTION, LTI, MEMBERSHIP, NRPS, SYSTEM
-from .records import Access, Column, Course, Grade, Launch, Link, Tool, User
+from .records import Access, Column, Course, Grade, Launch, Link, Tool, User, WebToken
 from .wire import find_tool_key
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Moodle:
     deep_link_path = "/mod/lti/contentitem_return.php"
     jwks_max_age: int | None = None
     keys_published = 1
-    course_pages: tuple[tuple[str, str], ...] = ()
+    course_pages = (("assignments", "Assignments"),)  # tabs of its own
     has_test_student = False
     scopes = (
         SCOPE + "lineitem",
@@ -442,21 +443,31 @@ class Moodle:
             grade.changed = self.lms.clock()
 
     def add_pages(self, routes: Blueprint, address: Callable[..., str]) -> None:
-        """Add pages of its own: it has none."""
+        moodle_rubrics.add_pages(routes, self.lms, address)
+        moodle_web.add_pages(routes, self.lms, address)
 
     def fill(self, course: Course) -> None:
-        """Put into the demo's course what only this LMS has: nothing."""
+        """Put into the demo's course what only this LMS has."""
+        moodle_rubrics.fill(self.lms, course)
 
     def kept(self) -> dict[str, Any]:
-        """Give what a snapshot keeps of it: nothing."""
-        return {}
+        """Give what a snapshot keeps of it."""
+        return {
+            "assignments": [asdict(one) for one in self.lms.assignments.values()],
+            "web_services": self.lms.web_services,
+            "web_tokens": {token: asdict(one) for token, one in self.lms.web_tokens.items()},
+        }
 
     def take_back(self, plain: dict[str, Any]) -> None:
-        return None
+        found = [moodle_rubrics.assignment_from(one) for one in plain.get("assignments", [])]
+        self.lms.assignments = {one.number: one for one in found}
+        self.lms.web_services = plain.get("web_services", True)
+        self.lms.web_tokens = {token: WebToken(**one) for token, one in plain.get("web_tokens", {}).items()}
 
     def add_routes(self, blueprint: Blueprint) -> None:
         moodle_services.add_routes(blueprint, self.lms)
         moodle_registration.add_routes(blueprint, self.lms)
+        moodle_web.add_routes(blueprint, self.lms)
 
     def course_copied(self, new: Course, old: Course) -> None:
         """Do nothing: Moodle has no notices."""

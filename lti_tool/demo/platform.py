@@ -123,6 +123,10 @@ def act(lms: Lms, asked: dict[str, Any]) -> None:
         lms.switch_tool(lms.tools[asked["tool"]], kind == "tool_on")
     elif kind in ("permission_taken", "permission_given"):
         lms.permit(lms.tools[asked["tool"]], asked["scope"], kind == "permission_given")
+    elif kind == "web_services":
+        lms.web_services = bool(asked.get("on", False))
+    elif kind == "web_token_deleted":
+        lms.web_tokens.clear()
     elif kind == "keys_rotated":
         lms.rotate_keys(int(asked.get("times", 1)))
     elif kind == "tokens_expired":

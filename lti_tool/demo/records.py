@@ -96,6 +96,7 @@ class Course:
     ends_at: str = ""  # as the LMS writes a moment; empty: it has no end
     history: list[str] = field(default_factory=list)  # context ids it was copied from, newest first
     withdrawn: list[str] = field(default_factory=list)  # client ids not deployed here (any more)
+    total_hidden: bool = False  # Moodle: the course total
 
 
 @dataclass
@@ -149,6 +150,16 @@ class Access:
     scopes: list[str]
     expires: float
     uses_left: int | None = None
+
+
+@dataclass
+class WebToken:
+    """A token of Moodle's web services: whose it is, and which functions its service has."""
+
+    user_id: str
+    functions: list[str]
+    expires: float | None = None
+    elsewhere: bool = False  # restricted to addresses that the tool's is not one of
 
 
 @dataclass(frozen=True)

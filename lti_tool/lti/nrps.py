@@ -36,6 +36,7 @@ class Member:
     family_name: str | None = field(repr=False)
     email: str | None = field(repr=False)
     custom: Mapping[str, str] = field(repr=False)
+    sis_id: str | None = field(default=None, repr=False)
 
     @property
     def is_active(self) -> bool:
@@ -100,6 +101,7 @@ def _member(entry: Any) -> Member:
         given_name=given_name,
         family_name=family_name,
         email=text(entry.get("email")),
+        sis_id=text(entry.get("lis_person_sourcedid")),
         custom=_custom(entry.get("message")),
     )
 

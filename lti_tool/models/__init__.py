@@ -48,7 +48,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
-from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceLink, SourceSeen
+from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -102,6 +102,7 @@ __all__ = [
     "Review",
     "SignInAddress",
     "SourceAnswer",
+    "SourceFile",
     "SourceLink",
     "SourceSeen",
     "StatusList",

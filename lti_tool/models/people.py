@@ -108,6 +108,7 @@ class Person(Base):
     sub: Mapped[str]
     name: Mapped[str] = mapped_column(default="")
     email: Mapped[str] = mapped_column(default="")
+    sis_id: Mapped[str] = mapped_column(default="", server_default="")  # as the roster tells it, "" where it does not
     subject_id: Mapped[str] = mapped_column(unique=True)
     test_user: Mapped[bool] = mapped_column(default=False)
     disabled: Mapped[bool] = mapped_column(default=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from lti_tool.db import Said
+from lti_tool.db import Said, random_id
 from lti_tool.models.base import Base, one_of
 
 if TYPE_CHECKING:
@@ -101,3 +101,24 @@ class SourceAnswer(Base):
     user_sub: Mapped[str] = mapped_column(primary_key=True)
     raw: Mapped[str | None] = mapped_column(Text)  # None: it was there once and is gone
     received_at: Mapped[datetime]
+
+
+class SourceFile(Base):
+    """A file of grades as it was read and shown. Confirming takes what stands here and nothing else.
+
+    `heads` are its columns with what they were taken for, `lines` what each learner's line gives, `problems` what could
+    not be taken, each with its number. It holds names for a day; what was taken stands in `source_answer`."""
+
+    __tablename__ = "source_file"
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
+    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id", ondelete="CASCADE"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("achievement_version.id"))  # whose rows it was read for
+    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"))  # who sent it
+    name: Mapped[str]
+    heads: Mapped[list[Any]] = mapped_column(default=list)
+    unused: Mapped[list[Any]] = mapped_column(default=list)  # headings that nothing was found for
+    lines: Mapped[list[Any]] = mapped_column(default=list)
+    problems: Mapped[list[Any]] = mapped_column(default=list)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    confirmed_at: Mapped[datetime | None]
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what confirming it did

@@ -30,9 +30,9 @@ from lti_tool.models import (
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services.failed_jobs import KINDS as JOB_KINDS
-from lti_tool.services.sheets import safe_cell
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import STATUS_WORDS, moment, said
+from lti_tool.sheets import safe_cell
 
 A_PAGE = 50
 A_CHUNK = 500  # rows of a file read at once
@@ -90,6 +90,7 @@ ACTIONS = {
     "badge.earned_not_written": Sentence("Who has earned a badge is no longer written into the gradebook"),
     "badge.earned_written": Sentence("Who has earned a badge is written into the gradebook"),
     "badge.edited": Sentence("A badge was edited"),
+    "badge.file_taken": Sentence("Grades were taken from a file"),
     "badge.maximum_accepted": Sentence("Another maximum of a gradebook column was called right"),
     "badge.picture_changed": Sentence("A badge was given a picture of its own"),
     "badge.publish": Sentence("Publishing was started"),

@@ -12,11 +12,12 @@ from flask_babel import gettext as _
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from lti_tool import sheets
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import AwardFile, CourseBadge, Mastery, Person
-from lti_tool.services import audit, by_hand, sheets
-from lti_tool.services.by_hand import Candidate
+from lti_tool.services import audit, by_hand
 from lti_tool.services.launches import LaunchSession
+from lti_tool.services.named import Named
 from lti_tool.services.tool import Tool
 
 MOST_LINES = 5000
@@ -94,7 +95,7 @@ def put(
         raise NotFound("not launched from a course")
     with tool.db.write() as session:
         badge = by_hand.open_badge(session, who.course_id, slug)
-        people = _People(by_hand.candidates(session, badge, now))
+        people = Named(by_hand.candidates(session, badge, now))
         good: list[dict[str, Any]] = []
         problems: list[dict[str, Any]] = []
         first_at: dict[str, int] = {}
@@ -164,49 +165,6 @@ def _raw(line: sheets.Line, place: int) -> str:
 
 def _cell(line: sheets.Line, place: int) -> str:
     return sheets.plain_cell(_raw(line, place))
-
-
-class _People:
-    """The people of a course, to be found by what a line says of them."""
-
-    def __init__(self, people: Sequence[Candidate]) -> None:
-        self._by_sub = {each.sub: each for each in people}
-        self._by: dict[str, dict[str, list[Candidate]]] = {"email": {}, "name": {}}
-        for each in people:
-            for head, text in (("email", each.email), ("name", each.name)):
-                if text:
-                    self._by[head].setdefault(sheets.key(text), []).append(each)
-
-    def find(self, cells: Mapping[str, str]) -> tuple[Candidate | None, str, str]:
-        """Return who a line means, what is wrong with it, and by which column she was found.
-
-        The first column that is filled decides, the surest one first; the others must not say another."""
-        found: Candidate | None = None
-        by = ""
-        for head in ("sub", "email", "name"):
-            text = cells.get(head, "")
-            if not text:
-                continue
-            those = self._those(head, text)
-            if found is not None:
-                # A name is only read where nothing surer was told: people write it in many ways.
-                if head == "email" and those and found not in those:
-                    return found, "differ", by
-                continue
-            if not those:
-                return None, "unknown", head
-            if len(those) > 1:
-                able = [each for each in those if each.why not in ("role", "gone", "test")]
-                if len(able) != 1:
-                    return None, "several", head
-                those = able
-            found, by = those[0], head
-        return found, "" if found else "nobody", by
-
-    def _those(self, head: str, text: str) -> list[Candidate]:
-        if head == "sub":
-            return [self._by_sub[text]] if text in self._by_sub else []
-        return self._by[head].get(sheets.key(text), [])
 
 
 # -- showing ----------------------------------------------------------------------------------------------------

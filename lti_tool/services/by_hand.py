@@ -35,6 +35,7 @@ class Candidate:
     sub: str = field(repr=False)
     name: str = field(repr=False)
     email: str = field(repr=False)
+    sis_id: str = field(default="", repr=False)
 
 
 def open_badge(session: Session, course_id: int, slug: str, *, lock: bool = False) -> CourseBadge:
@@ -59,6 +60,7 @@ def candidates(session: Session, badge: CourseBadge, now: datetime) -> list[Cand
             Person.sub,
             Person.name,
             Person.email,
+            Person.sis_id,
             Person.test_user,
             Person.disabled,
             Enrolment.roster_role,
@@ -82,7 +84,7 @@ def candidates(session: Session, badge: CourseBadge, now: datetime) -> list[Cand
             why = "disabled"
         elif holder in holders:
             why = "has"
-        found.append(Candidate(row.id, holder, why, row.sub, row.name, row.email))
+        found.append(Candidate(row.id, holder, why, row.sub, row.name, row.email, row.sis_id))
     return sorted(found, key=lambda each: (each.name.casefold() or "\uffff", each.sub))
 
 

@@ -78,7 +78,8 @@ def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None
 def _kept(session: Session, person: Person) -> list[KeptData]:
     """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
     erased = _("until the institution erases it")
-    told = [word for word, value in ((_("name"), person.name), (_("e-mail address"), person.email)) if value]
+    named = ((_("name"), person.name), (_("e-mail address"), person.email), (_("SIS id"), person.sis_id))
+    told = [word for word, value in named if value]
     identity = ", ".join([_("its identifier"), *told])
     mine = Award.person_id == person.id
     award_ids = list(session.scalars(select(Award.id).where(mine)))

@@ -15,13 +15,14 @@ from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from lti_tool import sheets
 from lti_tool.domain.award import met_rows
 from lti_tool.domain.badge import GATE, PREREQUISITE, Badge
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import NotFound
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import CourseBadge, Enrolment, Mastery, Person, may_be_awarded
-from lti_tool.services import catalog, drift, earned, sheets, versions
+from lti_tool.services import catalog, drift, earned, versions
 from lti_tool.services.awards import AwardState, newest_states, records_of, shown_status, under_review
 from lti_tool.services.instructor_pages import HOLDS, column_plans, learner_row, standing_word, sync_state
 from lti_tool.services.launches import MANAGE, LaunchSession

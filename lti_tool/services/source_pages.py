@@ -19,7 +19,7 @@ from lti_tool.errors import BadInput, Conflict, NotFound, ServiceError
 from lti_tool.grades.source import AskedCourse, Connector, OfferedRow, Wanted, propose, wanted_sources
 from lti_tool.models import Connection, Course, CourseBadge, Job, Registration, SourceAnswer, SourceLink, SourceSeen
 from lti_tool.sentence import Sentence, kept, read
-from lti_tool.services import audit, canvas_connection, catalog, sources, work
+from lti_tool.services import audit, canvas_connection, catalog, moodle_connection, sources, work
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
@@ -118,6 +118,7 @@ class SourcePage:
     seen_at: datetime | None
     job_id: int  # that is looking
     job_problem: str
+    lacking: tuple[str, ...] = ()  # Moodle: further functions that the token's service has not
 
     @property
     def matched(self) -> int:
@@ -155,6 +156,7 @@ def page(tool: Tool, who: LaunchSession, slug: str) -> SourcePage:
             seen_at=seen.seen_at if seen else None,
             job_id=job.id if job is not None and running else 0,
             job_problem=said(job.problem or "") if job is not None and failed and connection else "",
+            lacking=moodle_connection.lacking(connection),
         )
 
 
@@ -319,6 +321,7 @@ class ConnectionPage:
     has_key: bool
     service_account: str
     rows: tuple[ConnectionRow, ...]
+    lacking: tuple[str, ...] = ()  # Moodle: further functions that the token's service has not
 
 
 def connections(tool: Tool, platform_id: int) -> ConnectionPage:
@@ -333,7 +336,8 @@ def connections(tool: Tool, platform_id: int) -> ConnectionPage:
             id=platform.id,
             name=platform.name,
             product=platform.product,
-            address=own.address if own else "",
+            address=own.address if own else platform.issuer if platform.product == "moodle" else "",
+            lacking=moodle_connection.lacking(own),
             client_id=own.client_id if own else "",
             has_key=own is not None,
             service_account=own.account if own else "",

@@ -18,11 +18,11 @@ from lti_tool.errors import ServiceError
 from lti_tool.grades.source import CSV, Answer, AskedCourse, Connector, Place, Wanted, wanted_sources
 from lti_tool.models import Connection, Course, CourseBadge, SourceAnswer, SourceLink
 from lti_tool.sentence import Sentence
-from lti_tool.services import canvas_connection
+from lti_tool.services import canvas_connection, moodle_connection
 from lti_tool.services.tool import Tool
 from lti_tool.services.work import Say
 
-CONNECTORS: tuple[Connector, ...] = (canvas_connection.CONNECTOR,)
+CONNECTORS: tuple[Connector, ...] = (canvas_connection.CONNECTOR, moodle_connection.CONNECTOR)
 
 Row = tuple[str, str]  # course badge, tag
 
@@ -58,7 +58,7 @@ def offered_to(session: Session, course: Course) -> tuple[tuple[str, ...], tuple
     here = select(Connection.kind).where(Connection.registration_id == course.registration_id)
     kinds = set(session.scalars(here)) & {course.registration.product}
     connectors = [each for each in CONNECTORS if each.kind in kinds]
-    return tuple(each.rows for each in connectors), tuple(each.gates for each in connectors)
+    return (*(each.rows for each in connectors), CSV), (*(each.gates for each in connectors), CSV)
 
 
 def links_of(session: Session, badge: CourseBadge) -> dict[str, SourceLink]:

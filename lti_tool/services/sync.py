@@ -36,7 +36,18 @@ from lti_tool.models import (
     Result,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import award_acts, award_files, drift, earned, editions, evaluation, schedule, sources, work
+from lti_tool.services import (
+    award_acts,
+    award_files,
+    drift,
+    earned,
+    editions,
+    evaluation,
+    schedule,
+    score_files,
+    sources,
+    work,
+)
 from lti_tool.services.access import course_roster, course_service, roster_pages
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
@@ -146,7 +157,7 @@ def _rows(pages: Iterable[Sequence[Sequence[Any]]]) -> Rows:
 
 
 def _listed(service: Service, memberships_url: str, context_id: str) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield of each member what is kept: sub, name, address, test user, own number, role, active, sections."""
+    """Yield of each member what is kept: sub, name, address, test user, SIS id, own number, role, active, sections."""
     platform = service.platform
     for page in roster_pages(service, memberships_url, context_id):
         yield [
@@ -155,6 +166,7 @@ def _listed(service: Service, memberships_url: str, context_id: str) -> Iterator
                 (member.name or "")[:255],
                 (member.email or "")[:255],
                 member.test_user,
+                (member.sis_id or "")[:255],
                 platform.own_number(member.custom),
                 main_role(member),
                 member.is_active,
@@ -166,7 +178,7 @@ def _listed(service: Service, memberships_url: str, context_id: str) -> Iterator
 
 def _numbers(members: Rows | None) -> dict[str, str]:
     """Return who is who in a roster that was read: the LMS's own number → LTI `sub`."""
-    return {row[4]: row[0] for part in members or () for row in part if row[4]}
+    return {row[5]: row[0] for part in members or () for row in part if row[5]}
 
 
 def _look_at_columns(service: Service, line_items_url: str, read: _Read) -> None:
@@ -286,16 +298,16 @@ def _store_people(
 ) -> dict[str, str]:
     """Bring these people up to the roster, without objects: those of a whole class cost more than all else of a quiet
     sync. Returns their ids by `sub`."""
-    query = select(Person.id, Person.sub, Person.name, Person.email, Person.test_user)
+    query = select(Person.id, Person.sub, Person.name, Person.email, Person.test_user, Person.sis_id)
     query = query.where(Person.registration_id == course.registration_id, Person.sub.in_(by_sub))
     people: dict[str, str] = {}
     changed = []
-    for person_id, sub, known_name, known_email, was_test_user in session.execute(query):
-        _, name, email, test_user, *_ = by_sub[sub]
+    for person_id, sub, known_name, known_email, was_test_user, known_sis_id in session.execute(query):
+        _, name, email, test_user, sis_id, *_ = by_sub[sub]
         people[sub] = person_id
-        now_told = (name or known_name, email or known_email, was_test_user or test_user)
-        if now_told != (known_name, known_email, was_test_user):
-            changed.append(dict(zip(("id", "name", "email", "test_user"), (person_id, *now_told), strict=True)))
+        told = (name or known_name, email or known_email, was_test_user or test_user, sis_id or known_sis_id)
+        if told != (known_name, known_email, was_test_user, known_sis_id):
+            changed.append(dict(zip(("id", "name", "email", "test_user", "sis_id"), (person_id, *told), strict=True)))
     fresh = [
         {
             "id": random_id(),
@@ -303,11 +315,12 @@ def _store_people(
             "sub": sub,
             "name": name,
             "email": email,
+            "sis_id": sis_id,
             "subject_id": f"urn:uuid:{uuid.uuid4()}",
             "test_user": test_user,
             "created_at": now,
         }
-        for sub, name, email, test_user, *_ in by_sub.values()
+        for sub, name, email, test_user, sis_id, *_ in by_sub.values()
         if sub not in people
     ]
     if fresh:
@@ -463,6 +476,7 @@ def forget_expired(tool: Tool, now: datetime) -> None:
         session.execute(delete(Browser).where(~select(Launch.id).where(Launch.browser_id == Browser.id).exists()))
         session.execute(delete(Job).where(Job.state.in_(("done", "failed")), Job.finished_at < now - JOBS_KEPT))
         award_files.forget_old(session, now)
+        score_files.forget_old(session, now)
 
 
 def course_name(tool: Tool, course_id: int) -> str:

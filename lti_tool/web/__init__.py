@@ -33,6 +33,7 @@ from lti_tool.web import (
     messages,
     public,
     registration,
+    score_files,
     sources,
     student,
     versions,
@@ -54,6 +55,7 @@ INSTRUCTORS = (
     awards.pages,
     as_student.pages,
     sources.pages,
+    score_files.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")

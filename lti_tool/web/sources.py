@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, g, render_template, request
 
-from lti_tool.errors import BadInput, NotSignedIn
+from lti_tool.errors import BadInput, NotSignedIn, ServiceError
 from lti_tool.security import admin_secret, guarded, public, tool
-from lti_tool.services import administrators, canvas_connection, source_pages
+from lti_tool.services import administrators, canvas_connection, moodle_connection, source_pages
 from lti_tool.services.launches import MANAGE
 from lti_tool.web.course import Page, acting, lead_to, moment
 
@@ -50,6 +50,22 @@ def connect(slug: str) -> Page:
     )
     page = source_pages.page(tool(), g.session, slug)
     return render_template("instructor/sources.html", page=page, chosen={}, consent=address)
+
+
+@pages.post("/badges/<slug>/sources/moodle")
+@guarded(MANAGE)
+def connect_moodle(slug: str) -> Page:
+    """Try a teacher's own token, and look at the rubrics with it; what is wrong with it is told beside the form."""
+    who, typed = g.session, request.form.get("token", "")
+    try:
+        moodle_connection.connect_course(
+            tool(), who.course_id, who.person_id, token=typed, actor=acting(), now=moment()
+        )
+    except (BadInput, ServiceError) as error:
+        page = source_pages.page(tool(), who, slug)
+        return render_template("instructor/sources.html", page=page, chosen={}, form_problem=error), 422
+    tool().wake(source_pages.look(tool(), who.course_id, moment()))
+    return lead_to("sources.show", slug=slug, done="connected")
 
 
 @pages.post("/badges/<slug>/sources/disconnect")

@@ -7,9 +7,10 @@ import re
 import pytest
 import requests
 
+from lti_tool import sheets
 from lti_tool.errors import BadInput
 from lti_tool.models import AwardFile, Person
-from lti_tool.services import award_files, sheets
+from lti_tool.services import award_files
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 

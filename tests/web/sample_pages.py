@@ -83,6 +83,10 @@ from lti_tool.services.pages import (
     SubmissionReview,
     SyncState,
 )
+from lti_tool.services.score_files import BadLine as BadScore
+from lti_tool.services.score_files import FilePage as ScoreFile
+from lti_tool.services.score_files import FileRow, ScoresPage
+from lti_tool.services.score_files import GoodLine as GoodScore
 from lti_tool.services.source_pages import Choice as SourceChoice
 from lti_tool.services.source_pages import SourcePage, SourceRow
 from lti_tool.web import labels, language
@@ -397,6 +401,19 @@ REISSUE = ReissuePage("a4", "Ben O.", BADGE, (ReissueRow("OC-1", "Adapts the mes
 FILE = FilePage("f1", "list <b>.csv", (GoodLine(2, "Ana R.", "email", "Gave the keynote"),),
                 (BadLine(3, "Nobody in this course is known as “=HYPERLINK”."),), False)  # fmt: skip
 
+SCORES = ScoresPage(
+    BADGE, BADGE.slug, "active",
+    (FileRow("OC-1", "Adapts", "Beginning, Proficient, or points up to 4", 12, NOW, "grades <b>.csv: OC-1"),
+     FileRow("OC-2", "Builds", "Points up to 4", 0, None, "")), 30,
+)  # fmt: skip
+SCORE_FILE = ScoreFile(
+    "f2", "grades <b>.csv", BADGE, (("OC-1", "Adapts", "OC-1 <Adapts>"),), ("OC-2 Builds",), ("Section", "Total"),
+    (GoodScore(2, "Ana R.", "sis", ("Proficient",)), GoodScore(3, "", "sub", ("",)),
+     GoodScore(4, "Ben", "name", ("?",))),
+    7, 12, (BadScore(4, "Ben", "OC-1: “=1+1” is no number."), BadScore(5, "", "It does not say who.")), 2, 1, 3, False,
+    {},
+)  # fmt: skip
+
 # -- the learner's pages -----------------------------------------------------------------------------------------
 
 
@@ -570,6 +587,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                        "chosen": {}}),
     "sources-refused": ("instructor/sources.html", {"page": replace(SOURCES, problem="Canvas leaves out the rubric."),
                         "chosen": {"sub-competency:OC-1": "a2"}, "form_problem": BadInput()}),
+    "sources-moodle": ("instructor/sources.html", {"page": replace(SOURCES, lms="Moodle", kind="moodle",
+                       lacking=("gradereport_user_get_grade_items",)), "chosen": {}}),
+    "sources-moodle-unconnected": ("instructor/sources.html", {"page": replace(SOURCES, lms="Moodle", kind="moodle",
+                                   connected="", own=False, seen_at=None), "chosen": {}, "form_problem": BadInput()}),
+    "score-file": ("instructor/score_file.html", {"page": SCORES, **of_badge}),
+    "score-file-problem": ("instructor/score_file.html", {"page": SCORES, "problem": BadInput(sentence="Empty."),
+                           **of_badge}),
+    "score-file-none": ("instructor/score_file.html", {"page": replace(SCORES, rows=()), **of_badge}),
+    "score-file-draft": ("instructor/score_file.html", {"page": replace(SCORES, status="draft"), **of_badge}),
+    "score-file-lines": ("instructor/score_file_lines.html", {"page": SCORE_FILE, "done": "", **of_badge}),
+    "score-file-taken": ("instructor/score_file_lines.html", {"page": replace(SCORE_FILE, confirmed=True),
+                         "done": "2 grades were taken from it.", **of_badge}),
     "sources-none": ("instructor/sources.html", {"page": replace(SOURCES, rows=(), lms="", kind=""), "chosen": {}}),
     "other-courses": ("instructor/other_courses.html", {"page": (
         OtherCourse(3, "EMP100", "Employability, spring", "Canvas", ("Oral Communication", "Empathy"), 3),
@@ -808,6 +837,10 @@ ADDRESSES = {
     "gradebook.write_earned": "/course/<launch>/<slug>/gradebook/earned",
     "gradebook.choose_cell": "/course/<launch>/<slug>/gradebook/earned/cell",
     "gradebook.try_again": "/course/<launch>/<slug>/gradebook/earned/again",
+    "score_files.new": "/course/<launch>/badges/<slug>/grades/file",
+    "score_files.template": "/course/<launch>/badges/<slug>/grades/file.csv",
+    "score_files.show": "/course/<launch>/badges/<slug>/grades/file/<file_id>",
+    "sources.connect_moodle": "/course/<launch>/<slug>/sources/moodle",
     "sources.show": "/course/<launch>/<slug>/sources",
     "sources.match": "/course/<launch>/<slug>/sources/matched",
     "sources.look": "/course/<launch>/<slug>/sources/look",

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from lti_tool.errors import BadInput
+from lti_tool.errors import BadInput, ServiceError
 from lti_tool.security import administrator, tool
-from lti_tool.services import canvas_connection, platform_pages, source_pages
+from lti_tool.services import canvas_connection, moodle_connection, platform_pages, source_pages
 from lti_tool.web.course import Page
 
 pages = Blueprint("admin_connections", __name__, url_prefix="/admin/platforms/<int:id>/connections")
@@ -26,6 +26,8 @@ def _page(id: int, **more: object) -> str:
         items=platform_pages.items(tool()),
         redirect_uri=canvas_connection.redirect_uri(tool()),
         scopes=canvas_connection.SCOPES,
+        functions=moodle_connection.NEEDED,
+        further=moodle_connection.FURTHER,
         **more,
     )
 
@@ -52,6 +54,18 @@ def key(id: int) -> Page:
     except BadInput as error:
         return _page(id, typed=typed, form_problem=error), error.status
     return _back(id, "key")
+
+
+@pages.post("/moodle")
+@administrator
+def token(id: int) -> Page:
+    """Try a token and keep it; what is wrong with it is told beside the form, which keeps the address."""
+    address, typed = request.form.get("address", ""), request.form.get("token", "")
+    try:
+        moodle_connection.connect(tool(), id, address=address, token=typed, actor=g.admin.actor, now=_now())
+    except (BadInput, ServiceError) as error:
+        return _page(id, typed={"address": address}, form_problem=error), 422
+    return _back(id, "connected")
 
 
 @pages.post("/connect")

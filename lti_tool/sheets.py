@@ -8,9 +8,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flask_babel import gettext as _
-
 from lti_tool.errors import BadInput
+from lti_tool.sentence import Sentence
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 SEPARATORS = ",;\t"
@@ -70,8 +69,8 @@ def decode(content: bytes) -> str:
             break
         return text.removeprefix("\ufeff")
     raise BadInput(
-        sentence=_("This is not a table of text."),
-        what_to_do=_("In your spreadsheet, save the sheet as CSV and send that file."),
+        sentence=Sentence("This is not a table of text."),
+        what_to_do=Sentence("In your spreadsheet, save the sheet as CSV and send that file."),
     )
 
 
@@ -95,8 +94,8 @@ def read(content: bytes) -> list[Line]:
     except csv.Error as error:
         raise BadInput(
             f"csv: {error}",
-            sentence=_("Line %(line)s of this file cannot be read as a line of a table.", line=begins),
-            what_to_do=_("Save the sheet as CSV once more and send it again."),
+            sentence=Sentence("Line %(line)s of this file cannot be read as a line of a table.", line=begins),
+            what_to_do=Sentence("Save the sheet as CSV once more and send it again."),
         ) from None
     return rows
 
