@@ -79,13 +79,15 @@ class Learner:
 class Inputs:
     """Everything that levels and decisions of one course badge depend on, and nothing of what they came to before.
 
-    `results` are by (tag, LTI `sub`), and so is what other sources than the gradebook told (`answers`); `marks`, who
-    made them (`makers`) and `evidence` by (person id, tag). `earlier` names those who are judged by an earlier version
-    than the badge's present one."""
+    `results` are by (tag, LTI `sub`), and so is what other sources than the gradebook told (`answers`); `answered_by`
+    names which source that was, by tag, so that what one told is not taken for another's. `marks`, who made them
+    (`makers`) and `evidence` are by (person id, tag). `earlier` names those who are judged by an earlier version than
+    the badge's present one."""
 
     learners: Sequence[Learner]
     results: Mapping[tuple[str, str], Received]
     answers: Mapping[tuple[str, str], Received]
+    answered_by: Mapping[str, str]
     marks: Mapping[tuple[str, str], Score]
     makers: Mapping[tuple[str, str], Mapping[str, str]]
     evidence: AbstractSet[tuple[str, str]]
@@ -129,7 +131,9 @@ class Judge:
 
     def received(self, tag: str, learner: Learner, inputs: Inputs) -> Received | None:
         """Return what was received for a row from where this definition says that its grades come from."""
-        return (inputs.answers if tag in self.elsewhere else inputs.results).get((tag, learner.sub))
+        if tag not in self.elsewhere:
+            return inputs.results.get((tag, learner.sub))
+        return inputs.answers.get((tag, learner.sub)) if inputs.answered_by.get(tag) == self.elsewhere[tag] else None
 
     def unreleased(self, learner: Learner, inputs: Inputs) -> bool:
         """Tell whether a grade that counts here is one the LMS does not show to the learner yet."""
@@ -201,6 +205,7 @@ def _besides_results(
         learners=_learners(session, badge.course_id),
         results={},
         answers={},
+        answered_by={tag: link.source for tag, link in sources.links_of(session, badge).items()},
         marks={key: mark for key, (mark, _) in made.items()} if marks is None else marks,
         makers={key: maker for key, (_, maker) in made.items()},
         evidence=evidence.handed_in(session, badge.id) if proven else frozenset(),
@@ -312,7 +317,7 @@ def _digest(session: Session, badge: CourseBadge, inputs: Inputs, now: datetime)
     for (person_id, tag), mark in sorted(inputs.marks.items()):
         maker = inputs.makers.get((person_id, tag))
         digest.update(f"{person_id} {tag} {mark.points} {mark.maximum} {maker}\n".encode())
-    digest.update(repr(sorted(inputs.evidence)).encode())
+    digest.update(repr((sorted(inputs.answered_by.items()), sorted(inputs.evidence))).encode())
     digest.update(repr((sorted(inputs.held.names.items()), sorted(inputs.held.pairs))).encode())
     return digest.hexdigest()
 

@@ -116,6 +116,18 @@ def test_what_was_read_while_a_row_was_matched_anew_is_dropped(filled: Classroom
     assert kept(filled) == {}
 
 
+def test_what_another_source_told_of_a_row_is_not_taken_for_a_file_s(room: Classroom) -> None:  # noqa: F811
+    room.publish(badge(sub_competencies=(from_file(),)))
+    put_link(room, source="moodle-rubric")  # as the row was read until its definition changed
+    store(room, (room.students[0], raw_answer(4, 4)))
+    room.sync()
+    assert room.awards() == [] and record(room)["state"] == "ungraded"
+    put_link(room)
+    store(room, (room.students[0], raw_answer(4, 4)))
+    room.sync()
+    assert room.award()["status"] == "issued"
+
+
 def test_a_gate_reads_its_source_too(room: Classroom) -> None:  # noqa: F811
     room.publish(badge(sub_competencies=(from_file(),), gates=(gate(required="80", source="csv"),)))
     put_link(room)
