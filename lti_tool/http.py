@@ -64,10 +64,15 @@ class Response:
         """Read the body as JSON, whatever its content type (Moodle sends tokens as text/html).
 
         Raises ServiceError, reason `not_json`."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            raise ServiceError(f"{_place(self.url)} answered {self.status} without JSON", reason="not_json") from None
+        return parsed(self.body, f"{_place(self.url)} answered {self.status}")
+
+
+def parsed(body: bytes, whose: str = "an answer came") -> Any:
+    """Read a body as JSON; raises ServiceError, reason `not_json`."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise ServiceError(f"{whose} without JSON", reason="not_json") from None
 
 
 class Http:

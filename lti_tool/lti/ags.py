@@ -15,7 +15,6 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from lti_tool.errors import ColumnMissing, ServiceError
-from lti_tool.http import Response
 from lti_tool.lti.service import Service, with_path, with_query
 
 # https://www.imsglobal.org/spec/lti-ags/v2p0#scope-and-allowed-http-methods
@@ -81,7 +80,7 @@ def list_line_items(
     items = [
         _line_item(values)
         for page in service.pages(url, scopes=(LINE_ITEM, LINE_ITEM_READ), accept=LINE_ITEMS_TYPE)
-        for _, values in _elements(page)
+        for _, values in _elements(page.body)
     ]
     return tuple(
         item
@@ -130,13 +129,13 @@ def results(service: Service, line_item_url: str, *, user_id: str | None = None)
     url = with_query(with_path(line_item_url, "results"), user_id=user_id, limit=service.platform.page_limit("results"))
     with _column_may_be_gone():
         pages = list(service.pages(url, scopes=(RESULT_READ,), accept=RESULTS_TYPE))
-    return tuple(RawResult(_user(values), raw, values) for page in pages for raw, values in _elements(page))
+    return tuple(RawResult(_user(values), raw, values) for page in pages for raw, values in _elements(page.body))
 
 
-def result_pages(service: Service, line_item_url: str) -> Iterator[list[tuple[str, str]]]:
-    """Yield a column's results page by page, as (user id, text as received): of a large class not all at once.
+def result_answers(service: Service, line_item_url: str) -> Iterator[bytes]:
+    """Yield a column's results page by page as they came: of a large class not all at once.
 
-    Only who has taken every page may use any. Raises as `results`."""
+    Only who has taken every page may use any, see `results_in`. Raises as `results`."""
     url = with_query(with_path(line_item_url, "results"), limit=service.platform.page_limit("results"))
     pages = service.pages(url, scopes=(RESULT_READ,), accept=RESULTS_TYPE)
     while True:
@@ -144,7 +143,12 @@ def result_pages(service: Service, line_item_url: str) -> Iterator[list[tuple[st
             page = next(pages, None)
         if page is None:
             return
-        yield [(_user(values), raw) for raw, values in _elements(page, _NAMES_ONLY)]
+        yield page.body
+
+
+def results_in(body: bytes) -> list[tuple[str, str]]:
+    """Return (user id, text as received) of each result on one page. Raises ServiceError, reason `malformed`."""
+    return [(_user(values), raw) for raw, values in _elements(body, _NAMES_ONLY)]
 
 
 def _user(values: Mapping[str, Any]) -> str:
@@ -232,12 +236,12 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None  # Moodle: "" where there is none
 
 
-def _elements(page: Response, decoder: json.JSONDecoder | None = None) -> list[tuple[str, dict[str, Any]]]:
+def _elements(body: bytes, decoder: json.JSONDecoder | None = None) -> list[tuple[str, dict[str, Any]]]:
     """Split a JSON list into (text as received, parsed) pairs.
 
     Parsing and writing again would keep neither 0.70 nor the order of members, and an appeal may ask for both."""
     try:
-        text = page.body.decode("utf-8-sig")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         _malformed("the answer is not UTF-8")
     elements: list[tuple[str, dict[str, Any]]] = []

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from lti_tool.errors import ServiceError
+from lti_tool.http import parsed
 from lti_tool.lti.claims import CUSTOM, text
 from lti_tool.lti.platforms import is_unresolved
 from lti_tool.lti.roles import Role, course_roles, is_test_user
@@ -47,14 +48,14 @@ def memberships(
     service: Service, memberships_url: str, *, role: str | None = None, resource_link_id: str | None = None
 ) -> tuple[Member, ...]:
     """Read the whole roster, or nothing of it. Raises as `Service.call`."""
-    pages = member_pages(service, memberships_url, role=role, resource_link_id=resource_link_id)
-    return tuple(member for page in pages for member in page)
+    pages = member_answers(service, memberships_url, role=role, resource_link_id=resource_link_id)
+    return tuple(member for body in pages for member in members_in(body))
 
 
-def member_pages(
+def member_answers(
     service: Service, memberships_url: str, *, role: str | None = None, resource_link_id: str | None = None
-) -> Iterator[list[Member]]:
-    """Yield the roster page by page; only who has taken every page knows who is in the course.
+) -> Iterator[bytes]:
+    """Yield the roster page by page as it came; only who has taken every page knows who is in the course.
 
     A person the LMS removed is just not there (Canvas and Moodle alike). Moodle 4.5.6 lists a non-editing teacher as
     Learner, whose launch says Instructor. Raises as `Service.call`."""
@@ -63,11 +64,19 @@ def member_pages(
     )
     scopes = frozenset({MEMBERSHIPS_READ})
     for page in service.pages(url, scopes=scopes, accept=MEMBERSHIPS_TYPE, granted=scopes):
-        answer = page.json()
-        entries = answer.get("members") if isinstance(answer, dict) else None
-        if not isinstance(entries, list):
-            raise ServiceError("the roster has no list of members", reason="malformed")
-        yield [_member(entry) for entry in entries]
+        yield page.body
+
+
+def members_in(body: bytes) -> list[Member]:
+    """Return who is on one page. Raises ServiceError, reason `not_json` or `malformed`."""
+    return [_member(entry) for entry in _entries(parsed(body))]
+
+
+def _entries(answer: Any) -> list[Any]:
+    entries = answer.get("members") if isinstance(answer, dict) else None
+    if not isinstance(entries, list):
+        raise ServiceError("the roster has no list of members", reason="malformed")
+    return entries
 
 
 def peek(service: Service, memberships_url: str) -> tuple[int, bool]:
@@ -75,11 +84,7 @@ def peek(service: Service, memberships_url: str) -> tuple[int, bool]:
     url = with_query(memberships_url, limit=service.platform.page_limit("memberships"))
     scopes = frozenset({MEMBERSHIPS_READ})
     page = service.call("GET", url, scopes=scopes, accept=MEMBERSHIPS_TYPE)
-    answer = page.json()
-    entries = answer.get("members") if isinstance(answer, dict) else None
-    if not isinstance(entries, list):
-        raise ServiceError("the roster has no list of members", reason="malformed")
-    return len(entries), service.platform.next_page(page.headers.get("Link", "")) is not None
+    return len(_entries(page.json())), service.platform.next_page(page.headers.get("Link", "")) is not None
 
 
 def _member(entry: Any) -> Member:

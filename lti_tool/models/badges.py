@@ -130,6 +130,9 @@ class Column(Base):
     maximum_now: Mapped[str | None]  # the gradebook's, where somebody has changed it there since
     maximum_accepted: Mapped[str | None]  # the changed one that an instructor has called right
     asked_again_at: Mapped[datetime | None]  # it is gone, and an instructor wants it made again
+    # Of its results as they were last stored, byte for byte, and when they were read: see services.sync
+    read_digest: Mapped[str | None]
+    read_at: Mapped[datetime | None]
     course_badge: Mapped[CourseBadge] = relationship(back_populates="columns")
 
     @property

@@ -175,6 +175,7 @@ class Course(Base):
     sync_failures: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts in a row
     ends_at: Mapped[datetime | None]  # as a launch told it
     roster_at: Mapped[datetime | None]
+    roster_digest: Mapped[str | None]  # of the roster as it was last stored; None: it is stored again whatever it says
     history: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # what it was copied from, as told
     created_at: Mapped[datetime]
     # The columns the tool saw in its gradebook when somebody last asked, see services.matching

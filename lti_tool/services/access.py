@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lti_tool.errors import ScopeMissing, ServiceError
-from lti_tool.lti.nrps import Member, member_pages
+from lti_tool.lti.nrps import member_answers, members_in
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
 from lti_tool.models import Course, Deployment
@@ -61,11 +61,11 @@ def _caller(tool: Tool, course_id: int) -> tuple[Service, str | None]:
     )
 
 
-def roster_pages(service: Service, memberships_url: str, context_id: str) -> Iterator[list[Member]]:
-    """Yield a roster page by page, with everybody's sections and the LMS's own number where the LMS tells them."""
+def roster_answers(service: Service, memberships_url: str, context_id: str) -> Iterator[bytes]:
+    """Yield a roster page by page as it came, with everybody's sections and own numbers where the LMS tells them."""
     link = service.platform.roster_link(context_id)
     if link is not None:
-        pages = member_pages(service, memberships_url, resource_link_id=link)
+        pages = member_answers(service, memberships_url, resource_link_id=link)
         try:
             first = next(pages, None)
         except ServiceError as error:
@@ -76,7 +76,7 @@ def roster_pages(service: Service, memberships_url: str, context_id: str) -> Ite
                 yield first
             yield from pages
             return
-    yield from member_pages(service, memberships_url)
+    yield from member_answers(service, memberships_url)
 
 
 def own_numbers(tool: Tool, course_id: int) -> dict[str, str]:
@@ -85,6 +85,7 @@ def own_numbers(tool: Tool, course_id: int) -> dict[str, str]:
         course = session.get_one(Course, course_id)
         url, context_id = course.memberships_url, course.context_id
     service = course_roster(tool, course_id)
-    members = (each for page in roster_pages(service, url, context_id) for each in page) if url is not None else ()
+    pages = roster_answers(service, url, context_id) if url is not None else ()
+    members = (member for body in pages for member in members_in(body))
     told = {service.platform.own_number(member.custom): member.user_id for member in members}
     return {number: sub for number, sub in told.items() if number}

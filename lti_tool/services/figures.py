@@ -49,7 +49,7 @@ FIGURES: Mapping[str, Told] = {
     ),
     "refusals": Told("Requests that were answered with an error page, by its reason.", ("reason",)),
     "syncs": Told("Readings of a course's grades: done, or why not.", ("platform", "result")),
-    "results": Told("Results read from gradebook columns, changed or not.", ("platform",)),
+    "results": Told("Results taken in; a column that is byte for byte as before is not.", ("platform",)),
     "sync_seconds": Told("Duration of a sync that ended well.", ("platform",), (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)),
     "jobs": Told("Jobs that ended an attempt: done, or why not.", ("kind", "result")),
     "lag_seconds": Told(

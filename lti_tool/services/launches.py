@@ -328,6 +328,7 @@ def _enrol(session: Session, course: Course, person: Person, launch: VerifiedLau
     if enrolment is None:
         enrolment = Enrolment(course_id=course.id, person_id=person.id, active=True)
         session.add(enrolment)
+        course.roster_digest = None  # the roster may not name her, and then says so again at the next reading
     enrolment.launch_role = role
     told = platform_of(course.registration.product).sections(launch.custom)
     if told is not None and enrolment.sections != (sections := [list(each) for each in told]):

@@ -131,6 +131,13 @@ _NOT_CONNECTED = {
 # -- reading within a sync --------------------------------------------------------------------------------------
 
 
+def are_read(session: Session, course_id: int) -> bool:
+    """Tell whether anything of a course is read from elsewhere than its gradebook."""
+    query = select(SourceLink.tag).join(CourseBadge, CourseBadge.id == SourceLink.course_badge_id)
+    query = query.where(CourseBadge.course_id == course_id, CourseBadge.status == "active", SourceLink.source != CSV)
+    return session.scalar(query.limit(1)) is not None
+
+
 def read(tool: Tool, course_id: int, numbers: Callable[[], Mapping[str, str]], say: Say) -> Reading:
     """Read every matched row of a course's published badges; raises ServiceError for what passes by itself.
 

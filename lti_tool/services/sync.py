@@ -4,6 +4,7 @@ Nothing is evaluated from half a class: the LMS is read whole, outside any trans
 
 from __future__ import annotations
 
+import enum
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,7 +20,9 @@ from lti_tool.domain.badge import number_text
 from lti_tool.domain.prerequisites import in_order
 from lti_tool.errors import Busy, ColumnMissing, DiskFull, ServiceError, ToolError
 from lti_tool.grades.columns import EARNED, find_column
-from lti_tool.lti.ags import LineItem, list_line_items, result_pages
+from lti_tool.lti.ags import LineItem, list_line_items, result_answers, results_in
+from lti_tool.lti.nrps import members_in
+from lti_tool.lti.platforms import Platform
 from lti_tool.lti.service import Service
 from lti_tool.models import (
     Browser,
@@ -48,24 +51,34 @@ from lti_tool.services import (
     sources,
     work,
 )
-from lti_tool.services.access import course_roster, course_service, roster_pages
+from lti_tool.services.access import course_roster, course_service, roster_answers
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
-from lti_tool.services.whole import Rows
+from lti_tool.services.whole import Answers, Rows
 from lti_tool.services.work import Say
 
 JOBS_KEPT = timedelta(days=30)  # after their end
+
+
+class _Same(enum.Enum):
+    SAME = "as it was"
+
+
+SAME = _Same.SAME
 
 
 @dataclass
 class _Read:
     """What one reading of the LMS brought. `members` is None where the LMS gives no roster.
 
-    A member is a row of `_listed`, a result is (LTI `sub`, text as received)."""
+    A member is a row of `_member_row`, a result is (LTI `sub`, text as received). A list whose every byte is as it was
+    when it was last stored is not taken apart: it stands as SAME."""
 
     at: datetime
-    members: Rows | None = None
-    results: dict[int, Rows] = field(default_factory=dict)  # by column id
+    members: Rows | _Same | None = None
+    results: dict[int, Rows | _Same] = field(default_factory=dict)  # by column id
+    roster_digest: str | None = None
+    digests: dict[int, str] = field(default_factory=dict)  # of the results, by column id
     missing: list[int] = field(default_factory=list)
     items: Sequence[LineItem] | None = None  # every column the tool sees; None where the LMS did not tell
     back: dict[int, LineItem] = field(default_factory=dict)  # by column: deleted, and there again under another address
@@ -127,6 +140,9 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
                 .order_by(Column.id)
             )
         )
+        touched = _changed_since_stored(session, columns)
+        # Who is who is asked for where something is read from elsewhere: then the roster is taken apart.
+        roster = None if sources.are_read(session, course_id) else course.roster_digest
     # A course whose badges are all marked here, and written nowhere, needs no gradebook.
     service, line_items_url = course_roster(tool, course_id), ""
     if columns or writes:
@@ -135,11 +151,13 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     read = _Read(datetime.now(UTC))
     if memberships_url is not None:
         say(Sentence("Reading the list of learners …"))
-        read.members = _rows(_listed(service, memberships_url, context_id))
+        answers = _whole(roster_answers(service, memberships_url, context_id))
+        read.roster_digest = answers.digest
+        read.members = SAME if answers.digest == roster else _rows(_member_rows(service.platform, answers))
     for number, column in enumerate(columns, start=1):
         say(Sentence("Reading column %(number)s of %(all)s …", number=number, all=len(columns)))
         try:
-            read.results[column.id] = _rows(result_pages(service, column.url))
+            _read_column(service, column, None if column.id in touched else column.read_digest, read)
         except ColumnMissing:
             read.missing.append(column.id)
     if line_items_url:
@@ -149,6 +167,29 @@ def _read_lms(tool: Tool, course_id: int, say: Say) -> _Read:
     return read
 
 
+def _changed_since_stored(session: Session, columns: Sequence[Column]) -> set[int]:
+    """Return the columns of which something else than their last reading has been stored since: a mark read back.
+
+    One that was bound anew since has another address, and nothing of what was read before is its."""
+    ids = [column.id for column in columns]
+    newer = select(Result.column_id).join(Column).where(Column.id.in_(ids), Result.received_at > Column.read_at)
+    bound = {column.id for column in columns if column.read_at is None or column.read_at < column.created_at}
+    return bound | set(session.scalars(newer.distinct()))
+
+
+def _read_column(service: Service, column: Column, known: str | None, read: _Read, url: str = "") -> None:
+    answers = _whole(result_answers(service, url or column.url))
+    read.digests[column.id] = answers.digest
+    read.results[column.id] = SAME if answers.digest == known else _rows(results_in(body) for body in answers)
+
+
+def _whole(pages: Iterable[bytes]) -> Answers:
+    answers = Answers()
+    for body in pages:
+        answers.add(body)
+    return answers
+
+
 def _rows(pages: Iterable[Sequence[Sequence[Any]]]) -> Rows:
     rows = Rows()
     for page in pages:
@@ -156,10 +197,9 @@ def _rows(pages: Iterable[Sequence[Sequence[Any]]]) -> Rows:
     return rows
 
 
-def _listed(service: Service, memberships_url: str, context_id: str) -> Iterator[list[tuple[Any, ...]]]:
+def _member_rows(platform: Platform, answers: Iterable[bytes]) -> Iterator[list[tuple[Any, ...]]]:
     """Yield of each member what is kept: sub, name, address, test user, SIS id, own number, role, active, sections."""
-    platform = service.platform
-    for page in roster_pages(service, memberships_url, context_id):
+    for body in answers:
         yield [
             (
                 member.user_id,
@@ -172,13 +212,13 @@ def _listed(service: Service, memberships_url: str, context_id: str) -> Iterator
                 member.is_active,
                 None if (told := platform.sections(member.custom)) is None else [list(each) for each in told],
             )
-            for member in page
+            for member in members_in(body)
         ]
 
 
-def _numbers(members: Rows | None) -> dict[str, str]:
+def _numbers(members: Rows | _Same | None) -> dict[str, str]:
     """Return who is who in a roster that was read: the LMS's own number → LTI `sub`."""
-    return {row[5]: row[0] for part in members or () for row in part if row[5]}
+    return {row[5]: row[0] for part in members for row in part if row[5]} if isinstance(members, Rows) else {}
 
 
 def _look_at_columns(service: Service, line_items_url: str, read: _Read) -> None:
@@ -196,7 +236,7 @@ def _find_again(service: Service, missing: Sequence[Column], read: _Read) -> Non
         if item is None or item.url == column.url:
             continue
         try:
-            read.results[column.id] = _rows(result_pages(service, item.url))
+            _read_column(service, column, None, read, item.url)
         except ColumnMissing:
             continue
         read.back[column.id] = item
@@ -220,8 +260,11 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
         course = session.get_one(Course, course_id, with_for_update={"key_share": True})
         if course.synced_at is not None and course.synced_at > read.at:
             return {"stale": 1}  # somebody has read the course after us, and stored it before
-        if read.members is not None:
+        if isinstance(read.members, Rows):
             counts["members"] = _store_roster(session, course, read.members, read.at)
+            course.roster_digest = read.roster_digest
+        elif read.members is SAME:
+            course.roster_at = read.at
         for column_id, item in read.back.items():
             column = session.get_one(Column, column_id)
             # Answers older than this came from the column that is gone: its being empty does not take them back.
@@ -229,7 +272,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             column.score_maximum, column.found_by = number_text(item.maximum), "marks"
             drift.moved(session, column, read.at)
         session.flush()
-        counts["read"] = sum(found.count for found in read.results.values())
+        counts["read"] = sum(found.count for found in read.results.values() if isinstance(found, Rows))
         counts["results"] = _store_results(session, read) + sources.store(session, read.sources, read.at)
         counts["aside"] = count_aside(session, course)
         for column_id in read.results:
@@ -358,7 +401,13 @@ def _store_enrolments(session: Session, course: Course, members: Mapping[str, Se
 
 def _store_results(session: Session, read: _Read) -> int:
     """Keep each answer exactly as received; one that is gone stays as an empty row, so that its going is seen."""
-    return sum(_store_column(session, column_id, found, read.at) for column_id, found in read.results.items())
+    count = 0
+    for column_id, found in read.results.items():
+        if isinstance(found, Rows):
+            count += _store_column(session, column_id, found, read.at)
+            stored = {"read_digest": read.digests[column_id], "read_at": read.at}
+            session.execute(update(Column).where(Column.id == column_id).values(**stored))
+    return count
 
 
 def _store_column(session: Session, column_id: int, found: Rows, read_at: datetime) -> int:

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 PART = 5000  # rows; a class below this never leaves the memory
+SMALL = 8_000_000  # bytes of answers, likewise
+
+
+class Answers:
+    """The pages of one list as an LMS sent them, byte for byte; `digest` tells whether they are those of before."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._sizes: list[int] = []
+        self._file = tempfile.SpooledTemporaryFile(SMALL)  # noqa: SIM115 (it goes when this is dropped, as below)
+
+    def add(self, body: bytes) -> None:
+        self._digest.update(b"%d " % len(body) + body)
+        self._sizes.append(len(body))
+        self._file.write(body)
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield each page, as often as wanted."""
+        self._file.seek(0)
+        for size in self._sizes:
+            yield self._file.read(size)
 
 
 class Rows:

@@ -176,6 +176,74 @@ def test_H01_a_second_sync_that_finds_nothing_new_writes_nothing_about_grades_or
     assert job.outcome["unchanged"] == 1 and job.outcome["results"] == 0 and job.outcome["signed"] == 0
 
 
+# -- the same, byte for byte
+
+
+@pytest.fixture
+def taken_apart(monkeypatch):
+    """Counts the pages of columns and rosters that are read for what they say."""
+    seen = {"columns": 0, "roster": 0}
+
+    def counting(what, read):
+        def counted(body):
+            seen[what] += 1
+            return read(body)
+
+        return counted
+
+    monkeypatch.setattr(sync, "results_in", counting("columns", sync.results_in))
+    monkeypatch.setattr(sync, "members_in", counting("roster", sync.members_in))
+    return seen
+
+
+@pytest.mark.parametrize("mood", ["canvas", "moodle"])
+def test_what_is_byte_for_byte_as_before_is_not_taken_apart_and_one_change_is_seen(make_room, mood, taken_apart):  # noqa: F811
+    room = make_room(mood=mood)  # noqa: F811
+    room.publish(badge())
+    room.grade(room.students[0], 3, 2)
+    room.sync()
+    room.sync()  # the launch that published it enrolled the teacher
+    taken_apart.update(columns=0, roster=0)
+    assert room.sync().outcome["results"] == 0 and taken_apart == {"columns": 0, "roster": 0}
+    room.grade(room.students[0], 3, 3)
+    room.sync()
+    assert room.award()["status"] == "issued" and taken_apart["columns"] > 0 and taken_apart["roster"] == 0
+    room.lms.unenrol(room.course, room.students[1])
+    room.sync()
+    assert taken_apart["roster"] > 0
+
+
+def test_an_answer_stored_since_is_compared_with_the_same_page_again(graded):
+    """A mark was posted, read back and stored, and then the gradebook was set back: its page is as it was before."""
+    graded.sync()
+    with graded.tool.db.write() as session:
+        column = graded.course_badge(session).columns[0]
+        row = session.get_one(Result, (column.id, graded.students[0].id))
+        was, row.raw, row.received_at = row.raw, '{"resultScore": 1, "resultMaximum": 4}', now()
+        key = (column.id, graded.students[0].id)
+    assert graded.sync().outcome["results"] == 1 and results_of(graded)[key] == was
+
+
+def test_a_column_that_is_bound_anew_is_read_whatever_it_says(graded, taken_apart):
+    graded.sync()
+    with graded.tool.db.write() as session:
+        for column in graded.course_badge(session).columns:
+            column.created_at = now()
+    taken_apart.update(columns=0)
+    graded.sync()
+    assert taken_apart["columns"] > 0
+
+
+def test_somebody_who_launches_between_two_equal_rosters_is_put_out_by_the_second(graded):
+    graded.sync()
+    guest = graded.lms.add_user(graded.course, "student")
+    graded.enter(guest)
+    graded.lms.unenrol(graded.course, guest)
+    graded.sync()
+    with graded.tool.db.read() as session:
+        assert not session.get_one(Enrolment, (graded.id, graded.person_id(guest))).active
+
+
 # -- what an LMS refuses
 
 
