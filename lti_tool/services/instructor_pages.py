@@ -26,7 +26,7 @@ from lti_tool.models import (
     Mastery,
     Person,
 )
-from lti_tool.sentence import Moment, Sentence
+from lti_tool.sentence import Sentence
 from lti_tool.services import catalog, copies, draft_values, drift, matching, platform_load, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
@@ -209,10 +209,6 @@ def _unfinished_card(badge: CourseBadge) -> BadgeCard:
 _RESTS = Sentence("Your LMS does not answer as it should at the moment, so it is left alone for a while.")
 
 
-def _rests_until(moment: datetime) -> Sentence:
-    return Sentence("Grades are read again by themselves, at %(moment)s or soon after.", moment=Moment(moment))
-
-
 def sync_state(session: Session, course: Course) -> SyncState:
     """Return when grades were last read, whether it is being done, and why the last try failed."""
     query = select(Job).where(Job.kind == "sync", Job.subject == str(course.id)).order_by(Job.id.desc()).limit(1)
@@ -221,7 +217,8 @@ def sync_state(session: Session, course: Course) -> SyncState:
         return SyncState(course.synced_at, running=False, failed="")
     rests = platform_load.standing(session, course.registration_id, datetime.now(UTC))
     if job.state == "due" and rests.until is not None:
-        return SyncState(course.synced_at, False, said(_RESTS), said(_rests_until(max(rests.until, job.not_before))))
+        why = said(job.problem or _RESTS)
+        return SyncState(course.synced_at, False, why, "", job.id, max(rests.until, job.not_before))
     running = job.state == "running" or (job.state == "due" and job.attempts == 0 and not job.problem)
     failed = job.problem or "" if job.state in ("failed", "due") and not running else ""
     what_to_do = said(job.what_to_do) if failed else ""

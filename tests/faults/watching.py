@@ -7,10 +7,10 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from lti_tool.jobs import RUNNERS
-from lti_tool.models import Column, Course, Job, Registration, Result
+from lti_tool.models import Column, Course, Job, PlatformLoad, Registration, Result
 from lti_tool.services import work
 from tests.classroom import Classroom
 from tests.scene import now
@@ -67,8 +67,9 @@ def pause_of(job: Job, since: Any) -> float:
 
 
 def time_is_up(room: Classroom, job_id: int) -> None:
-    """Let a pause be over."""
+    """Let a pause be over, the job's and the platform's."""
     with room.tool.db.write() as session:
+        session.execute(delete(PlatformLoad))
         session.get_one(Job, job_id).not_before = now() - timedelta(seconds=1)
 
 

@@ -264,31 +264,9 @@ def test_K10_a_concluded_course_is_left_alone_and_its_awards_verify(make_room): 
     assert course_row(room).state == "ok"
 
 
-def test_F08_the_sweep_asks_a_course_that_refuses_no_more_often_than_one_that_answers(graded):
-    """And ever more rarely: a refusal is no reason to ask each minute."""
-    every = graded.tool.settings.queue.sync_every
-    graded.lms.withdraw_tool(graded.course, graded.scene.lti_tool["moodle"])
-    make_due(graded)
-    assert graded.id in schedule.courses_due(graded.tool, now())
-    pauses = []
-    for _ in range(12):
-        graded.sync()
-        assert graded.id not in schedule.courses_due(graded.tool, now())
-        pauses.append((course_row(graded).next_sync_at - now()).total_seconds())
-    assert all(every * 0.89 * 2**n < pauses[n] <= every * 2**n for n in range(7))
-    assert 86400 * 0.89 < pauses[-1] <= 86400
-    graded.lms.course(graded.course).withdrawn.clear()
-    graded.sync()
-    assert (course_row(graded).next_sync_at - now()).total_seconds() <= every
-
-
-def make_due(graded) -> None:
+def test_the_sweep_of_the_worker_finds_a_published_course_and_syncs_it(graded):
     with graded.tool.db.write() as session:
         session.get_one(Course, graded.id).next_sync_at = now() - timedelta(seconds=1)
-
-
-def test_the_sweep_of_the_worker_finds_a_published_course_and_syncs_it(graded):
-    make_due(graded)
     jobs.sweep(graded.tool)
     assert graded.award()["status"] == "issued"
 
