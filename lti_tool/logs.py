@@ -31,6 +31,11 @@ def begin_request(given: str | None) -> str:
     return told
 
 
+def end_request() -> None:
+    """Let what this thread does next belong to no request."""
+    _request_id.set("")
+
+
 @contextmanager
 def of_request(told: str) -> Iterator[None]:
     """Give every line within the block this id."""

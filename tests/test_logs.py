@@ -92,6 +92,11 @@ def test_a_job_and_its_calls_carry_the_request_that_started_it(scene: Scene, lin
     assert len(sent) >= 5 and set(sent) == {number}
 
 
+def test_what_a_thread_does_after_a_request_belongs_to_none(scene: Scene) -> None:
+    scene.app.test_client().get("/healthz")
+    assert logs.request_id() == ""
+
+
 def test_a_job_that_nobody_asked_for_has_a_number_of_its_own(scene: Scene, lines: io.StringIO) -> None:
     scene.publish()
     job = work.request(scene.tool, "evaluate", "1", now())

@@ -97,6 +97,7 @@ def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
     app.before_request(_begin)
     app.after_request(_end)
+    app.teardown_request(lambda _error: logs.end_request())
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]

@@ -16,7 +16,6 @@ from lti_tool.errors import AddressRefused, NotConnected, PagingLoop, ServiceBus
 from lti_tool.grades import canvas
 from lti_tool.grades.source import AskedCourse
 from lti_tool.http import Http
-from lti_tool.lti.nrps import Member
 
 BACK = "http://localhost:1/connect/canvas"
 
@@ -68,13 +67,8 @@ class Class:
 
     @property
     def asked(self) -> AskedCourse:
-        """The course with its roster, as NRPS gives it for a resource link."""
-        people = [*self.students, self.teacher]
-        members = [
-            Member(one.id, "Active", (), (), False, None, None, None, None, {"canvas_user_id": str(one.number)})
-            for one in people
-        ]
-        return AskedCourse(self.course.id, members)
+        """The course with its roster's numbers, as NRPS gives them for a resource link."""
+        return AskedCourse(self.course.id, {str(one.number): one.id for one in (*self.students, self.teacher)})
 
     def place(self, row: int = 0) -> dict[str, str]:
         return {"assignment": str(self.essay.number), "criterion": self.essay.criteria[row].id}
@@ -272,9 +266,8 @@ def test_a_class_nobody_was_graded_in_yet_says_nothing_of_includes(room: Class) 
 
 
 def test_a_roster_without_Canvas_numbers_names_the_custom_field(room: Class) -> None:
-    members = [Member(one.id, "Active", (), (), False, None, None, None, None, {}) for one in room.students]
     with pytest.raises(NotConnected) as refused:
-        canvas.read(room.caller, AskedCourse(room.course.id, members), {"t": room.place()})
+        canvas.read(room.caller, AskedCourse(room.course.id), {"t": room.place()})
     assert "canvas_user_id=$Canvas.user.id" in refused.value.told
 
 

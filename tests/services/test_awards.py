@@ -555,7 +555,7 @@ def stripped(response: requests.Response) -> tuple[dict[str, str], str]:
     """What an answer tells, but for the error's number and the time."""
     import re
 
-    headers = {k: v for k, v in response.headers.items() if k not in ("Date", "Content-Length")}
+    headers = {k: v for k, v in response.headers.items() if k not in ("Date", "Content-Length", "X-Request-ID")}
     return headers, re.sub(r"[0-9A-F]{8}|\d+ \w+ \d{4}, \d\d:\d\d UTC", "", response.text)
 
 

@@ -305,9 +305,9 @@ def refused(room, definition) -> str:  # noqa: F811
     [
         (badge("o1", rows=0, stack=Stack(("a", "b"))), "made of badges"),
         (badge("o2", prerequisites=("never-there",)), "“never-there” first, which has not been published here yet"),
-        (badge("o5", sub_competencies=(row("A", source="moodle-rubric"),)), "moodle-rubric"),
+        (badge("o5", sub_competencies=(row("A", source="moodle-rubric"),)), "web services are not connected"),
         (badge("o6", sub_competencies=(row("A", source="canvas-rubric"),)), "canvas-rubric"),
-        (badge("o7", gates=(gate(source="moodle-course-grade"),)), "moodle-course-grade"),
+        (badge("o7", gates=(gate(source="moodle-course-grade"),)), "web services are not connected"),
     ],
     ids=lambda value: getattr(value, "slug", None),
 )

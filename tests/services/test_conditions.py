@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -308,9 +309,10 @@ def test_a_mark_alone_is_no_grade_where_its_column_is_the_record(room):  # noqa:
 
 
 def test_the_plan_of_a_source_that_is_not_connected_says_what_to_choose_instead(room):  # noqa: F811
-    room.put(badge(sub_competencies=(row("A", source="csv"), row("B"))))
-    assert (
-        "none can be read here yet. Choose a gradebook column instead."
-        in room.page.get(f"badges/{room.badge.slug}/plan").text
-    )
+    room.put(badge(sub_competencies=(row("A", source="moodle-rubric"), row("B"))))
+    page = html.unescape(room.page.get(f"badges/{room.badge.slug}/plan").text)
+    assert "web services are not connected yet. The badge's page “Sources” says how." in page
+    room.put(badge(sub_competencies=(row("A", source="canvas-rubric"), row("B"))))
+    page = html.unescape(room.page.get(f"badges/{room.badge.slug}/plan").text)
+    assert "this course is not in Canvas. Choose a gradebook column, or mark the rubric here." in page
     assert catalog.library()  # the library itself is publishable everywhere
