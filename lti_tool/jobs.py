@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey, crontab
@@ -33,6 +33,7 @@ from lti_tool.services import (
 from lti_tool.services.tool import Tool, log
 
 QUEUE_ERRORS = (RedisError, PostgresError, sqlite3.Error)
+UNTIL_A_SWEEP = timedelta(seconds=55)  # what is due later is found by the next one
 RUNNERS: dict[str, work.Runner] = {
     "sync": sync.run_sync,
     "evaluate": sync.run_evaluate,
@@ -71,8 +72,13 @@ def connect(tool: Tool) -> Huey:
 
     @queue.task(name="look")  # type: ignore[untyped-decorator]
     def look(job_id: int) -> None:
-        if work.run_next(tool, RUNNERS) and (left := work.due(tool, datetime.now(UTC), limit=1)):
+        if not work.run_next(tool, RUNNERS):
+            return
+        now = datetime.now(UTC)
+        if left := work.due(tool, now, limit=1):
             tool.wake(left[0])
+        elif (soon := work.next_due(tool, now, UNTIL_A_SWEEP)) is not None:
+            look.schedule(args=(job_id,), delay=(soon - now).total_seconds() + 0.1)
 
     @queue.periodic_task(crontab(minute="*"), name="sweep")  # type: ignore[untyped-decorator]
     def periodic_sweep() -> None:

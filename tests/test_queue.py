@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,16 @@ def test_two_workers_with_the_schedule_by_mistake_read_a_course_once(queued: Sce
             time.sleep(0.1)
     assert alive == (2, 2)
     assert [(job.state, job.attempts) for job in new] == [("done", 1)]
+
+
+def test_a_short_pause_needs_no_sweep_to_end(queued: Scene) -> None:
+    with queued.tool.db.write() as session:
+        session.execute(update(Job).values(state="done"))
+    (course_id,) = sync.courses_to_sync(queued.tool)
+    waits = work.request(queued.tool, "evaluate", str(course_id), now() + timedelta(seconds=2))
+    with worker(queued, "--no-periodic"):
+        until_done(queued, ask(queued))
+        assert until_done(queued, waits).state == "done"
 
 
 def test_a_worker_that_is_told_of_one_job_takes_the_best_and_then_the_others(queued: Scene) -> None:

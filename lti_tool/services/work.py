@@ -118,6 +118,15 @@ def due(tool: Tool, now: datetime, limit: int = 100) -> list[int]:
         return list(session.scalars(_best(tool, session, now).limit(limit)))
 
 
+def next_due(tool: Tool, now: datetime, within: timedelta) -> datetime | None:
+    """Return when the next job that waits will be due, where that is within this time."""
+    query = select(func.min(Job.not_before)).where(
+        Job.state == "due", Job.not_before > now, Job.not_before < now + within
+    )
+    with tool.db.read() as session:
+        return session.scalar(query)
+
+
 def depth(tool: Tool, now: datetime) -> dict[str, int]:
     """Count the jobs there are: due now, waiting for their time, running and failed."""
     has_come = Job.not_before <= now

@@ -19,6 +19,8 @@ from playwright.sync_api import BrowserContext, FrameLocator, Playwright, expect
 
 CHROMIUM = "/usr/bin/chromium"
 START = 90  # seconds the demo may take on a loaded machine
+# Milliseconds: a job that had to be tried again on a busy machine is taken up by the next sweep, a minute later.
+PATIENCE = 100_000
 # What Chromium writes when a person chooses "Block third-party cookies" in its settings.
 BLOCKED = {"profile": {"cookie_controls_mode": 1, "block_third_party_cookies": True}}
 # What it writes for "Block all cookies"; partitioned ones are blocked with them.
@@ -122,7 +124,7 @@ def _with_preferences(
     context = playwright.chromium.launch_persistent_context(
         str(profile.parent), executable_path=CHROMIUM, args=QUIET, viewport={"width": 1100, "height": 900}, **options
     )
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 
@@ -132,7 +134,7 @@ def stranger(playwright: Playwright) -> Iterator[BrowserContext]:
     """Open a browser that knows nothing: no cookie, no launch."""
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
     context = browser.new_context(viewport={"width": 1100, "height": 900})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     browser.close()
 

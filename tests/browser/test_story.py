@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 
-from tests.browser.conftest import Demo, at_rest, status_of
+from tests.browser.conftest import PATIENCE, Demo, at_rest, status_of
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep a picture of every step
-expect.set_options(timeout=20_000)  # the machine may be busy; nothing here is timed
+expect.set_options(timeout=PATIENCE)  # the machine may be busy; nothing here is timed
 
 COURSES = {"canvas": 1, "moodle": 2}
 
