@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import TextIO
 
 TEXT = "%(asctime)s %(levelname)s %(name)s request=%(request_id)s %(message)s"
 # What a proxy may give: nginx' 32 hex digits, a UUID, Amazon's trace ids. Nothing that could forge a line or a header.
@@ -68,7 +69,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
+class _Handler(logging.StreamHandler[TextIO]):
     """Ours, so that a second start changes it and leaves those of whoever runs us (gunicorn, a test) alone."""
 
 

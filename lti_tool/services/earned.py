@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -63,7 +64,7 @@ def wish(tool: Tool, now: datetime, course_id: int | None = None) -> set[Cell]:
         courses = {course for _, _, course in (*_to_give(session, now, course_id), *_to_take(session, course_id))}
     changed: set[Cell] = set()
     for course in sorted(courses):
-        changed |= repeat_collided(lambda course=course: _wish(tool, now, course))  # type: ignore[misc]
+        changed |= repeat_collided(partial(_wish, tool, now, course))
     return changed
 
 

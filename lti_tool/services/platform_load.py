@@ -148,15 +148,14 @@ def _row(session: Session, registration_id: int) -> PlatformLoad:
 
 def served(session: Session, registration_id: int, now: datetime) -> None:
     """Remember that a platform has had its turn."""
-    done = session.execute(
-        update(PlatformLoad).where(PlatformLoad.registration_id == registration_id).values(served_at=now)
-    )
-    if not done.rowcount and session.get(Registration, registration_id) is not None:  # type: ignore[attr-defined]
+    here = update(PlatformLoad).where(PlatformLoad.registration_id == registration_id).values(served_at=now)
+    known = session.scalar(here.returning(PlatformLoad.registration_id))
+    if known is None and session.get(Registration, registration_id) is not None:
         _row(session, registration_id).served_at = now
 
 
 def _between(least: float, most: float) -> float:
-    return random.uniform(least, most)  # noqa: S311 (jitter, not a secret)
+    return random.SystemRandom().uniform(least, most)
 
 
 # -- who may be asked now ---------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import ColumnElement, String, cast, exists, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -40,7 +41,7 @@ def _pause_after_failures(queue: Queue, failures: int) -> timedelta:
 
 
 def _with_jitter(pause: timedelta) -> timedelta:
-    return pause * random.uniform(1 - JITTER, 1)  # noqa: S311 (jitter, not a secret)
+    return pause * random.SystemRandom().uniform(1 - JITTER, 1)
 
 
 # -- what a reading says about the next ------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def make_due(tool: Tool, now: datetime) -> int:
     found, made = courses_due(tool, now), 0
     for start in range(0, len(found), AT_A_TIME):
         some = found[start : start + AT_A_TIME]
-        made += repeat_collided(lambda some=some: _make_due(tool, some, now))  # type: ignore[misc]
+        made += repeat_collided(partial(_make_due, tool, some, now))
     return made
 
 

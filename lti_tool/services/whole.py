@@ -18,7 +18,7 @@ class Answers:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._sizes: list[int] = []
-        self._file = tempfile.SpooledTemporaryFile(SMALL)  # noqa: SIM115 (it goes when this is dropped, as below)
+        self._file = tempfile.SpooledTemporaryFile(SMALL)  # noqa: SIM115 (read later: it goes with us)
 
     def add(self, body: bytes) -> None:
         self._digest.update(b"%d " % len(body) + body)
@@ -51,8 +51,7 @@ class Rows:
         self.count += len(rows)
         if len(self._last) >= PART:
             if self._file is None:
-                # It goes when this is dropped. noqa: a block cannot close what is read later.
-                self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
+                self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 (likewise)
             self._file.write(json.dumps(self._last) + "\n")
             self._last = []
 
