@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
-from lti_tool.errors import ScopeMissing, ServiceError
+from lti_tool.errors import AddressRefused, BadInput, ScopeMissing, ServiceError
 from lti_tool.lti.nrps import member_answers, members_in
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
 from lti_tool.models import Course, Deployment
 from lti_tool.models import Registration as RegistrationRow
+from lti_tool.sentence import Sentence
 from lti_tool.services import platform_load
 from lti_tool.services.tool import Tool
+
+LONGEST_ADDRESS = 500
 
 
 def registration_value(row: RegistrationRow) -> Registration:
@@ -89,3 +93,25 @@ def own_numbers(tool: Tool, course_id: int) -> dict[str, str]:
     members = (member for body in pages for member in members_in(body))
     told = {service.platform.own_number(member.custom): member.user_id for member in members}
     return {number: sub for number, sub in told.items() if number}
+
+
+def checked_address(tool: Tool, address: str, wanted: Sentence) -> str:
+    """Return the address of an LMS as somebody typed it; raises BadInput, with `wanted` where it is no address.
+
+    Nothing is sent: it is looked up, and one that the tool does not go to is refused."""
+    address = address.strip()[:LONGEST_ADDRESS]
+    if "://" not in address:
+        address = f"https://{address}"
+    address = address.rstrip("/")
+    parts = urlsplit(address)
+    if not parts.hostname or parts.query or parts.fragment:
+        raise BadInput(sentence=wanted)
+    try:
+        tool.http.check(address)
+    except AddressRefused:
+        raise BadInput(
+            sentence=Sentence("This address cannot be used: the tool goes to public https addresses only.")
+        ) from None
+    except ServiceError:
+        raise BadInput(sentence=Sentence("The host of this address is not known. Look for a typing mistake.")) from None
+    return address

@@ -10,13 +10,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from lti_tool.db import repeat_collided
-from lti_tool.errors import AddressRefused, BadInput, NotConnected, NotFound, ServiceError
+from lti_tool.errors import BadInput, NotConnected, NotFound
 from lti_tool.grades import canvas
 from lti_tool.grades.source import (
     CANVAS_COURSE_GRADE,
@@ -27,7 +26,7 @@ from lti_tool.grades.source import (
 from lti_tool.models import Connection, ConnectionRequest, Course, Launch, Registration
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
-from lti_tool.services.access import own_numbers
+from lti_tool.services.access import checked_address, own_numbers
 from lti_tool.services.launches import switched_off
 from lti_tool.services.tool import Tool
 
@@ -36,7 +35,7 @@ SCOPES = canvas.SCOPES
 BACK = "/connect/canvas"  # where Canvas sends the browser back to
 REQUEST_LASTS = timedelta(minutes=10)
 EARLY = timedelta(seconds=60)  # a token is renewed before it ends under way
-LONGEST = 500  # characters of an address, id or secret
+LONGEST = 500  # characters of an id or secret
 
 
 @dataclass(frozen=True)
@@ -98,22 +97,8 @@ def _save_key(
 
 
 def _checked_address(tool: Tool, address: str) -> str:
-    """Return Canvas' address without what stands behind its path; raises BadInput for one we do not go to."""
-    address = address.strip().rstrip("/")[:LONGEST]
-    if "://" not in address:
-        address = f"https://{address}"
-    parts = urlsplit(address)
-    if not parts.hostname or parts.query or parts.fragment:
-        raise BadInput(sentence=Sentence("Write the address of your Canvas, as https://canvas.example.edu."))
-    try:
-        tool.http.check(address)
-    except AddressRefused:
-        raise BadInput(
-            sentence=Sentence("This address cannot be used: the tool goes to public https addresses only.")
-        ) from None
-    except ServiceError:
-        raise BadInput(sentence=Sentence("The host of this address is not known. Look for a typing mistake.")) from None
-    return address
+    """Return Canvas' address; raises BadInput for one we do not go to."""
+    return checked_address(tool, address, Sentence("Write the address of your Canvas, as https://canvas.example.edu."))
 
 
 # -- consent ----------------------------------------------------------------------------------------------------

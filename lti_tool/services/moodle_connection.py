@@ -5,23 +5,23 @@ A token is tried before it is kept, and lies sealed in the database."""
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from sqlalchemy import Select, select
 
 from lti_tool.db import repeat_collided
-from lti_tool.errors import AddressRefused, BadInput, NotConnected, NotFound, ServiceError
+from lti_tool.errors import BadInput, NotConnected, NotFound
 from lti_tool.grades import moodle
 from lti_tool.grades.moodle import Moodle, Site
 from lti_tool.grades.source import MOODLE_COURSE_GRADE, MOODLE_RUBRIC, AskedCourse, Connector
 from lti_tool.models import Connection, Course, Person, Registration
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
+from lti_tool.services.access import checked_address
 from lti_tool.services.tool import Tool
 
 KIND = "moodle"
 NEEDED, FURTHER = moodle.NEEDED, moodle.FURTHER
-LONGEST = 500  # characters of an address or a token
+LONGEST = 500  # characters of a token
 
 
 def connect(tool: Tool, platform_id: int, *, address: str, token: str, actor: str, now: datetime) -> None:
@@ -89,22 +89,8 @@ def _checked_token(token: str) -> str:
 
 def _checked_address(tool: Tool, address: str) -> str:
     """Return Moodle's address without what a browser shows behind it; raises BadInput for one we do not go to."""
-    address = address.strip()[:LONGEST]
-    if "://" not in address:
-        address = f"https://{address}"
-    address = address.rstrip("/").removesuffix("/index.php").removesuffix("/my").rstrip("/")
-    parts = urlsplit(address)
-    if not parts.hostname or parts.query or parts.fragment:
-        raise BadInput(sentence=Sentence("Write the address of your Moodle, as https://moodle.example.edu."))
-    try:
-        tool.http.check(address)
-    except AddressRefused:
-        raise BadInput(
-            sentence=Sentence("This address cannot be used: the tool goes to public https addresses only.")
-        ) from None
-    except ServiceError:
-        raise BadInput(sentence=Sentence("The host of this address is not known. Look for a typing mistake.")) from None
-    return address
+    shown = address.strip().rstrip("/").removesuffix("/index.php").removesuffix("/my")
+    return checked_address(tool, shown, Sentence("Write the address of your Moodle, as https://moodle.example.edu."))
 
 
 def _tried(caller: Moodle, issuer: str) -> Site:
