@@ -241,7 +241,14 @@ def test_two_schedules_by_mistake_make_one_job_of_each_course(graded, make_room)
     assert not set(schedule.courses_due(graded.tool, now())) & set(before)
 
 
+def nothing_else_due(classroom):
+    with classroom.tool.db.write() as session:
+        session.execute(update(Course).values(next_sync_at=now() + DAY))
+        session.execute(update(Job).where(Job.state == "due").values(state="done"))
+
+
 def test_two_sweeps_at_once_read_a_course_once(graded):
+    nothing_else_due(graded)  # or other rooms' readings use up what the platform may be asked at once
     put(graded, next_sync_at=None)
     before = len(jobs_of(graded))
     done = at_once(*[lambda: jobs.sweep(graded.tool)] * 3)
@@ -251,9 +258,7 @@ def test_two_sweeps_at_once_read_a_course_once(graded):
 
 
 def test_how_long_the_oldest_due_course_has_waited_can_be_told(graded):
-    with graded.tool.db.write() as session:
-        session.execute(update(Course).values(next_sync_at=now() + DAY))
-        session.execute(update(Job).where(Job.state == "due").values(state="done"))
+    nothing_else_due(graded)
     assert schedule.oldest_due(graded.tool, now()) == timedelta()
     put(graded, next_sync_at=now() - timedelta(minutes=7))
     assert timedelta(minutes=7) <= schedule.oldest_due(graded.tool, now()) < timedelta(minutes=8)
