@@ -23,11 +23,11 @@ from lti_tool.services import (
     awards,
     backup,
     catalog,
+    checking,
     doctor,
     keys,
     platforms,
     presence,
-    public_pages,
     registration,
     sync,
     work,
@@ -662,9 +662,9 @@ def _verify(options: argparse.Namespace) -> int:
             data = Path(options.what).read_bytes()
         except OSError as error:
             raise BadInput(sentence=f"{options.what} cannot be read: {error.strerror}.") from None
-    report = public_pages.check(_open(), data, _now(), everyone_sees=True)
+    report = checking.check(_open(), data, _now(), everyone_sees=True)
     told = [{"result": check.outcome, "check": check.question, "told": check.sentence} for check in report.checks]
-    _print(options, public_pages.report_json(report), told, ("result", "check", "told"))
+    _print(options, checking.report_json(report), told, ("result", "check", "told"))
     if not options.json:
         print(f"\n{report.verdict}. {report.explanation}")
     return 0 if report.ok else 1

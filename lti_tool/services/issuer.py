@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from lti_tool.credentials import ob3
 from lti_tool.credentials.contexts import is_iri
 from lti_tool.credentials.ob3 import IssuerProfile, did_web, signable
 from lti_tool.credentials.picture import read_logo_file
@@ -78,6 +80,14 @@ def issuer_profile(session: Session, tool: Tool) -> IssuerProfile:
         image=logo_address(tool, row),
         linkedin=row.linkedin,
     )
+
+
+def did_document(tool: Tool) -> dict[str, Any]:
+    """Return the issuer's DID document with every credential key there ever was."""
+    keyring = tool.keyring
+    with tool.db.read() as session:
+        did = issuer_row(session).did
+    return ob3.did_document(did, keyring.of("ed25519"), keyring.of("rsa"), tool.settings.base_url)
 
 
 def logo_address(tool: Tool, row: Issuer) -> str | None:

@@ -17,11 +17,11 @@ from lti_tool.errors import NotFound
 from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
 from lti_tool.services import catalog, evaluation, history, versions
 from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
+from lti_tool.services.forms import credential_url, downloads
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
 from lti_tool.services.pages import ClaimView, RowView, StudentBadge, StudentCard, StudentHome, SyncState
-from lti_tool.services.public_pages import credential_url, downloads
 from lti_tool.services.rows import hide, row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, lasts

@@ -13,8 +13,10 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool import security
 from lti_tool.errors import NotFound
 from lti_tool.security import public, tool
+from lti_tool.services import checking, forms, status_lists
 from lti_tool.services import public_pages as shown
 from lti_tool.services.issuer import accent_css, issuer_row
+from lti_tool.services.issuer import did_document as issuers_did
 
 pages = Blueprint("public", __name__)
 
@@ -39,8 +41,8 @@ def _launch() -> str:
 
 def _wants_json() -> bool:
     """Tell whether a client asks for the machine form; a browser, and whoever names nothing, gets the page."""
-    forms = ["text/html", JSON_LD, "application/json", "application/vc+ld+json", "application/vc"]
-    best = request.accept_mimetypes.best_match(forms, default="text/html")
+    kinds = ["text/html", JSON_LD, "application/json", "application/vc+ld+json", "application/vc"]
+    best = request.accept_mimetypes.best_match(kinds, default="text/html")
     return best != "text/html"
 
 
@@ -65,9 +67,9 @@ def _content(content: bytes, kind: str, seconds: int = 300) -> Response:
 @public
 def credential(id: str) -> Response | str:
     """Show a credential, or answer its signed JSON to a client that asks for it."""
-    edition = shown.find_edition(tool(), id, security.browser_secret(), _now(), launch=_launch())
+    edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), launch=_launch())
     if _wants_json():
-        return _private_or_public(edition.award.page_public, shown.form_of(edition, "json"), "json")
+        return _private_or_public(edition.award.page_public, forms.form_of(edition, "json"), "json")
     response = Response(render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now())))
     response.headers["Vary"] = "Accept"
     response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
@@ -78,14 +80,14 @@ def credential(id: str) -> Response | str:
 @pages.get("/credentials/<id>.<form>")
 @public
 def credential_form(id: str, form: str) -> Response:
-    if form not in shown.FORMS:
+    if form not in forms.FORMS:
         raise NotFound(f"no form {form}")
-    edition = shown.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch())
-    return _private_or_public(edition.award.page_public, shown.form_of(edition, form), form)
+    edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch())
+    return _private_or_public(edition.award.page_public, forms.form_of(edition, form), form)
 
 
 def _private_or_public(is_public: bool, content: bytes, form: str) -> Response:
-    response = _content(content, shown.CONTENT_TYPES[form], seconds=60)
+    response = _content(content, forms.CONTENT_TYPES[form], seconds=60)
     if not is_public:
         response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Robots-Tag"] = "noindex"
@@ -95,7 +97,7 @@ def _private_or_public(is_public: bool, content: bytes, form: str) -> Response:
 @pages.get("/status/<int:n>")
 @public
 def status_list(n: int) -> Response:
-    return _content(shown.status_list_json(tool(), n, _now()), "application/vc+ld+json", seconds=60)
+    return _content(status_lists.status_list_json(tool(), n, _now()), "application/vc+ld+json", seconds=60)
 
 
 # -- what they stand for, and who issues them -------------------------------------------------------------------
@@ -146,7 +148,7 @@ def issuer_logo(slug: str) -> Response:
 @pages.get("/.well-known/did.json")
 @public
 def did_document() -> Response:
-    return _json(shown.did_document(tool()), "application/did+ld+json")
+    return _json(issuers_did(tool()), "application/did+ld+json")
 
 
 @pages.get("/keys/<kid>")
@@ -171,7 +173,7 @@ def verify() -> str | tuple[str, int]:
     current_app.extensions["verify_limit"].count(request.remote_addr or "")
     sent, text = request.files.get("file"), request.form.get("text", "").strip()
     if sent is not None and sent.filename:
-        data: bytes | str = sent.stream.read(shown.LARGEST_FETCH + 1)
+        data: bytes | str = sent.stream.read(checking.LARGEST_FETCH + 1)
         source = sent.filename[:80]
     elif text:
         data, source = text, _("address") if text.startswith(("https://", "http://")) else _("pasted text")
@@ -180,9 +182,9 @@ def verify() -> str | tuple[str, int]:
             "public/verify.html", problem=_("Choose a file, or paste an address or the text."), text=""
         )
         return page, 400
-    report = shown.check(tool(), data, _now())
+    report = checking.check(tool(), data, _now())
     kept = text if len(text) < 10_000 else ""
-    return render_template("public/verify.html", report=shown.report_page(report, source, _now()), text=kept)
+    return render_template("public/verify.html", report=checking.report_page(report, source, _now()), text=kept)
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------

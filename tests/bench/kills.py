@@ -30,7 +30,7 @@ from sqlalchemy import func, select
 
 from lti_tool import jobs
 from lti_tool.models import Award, Edition, Job
-from lti_tool.services import public_pages
+from lti_tool.services import checking
 from tests import servers
 from tests.bench.servers import environment, postgresql
 from tests.bench.table import table
@@ -301,7 +301,7 @@ def count(room: Classroom, found: Found) -> None:
     found.twice += sum(each[award_id] != 1 for award_id in ids)
     for edition in editions:
         if edition.document is not None:
-            report = public_pages.check(room.tool, edition.document, now() + timedelta(seconds=1), everyone_sees=True)
+            report = checking.check(room.tool, edition.document, now() + timedelta(seconds=1), everyone_sees=True)
             found.invalid += not report.ok
 
 

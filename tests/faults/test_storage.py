@@ -17,7 +17,7 @@ from sqlalchemy import event, select, text
 
 from lti_tool.errors import DiskFull
 from lti_tool.models import CourseBadge, StatusList
-from lti_tool.services import audit, award_acts, public_pages
+from lti_tool.services import audit, award_acts, checking
 from tests.classroom import Classroom, badge
 from tests.faults.conftest import SLUG
 from tests.faults.watching import text_of
@@ -82,7 +82,7 @@ def status_lists(room: Classroom) -> list[dict[str, Any]]:
 def withdrawn(room: Classroom, award: dict[str, Any]) -> bool:
     """Tell whether a credential is revoked, by a whole check of it: list, signature and bit."""
     edition = award["credential_url"].rpartition("/")[2]
-    report = public_pages.check(room.tool, f"{room.scene.url}/credentials/{edition}.json", now(), everyone_sees=True)
+    report = checking.check(room.tool, f"{room.scene.url}/credentials/{edition}.json", now(), everyone_sees=True)
     assert report.ok or report.outcome("withdrawn") == "failed", report
     return not report.ok
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from lti_tool import security, web
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Deployment, Edition, Person, Registration
-from lti_tool.services import award_acts, public_pages
+from lti_tool.services import award_acts, checking, forms, public_pages
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -101,7 +101,7 @@ def test_an_odd_address_that_is_sent_to_be_checked_is_answered_in_words(shared, 
 def test_the_services_themselves_ask_the_database_for_no_odd_name(shared, name):  # noqa: F811
     with statements(shared.tool) as seen:
         for ask in (
-            lambda: public_pages.find_edition(shared.tool, name, "secret", now()),
+            lambda: forms.find_edition(shared.tool, name, "secret", now()),
             lambda: public_pages.find_version(shared.tool, name, 1),
             lambda: public_pages.find_issuer(shared.tool, name),
         ):
@@ -193,7 +193,7 @@ def test_I24_a_private_credential_is_told_from_none_by_nothing_the_database_does
         asked = []
         for credential_id in (private, "0" * 32):
             with statements(earned.tool) as seen, pytest.raises(NotFound):
-                public_pages.find_edition(earned.tool, credential_id, viewer, now())
+                forms.find_edition(earned.tool, credential_id, viewer, now())
             asked.append(seen)
         assert asked[0] == asked[1]
         assert not any("document" in statement or "definition" in statement for statement in asked[0])
@@ -230,8 +230,8 @@ def test_pages_load_pictures_and_signed_files_only_where_they_show_them(claimed)
 
 def test_a_credential_page_checks_the_signature_once_and_the_status_each_time(claimed, monkeypatch):
     asked = []
-    real = public_pages.verify
-    monkeypatch.setattr(public_pages, "verify", lambda *a, **o: asked.append(dict(o["known"])) or real(*a, **o))
+    real = checking.verify
+    monkeypatch.setattr(checking, "verify", lambda *a, **o: asked.append(dict(o["known"])) or real(*a, **o))
     url = f"{claimed.scene.url}{claimed.path}"
     first, again = (requests.get(url, timeout=10).text for _ in range(2))
     assert "Unchanged since it was signed" in first and "Unchanged since it was signed" in again
@@ -285,7 +285,7 @@ def slow_server() -> Iterator[str]:
 
 
 def test_all_that_one_check_asks_others_has_one_end(shared, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(public_pages, "LONGEST_CHECK", 1.0)
+    monkeypatch.setattr(checking, "LONGEST_CHECK", 1.0)
     with slow_server() as url:
         started = time.monotonic()
         answer = check(shared, url)
@@ -296,8 +296,8 @@ def test_all_that_one_check_asks_others_has_one_end(shared, monkeypatch):  # noq
 
 def test_two_checks_at_a_time_ask_others_and_our_own_credentials_need_no_turn(claimed, monkeypatch):
     turns = threading.BoundedSemaphore(2)
-    monkeypatch.setattr(public_pages, "ASKING_OUTSIDE", turns)
-    monkeypatch.setattr(public_pages, "LONGEST_CHECK", 3.0)
+    monkeypatch.setattr(checking, "ASKING_OUTSIDE", turns)
+    monkeypatch.setattr(checking, "LONGEST_CHECK", 3.0)
     document = requests.get(f"{claimed.scene.url}{claimed.path}.json", timeout=10).json()
     with slow_server() as url:
         busy = [threading.Thread(target=check, args=(claimed.scene, url)) for _ in range(2)]
@@ -366,6 +366,6 @@ def test_an_expired_session_opens_no_private_credential(earned):
     learner = earned.enter(earned.students[0])
     secret = next(cookie.value for cookie in learner.http.adapters["http://"].jar if cookie.name.endswith("browser"))
     credential_id = earned.path.rpartition("/")[2]
-    assert public_pages.find_edition(earned.tool, credential_id, secret, now()).id == credential_id
+    assert forms.find_edition(earned.tool, credential_id, secret, now()).id == credential_id
     with pytest.raises(NotFound):
-        public_pages.find_edition(earned.tool, credential_id, secret, now() + timedelta(hours=13))
+        forms.find_edition(earned.tool, credential_id, secret, now() + timedelta(hours=13))

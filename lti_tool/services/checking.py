@@ -1,0 +1,158 @@
+"""Checks of credentials, ours and anybody's: what is asked of whom, and the report as pages and commands show it."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from lti_tool.credentials.issuer_keys import Own
+from lti_tool.credentials.verify import LASTING, Check, Report, verify
+from lti_tool.errors import Busy, NotFound, ServiceUnreachable
+from lti_tool.http import Response
+from lti_tool.sentence import Sentence
+from lti_tool.services.forms import FORMS, check_text, find_edition, form_of, signed_edition
+from lti_tool.services.issuer import did_document
+from lti_tool.services.pages import CheckView, ReportPage
+from lti_tool.services.status_lists import status_list_json
+from lti_tool.services.tool import Tool
+from lti_tool.services.words import said
+
+LARGEST_FETCH = 5 * 1024 * 1024
+LONGEST_CHECK = 15.0  # seconds for all that one check asks other servers
+# Checks that ask other servers at the same time, in this process: they hold a thread each, and the rest is for others.
+ASKING_OUTSIDE = threading.BoundedSemaphore(2)
+CHECKS_BUSY = Sentence("Other credentials are being checked at this moment.")
+
+
+def check(
+    tool: Tool,
+    data: bytes | str,
+    now: datetime,
+    *,
+    everyone_sees: bool = False,
+    known: Mapping[str, Check] = MappingProxyType({}),
+) -> Report:
+    """Check a credential of anybody's. Our own addresses are answered from here, others through the one door.
+
+    `everyone_sees` lets an operator check an award whose page is private, by its address; `known`: see `verify`.
+    Raises Busy where as many checks as may are asking other servers at this moment."""
+    document = did_document(tool)
+    own = Own(frozenset({document["id"]}), document, tool.settings.base_url)
+    with ExitStack() as stack:
+        outside = _Outside(tool, stack)
+
+        def fetch(url: str) -> Response:
+            return _fetch_here(tool, url, now, everyone_sees) if _is_ours(tool, url) else outside.get(url)
+
+        return verify(data, now=now, fetch=fetch, own=own, known=known)
+
+
+class _Outside:
+    """The way to other servers for one check: it waits for nobody, and all its requests together have one deadline."""
+
+    def __init__(self, tool: Tool, stack: ExitStack) -> None:
+        self._http = copy.copy(tool.http)  # the same connections; the time that a request may take is this check's own
+        self._stack = stack
+        self._ends: float | None = None
+
+    def get(self, url: str) -> Response:
+        if self._ends is None:
+            if not ASKING_OUTSIDE.acquire(blocking=False):
+                raise Busy("checks are asking other servers", reason="checks_busy", sentence=CHECKS_BUSY)
+            self._stack.callback(ASKING_OUTSIDE.release)
+            self._ends = time.monotonic() + LONGEST_CHECK
+        self._http.total_timeout = self._ends - time.monotonic()
+        if self._http.total_timeout <= 0:
+            raise ServiceUnreachable("no time is left for this check", reason="deadline")
+        headers = {"Accept": "application/json, */*;q=0.5"}
+        return self._http.get(url, headers=headers, max_bytes=LARGEST_FETCH, allow=range(400, 600), attempts=2)
+
+
+def _is_ours(tool: Tool, url: str) -> bool:
+    ours, theirs = urlsplit(tool.settings.base_url), urlsplit(url)
+    # did:web of a base address with a port is https by its definition, whatever the port serves.
+    return theirs.netloc == ours.netloc and theirs.scheme in (ours.scheme, "https")
+
+
+def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Response:
+    path = urlsplit(url).path
+    if path == "/.well-known/did.json":
+        return _answer(url, json.dumps(did_document(tool)).encode())
+    head, _, rest = path.strip("/").partition("/")
+    if head == "status" and re.fullmatch("[0-9]{1,9}", rest):
+        return _answer(url, status_list_json(tool, int(rest), now))
+    if head == "keys" and (key := tool.keyring.credential_key(rest)) is not None:
+        return _answer(url, json.dumps(key.public_jwk()).encode())
+    if head == "credentials" and rest:
+        credential_id, _, form = rest.partition(".")
+        form = form or "json"
+        if form in FORMS:
+            if everyone_sees:
+                check_text(credential_id)
+                with tool.db.read() as session:
+                    edition = signed_edition(session, credential_id, form)
+            else:
+                edition = find_edition(tool, credential_id, None, now, form)
+            return _answer(url, form_of(edition, form))
+    raise NotFound("not an address of ours that holds a credential")
+
+
+def _answer(url: str, body: bytes) -> Response:
+    return Response(200, "OK", {}, body, url)
+
+
+def own_report(tool: Tool, document: bytes, now: datetime) -> Report:
+    """Check a credential of our own, asking once a process what stays the same for these bytes and keys."""
+    keys = json.dumps(did_document(tool)).encode()
+    known = _known(hashlib.sha256(document).digest(), hashlib.sha256(keys).digest())
+    report = check(tool, document, now, known=known)
+    lasting = {each.name: each for each in report.checks if each.name in LASTING}
+    if all(each.outcome == "passed" for each in lasting.values()):
+        known.update(lasting)
+    return report
+
+
+@functools.lru_cache(maxsize=2000)
+def _known(_document: bytes, _keys: bytes) -> dict[str, Check]:
+    """Return the place where the lasting answers about a document are kept, by its digest and the keys'."""
+    return {}
+
+
+def report_page(report: Report, source: str, now: datetime) -> ReportPage:
+    summary = report.summary
+    return ReportPage(
+        verdict=said(report.verdict),
+        ok=report.ok,
+        checks=tuple(CheckView(c.name, c.outcome, said(c.question), said(c.sentence)) for c in report.checks),
+        badge_name=summary.name if summary else "",
+        issuer_name=summary.issuer_name if summary else "",
+        source=source,
+        checked_at=now,
+        levels=tuple((level.name, level.reached) for level in summary.levels) if summary else (),
+    )
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return a report as the command prints it."""
+    summary = report.summary
+    return {
+        "ok": report.ok,
+        "verdict": report.verdict,
+        "explanation": report.explanation,
+        "form": report.form,
+        "credential": summary.id if summary else None,
+        "badge": summary.name if summary else None,
+        "issuer": summary.issuer_id if summary else None,
+        "checks": [{"name": c.name, "outcome": c.outcome, "sentence": c.sentence} for c in report.checks],
+    }
