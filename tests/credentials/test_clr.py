@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lti_tool.credentials import clr, ob3, signing
+from lti_tool.credentials import clr, contexts, ob3, signing
 from tests.credentials import examples
 
 Json = dict[str, Any]
@@ -86,6 +86,17 @@ def test_I05_a_change_anywhere_in_a_record_is_noticed(whole: Json) -> None:
         changed(subject, "verifiableCredential", value=whole[subject]["verifiableCredential"][:1]),
     ):
         assert not signing.verify_proof(forged, examples.ed25519_key().public)
+
+
+def test_put_together_from_its_parts_a_record_is_what_a_processor_reads_in_it(whole: Json) -> None:
+    odd = member(
+        credential_id="2" * 32,
+        name='_:b0 "Zoë" \\ <x> _:c14n1',
+        email=ob3.HashedEmail(examples.SALT, ob3.identity_hash("a@b.example", examples.SALT)),
+    )
+    for members in ([odd], [odd, *whole["credentialSubject"]["verifiableCredential"]]):
+        unsigned = {member: value for member, value in record(members).items() if member != "proof"}
+        assert contexts.canonical_of_nquads(clr.nquads(unsigned)) == contexts.canonical_nquads(unsigned)
 
 
 def test_a_record_of_less_than_everything_says_so() -> None:
