@@ -12,7 +12,7 @@ import importlib.resources
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,7 @@ from lti_tool.sentence import Day, Number, Sentence
 
 # Tried in this order: archive and accessibility ask that every letter can be drawn, and a name may hold one that no
 # font here has. Then a sheet with a box in the place of that letter is better than none.
-STANDARDS: tuple[tuple[str, ...], ...] = (("a-3a", "ua-1"), ())
+STANDARDS: tuple[typst.PDFStandards, ...] = (["a-3a", "ua-1"], [])
 
 # Beside the typesetter's own: what Debian's fonts-noto-core, fonts-noto-cjk and fonts-dejavu-core bring.
 FONTS = (
@@ -80,35 +80,31 @@ def certificate(sheet: Sheet) -> bytes:
     return typeset(data, datetime(*data["date"], tzinfo=UTC))
 
 
-def typeset(data: Json, made: datetime, *, form: str = "pdf") -> bytes:
-    """Return the pages that `contents` describes; in `form` png the first of them, to look at."""
+def typeset(data: Json, made: datetime) -> bytes:
+    """Return the pages that `contents` describes. Raises CertificateFailed."""
     text = json.dumps(data, ensure_ascii=False)
-    fonts = _fonts(WESTERN.fullmatch(text) is None)
+    shown = json.dumps({**data, "credential": ""}, ensure_ascii=False)
+    fonts = _fonts(WESTERN.fullmatch(shown) is None)
     problem = ""
     for standards in STANDARDS:
         # An empty folder for everything the typesetter might want to read from: pictures come with the data.
         with tempfile.TemporaryDirectory(prefix="certificate-") as nowhere:
             try:
-                compiler = typst.Compiler(
+                sheets = typst.compile(
                     _template(),
                     root=nowhere,
                     font_paths=fonts,
+                    format="pdf",
                     sys_inputs={"data": text},
+                    pdf_standards=standards,
                     package_path=nowhere,
                     package_cache_path=nowhere,
-                )
-                made_bytes = compiler.compile(
-                    format=form,  # type: ignore[arg-type]
-                    pdf_standards=list(standards) if form == "pdf" else [],  # type: ignore[arg-type]
                     timestamp=made,
                 )
             except typst.TypstError as error:
                 problem = str(error)
                 continue
-        if isinstance(made_bytes, list):
-            made_bytes = made_bytes[0]
-        if made_bytes is not None:
-            return made_bytes
+        return sheets
     raise CertificateFailed(f"the typesetter: {problem[:200]}")
 
 
@@ -204,7 +200,7 @@ def _holder(subject: Json) -> str:
     return ""
 
 
-def _facts(document: Json, begins: datetime, say: Say) -> Any:
+def _facts(document: Json, begins: datetime, say: Say) -> Iterator[tuple[str, str]]:
     subject = document["credentialSubject"]
     yield say(Sentence("Issued")), say(Day(begins.date()))
     if document.get("validUntil"):
@@ -218,7 +214,7 @@ def _facts(document: Json, begins: datetime, say: Say) -> Any:
         yield say(Sentence("Credits")), say(Number(str(subject["creditsEarned"])))
 
 
-def _rows(subject: Json, say: Say) -> Any:
+def _rows(subject: Json, say: Say) -> Iterator[Json]:
     """Yield each result description with what was reached, in the order of the badge."""
     results = {text_of(result.get("resultDescription")): result for result in objects(subject.get("result", []))}
     for described in objects(subject["achievement"].get("resultDescription", [])):
@@ -261,7 +257,7 @@ def _tone(reached: int, levels: int, result: Json | None) -> int:
     return 1 + round((reached - 1) * (TONES - 1) / (levels - 1)) if levels > 1 else TONES
 
 
-def _evidence(document: Json) -> Any:
+def _evidence(document: Json) -> Iterator[Json]:
     for each in objects(document.get("evidence", [])):
         address = text_of(each.get("id"))
         url = address if address.startswith(("https://", "http://")) and "#evidence-" not in address else ""
