@@ -77,7 +77,8 @@ def certificate(sheet: Sheet) -> bytes:
 
     Raises CertificateFailed where the typesetter gives up."""
     data = contents(sheet)
-    return typeset(data, datetime(*data["date"], tzinfo=UTC))
+    year, month, day = data["date"]
+    return typeset(data, datetime(year, month, day, tzinfo=UTC))
 
 
 def typeset(data: Json, made: datetime) -> bytes:
@@ -90,21 +91,20 @@ def typeset(data: Json, made: datetime) -> bytes:
         # An empty folder for everything the typesetter might want to read from: pictures come with the data.
         with tempfile.TemporaryDirectory(prefix="certificate-") as nowhere:
             try:
-                sheets = typst.compile(
+                compiler = typst.Compiler(
                     _template(),
                     root=nowhere,
                     font_paths=fonts,
-                    format="pdf",
                     sys_inputs={"data": text},
-                    pdf_standards=standards,
                     package_path=nowhere,
                     package_cache_path=nowhere,
-                    timestamp=made,
                 )
+                sheets = compiler.compile(format="pdf", pdf_standards=standards, timestamp=made)
             except typst.TypstError as error:
                 problem = str(error)
                 continue
-        return sheets
+        if isinstance(sheets, bytes):
+            return sheets
     raise CertificateFailed(f"the typesetter: {problem[:200]}")
 
 

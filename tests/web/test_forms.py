@@ -17,6 +17,7 @@ from lti_tool.credentials import contexts
 from lti_tool.credentials.baking import unbake_pdf, unbake_png, unbake_svg
 from lti_tool.credentials.signing import verify_proof
 from lti_tool.credentials.untrusted import base64url_bytes
+from lti_tool.domain.badge import Picture
 from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.services import award_acts, certificates, checking, keys, records
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
@@ -242,19 +243,15 @@ def test_I02_a_token_s_key_is_at_the_address_that_it_names(claimed):
 
 
 def test_a_badge_whose_picture_is_pixels_has_an_svg_with_them(room):  # noqa: F811
-    give(room, badge(), pixels())
+    give(room, badge(picture=Picture(alt="A square", file="square.png")), pixels())
     award_acts.claim(room.tool, room.award()["id"], public=True, actor="operator", now=now())
+    pictures = select(AchievementVersion.picture_svg, AchievementVersion.picture_png)
     with room.tool.db.read() as session:
-        versions = session.execute(
-            select(AchievementVersion.picture_svg, AchievementVersion.picture_png).order_by(
-                AchievementVersion.id.desc()
-            )
-        )
-        svg, png = versions.first()
+        svg, png = session.execute(pictures.order_by(AchievementVersion.id.desc())).first()
     assert svg is None
     for address in (f"{room.award()['achievement']}.svg", f"{room.url}.svg"):
         drawing = get(address)
-        assert (drawing.status_code, drawing.headers["Content-Type"]) == (200, "image/svg+xml; charset=utf-8")
+        assert (drawing.status_code, drawing.headers["Content-Type"]) == (200, "image/svg+xml")
         (data,) = re.findall(r'href="data:image/png;base64,([^"]+)"', drawing.text)
         assert base64.b64decode(data) == png
     assert unbake_svg(get(f"{room.url}.svg").content) == get(f"{room.url}.json").text
