@@ -177,7 +177,7 @@ def downloads(tool: Tool, edition_id: str) -> tuple[tuple[str, str, str], ...]:
         ("JSON", _("signed"), f"{url}.json"),
         ("PNG", _("with credential inside"), f"{url}.png"),
         ("SVG", "", f"{url}.svg"),
-        ("JWT", "RS256", f"{url}.jwt"),
+        ("JWT RS256", "", f"{url}.jwt"),
         ("JWT EdDSA", "", f"{url}.eddsa.jwt"),
         ("Open Badges 2.0", _("hosted here"), ob2.assertion_address(tool.settings.base_url, edition_id)),
     )
