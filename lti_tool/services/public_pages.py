@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,10 +18,17 @@ from lti_tool.errors import NotFound
 from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
 from lti_tool.services.checking import own_report
-from lti_tool.services.editions import achievement_of
+from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
 from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
-from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage
+from lti_tool.services.pages import (
+    AchievementPage,
+    CheckView,
+    CredentialPage,
+    IssuedBadge,
+    IssuerPage,
+    ShownEvidence,
+)
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
@@ -45,7 +53,11 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     report = own_report(tool, edition.document or b"", now)
     state, sentence = _state(edition, now)
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
-    records = {row["tag"]: row for row in award.decision["rows"]}
+    choices = edition.choices
+    shows_levels = choices.get("results", True)
+    rows = row_views(badge, decided(edition, badge) if shows_levels else {})
+    if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
+        rows = tuple(row if row.steps else replace(row, reached="") for row in rows)
     with tool.db.read() as session:
         issuer = issuer_row(session)
     url = credential_url(tool, edition.id)
@@ -60,9 +72,15 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         issuer_url=f"{base}/issuers/{issuer.slug}",
         issued_at=edition.valid_from,
         expires_at=edition.valid_until,
-        recipient="",
-        course=award.course.title,
-        rows=row_views(badge, records),
+        recipient=choices.get("name", ""),
+        shows_levels=shows_levels,
+        evidence=tuple(
+            ShownEvidence(each["name"], each.get("url", ""), each.get("narrative", ""))
+            for each in choices.get("evidence", ())
+        ),
+        narrative=choices.get("narrative", ""),
+        course=choices.get("course") or award.course.title,
+        rows=rows,
         needed=badge.needed,
         state=state,
         state_sentence=sentence,
