@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.errors import BadInput, Conflict, NotFound
-from lti_tool.models import Award, CourseBadge, Review, StatusList
+from lti_tool.models import Award, CourseBadge, Review
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, editions, schedule
 from lti_tool.services.awards import get_award, kept_back
@@ -250,8 +250,7 @@ def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str
     withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
     for edition in withdrawn:
         edition.withdrawn_at = now
-    for list_id in sorted({edition.status_list_id for edition in withdrawn}):
-        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
+    editions.list_changed(session, [edition.status_list_id for edition in withdrawn])
     return [edition.id for edition in withdrawn]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -179,6 +179,12 @@ def status_places(session: Session, count: int, now: datetime) -> list[tuple[int
             current.closed = True
             session.flush()
     return places
+
+
+def list_changed(session: Session, list_ids: Collection[int]) -> None:
+    """Say that bits of these status lists were set, so that they are signed anew."""
+    for list_id in sorted(set(list_ids)):
+        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
 
 
 def after(start: datetime, duration: str) -> datetime:

@@ -19,6 +19,7 @@ from lti_tool.services.words import said
 
 if TYPE_CHECKING:
     from lti_tool.services.choices import Choices, Offered
+    from lti_tool.services.endorsements import EndorsementView
 
 
 @dataclass(frozen=True)
@@ -628,6 +629,8 @@ class CredentialPage:
     downloads: tuple[tuple[str, str, str], ...] = field(default=())  # (word, small word, address)
     qr_svg: str = ""
     newer_url: str = ""  # of the edition that replaced this one
+    term: str = ""
+    endorsements: tuple[EndorsementView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -640,6 +643,8 @@ class AchievementPage:
     issuer_url: str
     newest_url: str = ""  # of a newer version, where there is one
     downloads: tuple[tuple[str, str, str], ...] = ()
+    endorsements: tuple[EndorsementView, ...] = ()
+    earlier: tuple[tuple[int, str], ...] = ()  # (number, address) of the versions before, the newest first
 
 
 @dataclass(frozen=True)
@@ -662,6 +667,12 @@ class IssuerPage:
     badges: tuple[IssuedBadge, ...]
     downloads: tuple[tuple[str, str, str], ...] = ()
     logo_url: str = ""  # empty where there is none
+    parent_name: str = ""
+    parent_url: str = ""
+    phone: str = ""
+    address_lines: tuple[str, ...] = ()
+    terms_url: str = ""
+    endorsements: tuple[EndorsementView, ...] = ()
 
 
 @dataclass(frozen=True)

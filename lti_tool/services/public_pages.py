@@ -17,10 +17,11 @@ from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
+from lti_tool.services import endorsements
 from lti_tool.services.checking import own_report
 from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
-from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
+from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
 from lti_tool.services.pages import (
     AchievementPage,
     CheckView,
@@ -60,6 +61,7 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         rows = tuple(row if row.steps else replace(row, reached="") for row in rows)
     with tool.db.read() as session:
         issuer = issuer_row(session)
+        endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
     return CredentialPage(
         credential_id=edition.id,
@@ -80,6 +82,8 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         ),
         narrative=choices.get("narrative", ""),
         course=choices.get("course") or award.course.title,
+        term=choices.get("term", ""),
+        endorsements=endorsed,
         rows=rows,
         needed=badge.needed,
         state=state,
@@ -176,7 +180,9 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
                 AchievementVersion.achievement_id == version.achievement_id
             )
         )
+        endorsed = endorsements.in_force(tool, session, version_id=version.id)
     address = ob3.achievement_address(base, slug, version.number)
+    before = range(version.number - 1, max(0, version.number - 1 - ob3.MOST_EARLIER), -1)
     newer = newest is not None and newest > version.number
     return AchievementPage(
         badge=badge_from_content(version.definition),
@@ -187,6 +193,8 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         issuer_url=f"{base}/issuers/{issuer.slug}",
         newest_url=ob3.achievement_address(base, slug, newest) if newer and newest else "",
         downloads=(("JSON", "", f"{address}.json"), ("PNG", "", f"{address}.png")),
+        endorsements=endorsed,
+        earlier=tuple((number, ob3.achievement_address(base, slug, number)) for number in before),
     )
 
 
@@ -202,6 +210,7 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
     )
     with tool.db.read() as session:
         versions = list(session.scalars(query))
+        endorsed = endorsements.in_force(tool, session, issuer=True)
     address = f"{base}/issuers/{row.slug}"
     return IssuerPage(
         name=row.name or _("Issuer"),
@@ -212,6 +221,12 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
         did=row.did,
         badges=tuple(_issued_badge(base, version) for version in versions),
         logo_url=logo_address(tool, row) or "",
+        parent_name=row.parent_name,
+        parent_url=row.parent_url,
+        phone=row.phone,
+        address_lines=tuple(text for name in ADDRESS if (text := row.address.get(name, ""))),
+        terms_url=row.terms_url,
+        endorsements=endorsed,
         downloads=(("JSON", _("Profile"), f"{address}.json"), ("DID", _("document"), f"{base}/.well-known/did.json")),
     )
 

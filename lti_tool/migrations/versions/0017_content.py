@@ -4,6 +4,8 @@ Revision ID: 0017
 Revises: 0016
 """
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,7 +17,7 @@ branch_labels = None
 depends_on = None
 
 
-def moment(name, nullable=True):
+def moment(name: str, nullable: bool = True) -> sa.Column[datetime]:
     return sa.Column(name, lti_tool.db.UtcDateTime(timezone=True), nullable=nullable)
 
 
