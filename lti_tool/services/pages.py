@@ -616,9 +616,6 @@ class CredentialPage:
     issued_at: datetime
     expires_at: datetime | None
     recipient: str  # empty: not shown
-    shows_levels: bool
-    evidence: tuple[ShownEvidence, ...]
-    narrative: str  # what the learner says herself
     course: str
     rows: tuple[RowView, ...]
     needed: int
@@ -629,6 +626,9 @@ class CredentialPage:
     downloads: tuple[tuple[str, str, str], ...] = field(default=())  # (word, small word, address)
     qr_svg: str = ""
     newer_url: str = ""  # of the edition that replaced this one
+    shows_levels: bool = True
+    evidence: tuple[ShownEvidence, ...] = ()
+    narrative: str = ""  # what the learner says herself
     term: str = ""
     endorsements: tuple[EndorsementView, ...] = ()
 

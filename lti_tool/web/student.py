@@ -42,7 +42,7 @@ def claim(slug: str) -> Page:
     """Show what becomes public, and take the choice; it can be changed here later."""
     page = shown.claim_view(tool(), g.session, slug)
     if request.method == "POST":
-        told = _told(request.form)
+        told = _told(request.form, page.choices)
         try:
             choices.choose(
                 tool(),
@@ -59,8 +59,10 @@ def claim(slug: str) -> Page:
     return render_template("student/claim.html", page=page)
 
 
-def _told(form: MultiDict[str, str]) -> choices.Choices:
-    """Return what a form chooses; a switch that is off is not in it."""
+def _told(form: MultiDict[str, str], now: choices.Choices) -> choices.Choices:
+    """Return what a form chooses; a switch that is off is not in it. One without `inside` chooses the page alone."""
+    if "inside" not in form:
+        return replace(now, public="public" in form)
     return choices.Choices(
         public="public" in form,
         name="name" in form,

@@ -24,6 +24,7 @@ from lti_tool.errors import BadInput
 from lti_tool.lti.platforms import platform_of
 from lti_tool.services import words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
+from lti_tool.services.choices import Choices, Offered
 from lti_tool.services.draft_values import PAIRS, blank, definition, values_of
 from lti_tool.services.drafts import Choice as DraftChoice
 from lti_tool.services.drafts import Clash, DraftPage
@@ -451,7 +452,10 @@ MINE = StudentBadge(BADGE.slug, BADGE, WAY, WAY.rows, ("9 Nov: Listens actively,
 URL = f"{BASE}/credentials/7fq2c81km4xw09vd3hb6ptz5ra"
 FILES = (("PNG", f"{URL}.png"), ("SVG", f"{URL}.svg"), ("JSON", f"{URL}.json"), ("JWT", f"{URL}.jwt"))
 CLAIM = ClaimView("collaboration", replace(BADGE, slug="collaboration", name="Collaboration"), "a1", False, True, "",
-                  FRESH.rows, "Hallwood University", None, ())  # fmt: skip
+                  FRESH.rows, "Hallwood University", None, (), Choices(public=True), name="Ana Ruiz",
+                  email="ana@hallwood.example", course="EMP101 Employability Skills",
+                  offered=(Offered("e1", "Shares the work", "text", "We split the tasks on the first evening."),
+                           Offered("e2", "Keeps word", "link", "https://video.hallwood.example/17")))  # fmt: skip
 
 # -- the public pages --------------------------------------------------------------------------------------------
 
