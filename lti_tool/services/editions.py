@@ -75,7 +75,7 @@ def _earlier(session: Session, award_ids: Sequence[str]) -> dict[str, Any]:
 
     Beside them the e-mail address of whoever earned it, which the next edition scrambles anew."""
     found: dict[str, Any] = {}
-    query = select(Edition.award_id, Edition.number, Edition.choices, Person.email).join(Award)
+    query = select(Edition.award_id, Edition.number, Edition.choices, Person.email).select_from(Edition).join(Award)
     query = query.join(Person, Person.id == func.coalesce(Award.earned_as_id, Award.person_id))
     for start in range(0, len(award_ids), BATCH):
         batch = query.where(Edition.award_id.in_(award_ids[start : start + BATCH]))
@@ -91,9 +91,10 @@ def told_at(session: Session, award_ids: Sequence[str]) -> dict[str, dict[str, A
     endorsements there are. It is frozen in the edition: the next launch may call the course something else."""
     terms_url = session.scalar(select(Issuer.terms_url)) or ""
     query = select(Award.id, Award.version_id, Award.earned_at, Course.title, Course.term, Course.starts_at)
+    query = query.select_from(Award).join(Course, Course.id == Award.course_id)
     rows: list[Any] = []
     for start in range(0, len(award_ids), BATCH):
-        batch = query.join(Course).where(Award.id.in_(award_ids[start : start + BATCH]))
+        batch = query.where(Award.id.in_(award_ids[start : start + BATCH]))
         rows += session.execute(batch).all()
     of_version = {version_id: _of_version(session, version_id) for version_id in {row.version_id for row in rows}}
     found: dict[str, dict[str, Any]] = {}
