@@ -105,7 +105,9 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
         award = get_award(session, award_id)
         inside = _inside(session, award, told)
         old = award.editions[-1] if award.editions else None
-        new = old is not None and inside != _kept(old)
+        # The same choices keep what they were made with: a name the LMS tells otherwise now is another choice to make.
+        same = replace(told, public=award.page_public) == chosen(award)
+        new = old is not None and not same and inside != _kept(old)
         if award.status == "pending" and award.claimed_at is not None and not new and award.page_public == told.public:
             return False  # the same form a second time, while the first one's edition is being signed
         if not can_choose(award):

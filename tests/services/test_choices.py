@@ -391,6 +391,15 @@ def test_a_form_of_the_page_alone_leaves_what_is_inside(earned):
     assert len(all_editions(earned)) == 2 and not earned.award()["public"]
 
 
+def test_turning_the_page_on_or_off_changes_no_credential_even_if_the_lms_calls_her_otherwise_now(earned):
+    choose(earned, replace(DEFAULT, name=True))
+    with earned.tool.db.write() as session:
+        session.get_one(Award, earned.award()["id"]).earner.name = "Another Name"
+    assert choose(earned, Choices(public=False, name=True)) is False
+    assert choose(earned, replace(DEFAULT, name=True, grades=True)) is True
+    assert credential(earned)["credentialSubject"]["identifier"][0]["identityHash"] == "Another Name"
+
+
 def test_the_log_names_what_is_shown_and_nothing_of_it(earned):
     choose(earned, Choices(True, True, True, True, True, evidence_ids(earned), "Mine."))
     with earned.tool.db.read() as session:
