@@ -413,7 +413,7 @@ def _linked_data(read: Callable[[Json], Any], document: Json) -> Any:
 
 def _check_shape(value: Any, *, top: bool = True) -> None:
     """Refuse what a credential never needs and what makes canonicalisation costly: labelled blank nodes, JSON-LD
-    keywords, contexts of its own further in."""
+    keywords, contexts of its own further in. An endorsement is a whole credential inside, with known contexts."""
     if isinstance(value, list):
         for item in value:
             _check_shape(item, top=False)
@@ -421,9 +421,19 @@ def _check_shape(value: Any, *, top: bool = True) -> None:
         for name, inner in value.items():
             if name.startswith("@") and name not in TEXT_KEYWORDS and not (top and name == "@context"):
                 raise Refused(Sentence("It uses JSON-LD in a way no credential needs."))
+            if name == "endorsement" and top:
+                inner = [_without_contexts(each) for each in as_list(inner)]
             _check_shape(inner, top=False)
     elif isinstance(value, str) and value.startswith("_:"):
         raise Refused(Sentence("It uses JSON-LD in a way no credential needs."))
+
+
+def _without_contexts(endorsement: Any) -> Any:
+    """Return an endorsement without its contexts, where these are addresses of contexts that are known here."""
+    if not isinstance(endorsement, dict):
+        return endorsement
+    known = all(isinstance(each, str) and each in contexts.PINNED for each in as_list(endorsement.get("@context")))
+    return {name: inner for name, inner in endorsement.items() if name != "@context" or not known}
 
 
 def _check_registered_claims(document: Json) -> None:
