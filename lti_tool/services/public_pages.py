@@ -11,13 +11,14 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, undefer
 
-from lti_tool.credentials import ob3
+from lti_tool.credentials import ob2, ob3
 from lti_tool.credentials.verify import Report
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
 from lti_tool.services import endorsements
+from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
 from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
@@ -147,22 +148,27 @@ def _state(edition: Edition, now: datetime) -> tuple[str, str]:
 
 
 def find_version(tool: Tool, slug: str, number: int, form: str = "") -> AchievementVersion:
-    """Return a version of an achievement, with its picture where a form is one."""
+    """Return a version of an achievement, with its picture in pixels where that is the form."""
     check_text(slug)
-    pictures = {"png": AchievementVersion.picture_png, "svg": AchievementVersion.picture_svg}
     query = (
         select(AchievementVersion)
         .join(Achievement)
         .where(Achievement.slug == slug, AchievementVersion.number == number)
         .options(joinedload(AchievementVersion.achievement))
     )
-    if form in pictures:
-        query = query.options(undefer(pictures[form]))
+    if form == "png":
+        query = query.options(undefer(AchievementVersion.picture_png))
     with tool.db.read() as session:
         version = session.scalar(query)
     if version is None:
         raise NotFound(f"no achievement {slug} v{number}")
     return version
+
+
+def drawing(tool: Tool, version: AchievementVersion) -> str:
+    """Return a version's picture as SVG."""
+    with tool.db.read() as session:
+        return drawing_of(session, version.id)
 
 
 def achievement_json(tool: Tool, version: AchievementVersion) -> dict[str, Any]:
@@ -192,7 +198,12 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         issuer=issuer.name,
         issuer_url=f"{base}/issuers/{issuer.slug}",
         newest_url=ob3.achievement_address(base, slug, newest) if newer and newest else "",
-        downloads=(("JSON", "", f"{address}.json"), ("PNG", "", f"{address}.png")),
+        downloads=(
+            ("JSON", "", f"{address}.json"),
+            ("PNG", "", f"{address}.png"),
+            ("SVG", "", f"{address}.svg"),
+            ("Open Badges 2.0", "", ob2.badge_address(base, slug, version.number)),
+        ),
         endorsements=endorsed,
         earlier=tuple((number, ob3.achievement_address(base, slug, number)) for number in before),
     )
@@ -227,7 +238,11 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
         address_lines=tuple(text for name in ADDRESS if (text := row.address.get(name, ""))),
         terms_url=row.terms_url,
         endorsements=endorsed,
-        downloads=(("JSON", _("Profile"), f"{address}.json"), ("DID", _("document"), f"{base}/.well-known/did.json")),
+        downloads=(
+            ("JSON", _("Profile"), f"{address}.json"),
+            ("DID", _("document"), f"{base}/.well-known/did.json"),
+            ("Open Badges 2.0", "", ob2.issuer_address(base, row.slug)),
+        ),
     )
 
 

@@ -981,6 +981,7 @@ ADDRESSES = {
     "student.claim": "/me/<launch>/<slug>/claim",
     "student.picture": "/me/<launch>/<slug>/picture.svg",
     "student.sync": "/me/<launch>/sync",
+    "student.record": "/me/<launch>/clr.json",
     "public.credential": "/credentials/<id>",
     "public.achievement": "/achievements/<slug>/v<version>",
     "public.issuer": "/issuers/<slug>",
