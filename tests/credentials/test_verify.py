@@ -843,7 +843,7 @@ def test_a_credential_or_a_status_list_carries_two_signatures_at_most(keys):
 
 def test_one_check_asks_six_addresses_and_no_more(keys, monkeypatch):
     # More than a credential can name within the other limits; this one holds if a way around them is found.
-    monkeypatch.setattr("lti_tool.credentials.verify.MOST_STATUSES", 50)
+    monkeypatch.setattr("lti_tool.credentials.checking.structure.MOST_STATUSES", 50)
     entries = [{**ENTRY, "id": f"urn:x:{n}", "statusListCredential": f"{LIST}{n}"} for n in range(50)]
     fetch = web(keys)
     report = verify(with_status(keys, entries), now=NOW, fetch=fetch)
@@ -881,7 +881,7 @@ def test_what_cannot_change_is_asked_once_and_status_and_dates_each_time(keys, m
     first = verify(both.document, now=NOW, fetch=web(keys), own=own(keys))
     known = {check.name: check for check in first.checks if check.name in LASTING}
     assert set(known) == {"complete", "links", "unchanged", "key"}
-    monkeypatch.setattr("lti_tool.credentials.verify._complete", None)
+    monkeypatch.setattr("lti_tool.credentials.verify.complete", None)
     again = {"own": own(keys), "known": known}
     assert verify(both.document, now=NOW, fetch=web(keys), **again) == first
     assert outcomes(verify(both.document, now=NOW, fetch=web(keys, revoked=[INDEX]), **again)) == {"withdrawn": FAILED}
@@ -919,6 +919,7 @@ def test_no_value_anywhere_makes_the_verifier_fall_over(keys):
 
 def test_the_verifier_has_no_way_out_but_the_fetch_it_is_given():
     room = Path(__file__).parents[2] / "lti_tool" / "credentials"
-    for name in ("verify.py", "issuer_keys.py", "untrusted.py", "baking.py"):
+    checking = [f"checking/{path.name}" for path in (room / "checking").glob("*.py")]
+    for name in ("verify.py", "issuer_keys.py", "untrusted.py", "baking.py", *checking):
         text = (room / name).read_text()
         assert not any(f"import {module}" in text for module in ("requests", "urllib.request", "socket", "urllib3"))
