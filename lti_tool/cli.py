@@ -666,7 +666,7 @@ def _verify(options: argparse.Namespace) -> int:
     told = [{"result": check.outcome, "check": check.question, "told": check.sentence} for check in report.checks]
     _print(options, checking.report_json(report), told, ("result", "check", "told"))
     if not options.json:
-        print(f"\n{report.verdict}. {report.explanation}")
+        print(f"\n{report.verdict}. {report.explanation.removeprefix('No. ')}")
     return 0 if report.ok else 1
 
 

@@ -2,17 +2,20 @@
 
 Written apart from the signing code on purpose: it takes a credential as any stranger gets it, so that it finds our own
 mistakes too. Nothing is believed because of where it came from, nothing counts as good because it could not be looked
-at, and the only way out is the `fetch` a caller passes in.
+at, and the only way out is the `fetch` a caller passes in. The questions themselves are in `checking/`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
+from lti_tool.credentials.checking import ob2
 from lti_tool.credentials.checking.dates import dates
-from lti_tool.credentials.checking.found import Found, find
+from lti_tool.credentials.checking.found import BADGE, KINDS, OB2, RECORD, Found, find, in_value
 from lti_tool.credentials.checking.issuer import is_own, who
 from lti_tool.credentials.checking.proof import key_of_issuer, unchanged
 from lti_tool.credentials.checking.report import (
@@ -27,18 +30,33 @@ from lti_tool.credentials.checking.report import (
     ask,
     nothing_found,
     report_of,
+    summary_of,
 )
+from lti_tool.credentials.checking.schema import named_schemas
 from lti_tool.credentials.checking.status import withdrawn
 from lti_tool.credentials.checking.structure import complete, links
-from lti_tool.credentials.issuer_keys import Method, Own
-from lti_tool.credentials.untrusted import Fetch, Fetched, Refused, Unknown
+from lti_tool.credentials.issuer_keys import Method, Own, own_issuer
+from lti_tool.credentials.untrusted import (
+    Fetch,
+    Fetched,
+    Json,
+    Refused,
+    Unknown,
+    as_list,
+    as_object,
+    strings,
+)
 from lti_tool.errors import Busy, ToolError
-from lti_tool.sentence import Sentence
+from lti_tool.sentence import Sentence, counted
 
 __all__ = ["FAILED", "LASTING", "PASSED", "UNKNOWN", "Check", "Report", "verify"]
 
 # One pasted text must not make this server ask hundreds of addresses. Six: itself, two keys, two lists, the lists' key.
 MOST_FETCHES = 6
+MORE_FOR_EACH = 3  # credential or endorsement in it: a key, a list, the list's key
+MOST_FETCHES_EVER = 24
+MOST_INSIDE = 30
+MOST_ENDORSEMENTS = 5
 MOST_KEPT = 256 * 1024  # bytes of an answer kept for when the same address is named again
 
 
@@ -52,35 +70,48 @@ def verify(
 ) -> Report:
     """Check one credential: JSON, a compact JWT, a baked PNG or SVG, or an address to get one from.
 
+    Open Badges 3.0 and 2.0, endorsements, and learner records with all that is in them.
     `fetch` must refuse private hosts; a ToolError it raises becomes “could not check”, but Busy ends the check.
     `known` may hold the LASTING answers of an earlier report on the same bytes and keys; they are not asked again.
     Raises nothing itself."""
-    kept: dict[str, Fetched | ToolError] = {}
-    fetches = 0
-
-    def fetch_once(url: str) -> Fetched:
-        nonlocal fetches
-        if url in kept:
-            answer = kept[url]
-        elif fetches == MOST_FETCHES:
-            raise Unknown(Sentence("It leads to more addresses than are asked for one check."))
-        else:
-            fetches += 1
-            answer = _asked(url, fetch)
-            if isinstance(answer, ToolError) or len(answer.body) <= MOST_KEPT:
-                kept[url] = answer
-        if isinstance(answer, ToolError):
-            raise answer
-        return answer
-
+    asking = _Asking(fetch, now, own)
     try:
-        found = find(data, fetch_once)
+        found = find(data, asking.fetch)
     except Refused as refused:
         return nothing_found(FAILED, refused.sentence)
     except Unknown as unknown:
         return nothing_found(UNKNOWN, unknown.sentence)
-    checks = _all_checks(found, now, fetch_once, own, known)
-    return report_of(found.form, found.document, checks, ours=is_own(found.document, own))
+    return _report(found, asking, known)
+
+
+@dataclass
+class _Asking:
+    """One check: its clock, what this installation knows of itself, and a way out that counts and remembers."""
+
+    outside: Fetch
+    now: datetime
+    own: Own | None
+    most: int = MOST_FETCHES
+    asked: int = 0
+    kept: dict[str, Fetched | ToolError] = field(default_factory=dict)
+
+    def fetch(self, url: str) -> Fetched:
+        if url in self.kept:
+            answer = self.kept[url]
+        elif self.asked >= self.most:
+            raise Unknown(Sentence("It leads to more addresses than are asked for one check."))
+        else:
+            self.asked += 1
+            answer = _asked(url, self.outside)
+            if isinstance(answer, ToolError) or len(answer.body) <= MOST_KEPT:
+                self.kept[url] = answer
+        if isinstance(answer, ToolError):
+            raise answer
+        return answer
+
+    def more(self, count: int) -> None:
+        """Allow for `count` credentials within this one."""
+        self.most = min(self.most + MORE_FOR_EACH * count, MOST_FETCHES_EVER)
 
 
 def _asked(url: str, fetch: Fetch) -> Fetched | ToolError:
@@ -94,34 +125,139 @@ def _asked(url: str, fetch: Fetch) -> Fetched | ToolError:
         return ToolError(type(error).__name__)
 
 
-def _all_checks(
-    found: Found, now: datetime, fetch: Fetch, own: Own | None, known: Mapping[str, Check]
-) -> Iterator[Check]:
-    document = found.document
-    yield ask("found", lambda: Sentence("Yes, an Open Badges 3.0 credential (%(form)s).", form=found.form))
-    lasting = known if known.keys() >= LASTING else _lasting(found, now, fetch, own)
+def _report(found: Found, asking: _Asking, known: Mapping[str, Check] = MappingProxyType({})) -> Report:
+    first = ask("found", lambda: Sentence("Yes, %(kind)s (%(form)s).", kind=KINDS[found.kind], form=found.form))
+    if found.kind == OB2:
+        made = ob2.Assertion(found.document, {}, {})
+        answers = [first, *ob2.checks(found, asking.now, asking.fetch, asking.own, made)]
+        ours = own_issuer(made.issuer.get("id"), asking.own)
+        return report_of(found, iter(answers), ob2.summary(made), ours=ours)
+    inside: list[Report] = []
+    answers = [first, *_all_checks(found, asking, known, inside)]
+    ours = is_own(found.document, asking.own)
+    return report_of(found, iter(answers), summary_of(found.document), tuple(inside), ours=ours)
+
+
+def _all_checks(found: Found, asking: _Asking, known: Mapping[str, Check], inside: list[Report]) -> Iterator[Check]:
+    document, now, own = found.document, asking.now, asking.own
+    lasting = known if known.keys() >= LASTING else _lasting(found, asking)
     yield from (lasting[name] for name in QUESTIONS if name in lasting)
     if lasting["complete"].outcome != PASSED:
         # Asking further would be asking about something that need not be there.
-        for name in list(QUESTIONS)[2:]:
+        for name in ("links", "unchanged", "key", "issuer", "dates", "withdrawn"):
             yield Check(name, UNKNOWN, QUESTIONS[name], NOT_READ)
         return
     signed = all(lasting[name].outcome == PASSED for name in ("unchanged", "key"))
     yield ask("issuer", lambda: who(document["issuer"], lasting["unchanged"].outcome, lasting["key"].outcome, own))
     yield ask("dates", lambda: dates(found, now))
-    yield ask("withdrawn", lambda: withdrawn(document, signed, now, fetch, own))
+    yield ask("withdrawn", lambda: withdrawn(document, signed, now, asking.fetch, own))
+    if (other := named_schemas(document)) is not None:
+        yield ask("schema", other)
+    endorsements = list(_endorsements(document))
+    if endorsements:
+        asking.more(min(len(endorsements), MOST_ENDORSEMENTS))
+        yield ask("endorsements", lambda: _endorsed(endorsements, asking, signed=signed))
+    if found.kind == RECORD:
+        asking.more(min(len(document["credentialSubject"]["verifiableCredential"]), MOST_INSIDE))
+        yield ask("inside", lambda: _inside(document, asking, inside, signed=signed))
 
 
-def _lasting(found: Found, now: datetime, fetch: Fetch, own: Own | None) -> dict[str, Check]:
+def _lasting(found: Found, asking: _Asking) -> dict[str, Check]:
     """Ask the LASTING questions; only the first of them where its answer is no."""
     whole = ask("complete", lambda: complete(found))
     if whole.outcome != PASSED:
         return {"complete": whole}
     methods: list[Method] = []
-    key = ask("key", lambda: key_of_issuer(found, fetch, own, now, methods))
+    key = ask("key", lambda: key_of_issuer(found, asking.fetch, asking.own, asking.now, methods))
     return {
         "complete": whole,
-        "links": ask("links", lambda: links(found.document)),
+        "links": ask("links", lambda: links(found)),
         "key": key,
-        "unchanged": ask("unchanged", lambda: unchanged(found, methods, own)),
+        "unchanged": ask("unchanged", lambda: unchanged(found, methods, asking.own)),
     }
+
+
+# -- what a credential carries ----------------------------------------------------------------------------------
+
+
+def _endorsements(document: Json) -> Iterator[tuple[Any, Any]]:
+    """Yield each endorsement in a credential with the id of what it stands at."""
+    subject = document["credentialSubject"]
+    achievement = as_object(subject.get("achievement"))
+    for node in (document, achievement, as_object(document.get("issuer")), as_object(achievement.get("creator"))):
+        for member in ("endorsement", "endorsementJwt"):
+            for each in as_list(node.get(member, [])):
+                yield each, node.get("id")
+
+
+def _endorsed(endorsements: list[tuple[Any, Any]], asking: _Asking, *, signed: bool) -> str:
+    """Check endorsements as credentials of their own, each with what it is about."""
+    if not signed:
+        raise Unknown(Sentence("Not asked: the credential that carries them is not shown to be the issuer's."))
+    if len(endorsements) > MOST_ENDORSEMENTS:
+        raise Unknown(Sentence("It carries more endorsements than are checked at once."))
+    reports = []
+    for each, about in endorsements:
+        found = in_value(each)
+        subject = as_object(found.document.get("credentialSubject"))
+        if "EndorsementCredential" not in strings(found.document.get("type")) or subject.get("id") != about:
+            raise Refused(Sentence("No. One of them is about something else."))
+        reports.append(_report(found, asking))
+    names = sorted({report.summary.issuer_name for report in reports if report.summary and report.summary.issuer_name})
+    return _told(
+        reports,
+        counted("Yes, one, by %(names)s.", "Yes, all %(num)s, by %(names)s.", len(reports), names=names),
+        Sentence("No. One by %(name)s is not.", name=_first(reports, FAILED)),
+        Sentence("One by %(name)s could not be checked in full.", name=_first(reports, UNKNOWN)),
+    )
+
+
+def _inside(document: Json, asking: _Asking, inside: list[Report], *, signed: bool) -> str:
+    """Check each credential that a learner record carries, as if it had come alone."""
+    if not signed:
+        raise Unknown(Sentence("Not asked: the record that carries them is not shown to be the issuer's."))
+    carried = document["credentialSubject"]["verifiableCredential"]
+    if len(carried) > MOST_INSIDE:
+        raise Unknown(Sentence("It carries more credentials than are checked at once (%(most)s).", most=MOST_INSIDE))
+    for each in carried:
+        try:
+            found = in_value(each)
+        except Refused as refused:
+            inside.append(nothing_found(FAILED, refused.sentence))
+            continue
+        except Unknown as unknown:
+            inside.append(nothing_found(UNKNOWN, unknown.sentence))
+            continue
+        if found.kind == RECORD:
+            inside.append(
+                nothing_found(UNKNOWN, Sentence("A learner record within a learner record is not looked at."))
+            )
+            continue
+        inside.append(_report(found, asking))
+    return _told(
+        inside,
+        counted("Yes, the one in it.", "Yes, all %(num)s.", len(inside)),
+        Sentence("No. “%(name)s” is not.", name=_first(inside, FAILED)),
+        Sentence("“%(name)s” could not be checked in full.", name=_first(inside, UNKNOWN)),
+    )
+
+
+def _told(reports: list[Report], good: Sentence, bad: Sentence, open_: Sentence) -> Sentence:
+    """Return what several reports come to: one that failed weighs more than one that could not be checked."""
+    if any(_has(report, FAILED) for report in reports):
+        raise Refused(bad)
+    if not all(report.ok for report in reports):
+        raise Unknown(open_)
+    return good
+
+
+def _has(report: Report, outcome: str) -> bool:
+    return any(check.outcome == outcome for check in report.checks)
+
+
+def _first(reports: list[Report], outcome: str) -> str:
+    for report in reports:
+        if _has(report, outcome) and report.summary:
+            named = report.summary.issuer_name if report.kind != BADGE else report.summary.name
+            return named[:120] or "?"
+    return "?"

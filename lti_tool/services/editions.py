@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, joinedload
@@ -19,7 +19,7 @@ from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Edition, StatusList
-from lti_tool.services import prerequisites
+from lti_tool.services import held_back, prerequisites
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
@@ -123,12 +123,13 @@ def sign_pending(tool: Tool, course_id: int | None = None) -> int:
 
     Signing is a pure function of the row: a crash between two steps leads to the same bytes (J01, I04)."""
     signed = 0
-    held_back: set[str] = set()
+    refused: dict[str, _HeldBack] = {}
     made: set[int] = set()
     keyring = tool.keyring
     while True:
-        batch = _unsigned(tool, course_id, held_back)
+        batch = _unsigned(tool, course_id, set(refused))
         if not batch:
+            _tell(tool, refused.values())
             if made:  # others may ask for what has just been awarded
                 prerequisites.look_again(tool, made)
             return signed
@@ -142,9 +143,38 @@ def sign_pending(tool: Tool, course_id: int | None = None) -> int:
                 done.append((each, copy))
                 made.add(each.version_id)
             except CredentialHeldBack as error:
-                held_back.add(each.edition_id)
+                refused[each.edition_id] = _HeldBack(each.award_id, error)
                 log.error("award=%s credential held back: %s", each.award_id, error.detail)
+            except Exception as error:  # one that breaks the signing must not keep the others waiting (J06)
+                unforeseen = CredentialHeldBack(f"{type(error).__name__} while it was being signed")
+                refused[each.edition_id] = _HeldBack(each.award_id, unforeseen)
+                log.exception("award=%s credential held back", each.award_id)
         signed += _store_signatures(tool, done)
+
+
+class _HeldBack(NamedTuple):
+    award_id: str
+    why: CredentialHeldBack
+
+
+def _tell(tool: Tool, found: Collection[_HeldBack]) -> None:
+    now = datetime.now(UTC)
+    held_back.note(tool, {each.award_id: each.why for each in found}, now)
+    held_back.settle(tool, now)
+
+
+def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Job step: try again to sign a credential that was held back. Raises CredentialHeldBack where it still is."""
+    with tool.db.read() as session:
+        award = session.get(Award, award_id)
+        course = award.course_id if award is not None and award.status == "pending" else None
+    if course is None:
+        return {}
+    signed = sign_pending(tool, course)
+    with tool.db.read() as session:
+        if session.get_one(Award, award_id).status == "pending":
+            raise held_back.still(session, award_id)
+    return {"signed": signed}
 
 
 def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_ToSign]:

@@ -348,6 +348,7 @@ class AwardRow:
     can_hold: bool = False
     can_reissue: bool = False
     kept_back: bool = False  # held, and the LMS does not show a grade behind it to the learner yet
+    waits: str = ""  # its credential is held back: in words
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from lti_tool.credentials.untrusted import Json, Refused, Unknown, as_object, moment, objects, text_of
-from lti_tool.sentence import Sentence
+from lti_tool.credentials.checking.found import Found
+from lti_tool.credentials.untrusted import Json, Refused, Unknown, as_object, begins, ends, moment, objects, text_of
+from lti_tool.sentence import Sentence, counted
 
 PASSED, FAILED, UNKNOWN = "passed", "failed", "could not check"
 
@@ -17,9 +18,13 @@ QUESTIONS = {
     "links": Sentence("Do its parts fit together?"),
     "unchanged": Sentence("Was it changed after signing?"),
     "key": Sentence("Does the key belong to the issuer?"),
+    "hosted": Sentence("Does its issuer keep it where it says?"),
     "issuer": Sentence("Is the issuer who it says it is?"),
     "dates": Sentence("Is it in force by date?"),
     "withdrawn": Sentence("Has the issuer withdrawn it?"),
+    "schema": Sentence("Does it keep to the form its issuer names?"),
+    "endorsements": Sentence("Are the endorsements in it genuine?"),
+    "inside": Sentence("Are the credentials in it genuine and in force?"),
 }
 
 # Questions whose answers stay the same for the same document and the same keys.
@@ -27,6 +32,7 @@ LASTING = frozenset({"complete", "links", "unchanged", "key"})
 
 GENUINE = Sentence("Genuine and in force")
 NOT_TO_RELY_ON = Sentence("Do not rely on this one")
+NOT_ALL_CHECKED = Sentence("Not everything could be checked")
 NOT_OURS = Sentence("Not issued by us")
 NOTHING_FOUND = Sentence("There is no credential to check")
 NOT_READ = Sentence("Not looked at, because it could not be read as a whole.")
@@ -69,7 +75,8 @@ class Summary:
 class Report:
     """All checks in the order they are asked. `ok` only where every one passed.
 
-    `form` is where the credential was found (JSON, JWT, PNG, SVG); `document` is the credential itself, or None."""
+    `form` is where the credential was found (JSON, JWT, PNG, SVG), `kind` which of the standards' credentials it is;
+    `document` is the credential itself, or None; `inside` are the reports of those that a learner record carries."""
 
     checks: tuple[Check, ...]
     verdict: str
@@ -78,6 +85,8 @@ class Report:
     form: str
     summary: Summary | None
     document: Json | None
+    kind: str = ""
+    inside: tuple[Report, ...] = ()
 
     def outcome(self, name: str) -> str:
         return next(check.outcome for check in self.checks if check.name == name)
@@ -95,52 +104,64 @@ def ask(name: str, question: Callable[[], str]) -> Check:
 
 def nothing_found(outcome: str, sentence: str) -> Report:
     checks = (Check("found", outcome, QUESTIONS["found"], sentence),)
-    return Report(checks, NOTHING_FOUND, sentence.removeprefix("No. "), False, "", None, None)
+    return Report(checks, NOTHING_FOUND, sentence, False, "", None, None)
 
 
-def report_of(form: str, document: Json, checks: Iterator[Check], *, ours: bool) -> Report:
+def report_of(
+    found: Found, checks: Iterator[Check], summary: Summary, inside: tuple[Report, ...] = (), *, ours: bool
+) -> Report:
     """Put the answers in order and sum them up. `ours`: it says that it is from this installation."""
     order = list(QUESTIONS)
     done = tuple(sorted(checks, key=lambda check: order.index(check.name)))
     outcome = {check.name: check.outcome for check in done}
     ok = all(result == PASSED for result in outcome.values())
-    foreign = outcome["key"] == FAILED and outcome["complete"] != FAILED and ours
-    verdict = GENUINE if ok else NOT_OURS if foreign else NOT_TO_RELY_ON
-    return Report(done, verdict, _explained(outcome), ok, form, _summary(document), document)
+    if ok:
+        verdict = GENUINE
+    elif ours and outcome["complete"] != FAILED and FAILED in (outcome.get("key"), outcome.get("hosted")):
+        verdict = NOT_OURS
+    else:
+        verdict = NOT_TO_RELY_ON if FAILED in outcome.values() else NOT_ALL_CHECKED
+    return Report(done, verdict, _explained(outcome), ok, found.form, summary, found.document, found.kind, inside)
 
 
-def _explained(outcome: Mapping[str, str]) -> str:
-    """Say in one or two sentences what the checks come to."""
-    words = {
-        "complete": "it is not well formed",
-        "links": "its parts do not fit together",
-        "unchanged": "it was changed after signing, or never signed",
-        "key": "the key is not the issuer's",
-        "issuer": "nothing ties it to the issuer it names",
-        "dates": "it is outside its dates",
-        "withdrawn": "the issuer has withdrawn it",
-    }
-    failed = [text for name, text in words.items() if outcome[name] == FAILED]
-    if outcome["key"] == FAILED and len(failed) > 1:
-        failed = [text for text in failed if text != words["issuer"]]
+PROVING = frozenset({"unchanged", "key", "hosted"})
+WHY = {
+    "complete": Sentence("It is not well formed."),
+    "links": Sentence("Its parts do not fit together."),
+    "unchanged": Sentence("It was changed after signing, or never signed."),
+    "key": Sentence("The key is not the issuer's."),
+    "hosted": Sentence("Its issuer's server does not say the same."),
+    "issuer": Sentence("Nothing ties it to the issuer it names."),
+    "dates": Sentence("It is outside its dates."),
+    "withdrawn": Sentence("The issuer has withdrawn it."),
+    "endorsements": Sentence("An endorsement in it is not genuine."),
+    "inside": Sentence("A credential in it is not to be relied on."),
+}
+
+
+def _explained(outcome: Mapping[str, str]) -> Sentence:
+    """Say in a few sentences what the checks come to."""
+    failed = [name for name in WHY if outcome.get(name) == FAILED]
+    if "issuer" in failed and PROVING & set(failed):
+        failed.remove("issuer")  # it only follows
     unknown = sum(result == UNKNOWN for result in outcome.values())
-    genuine = all(outcome[name] == PASSED for name in ("unchanged", "key"))
-    parts = []
-    if failed:
-        reasons = " and ".join(failed)
-        parts.append(
-            f"It is genuine and unchanged, but {reasons}." if genuine else f"{reasons[0].upper()}{reasons[1:]}."
+    if not failed and not unknown:
+        return Sentence("Every check passed.")
+    told: list[Sentence] = []
+    if all(outcome[name] == PASSED for name in PROVING & outcome.keys()):
+        told.append(
+            Sentence("It is genuine and unchanged.") if failed else Sentence("What could be checked is in order.")
         )
-    elif not unknown:
-        return "Every check passed."
-    elif genuine:
-        parts.append("What could be checked is in order.")
+    told += [WHY[name] for name in failed]
     if unknown:
-        parts.append("One check could not be made." if unknown == 1 else f"{unknown} checks could not be made.")
-    return " ".join(parts)
+        told.append(counted("One check could not be made.", "%(num)s checks could not be made.", unknown))
+    whole = told[0]
+    for each in told[1:]:
+        whole = Sentence("%(first)s %(then)s", first=whole, then=each)
+    return whole
 
 
-def _summary(document: Json) -> Summary:
+def summary_of(document: Json) -> Summary:
     subject = as_object(document.get("credentialSubject"))
     achievement = as_object(subject.get("achievement"))
     issuer = document.get("issuer")
@@ -151,8 +172,8 @@ def _summary(document: Json) -> Summary:
         description=text_of(achievement.get("description")),
         issuer_name=text_of(issuer.get("name")),
         issuer_id=text_of(issuer.get("id")),
-        valid_from=moment(document.get("validFrom")),
-        valid_until=moment(document.get("validUntil")),
+        valid_from=moment(begins(document)),
+        valid_until=moment(ends(document)),
         levels=tuple(_levels(subject, achievement)),
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 
 from lti_tool.credentials import status_list
 from lti_tool.credentials.checking.dates import CLOCK_LEEWAY
-from lti_tool.credentials.checking.found import Found, in_text
+from lti_tool.credentials.checking.found import in_text
 from lti_tool.credentials.checking.proof import key_of_issuer, unchanged
 from lti_tool.credentials.checking.structure import VC_CONTEXT, check_words
 from lti_tool.credentials.issuer_keys import Method, Own
@@ -22,10 +23,14 @@ from lti_tool.credentials.untrusted import (
     host_of,
     moment,
     objects,
+    parsed,
     strings,
+    text_of,
 )
 from lti_tool.errors import ToolError
 from lti_tool.sentence import Sentence
+
+MOST_REVOKED = 200_000  # values of a list of revoked ids, which names each
 
 
 def withdrawn(document: Json, signed: bool, now: datetime, fetch: Fetch, own: Own | None) -> str:
@@ -40,12 +45,39 @@ def withdrawn(document: Json, signed: bool, now: datetime, fetch: Fetch, own: Ow
     unknown: Unknown | None = None
     for status in statuses:
         try:
-            _read_status(status, document["issuer"]["id"], now, fetch, own)
+            if "1EdTechRevocationList" in strings(status.get("type")):
+                _read_revocations(status, document, fetch)
+            else:
+                _read_status(status, document["issuer"]["id"], now, fetch, own)
         except Unknown as later:  # another entry may still say that it is withdrawn
             unknown = later
     if unknown:
         raise unknown
     return Sentence("No. The issuer's list was read just now.")
+
+
+def _read_revocations(status: Json, document: Json, fetch: Fetch) -> None:
+    """Read a list of revoked ids (https://purl.imsglobal.org/spec/vcrl/v1p0/). It is not signed: its address is.
+
+    Raises Refused where this credential is on it, Unknown where that cannot be told."""
+    url = status.get("id")
+    if not isinstance(url, str) or not url.startswith("https://"):
+        raise Refused(Sentence("Where to look for it cannot be read."))
+    try:
+        listed = parsed(got(url, fetch).decode(), MOST_REVOKED)
+    except (Refused, UnicodeDecodeError) as error:
+        raise Unknown(Sentence("What %(host)s answered is not the list it should be.", host=host_of(url))) from error
+    issuer = listed.get("issuer")
+    issuer = issuer.get("id") if isinstance(issuer, dict) else issuer
+    if not isinstance(listed.get("revokedCredential"), list):
+        raise Unknown(Sentence("What %(host)s answered is not the list it should be.", host=host_of(url)))
+    if issuer != document["issuer"]["id"]:
+        raise Unknown(Sentence("The list at %(host)s is not the issuer's.", host=host_of(url)))
+    for entry in objects(listed["revokedCredential"]):
+        if entry.get("id") == document["id"] and entry.get("revoked", True) is not False:
+            if reason := text_of(entry.get("revocationReason"))[:300].strip():
+                raise Refused(Sentence("Yes, the issuer has withdrawn it: %(reason)s", reason=reason))
+            raise Refused(Sentence("Yes, the issuer has withdrawn it."))
 
 
 def _read_status(status: Json, issuer: str, now: datetime, fetch: Fetch, own: Own | None) -> None:
@@ -79,6 +111,8 @@ def _status_list(url: str, purpose: str, issuer: str, now: datetime, fetch: Fetc
     host = host_of(url)
     try:
         found = in_text(got(url, fetch).decode().strip(), "")
+        if found.header is not None and found.claims.get("iss") not in (issuer, None):
+            raise Unknown(Sentence("The list at %(host)s is not the issuer's.", host=host))
         credential = found.document
         subject = as_object(credential.get("credentialSubject"))
         fits = (
@@ -99,7 +133,7 @@ def _status_list(url: str, purpose: str, issuer: str, now: datetime, fetch: Fetc
         credential = {**credential, "issuer": {"id": issuer}}
         methods: list[Method] = []
         check_words(found)
-        key_of_issuer(Found(found.form, credential, found.token, found.header), fetch, own, now, methods)
+        key_of_issuer(replace(found, document=credential), fetch, own, now, methods)
         unchanged(found, methods, None)
         begins, ends = moment(credential.get("validFrom")), moment(credential.get("validUntil"))
         if (begins and begins > now + CLOCK_LEEWAY) or (ends and ends <= now):

@@ -7,8 +7,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lti_tool.credentials import contexts
-from lti_tool.credentials.checking.found import Found
-from lti_tool.credentials.untrusted import Json, Refused, Unknown, as_list, moment, objects, strings, text_of
+from lti_tool.credentials.checking.form import check_form
+from lti_tool.credentials.checking.found import BADGE, ENDORSEMENT, RECORD, Found
+from lti_tool.credentials.untrusted import (
+    Json,
+    Refused,
+    Unknown,
+    as_list,
+    as_object,
+    begins,
+    ends,
+    moment,
+    objects,
+    strings,
+    text_of,
+)
 from lti_tool.errors import ToolError
 from lti_tool.sentence import Sentence
 
@@ -17,11 +30,16 @@ MOST_STATUSES = 2
 
 VC_CONTEXT = "https://www.w3.org/ns/credentials/v2"
 VC_CONTEXT_1 = "https://www.w3.org/2018/credentials/v1"
+CLR_CONTEXT = re.compile(r"https://purl\.imsglobal\.org/spec/clr/v2p0/context(-\d+\.\d+\.\d+)?\.json")
 OB_CONTEXT = re.compile(r"https://purl\.imsglobal\.org/spec/ob/v3p0/context(-\d+\.\d+\.\d+)?\.json")
-CREDENTIAL_TYPES = {"OpenBadgeCredential", "AchievementCredential"}
+TYPES = {
+    BADGE: {"OpenBadgeCredential", "AchievementCredential"},
+    RECORD: {"ClrCredential"},
+    ENDORSEMENT: {"EndorsementCredential"},
+}
+ENDORSED = frozenset({"id", "type", "endorsementComment"})  # all that an endorsement says of what it is about
 
-# Members of a token's payload that are the token's and not the credential's (RFC 7519, section 4.1).
-CLAIMS = frozenset({"iss", "jti", "sub", "nbf", "exp", "iat", "aud"})
+MOST_IN_A_ROW = 1_000  # values of one list in a learner record: expansion compares each with all before it
 
 # VCDM 2.0 lets a name or description be an object of these:
 # https://www.w3.org/TR/vc-data-model-2.0/#language-and-base-direction
@@ -29,33 +47,20 @@ TEXT_KEYWORDS = frozenset({"@value", "@language", "@direction"})
 
 
 def complete(found: Found) -> str:
+    """Check that all is there that its kind asks for, in the form the standard asks for, and every word defined."""
     document = found.document
-    _check_contexts(document)
+    _check_contexts(found)
     types = strings(document.get("type"))
-    if "VerifiableCredential" not in types or not CREDENTIAL_TYPES & set(types):
+    if "VerifiableCredential" not in types or not TYPES[found.kind] & set(types):
         raise Refused(Sentence("No. It does not say that it is an Open Badges 3.0 credential."))
-    for where, value, required in _required_parts(document):
-        if not isinstance(value, dict):
-            raise Refused(Sentence("No. Its %(where)s is missing or not readable.", where=where))
-        for name in required:
-            if not isinstance(value.get(name), str) or not value[name].strip():
-                raise Refused(Sentence("No. “%(name)s” of its %(where)s is missing.", name=name, where=where))
+    _check_envelope(document)
     subject = document["credentialSubject"]
-    for where, value, wanted in (
-        (Sentence("subject"), subject, "AchievementSubject"),
-        (Sentence("achievement"), subject["achievement"], "Achievement"),
-        (Sentence("issuer"), document["issuer"], "Profile"),
-    ):
-        if wanted not in strings(value.get("type")):
-            raise Refused(Sentence("No. Its %(where)s does not say that it is one.", where=where))
-    if not isinstance(subject.get("id"), str) and not subject.get("identifier"):
-        raise Refused(Sentence("No. It does not say, in any form, who earned it."))
-    criteria = subject["achievement"].get("criteria")
-    if not isinstance(criteria, dict) or not (criteria.get("id") or criteria.get("narrative")):
-        raise Refused(Sentence("No. It does not say what the badge takes."))
-    for name in ("validFrom", "validUntil"):
-        if name in document and moment(document[name]) is None:
-            raise Refused(Sentence("No. “%(name)s” is not a time with a zone.", name=name))
+    if found.kind == BADGE:
+        _check_badge(subject)
+    elif found.kind == RECORD:
+        _check_record(subject)
+    elif not isinstance(subject.get("id"), str) or "EndorsementSubject" not in strings(subject.get("type")):
+        raise Refused(Sentence("No. It does not say what it endorses."))
     if len(as_list(document.get("credentialStatus"))) > MOST_STATUSES:
         raise Refused(Sentence("No. It names more status lists than any credential needs."))
     if document["id"] in _inner_ids(list(document.values())):
@@ -63,46 +68,101 @@ def complete(found: Found) -> str:
         # credential itself (its dates, its status) must be where a reader looks for it.
         raise Refused(Sentence("No. A part of it goes by the name of the whole."))
     check_words(found)
+    check_form(document)
     if found.header is not None:
-        _check_registered_claims(document)
+        _check_registered_claims(found)
     return Sentence("All required parts are there, and every word in it is defined.")
 
 
-def _inner_ids(value: Any) -> Iterator[Any]:
-    """Yield the id of every object within a value."""
+def _check_envelope(document: Json) -> None:
+    # VCDM 1.1 does not ask for an id; without one, nothing can point at it.
+    parts = [
+        (Sentence("envelope"), document, ("id",)),
+        (Sentence("issuer"), document.get("issuer"), ("id",)),
+        (Sentence("subject"), document.get("credentialSubject"), ()),
+    ]
+    for where, value, required in parts:
+        check_part(where, value, required)
+    if begins(document) is None:
+        raise Refused(
+            Sentence("No. “%(name)s” of its %(where)s is missing.", name="validFrom", where=Sentence("envelope"))
+        )
+    if "Profile" not in strings(document["issuer"].get("type")):
+        raise Refused(Sentence("No. Its %(where)s does not say that it is one.", where=Sentence("issuer")))
+    for name in ("validFrom", "validUntil", "issuanceDate", "expirationDate", "awardedDate"):
+        if name in document and moment(document[name]) is None:
+            raise Refused(Sentence("No. “%(name)s” is not a time with a zone.", name=name))
+
+
+def _check_badge(subject: Json) -> None:
+    achievement = subject.get("achievement")
+    check_part(Sentence("achievement"), achievement, ("id", "name", "description"))
+    for where, value, wanted in (
+        (Sentence("subject"), subject, "AchievementSubject"),
+        (Sentence("achievement"), as_object(achievement), "Achievement"),
+    ):
+        if wanted not in strings(value.get("type")):
+            raise Refused(Sentence("No. Its %(where)s does not say that it is one.", where=where))
+    if not isinstance(subject.get("id"), str) and not subject.get("identifier"):
+        raise Refused(Sentence("No. It does not say, in any form, who earned it."))
+    criteria = as_object(achievement).get("criteria")
+    if not isinstance(criteria, dict) or not (criteria.get("id") or criteria.get("narrative")):
+        raise Refused(Sentence("No. It does not say what the badge takes."))
+
+
+def _check_record(subject: Json) -> None:
+    if "ClrSubject" not in strings(subject.get("type")):
+        raise Refused(Sentence("No. Its %(where)s does not say that it is one.", where=Sentence("subject")))
+    if not isinstance(subject.get("verifiableCredential"), list) or not subject["verifiableCredential"]:
+        raise Refused(Sentence("No. It is a learner record without a credential in it."))
+    if _longest(subject) > MOST_IN_A_ROW:
+        raise Refused(Sentence("No. It has more parts than any credential."))
+
+
+def check_part(where: str, value: Any, required: tuple[str, ...]) -> None:
+    """Raise Refused where a part is missing, or a text in it that is required."""
+    if not isinstance(value, dict):
+        raise Refused(Sentence("No. Its %(where)s is missing or not readable.", where=where))
+    for name in required:
+        if not text_of(value.get(name)).strip():
+            raise Refused(Sentence("No. “%(name)s” of its %(where)s is missing.", name=name, where=where))
+    if "id" in required and not isinstance(value["id"], str):
+        raise Refused(Sentence("No. “%(name)s” of its %(where)s is missing.", name="id", where=where))
+
+
+def _longest(value: Any) -> int:
+    """Return the length of the longest list within a value."""
     if isinstance(value, dict):
-        yield value.get("id")
+        return max(map(_longest, value.values()), default=0)
+    return max([len(value), *map(_longest, value)]) if isinstance(value, list) else 0
+
+
+def _inner_ids(value: Any) -> Iterator[Any]:
+    """Yield the id of every object within a value, but not where an endorsement only says what it is about."""
+    if isinstance(value, dict):
+        about = "EndorsementSubject" in strings(value.get("type")) and value.keys() <= ENDORSED
+        if not about:
+            yield value.get("id")
         value = list(value.values())
     if isinstance(value, list):
         for inner in value:
             yield from _inner_ids(inner)
 
 
-def _check_contexts(document: Json) -> None:
-    named = document.get("@context")
+def _check_contexts(found: Found) -> None:
+    named = found.document.get("@context")
     if not isinstance(named, list) or not all(isinstance(context, str) for context in named):
         raise Refused(
             Sentence("No. It does not name the words it is written in, in the form Open Badges 3.0 asks for.")
         )
-    if named[:1] == [VC_CONTEXT_1]:
-        raise Unknown(
-            Sentence("It is written in the earlier form of Open Badges 3.0 (2023), which is not checked here.")
-        )
-    if named[:1] != [VC_CONTEXT] or len(named) < 2 or not OB_CONTEXT.fullmatch(named[1]):
+    own = CLR_CONTEXT if found.kind == RECORD else OB_CONTEXT
+    if named[:1] not in ([VC_CONTEXT], [VC_CONTEXT_1]) or len(named) < 2 or not own.fullmatch(named[1]):
         raise Refused(Sentence("No. It does not name the words of Open Badges 3.0 in their order."))
-
-
-def _required_parts(document: Json) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    yield Sentence("envelope"), document, ("id", "validFrom")
-    yield Sentence("issuer"), document.get("issuer"), ("id",)
-    yield Sentence("subject"), document.get("credentialSubject"), ()
-    yield Sentence("achievement"), document["credentialSubject"].get("achievement"), ("id", "name", "description")
 
 
 def check_words(found: Found) -> None:
     """See that every term is defined: what is not would be shown to people but not signed."""
-    apart = {"proof"} | (CLAIMS if found.header is not None else frozenset())
-    linked_data(contexts.expand, {name: value for name, value in found.document.items() if name not in apart})
+    linked_data(contexts.expand, {name: value for name, value in found.document.items() if name != "proof"})
 
 
 def linked_data(read: Callable[[Json], Any], document: Json) -> Any:
@@ -112,7 +172,10 @@ def linked_data(read: Callable[[Json], Any], document: Json) -> Any:
         return read(document)
     except contexts.ContextNotPinned as error:
         raise Unknown(
-            Sentence("It uses words of a vocabulary that is not known here, so it cannot be read safely.")
+            Sentence(
+                "It uses words of a vocabulary that is not known here (%(address)s), so it cannot be read safely.",
+                address=error.address[:200],
+            )
         ) from error
     except ToolError as error:
         raise Refused(
@@ -124,40 +187,44 @@ def linked_data(read: Callable[[Json], Any], document: Json) -> Any:
 
 def _check_shape(value: Any, *, top: bool = True) -> None:
     """Refuse what a credential never needs and what makes canonicalisation costly: labelled blank nodes, JSON-LD
-    keywords, contexts of its own further in."""
+    keywords, words defined within it. A credential in a credential may name its vocabularies again, by address."""
     if isinstance(value, list):
         for item in value:
             _check_shape(item, top=False)
     elif isinstance(value, dict):
         for name, inner in value.items():
-            if name.startswith("@") and name not in TEXT_KEYWORDS and not (top and name == "@context"):
+            by_address = name == "@context" and "VerifiableCredential" in strings(value.get("type"))
+            by_address = by_address and all(isinstance(context, str) for context in as_list(inner))
+            if (
+                name.startswith("@")
+                and name not in TEXT_KEYWORDS
+                and not (top and name == "@context")
+                and not by_address
+            ):
                 raise Refused(Sentence("It uses JSON-LD in a way no credential needs."))
             _check_shape(inner, top=False)
     elif isinstance(value, str) and value.startswith("_:"):
         raise Refused(Sentence("It uses JSON-LD in a way no credential needs."))
 
 
-def _check_registered_claims(document: Json) -> None:
+def _check_registered_claims(found: Found) -> None:
     """Compare a token's claims with the credential's own words (Open Badges 3.0, section 8.2.4.1:
     https://www.imsglobal.org/spec/ob/v3p0#jwt-proof)."""
+    document, claims = found.document, found.claims
     subject = document["credentialSubject"].get("id")
     pairs = [("iss", document["issuer"]["id"]), ("jti", document["id"]), ("sub", subject)]
     for claim, said in pairs:
-        if claim in document and document[claim] != said:
+        if claim in claims and claims[claim] != said:
             raise Refused(
                 Sentence("No. The token and the credential in it say different things (“%(claim)s”).", claim=claim)
             )
-    if document.get("iss") is None:
+    if claims.get("iss") is None:
         raise Refused(Sentence("No. The token does not name its issuer."))
-    for claim, name in (("nbf", "validFrom"), ("exp", "validUntil")):
-        if claim not in document:
+    for claim, said in (("nbf", begins(document)), ("exp", ends(document))):
+        if claim not in claims:
             continue
-        said_at = moment(document.get(name))
-        if (
-            type(document[claim]) not in (int, float)
-            or said_at is None
-            or int(said_at.timestamp()) != int(document[claim])
-        ):
+        said_at = moment(said)
+        if type(claims[claim]) not in (int, float) or said_at is None or int(said_at.timestamp()) != int(claims[claim]):
             raise Refused(
                 Sentence("No. The token and the credential in it say different times (“%(claim)s”).", claim=claim)
             )
@@ -166,8 +233,10 @@ def _check_registered_claims(document: Json) -> None:
 # -- parts that point at each other -----------------------------------------------------------------------------
 
 
-def links(document: Json) -> str:
-    subject = document["credentialSubject"]
+def links(found: Found) -> str:
+    if found.kind != BADGE:
+        return Sentence("Yes.")
+    subject = found.document["credentialSubject"]
     achievement = subject["achievement"]
     levels: dict[str, list[Any]] = {}
     for description in objects(achievement.get("resultDescription")):
