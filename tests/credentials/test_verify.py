@@ -782,7 +782,9 @@ def test_what_holds_no_credential_or_would_harm_is_answered_in_words(data, words
 
 def test_an_older_badge_in_a_picture_is_named_as_such():
     png = render_png(draw(Picture(alt="x"), slug="x", ribbon="", pips=0), 90)
-    first = json.dumps({"@context": "https://w3id.org/openbadges/v1", "type": "Assertion", "badge": "https://x.example"})
+    first = json.dumps(
+        {"@context": "https://w3id.org/openbadges/v1", "type": "Assertion", "badge": "https://x.example"}
+    )
     report = verify(bake_png(png, first, "openbadges"), now=NOW, fetch=Web({}))
     assert report.outcome("found") == UNKNOWN
     assert "before 2.0" in report.explanation

@@ -155,8 +155,11 @@ def _check_contexts(found: Found) -> None:
         raise Refused(
             Sentence("No. It does not name the words it is written in, in the form Open Badges 3.0 asks for.")
         )
-    own = CLR_CONTEXT if found.kind == RECORD else OB_CONTEXT
-    if named[:1] not in ([VC_CONTEXT], [VC_CONTEXT_1]) or len(named) < 2 or not own.fullmatch(named[1]):
+    if found.kind == RECORD:  # beside the words of Open Badges, before or behind them
+        well = any(CLR_CONTEXT.fullmatch(context) for context in named[1:])
+    else:
+        well = len(named) > 1 and OB_CONTEXT.fullmatch(named[1]) is not None
+    if named[:1] not in ([VC_CONTEXT], [VC_CONTEXT_1]) or not well:
         raise Refused(Sentence("No. It does not name the words of Open Badges 3.0 in their order."))
 
 
