@@ -13,7 +13,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from lti_tool.credentials.checking import ob2
+from lti_tool.credentials.checking import ob2, recipient
 from lti_tool.credentials.checking.dates import dates
 from lti_tool.credentials.checking.found import BADGE, KINDS, OB2, RECORD, Found, find, in_value
 from lti_tool.credentials.checking.issuer import is_own, who
@@ -67,14 +67,16 @@ def verify(
     fetch: Fetch,
     own: Own | None = None,
     known: Mapping[str, Check] = MappingProxyType({}),
+    whose: str = "",
 ) -> Report:
     """Check one credential: JSON, a compact JWT, a baked PNG or SVG, or an address to get one from.
 
     Open Badges 3.0 and 2.0, endorsements, and learner records with all that is in them.
     `fetch` must refuse private hosts; a ToolError it raises becomes “could not check”, but Busy ends the check.
     `known` may hold the LASTING answers of an earlier report on the same bytes and keys; they are not asked again.
+    `whose`: the e-mail address of the person it should be of, where somebody wants to know.
     Raises nothing itself."""
-    asking = _Asking(fetch, now, own)
+    asking = _Asking(fetch, now, own, whose)
     try:
         found = find(data, asking.fetch)
     except Refused as refused:
@@ -91,6 +93,7 @@ class _Asking:
     outside: Fetch
     now: datetime
     own: Own | None
+    whose: str = ""
     most: int = MOST_FETCHES
     asked: int = 0
     kept: dict[str, Fetched | ToolError] = field(default_factory=dict)
@@ -130,6 +133,8 @@ def _report(found: Found, asking: _Asking, known: Mapping[str, Check] = MappingP
     if found.kind == OB2:
         made = ob2.Assertion(found.document, {}, {})
         answers = [first, *ob2.checks(found, asking.now, asking.fetch, asking.own, made)]
+        if asking.whose and made.issuer:
+            answers.append(ask("recipient", lambda: recipient.in_assertion(made.said, asking.whose)))
         ours = own_issuer(made.issuer.get("id"), asking.own)
         return report_of(found, iter(answers), ob2.summary(made), ours=ours)
     inside: list[Report] = []
@@ -151,6 +156,8 @@ def _all_checks(found: Found, asking: _Asking, known: Mapping[str, Check], insid
     yield ask("issuer", lambda: who(document["issuer"], lasting["unchanged"].outcome, lasting["key"].outcome, own))
     yield ask("dates", lambda: dates(found, now))
     yield ask("withdrawn", lambda: withdrawn(document, signed, now, asking.fetch, own))
+    if asking.whose and found.kind == BADGE:
+        yield ask("recipient", lambda: recipient.in_badge(document, asking.whose))
     if (other := named_schemas(document)) is not None:
         yield ask("schema", other)
     endorsements = list(_endorsements(document))

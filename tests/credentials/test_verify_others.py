@@ -692,3 +692,23 @@ def test_a_clock_that_is_a_minute_ahead_is_borne_and_two_are_not(keys: Keyring) 
     for seconds, good in ((55, True), (120, False)):
         document = unsigned(valid_from=(NOW + timedelta(seconds=seconds)).astimezone(UTC))
         assert verify(json.dumps(data_integrity(keys, document)), now=NOW, fetch=web(keys)).ok is good
+
+
+# -- whose it is ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "outcome"),
+    [("jonas@example.org", PASSED), (" Jonas@Example.org ", PASSED), ("eve@example.org", FAILED)],
+)
+def test_I13_an_address_is_compared_with_what_the_credential_hides(keys: Keyring, address: str, outcome: str) -> None:
+    document = json.dumps(data_integrity(keys, unsigned()))
+    report = verify(document, now=NOW, fetch=web(keys), whose=address)
+    assert report.outcome("recipient") == outcome and report.ok is (outcome == PASSED)
+    hosted = verify(json.dumps(assertion()), now=NOW, fetch=college(), whose=address)
+    assert hosted.outcome("recipient") == outcome and hosted.ok is (outcome == PASSED)
+
+
+def test_a_credential_that_names_nobody_cannot_be_compared(keys: Keyring) -> None:
+    document = json.dumps(data_integrity(keys, unsigned(name=None, email=None)))
+    assert outcomes(verify(document, now=NOW, fetch=web(keys), whose="a@x.org")) == {"recipient": UNKNOWN}

@@ -22,6 +22,7 @@ QUESTIONS = {
     "issuer": Sentence("Is the issuer who it says it is?"),
     "dates": Sentence("Is it in force by date?"),
     "withdrawn": Sentence("Has the issuer withdrawn it?"),
+    "recipient": Sentence("Is it this person's?"),
     "schema": Sentence("Does it keep to the form its issuer names?"),
     "endorsements": Sentence("Are the endorsements in it genuine?"),
     "inside": Sentence("Are the credentials in it genuine and in force?"),
@@ -134,6 +135,7 @@ WHY = {
     "issuer": Sentence("Nothing ties it to the issuer it names."),
     "dates": Sentence("It is outside its dates."),
     "withdrawn": Sentence("The issuer has withdrawn it."),
+    "recipient": Sentence("It is another person's."),
     "endorsements": Sentence("An endorsement in it is not genuine."),
     "inside": Sentence("A credential in it is not to be relied on."),
 }
