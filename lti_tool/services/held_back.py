@@ -83,7 +83,7 @@ def of_awards(session: Session, course_badge_id: str) -> frozenset[str]:
     return frozenset(session.scalars(query.where(Award.status == "pending")))
 
 
-def _open_jobs() -> Select[tuple[Job]]:
+def _open_jobs() -> Select[Job]:
     return select(Job).where(Job.kind == KIND, Job.state.in_(OPEN)).order_by(Job.id)
 
 

@@ -189,8 +189,8 @@ def verify() -> str | tuple[str, int]:
     report = checking.check(tool(), data, _now(), whose=whose)
     kept = text if len(text) < 10_000 else ""
     address = text if isinstance(data, str) and text.startswith(("https://", "http://")) else ""
-    page = checking.report_page(report, source, _now(), address)
-    return render_template("public/verify.html", report=page, text=kept, whose=whose)
+    shown_report = checking.report_page(report, source, _now(), address)
+    return render_template("public/verify.html", report=shown_report, text=kept, whose=whose)
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------

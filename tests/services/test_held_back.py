@@ -23,16 +23,16 @@ from tests.scene import now
 
 
 @contextmanager
-def issuer_address(tool: Any, url: str) -> Iterator[None]:
-    """Let the issuer's website be one that no verifier could take as an address."""
+def issuer_named(tool: Any, did: str) -> Iterator[None]:
+    """Let the issuer be one that no verifier could take as an identifier."""
 
     def put(value: str) -> str:
         with tool.db.write() as session:
             row = issuer_row(session)
-            before, row.url = row.url, value
+            before, row.did = row.did, value
             return before
 
-    before = put(url)
+    before = put(did)
     try:
         yield
     finally:
@@ -48,7 +48,7 @@ def sign_jobs(tool: Any, award_id: str) -> list[Job]:
 def held(room) -> Iterator[Any]:  # noqa: F811
     """A course in which one learner has earned a badge whose credential no strict verifier would take."""
     room.publish(badge())
-    with issuer_address(room.tool, "not an address"):
+    with issuer_named(room.tool, "not a did"):
         room.grade(room.students[0], 3, 3)
         room.sync()
         yield room
@@ -62,7 +62,7 @@ def test_it_is_not_issued_and_the_administrator_sees_why_where_and_what_to_do(he
     with held.scene.app.test_request_context("/"):
         (row,) = [each for each in failed_jobs.page(held.tool, now()).failed if each.id == job.id]
     assert row.what == "Signing a credential" and held.badge.slug in row.where
-    assert "not an address" in row.problem and "try again" in row.what_to_do
+    assert "not a did" in row.problem and "try again" in row.what_to_do
     told = figures.exposition(held.tool.db, now(), timedelta()).decode()
     assert 'lti_tool_jobs_now{kind="sign",state="failed"}' in told
 
@@ -81,7 +81,7 @@ def test_each_sweep_tries_again_and_keeps_one_job_for_it(held) -> None:
 
 def test_after_it_was_put_right_the_sweep_signs_it_and_the_job_ends(room) -> None:  # noqa: F811
     room.publish(badge())
-    with issuer_address(room.tool, "not an address"):
+    with issuer_named(room.tool, "not a did"):
         room.grade(room.students[0], 3, 3)
         room.sync()
     sweep(room.tool)
@@ -95,10 +95,10 @@ def test_the_button_tries_again_at_once_and_says_where_it_still_fails(held) -> N
     (job,) = sign_jobs(held.tool, held.award()["id"])
     assert work.retry(held.tool, job.id, now(), actor="operator") == job.id
     again = work.wait(held.tool, job.id, RUNNERS)
-    assert again.state == "failed" and "not an address" in again.problem
+    assert again.state == "failed" and "not a did" in again.problem
     with held.tool.db.read() as session:
         assert session.scalars(select(AuditEvent).where(AuditEvent.subject == f"job:{job.id}")).one()
-    with issuer_address(held.tool, "https://www.example.edu"):
+    with issuer_named(held.tool, "did:web:localhost%3A8000"):
         work.retry(held.tool, job.id, now(), actor="operator")
         assert work.wait(held.tool, job.id, RUNNERS).state == "done"
         assert held.award()["status"] == "issued"
@@ -119,7 +119,7 @@ def test_j06_one_that_cannot_be_signed_does_not_keep_the_others_waiting(room) ->
     room.publish(badge())
     for student in room.students:
         room.grade(student, 3, 3)
-    with issuer_address(room.tool, "not an address"):
+    with issuer_named(room.tool, "not a did"):
         room.sync()
     with room.tool.db.write() as session:
         broken = session.scalars(select(Award).where(Award.course_id == room.id).order_by(Award.id)).first()
