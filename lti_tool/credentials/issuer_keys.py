@@ -203,7 +203,8 @@ def _in_key_set(document: Json, url: str) -> Json:
 
 
 def _method_of(method: Json, issuer: str) -> Method:
-    if method.get("type", "Multikey") not in KEY_TYPES:
+    kind = method.get("type", "Multikey")
+    if not isinstance(kind, str) or kind not in KEY_TYPES:
         raise Unknown(Sentence("The issuer's key is of a kind that is not known here."))
     revoked, expires = method.get("revoked"), method.get("expires")
     if issuer.startswith("did:web:"):
