@@ -29,6 +29,7 @@ from lti_tool.services import (
     platforms,
     presence,
     registration,
+    revocations,
     sync,
     work,
 )
@@ -93,6 +94,8 @@ def parser() -> argparse.ArgumentParser:
     _command(db, "upgrade", _db_upgrade, "bring the schema to this version")
     _command(db, "backup", _db_backup, "copy the database while it is in use").add_argument("file", type=Path)
     _command(db, "restore", _db_restore, "put a backup in its place").add_argument("file", type=Path)
+    replaying = _command(db, "replay", _db_replay, "do again what was withdrawn, by the journal or another one")
+    replaying.add_argument("file", type=Path, nargs="?", help="another journal (default: this installation's)")
 
     _platform_commands(_group(groups, "platforms", "the LMSs this tool is registered with"))
 
@@ -291,6 +294,7 @@ def _worker(options: argparse.Namespace) -> int:
         if not presence.is_well(tool, _now()):
             raise ToolError(sentence="No worker of this host has been seen for two minutes.")
         return 0
+    revocations.keep(tool, _now())
     queue = jobs.connect(tool)
     jobs.check_queue(tool, queue)
     periodic = not options.no_periodic
@@ -324,6 +328,7 @@ def _db_upgrade(options: argparse.Namespace) -> int:
     before = schema.current(tool.db)
     after = schema.upgrade(tool.db)
     ensure_issuer(tool)
+    revocations.keep(tool, _now())
     print(f"The database is at schema {after}." if before == after else f"The database went to schema {after}.")
     return 0
 
@@ -334,13 +339,34 @@ def _db_backup(options: argparse.Namespace) -> int:
     return 0
 
 
+def _db_replay(options: argparse.Namespace) -> int:
+    tool = _open()
+    if options.file is None:
+        done = revocations.keep(tool, _now())
+    else:
+        done = revocations.read_file(tool, options.file.read_bytes(), _now())
+    _tell_replayed(done)
+    print(f"Database and journal ({tool.journal.path}) agree.")
+    return 0
+
+
+def _tell_replayed(done: revocations.Replayed) -> None:
+    if done.revoked:
+        print(f"{done.revoked} awards that were revoked since are revoked again.")
+    if done.elsewhere:
+        print(f"{done.elsewhere} withdrawn credentials are not in this database; their status stays withdrawn.")
+    if done.again:
+        print(f"{done.again} awards are issued anew: their credential had been replaced since.")
+    if done.written:
+        print(f"{done.written} withdrawals were added to the journal.")
+
+
 def _db_restore(options: argparse.Namespace) -> int:
     done = backup.restore(_open(check=False), options.file, _now())
     print(f"The database is that of {options.file}, at schema {done.schema}.")
     if done.kept is not None:
         print(f"What it held before is in {done.kept}.")
-    if done.revoked:
-        print(f"{done.revoked} awards that were revoked since are revoked again.")
+    _tell_replayed(done.replayed)
     print("Start the web application and the worker, then look at lti-tool doctor.")
     return 0
 

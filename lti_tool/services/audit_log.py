@@ -110,6 +110,7 @@ ACTIONS = {
     "course.source_named": Sentence("Badges of another course were asked for"),
     "database.backed_up": Sentence("The database was backed up"),
     "database.restored": Sentence("A backup of the database was put back"),
+    "database.went_back": Sentence("Withdrawals that the database had lost were done again"),
     "deployment.approved": Sentence("A deployment was approved"),
     "deployment.disabled": Sentence("A deployment was switched off"),
     "deployment.seen": Sentence("A deployment launched for the first time"),

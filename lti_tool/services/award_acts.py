@@ -15,7 +15,7 @@ from lti_tool.credentials import ob3
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Edition, Review, StatusList
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions, schedule
+from lti_tool.services import audit, catalog, editions, journal, schedule
 from lti_tool.services.awards import can_choose, get_award, kept_back, shown_status
 from lti_tool.services.tool import Tool
 
@@ -99,9 +99,9 @@ def hold(
                 sentence=_("The learner has this badge already, so it cannot be held any more."),
                 what_to_do=_("It can be withdrawn, with a reason."),
             )
-        withdraw_editions(session, award, now)
         award.status, award.issued_at, award.expires_at = "held", None, None
         award.held_reason, award.held_until = reason, until
+        withdraw_editions(session, award, now)
         told = until.isoformat() if until else None
         audit.record(
             session,
@@ -247,10 +247,13 @@ def one_line(text: str) -> str:
 
 
 def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
-    """Set the status bit of every edition still in force; returns their ids."""
+    """Set the status bit of every edition still in force; returns their ids.
+
+    What the award has come to stands in the journal as the reason, so set its status first."""
     withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
     for edition in withdrawn:
         edition.withdrawn_at = now
+        journal.note(session, journal.withdrawal(award, edition))
     for list_id in sorted({edition.status_list_id for edition in withdrawn}):
         session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
     return [edition.id for edition in withdrawn]

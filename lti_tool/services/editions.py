@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ob3, status_list
@@ -19,7 +19,7 @@ from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Edition, StatusList
-from lti_tool.services import prerequisites
+from lti_tool.services import journal, prerequisites
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
@@ -70,6 +70,9 @@ def _earlier(session: Session, award_ids: Sequence[str]) -> dict[str, Any]:
 
 
 def status_places(session: Session, count: int, now: datetime) -> list[tuple[int, int]]:
+    """Return free places in status lists, at random, for editions that this transaction will add.
+
+    A list that is half full is closed, and another begun."""
     places: list[tuple[int, int]] = []
     while len(places) < count:
         query = select(StatusList).where(~StatusList.closed).order_by(StatusList.id).limit(1).with_for_update()
@@ -78,18 +81,26 @@ def status_places(session: Session, count: int, now: datetime) -> list[tuple[int
             current = StatusList(created_at=now)
             session.add(current)
             session.flush()
-        taken = set(session.scalars(select(Edition.status_index).where(Edition.status_list_id == current.id)))
-        room = FULLEST - len(taken)
-        if room <= 0:
-            current.closed = True
-            session.flush()
-            continue
-        share = min(room, count - len(places))
-        places += [(current.id, index) for index in status_list.pick_indexes(taken, share)]
-        if share == room:
+        used = session.scalar(select(func.count()).where(Edition.status_list_id == current.id)) or 0
+        share = max(0, min(FULLEST - used, count - len(places)))
+        places += [(current.id, index) for index in _free_indexes(session, current.id, share)]
+        if share:
+            journal.note(session, journal.given(current.id, used + share, now))
+        if used + share >= FULLEST:
             current.closed = True
             session.flush()
     return places
+
+
+def _free_indexes(session: Session, list_id: int, count: int) -> list[int]:
+    """Draw free indexes of a list that is at most half full: what is drawn is asked for, not all that is used."""
+    found: list[int] = []
+    while len(found) < count:
+        drawn = status_list.pick_indexes(found, min(count - len(found), BATCH))
+        query = select(Edition.status_index).where(Edition.status_list_id == list_id, Edition.status_index.in_(drawn))
+        taken = set(session.scalars(query))
+        found += [index for index in drawn if index not in taken]
+    return found
 
 
 def after(start: datetime, duration: str) -> datetime:

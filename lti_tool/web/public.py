@@ -97,7 +97,11 @@ def _private_or_public(is_public: bool, content: bytes, form: str) -> Response:
 @pages.get("/status/<int:n>")
 @public
 def status_list(n: int) -> Response:
-    return _content(status_lists.status_list_json(tool(), n, _now()), "application/vc+ld+json", seconds=60)
+    """Answer a signed status list; 304 to whoever has it already."""
+    found = status_lists.signed(tool(), n, _now())
+    response = _content(found.content, "application/vc+ld+json", seconds=60)
+    response.set_etag(found.etag)
+    return response.make_conditional(request)
 
 
 # -- what they stand for, and who issues them -------------------------------------------------------------------
