@@ -25,12 +25,14 @@ from lti_tool.services import (
     catalog,
     checking,
     doctor,
+    export,
     keys,
     platforms,
     presence,
     registration,
     revocations,
     sync,
+    takeover,
     work,
 )
 from lti_tool.services.audit import OPERATOR
@@ -134,6 +136,12 @@ def parser() -> argparse.ArgumentParser:
     jobs = _group(groups, "jobs", "work that failed")
     _listing(jobs, "list", _jobs_list, "what failed or waits").add_argument("--all", action="store_true")
     _command(jobs, "retry", _jobs_retry, "try a job again, now").add_argument("id", type=int)
+
+    out = _listing(groups, "export", _export, "everything an institution needs to leave, as files")
+    out.add_argument("directory", metavar="DIR", type=Path)
+    out.add_argument("--with-keys", action="store_true", help="the private keys too: whoever has them can sign")
+    into = _listing(groups, "import", _import, "an export into an empty installation")
+    into.add_argument("directory", metavar="DIR", type=Path)
 
     checking = _listing(groups, "verify", _verify, "every check of a credential; exit 0 only where all passed")
     checking.add_argument("what", metavar="FILE|URL")
@@ -477,23 +485,11 @@ def _admin_invite(options: argparse.Namespace) -> int:
 
 
 def _keys_list(options: argparse.Namespace) -> int:
-    from lti_tool.keyring import load_keyring
-
     folder = Path(_settings().keys.dir)
-    found = load_keyring(folder, _now()).keys if any(folder.glob("*.pem")) else ()
-    if not found and not options.json:
+    rows = keys.all_keys(folder, _now())
+    if not rows and not options.json:
         print(f"There are no keys in {folder} yet. They are made at the first start, as by lti-tool db upgrade.")
         return 0
-    rows = [
-        {
-            "kind": key.kind,
-            "kid": key.kid,
-            "state": "signs" if key.retired is None else "retired",
-            "created": key.created.isoformat(),
-            "retired": key.retired.isoformat() if key.retired else None,
-        }
-        for key in found
-    ]
     _print(options, rows, rows, ("kind", "kid", "state", "created", "retired"))
     return 0
 
@@ -658,6 +654,34 @@ def _doctor(options: argparse.Namespace) -> int:
     ]
     _print(options, document, rows, ("check", "result", "told"))
     return 0 if all(f.ok for f in findings) else 1
+
+
+def _export(options: argparse.Namespace) -> int:
+    done = export.write(_open(), options.directory, _now(), with_keys=options.with_keys)
+    if options.json:
+        print(json.dumps(dataclasses.asdict(done), ensure_ascii=False))
+        return 0
+    print(f"{done.directory} holds {_told(done)}, in {done.files} files of {done.size / 1e6:.1f} MB.")
+    print("It names people and holds credentials that are not public: keep it where you keep backups.")
+    if done.keys:
+        print("The private keys are in it: whoever has them can sign in the name of your institution.")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    done = takeover.take_over(_open(), options.directory, _now())
+    if options.json:
+        print(json.dumps(dataclasses.asdict(done), ensure_ascii=False))
+        return 0
+    print(f"{_told(done)} are here, at their old addresses.")
+    if not done.keys:
+        print("The export held no private keys: the tool signs with its own, and the old ones go on verifying.")
+    print("Start the web application and the worker, then look at lti-tool doctor.")
+    return 0
+
+
+def _told(done: export.Summary) -> str:
+    return f"{done.awards} awards, {done.credentials} signed credentials and {done.people} people"
 
 
 def _jobs_list(options: argparse.Namespace) -> int:

@@ -109,6 +109,8 @@ ACTIONS = {
     "course.copy_declined": Sentence("Badges of a copied course were declined"),
     "course.source_named": Sentence("Badges of another course were asked for"),
     "database.backed_up": Sentence("The database was backed up"),
+    "database.exported": Sentence("Everything was exported"),
+    "database.imported": Sentence("An export was taken over"),
     "database.restored": Sentence("A backup of the database was put back"),
     "database.went_back": Sentence("Withdrawals that the database had lost were done again"),
     "deployment.approved": Sentence("A deployment was approved"),

@@ -15,7 +15,7 @@ from lti_tool.credentials import ob3
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Edition, Review, StatusList
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions, journal, schedule
+from lti_tool.services import audit, catalog, editions, journal, places, schedule
 from lti_tool.services.awards import can_choose, get_award, kept_back, shown_status
 from lti_tool.services.tool import Tool
 
@@ -278,7 +278,7 @@ def restore(session: Session, award: Award, status: str, now: datetime) -> None:
         return
     award.status = "pending"
     old = award.editions[-1]
-    ((list_id, index),) = editions.status_places(session, 1, now)
+    ((list_id, index),) = places.status_places(session, 1, now)
     session.add(
         Edition(
             id=ob3.new_credential_id(),

@@ -15,7 +15,7 @@ from lti_tool.errors import ConfigurationError, ToolError
 from lti_tool.lti.platforms import platform_of
 from lti_tool.migrations import schema
 from lti_tool.models import Deployment, Job, Registration
-from lti_tool.services import backup, platform_checks, platform_load, presence, revocations, schedule, words
+from lti_tool.services import backup, keys, platform_checks, platform_load, presence, revocations, schedule, words
 from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
 
@@ -60,7 +60,8 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
     mode = "production" if settings.production else "not production: no https address"
     yield Finding("configuration", True, f"{settings.base_url}, {mode}")
     keyring = tool.keyring
-    yield Finding("keys", True, f"{len(keyring.keys)} keys in {settings.keys.dir}, all readable by the tool alone")
+    there = f"{len(keyring.keys)} keys in {settings.keys.dir}, all readable by the tool alone"
+    yield Finding("keys", True, f"{there}; {keys.age(keyring, now)}")
     try:
         schema.check(tool.db)
         kind = "SQLite" if tool.db.is_sqlite else "PostgreSQL"

@@ -8,24 +8,24 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials import ob3, status_list
+from lti_tool.credentials import ob3
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
 from lti_tool.domain.award import is_earned
 from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
-from lti_tool.models import AchievementVersion, Award, Edition, StatusList
-from lti_tool.services import journal, prerequisites
+from lti_tool.models import AchievementVersion, Award, Edition
+from lti_tool.services import prerequisites
 from lti_tool.services.issuer import issuer_profile
+from lti_tool.services.places import status_places
 from lti_tool.services.tool import Tool, log
 
 MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
 BATCH = 250  # editions signed between two transactions
-FULLEST = status_list.ENTRIES // 2  # entries used before a list is closed: a fuller one makes random indexes rare
 
 
 def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datetime) -> None:
@@ -37,7 +37,7 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
     for version_id in {version_id for _, version_id in awards}:
         definition = session.get_one(AchievementVersion, version_id).definition
         lasts[version_id] = definition.get("expires_after", "")
-    places = status_places(session, len(awards), now)
+    given = status_places(session, len(awards), now)
     earlier = _earlier(session, [award_id for award_id, _ in awards])
     editions = [
         {
@@ -51,7 +51,7 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
             "valid_from": now,
             "valid_until": after(now, lasts[version_id]) if lasts[version_id] else None,
         }
-        for (award_id, version_id), (list_id, index) in zip(awards, places, strict=True)
+        for (award_id, version_id), (list_id, index) in zip(awards, given, strict=True)
     ]
     session.execute(insert(Edition), editions)
     ends = [{"id": e["award_id"], "expires_at": e["valid_until"]} for e in editions if e["valid_until"] is not None]
@@ -66,40 +66,6 @@ def _earlier(session: Session, award_ids: Sequence[str]) -> dict[str, Any]:
         query = select(Edition.award_id, Edition.number, Edition.choices).order_by(Edition.number)
         for row in session.execute(query.where(Edition.award_id.in_(award_ids[start : start + BATCH]))):
             found[row.award_id] = row
-    return found
-
-
-def status_places(session: Session, count: int, now: datetime) -> list[tuple[int, int]]:
-    """Return free places in status lists, at random, for editions that this transaction will add.
-
-    A list that is half full is closed, and another begun."""
-    places: list[tuple[int, int]] = []
-    while len(places) < count:
-        query = select(StatusList).where(~StatusList.closed).order_by(StatusList.id).limit(1).with_for_update()
-        current = session.scalar(query)
-        if current is None:
-            current = StatusList(created_at=now)
-            session.add(current)
-            session.flush()
-        used = session.scalar(select(func.count()).where(Edition.status_list_id == current.id)) or 0
-        share = max(0, min(FULLEST - used, count - len(places)))
-        places += [(current.id, index) for index in _free_indexes(session, current.id, share)]
-        if share:
-            journal.note(session, journal.given(current.id, used + share, now))
-        if used + share >= FULLEST:
-            current.closed = True
-            session.flush()
-    return places
-
-
-def _free_indexes(session: Session, list_id: int, count: int) -> list[int]:
-    """Draw free indexes of a list that is at most half full: what is drawn is asked for, not all that is used."""
-    found: list[int] = []
-    while len(found) < count:
-        drawn = status_list.pick_indexes(found, min(count - len(found), BATCH))
-        query = select(Edition.status_index).where(Edition.status_list_id == list_id, Edition.status_index.in_(drawn))
-        taken = set(session.scalars(query))
-        found += [index for index in drawn if index not in taken]
     return found
 
 

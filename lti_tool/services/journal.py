@@ -190,6 +190,19 @@ def withdrawal(award: Award, edition: Edition) -> Line:
     }
 
 
+def other_withdrawal(row: Any, reason: str) -> Line:
+    """Return the line of something else that holds a place in a status list, see services.places."""
+    return {
+        "at": row.withdrawn_at.isoformat() if row.withdrawn_at else None,
+        "edition": row.id,
+        "award": "",
+        "list": row.status_list_id,
+        "index": row.status_index,
+        "why": "revoked",
+        "reason": reason,
+    }
+
+
 def given(number: int, used: int, now: datetime) -> Line:
     """Return the line that says how many places of a list are used."""
     return {"at": now.isoformat(), "list": number, "used": used}

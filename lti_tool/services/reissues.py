@@ -16,7 +16,7 @@ from lti_tool.credentials import ob3
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import BadInput, Conflict
 from lti_tool.models import Award, CourseBadge, Edition
-from lti_tool.services import audit, award_acts, awards, catalog, editions, evaluation
+from lti_tool.services import audit, award_acts, awards, catalog, editions, evaluation, places
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages import ReissuePage, ReissueRow
@@ -126,7 +126,7 @@ def _replace(
     if award.given == "grades":
         definition = badge_from_content(award.version.definition)
         award.decision = awards.decision_record(definition, award.version.number, fresh.rows, now)
-    ((list_id, index),) = editions.status_places(session, 1, now)
+    ((list_id, index),) = places.status_places(session, 1, now)
     choices = {**old.choices, "name": fresh.name} if old.choices.get("name") else dict(old.choices)
     edition = Edition(
         id=ob3.new_credential_id(),

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials.ob3 import did_web
 from lti_tool.db import insert_rows, repeat_collided
 from lti_tool.errors import ConfigurationError
 from lti_tool.models import Award, CourseBadge, Edition, Person, StatusList, WithdrawnElsewhere
-from lti_tool.services import audit, award_acts, journal
+from lti_tool.services import audit, award_acts, journal, places
 from lti_tool.services.journal import Line, Written
 from lti_tool.services.tool import Tool, log
 
@@ -75,7 +75,7 @@ def look(tool: Tool, now: datetime) -> None:
     if size != tool.journal_seen[0]:
         tool.journal_seen = (size, len(tool.journal.read().withdrawals))
     with tool.db.read() as session:
-        known = _count_known(session)
+        known = places.count_withdrawn(session)
     if known != tool.journal_seen[1]:
         keep(tool, now)
 
@@ -90,33 +90,20 @@ def compare(tool: Tool) -> Compared:
             "away, or name another file in database.revocations"
         )
     with tool.db.read() as session:
-        known = _known(session)
+        known = places.withdrawn_ids(session)
         return _compared(session, written, known)
 
 
 def _compared(session: Session, written: Written, known: set[str]) -> Compared:
-    used, is_open = _used(session)
+    used, is_open = places.used(session), _open(session)
     missing = tuple(line for line in written.withdrawals if line["edition"] not in known)
     behind = {n for n, count in written.used.items() if is_open.get(n, True) and used.get(n, 0) < count}
     return Compared(written, missing, frozenset(behind), len(known) - (len(written.withdrawals) - len(missing)))
 
 
-def _known(session: Session) -> set[str]:
-    known = set(session.scalars(select(Edition.id).where(Edition.withdrawn_at.is_not(None))))
-    return known.union(session.scalars(select(WithdrawnElsewhere.edition_id)))
-
-
-def _count_known(session: Session) -> int:
-    here = session.scalar(select(func.count(Edition.status_index)).where(Edition.withdrawn_at.is_not(None))) or 0
-    return here + (session.scalar(select(func.count()).select_from(WithdrawnElsewhere)) or 0)
-
-
-def _used(session: Session) -> tuple[dict[int, int], dict[int, bool]]:
-    """Return how many places of each list are used, and which lists are open."""
-    counted = select(Edition.status_list_id, func.count()).group_by(Edition.status_list_id)
-    used: dict[int, int] = dict(session.execute(counted).all())
-    rows = session.execute(select(StatusList.id, StatusList.closed))
-    return used, {row.id: not row.closed for row in rows}
+def _open(session: Session) -> dict[int, bool]:
+    """Tell of each list whether it is open."""
+    return {row.id: not row.closed for row in session.execute(select(StatusList.id, StatusList.closed))}
 
 
 # -- what only the database knows -------------------------------------------------------------------------------
@@ -127,8 +114,8 @@ def _write_down(tool: Tool, now: datetime) -> int:
 
     A version before this one may have withdrawn them, another host, or the journal was lost."""
     with tool.db.read() as session:
-        known = _known(session)
-        used, _ = _used(session)
+        known = places.withdrawn_ids(session)
+        used = places.used(session)
         written = tool.journal.read()
         unwritten = sorted(known - {line["edition"] for line in written.withdrawals})
         lines = list(_lines(session, unwritten))
@@ -143,6 +130,10 @@ def _lines(session: Session, edition_ids: Sequence[str]) -> Iterable[Line]:
         query = select(Edition).where(Edition.id.in_(some)).options(joinedload(Edition.award))
         for edition in session.scalars(query):
             yield journal.withdrawal(edition.award, edition)
+        for holder in places.HOLDERS:
+            if holder is not Edition:
+                others = session.scalars(select(holder).where(holder.id.in_(some)))
+                yield from (journal.other_withdrawal(row, "") for row in others)
         for row in session.scalars(select(WithdrawnElsewhere).where(WithdrawnElsewhere.edition_id.in_(some))):
             yield {
                 "at": row.withdrawn_at.isoformat(),
@@ -164,7 +155,7 @@ def _parts(ids: Sequence[Any]) -> Iterable[Sequence[Any]]:
 
 def _replay(tool: Tool, written: Written, went_back: bool, now: datetime) -> Replayed:
     with tool.db.write() as session:
-        compared = _compared(session, written, _known(session))
+        compared = _compared(session, written, places.withdrawn_ids(session))
         if not compared.went_back and not went_back:
             return Replayed()  # another process was quicker
         missing = compared.missing
@@ -219,10 +210,13 @@ def _set_bits(session: Session, missing: Sequence[Line], now: datetime) -> tuple
     elsewhere: list[dict[str, Any]] = []
     touched: set[str] = set()
     for some in _parts(missing):
-        here = {e.id: e for e in session.scalars(select(Edition).where(Edition.id.in_([x["edition"] for x in some])))}
+        ids = [line["edition"] for line in some]
+        here: dict[str, Any] = {}
+        for holder in places.HOLDERS:
+            here |= {row.id: row for row in session.scalars(select(holder).where(holder.id.in_(ids)))}
         for line in some:
-            if (edition := here.get(line["edition"])) is not None:
-                edition.withdrawn_at = edition.withdrawn_at or datetime.fromisoformat(line["at"])
+            if (row := here.get(line["edition"])) is not None:
+                row.withdrawn_at = row.withdrawn_at or datetime.fromisoformat(line["at"])
                 continue
             place = (Edition.status_list_id == line["list"]) & (Edition.status_index == line["index"])
             other = session.scalar(select(Edition).where(place, Edition.withdrawn_at.is_(None)))
@@ -262,7 +256,7 @@ def _take_back(session: Session, award: Award, line: Line, now: datetime) -> boo
 def _go_on(session: Session, award: Award, line: Line, now: datetime) -> bool:
     """Let an award stand without the edition that was withdrawn: held as it was, or with a new one."""
     in_force = award.status in ("issued", "pending")
-    if not in_force or any(edition.withdrawn_at is None for edition in award.editions):
+    if not in_force or any(edition.withdrawn_at is None for edition in award.editions if edition.number > 0):
         return False
     if line["why"] == "held" and award.claimed_at is None and not award.page_public:
         award.status, award.issued_at, award.expires_at = "held", None, None

@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session, undefer
 
 from lti_tool.credentials import status_list
 from lti_tool.errors import Busy, DiskFull, NotFound
-from lti_tool.models import Edition, SignedStatusList, StatusList, WithdrawnElsewhere
+from lti_tool.models import SignedStatusList, StatusList
+from lti_tool.services import places
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
@@ -106,7 +107,7 @@ def _sign(tool: Tool, number: int, now: datetime, *, store: bool) -> Kept:
     key = tool.keyring.ed25519
     with tool.db.read() as session:
         revision = _revision(session, number)  # before the bits: what is set in between is in the next one too
-        indexes = withdrawn_indexes(session, number)
+        indexes = places.withdrawn_indexes(session, number)
         profile = issuer_profile(session, tool)
     content = status_list.status_list_credential(
         number,
@@ -122,13 +123,6 @@ def _sign(tool: Tool, number: int, now: datetime, *, store: bool) -> Kept:
     if store:
         _store(tool, number, kept)
     return kept
-
-
-def withdrawn_indexes(session: Session, number: int) -> list[int]:
-    """Return the indexes of a list whose bit is set."""
-    here = select(Edition.status_index).where(Edition.status_list_id == number, Edition.withdrawn_at.is_not(None))
-    elsewhere = select(WithdrawnElsewhere.status_index).where(WithdrawnElsewhere.status_list_id == number)
-    return [*session.scalars(here), *session.scalars(elsewhere)]
 
 
 def _store(tool: Tool, number: int, kept: Kept) -> None:

@@ -101,7 +101,8 @@ def status_list(n: int) -> Response:
     found = status_lists.signed(tool(), n, _now())
     response = _content(found.content, "application/vc+ld+json", seconds=60)
     response.set_etag(found.etag)
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 # -- what they stand for, and who issues them -------------------------------------------------------------------
