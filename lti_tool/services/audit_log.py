@@ -80,6 +80,7 @@ ACTIONS = {
     "award.held": Sentence("An award was held back"),
     "award.kept": Sentence("An award was looked at and kept"),
     "award.reissued": Sentence("An award was issued again with what counts now"),
+    "award.renewed": Sentence("An award was made valid anew"),
     "award.restored": Sentence("A replaced award was restored"),
     "award.revoked": Sentence("An award was withdrawn"),
     "award.superseded": Sentence("An award was replaced by an earlier one of the same person"),

@@ -15,6 +15,7 @@ from lti_tool.errors import NotFound
 from lti_tool.security import public, tool
 from lti_tool.services import checking, forms, status_lists
 from lti_tool.services import public_pages as shown
+from lti_tool.services import refresh as refreshing
 from lti_tool.services.issuer import accent_css, issuer_row
 from lti_tool.services.issuer import did_document as issuers_did
 
@@ -84,6 +85,19 @@ def credential_form(id: str, form: str) -> Response:
         raise NotFound(f"no form {form}")
     edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch())
     return _private_or_public(edition.award.page_public, forms.form_of(edition, form), form)
+
+
+@pages.get("/credentials/<id>/refresh")
+@public
+def refresh(id: str) -> Response:
+    """Answer the newest edition of a credential to a wallet: as JSON, or as a JWT where it asks for one."""
+    kinds = ["application/vc+ld+json", "application/ld+json", "application/json", "application/jwt", "text/plain"]
+    best = request.accept_mimetypes.best_match(kinds, default=kinds[0])
+    form = "jwt" if best in ("application/jwt", "text/plain") else "json"
+    edition = refreshing.refreshed(tool(), id, security.browser_secret(), _now(), form, _launch())
+    response = _private_or_public(edition.award.page_public, forms.form_of(edition, form), form)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _private_or_public(is_public: bool, content: bytes, form: str) -> Response:
