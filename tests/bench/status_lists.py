@@ -74,7 +74,10 @@ def _awards(tool: Tool, count: int) -> tuple[str, list[str]]:
         badge = session.scalars(select(CourseBadge)).one()
         assert badge.version is not None
         people = [
-            {"id": f"{n:032x}", "registration_id": registration, "sub": f"u{n}", "subject_id": f"urn:u{n}", "created_at": at}
+            {
+                "id": f"{n:032x}", "registration_id": registration, "sub": f"u{n}", "subject_id": f"urn:u{n}",
+                "created_at": at,
+            }
             for n in range(count)
         ]  # fmt: skip
         session.execute(insert(Person), people)
