@@ -236,7 +236,8 @@ def _set_bits(session: Session, missing: Sequence[Line], now: datetime) -> tuple
                 }
             )
         session.flush()
-    taken = set(session.execute(select(WithdrawnElsewhere.status_list_id, WithdrawnElsewhere.status_index)).tuples())
+    there = session.execute(select(WithdrawnElsewhere.status_list_id, WithdrawnElsewhere.status_index))
+    taken = {(list_id, index) for list_id, index in there}
     rows = {(row["status_list_id"], row["status_index"]): row for row in elsewhere}
     insert_rows(session, WithdrawnElsewhere, [row for place, row in rows.items() if place not in taken])
     return len(rows), touched

@@ -84,11 +84,10 @@ def make_http(settings: Settings, **limits: Any) -> Http:
 def open_tool(settings: Settings) -> Tool:
     """Open the installation that the settings describe. Raises ConfigurationError for keys that cannot be used."""
     db = Database(settings.database.url)
-    journal = Journal(settings.database.journal)
 
     def with_journal(session: Session) -> AbstractContextManager[None]:
         lines = noted(session)
-        return journal.around(did_web(settings.base_url), lines) if lines else nullcontext()
+        return tool.journal.around(did_web(settings.base_url), lines) if lines else nullcontext()
 
     db.around_commit = with_journal
     figures = Figures(db)
@@ -113,7 +112,7 @@ def open_tool(settings: Settings) -> Tool:
         KeyCache(http, load=load, save=save),
         Connections(db, *AT_THE_DOOR),
         figures,
-        journal,
+        Journal(settings.database.journal),
     )
     _ = tool.keyring  # a key that cannot be used stops the start, not the first launch
     return tool

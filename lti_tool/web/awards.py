@@ -272,7 +272,7 @@ def _revoke_page(slug: str, ids: list[str], reason: str, problem: ToolError | No
         reason=reason,
         problem=problem,
     )
-    return (html, 409) if problem else html
+    return (html, max(problem.status, 409)) if problem else html
 
 
 # -- making valid anew ------------------------------------------------------------------------------------------

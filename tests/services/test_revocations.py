@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,36 +19,43 @@ from lti_tool.errors import ConfigurationError, DiskFull
 from lti_tool.models import AuditEvent, Award, Edition, SignedStatusList, StatusList, WithdrawnElsewhere
 from lti_tool.services import award_acts, doctor, editions, revocations
 from lti_tool.services.journal import Journal
-from tests.classroom import Classroom, at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
-from tests.scene import Scene, now
+from tests.classroom import Classroom, at_once, badge, make_room, shared  # noqa: F401 (fixtures)
+from tests.scene import now
 from tests.services.test_awards import bit, edition_of, environment
+
+SLUG = "kept-for-good"  # one badge for all courses: its credential is compiled once
 
 
 @pytest.fixture
-def own(scene: Scene) -> Classroom:
-    """A course of an installation of its own, whose two students have a badge: its database can be put back."""
-    made = Classroom(scene)
-    assert made.publish(badge()).state == "done"
+def own(make_room: Callable[..., Classroom]) -> Iterator[Classroom]:  # noqa: F811
+    """A course whose two students have a badge; the database under it can be put back."""
+    made = make_room()
+    assert made.publish(badge(SLUG)).state == "done"
     for student in made.students:
         made.grade(student, 3, 3)
     assert made.sync().state == "done"
-    return made
+    kept = made.tool.journal
+    yield made
+    made.tool.journal = kept
+    revocations.keep(made.tool, now())
 
 
-def lines(room: Any) -> list[dict[str, Any]]:  # noqa: F811
+def lines(room: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in room.tool.journal.path.read_text().splitlines()]
 
 
-def withdrawals(room: Any) -> list[dict[str, Any]]:  # noqa: F811
-    return [line for line in lines(room) if "why" in line]
+def withdrawals(room: Any) -> list[dict[str, Any]]:
+    """Return the journal's withdrawals of this course."""
+    ids = {each["id"] for each in room.awards()}
+    return [line for line in lines(room) if line.get("award") in ids]
 
 
-def revoke(room: Any, award: dict[str, Any], reason: str = "Given by mistake.") -> None:  # noqa: F811
+def revoke(room: Any, award: dict[str, Any], reason: str = "Given by mistake.") -> None:
     award_acts.revoke(room.tool, award["id"], reason, actor="operator", now=now())
 
 
 @contextmanager
-def put_back(room: Any) -> Iterator[None]:  # noqa: F811
+def put_back(room: Any) -> Iterator[None]:
     """Let the database forget what the block does to awards and editions, as an older copy would: the rows of then."""
     tables = (Award.__table__, Edition.__table__, StatusList.__table__)
     with room.tool.db.read() as session:
@@ -101,7 +108,7 @@ def test_what_is_refused_leaves_no_line(own: Classroom) -> None:
     before = own.tool.journal.path.read_bytes()
     with pytest.raises(RuntimeError), own.tool.db.write() as session:
         found = session.get_one(Award, award["id"])
-        found.status = "revoked"
+        found.status, found.live = "revoked", False
         award_acts.withdraw_editions(session, found, now())
         raise RuntimeError("refused in the transaction")
     assert own.tool.journal.path.read_bytes() == before
@@ -119,6 +126,11 @@ def test_what_may_have_been_committed_keeps_its_line(tmp_path: Path) -> None:
     with pytest.raises(Lost), file.around("did:web:x", [line("e1")]):
         raise Lost
     assert [each["edition"] for each in file.read().withdrawals] == ["e1"]
+
+
+def times_put_back(room: Any) -> int:
+    with room.tool.db.read() as session:
+        return session.scalar(select(func.count()).where(AuditEvent.action == "database.went_back")) or 0
 
 
 def line(edition: str, **changes: Any) -> dict[str, Any]:
@@ -162,7 +174,7 @@ def test_processes_that_write_at_once_lose_no_line_and_mix_none(tmp_path: Path) 
 def no_room_for(path: Path) -> Iterator[None]:
     """Let this process make no file larger than that one is now, which is larger than any other it writes."""
     with path.open("ab") as opened:
-        opened.write(b"\n" * 30_000_000)
+        opened.truncate(32_000_000)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
     try:
@@ -173,6 +185,7 @@ def no_room_for(path: Path) -> Iterator[None]:
 
 def test_J13_without_room_for_the_journal_nothing_is_withdrawn_and_the_page_says_so(own: Classroom) -> None:
     award = own.award(own.students[0])
+    own.tool.journal = Journal(own.tool.journal.path.with_name("large.jsonl"))
     with no_room_for(own.tool.journal.path):
         before = own.tool.journal.path.stat().st_size
         answer = own.page.post(f"badges/{own.badge.slug}/awards/{award['id']}/revoke", {"reason": "A mistake."})
@@ -183,7 +196,8 @@ def test_J13_without_room_for_the_journal_nothing_is_withdrawn_and_the_page_says
     assert own.award(own.students[0])["status"] == "issued"
     assert bit(own.scene, edition_of(own, award["id"])) == 0
     revoke(own, award)
-    assert bit(own.scene, edition_of(own, award["id"])) == 1 and len(withdrawals(own)) == 1
+    assert bit(own.scene, edition_of(own, award["id"])) == 1
+    assert [each["award"] for each in own.tool.journal.read().withdrawals] == [award["id"]]
 
 
 def test_a_journal_that_cannot_be_written_stops_the_start_with_a_line(own: Classroom, tmp_path: Path) -> None:
@@ -243,7 +257,7 @@ def test_a_process_killed_between_journal_and_commit_withdraws_too_much_rather_t
 def test_I09_what_was_revoked_since_a_copy_was_made_is_revoked_again_and_new_awards_use_fresh_lists(
     own: Classroom,
 ) -> None:
-    award = own.award(own.students[0])
+    award, before = own.award(own.students[0]), times_put_back(own)
     edition = edition_of(own, award["id"])
     with put_back(own):
         revoke(own, award, "Not hers.")
@@ -254,9 +268,9 @@ def test_I09_what_was_revoked_since_a_copy_was_made_is_revoked_again_and_new_awa
     after = own.award(own.students[0])
     assert (after["status"], after["revocation_reason"]) == ("revoked", "Not hers.") and bit(own.scene, edition) == 1
     with own.tool.db.read() as session:
-        open_lists = list(session.scalars(select(StatusList.id).where(~StatusList.closed)))
-        assert open_lists == [edition.status_list_id + revocations.FURTHER]
-        assert session.scalar(select(func.count()).where(AuditEvent.action == "database.went_back")) == 1
+        (fresh,) = session.scalars(select(StatusList.id).where(~StatusList.closed))
+        assert fresh == edition.status_list_id + revocations.FURTHER
+        assert times_put_back(own) == before + 1
     assert revocations.standing(own.tool)[0] is True
     assert revocations.keep(own.tool, now()) == revocations.Replayed()
     assert own.award(own.students[1])["status"] == "issued"
@@ -342,7 +356,7 @@ def test_a_place_that_was_given_twice_is_withdrawn_and_its_holder_issued_anew(ow
     after = own.award(own.students[0])
     assert after["status"] == "issued" and not after["credential_url"].endswith(place.id)
     assert bit(own.scene, place) == 1 and own.award(own.students[1])["credential_url"] == second["credential_url"]
-    assert {each["edition"] for each in withdrawals(own)} == {"ffff" * 8, place.id}
+    assert [each["edition"] for each in withdrawals(own)] == [place.id]
 
 
 def test_a_worker_finds_within_a_minute_that_the_database_was_put_back_under_it(own: Classroom) -> None:
@@ -356,23 +370,22 @@ def test_a_worker_finds_within_a_minute_that_the_database_was_put_back_under_it(
 
 
 def test_several_processes_that_start_at_once_do_it_once(own: Classroom) -> None:
-    award = own.award(own.students[0])
+    award, before = own.award(own.students[0]), times_put_back(own)
     with put_back(own):
         revoke(own, award)
     outcomes = at_once(*[lambda: revocations.keep(own.tool, now())] * 4)
     assert [each for each in outcomes if isinstance(each, Exception)] == []
     assert sum(each.revoked for each in outcomes) == 1
-    with own.tool.db.read() as session:
-        assert session.scalar(select(func.count()).where(AuditEvent.action == "database.went_back")) == 1
+    assert times_put_back(own) == before + 1
 
 
 def test_a_lost_journal_is_written_anew_from_the_database(own: Classroom) -> None:
     award = own.award(own.students[0])
     revoke(own, award)
-    before = withdrawals(own)
+    before, all_there = withdrawals(own), len(own.tool.journal.read().withdrawals)
     own.tool.journal.path.unlink()
     assert revocations.standing(own.tool)[0] is False
-    assert revocations.keep(own.tool, now()).written == 1
+    assert revocations.keep(own.tool, now()).written == all_there
     assert withdrawals(own) == before
     assert not revocations.compare(own.tool).went_back and revocations.standing(own.tool)[0]
 
@@ -395,14 +408,14 @@ def test_the_doctor_has_a_line_about_it(own: Classroom) -> None:
     def told() -> doctor.Finding:
         return next(f for f in doctor.examine(own.tool, None, now()) if f.what == "revocations")
 
-    assert told().ok and "0 in " in told().sentence
+    assert told().ok
     with put_back(own):
         revoke(own, own.award(own.students[0]))
     assert not told().ok and "1 withdrawals" in told().sentence and "lti-tool db replay" in told().sentence
 
 
 def test_places_are_noted_in_the_journal_as_they_are_given(own: Classroom) -> None:
-    given = [each for each in lines(own) if "used" in each]
-    assert given[-1]["used"] == 2
+    last = [each for each in lines(own) if "used" in each][-1]
     with own.tool.db.read() as session:
-        assert session.scalar(select(func.count()).select_from(Edition)) == 2
+        used = session.scalar(select(func.count()).where(Edition.status_list_id == last["list"]))
+    assert last["used"] == used
