@@ -60,9 +60,10 @@ def put_back(room: Any) -> Iterator[None]:
     tables = (Award.__table__, Edition.__table__, StatusList.__table__)
     with room.tool.db.read() as session:
         before = {table: session.execute(select(table)).mappings().all() for table in tables}
+        elsewhere = set(session.scalars(select(WithdrawnElsewhere.edition_id)))
     yield
     with room.tool.db.write() as session:
-        session.execute(delete(WithdrawnElsewhere))
+        session.execute(delete(WithdrawnElsewhere).where(WithdrawnElsewhere.edition_id.not_in(elsewhere)))
         known = {row["id"] for row in before[tables[1]]}
         session.execute(delete(Edition).where(Edition.id.not_in(known)))
         session.execute(delete(Award).where(Award.id.not_in({row["id"] for row in before[tables[0]]})))

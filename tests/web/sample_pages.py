@@ -873,6 +873,7 @@ ADDRESSES = {
     "awards.hold": "/course/<launch>/<slug>/awards/<award_id>/hold",
     "awards.release": "/course/<launch>/<slug>/release",
     "awards.keep": "/course/<launch>/<slug>/awards/<award_id>/review",
+    "awards.renew": "/course/<launch>/<slug>/awards/renew",
     "awards.revoke": "/course/<launch>/<slug>/awards/revoke",
     "awards.revoke_one": "/course/<launch>/<slug>/awards/<award_id>/revoke",
     "awards.give": "/course/<launch>/<slug>/awards/give",
