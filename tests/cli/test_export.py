@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import requests
 from flask import Flask
@@ -139,14 +140,16 @@ def test_public_files_at_the_old_address_go_on_verifying_without_this_program(
             raise NotFound(url)
         return Response(200, "OK", {}, path.read_bytes(), url)
 
-    def outcome(user: str, form: str) -> tuple[bool, str]:
+    def file_of(user: str, form: str) -> bytes:
         path = folder / "public" / f"{path_of(left.award_of(user), left).lstrip('/')}.{form}"
-        report = verify(path.read_bytes(), now=now(), fetch=static)
-        return report.ok, report.outcome("withdrawn")
+        return path.read_bytes()
 
-    for form in ("json", "jwt"):
-        assert outcome("student1", form) == (True, "passed")
-        assert outcome("student3", form) == (False, "failed")
+    for user, ok, withdrawn in (("student1", True, "passed"), ("student3", False, "failed")):
+        report = verify(file_of(user, "json"), now=now(), fetch=static)
+        assert (report.ok, report.outcome("withdrawn")) == (ok, withdrawn)
+        token = file_of(user, "jwt").decode()
+        key = jwt.PyJWK.from_json(static(jwt.get_unverified_header(token)["kid"]).body.decode())
+        assert jwt.decode(token, key, algorithms=["RS256"])["jti"] == left.award_of(user)["credential_url"]
 
 
 @pytest.mark.parametrize("with_keys", [False, True])
