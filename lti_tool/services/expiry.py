@@ -42,8 +42,13 @@ def expiring(session: Session, now: datetime, course_badge_id: str | None = None
     )
     if course_badge_id is not None:
         query = query.where(Award.course_badge_id == course_badge_id)
-    rows = session.execute(query.order_by(Award.expires_at, Award.id))
-    return [Ending(*row, step=step(row.expires_at, now)) for row in rows]
+    return [
+        Ending(award_id, person_id, course_id, course_badge_id, ends_at, step(ends_at, now))
+        for award_id, person_id, course_id, course_badge_id, ends_at in session.execute(
+            query.order_by(Award.expires_at, Award.id)
+        )
+        if ends_at is not None
+    ]
 
 
 def step(ends_at: datetime | None, now: datetime) -> int:

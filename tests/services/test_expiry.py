@@ -122,7 +122,6 @@ def test_a_renewed_badge_has_a_new_credential_and_the_old_one_stays_good_until_i
 
 def test_an_expired_badge_is_renewed_too_and_its_old_page_points_on(ending: Classroom) -> None:
     award = ends_in(ending, -1)
-    award_acts.claim(ending.tool, ending.award(ending.students[1])["id"], public=True, actor="operator", now=now())
     with ending.tool.db.write() as session:
         session.execute(update(Award).where(Award.id == award["id"]).values(live=False, page_public=True))
     assert renew(ending, award).status_code == 200
@@ -131,7 +130,7 @@ def test_an_expired_badge_is_renewed_too_and_its_old_page_points_on(ending: Clas
         found = session.get_one(Award, award["id"])
         assert (found.status, found.live) == ("issued", True) and found.expires_at == new.valid_until
     page = requests.get(f"{ending.scene.url}/credentials/{old.id}", timeout=10).text
-    assert "Expired" in page and new.id in page
+    assert "It ended on" in page and new.id in page
     assert len(ending.awards(ending.students[0])) == 1
 
 
