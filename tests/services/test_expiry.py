@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -203,7 +204,8 @@ def test_I24_a_private_credential_refreshes_for_nobody_as_one_that_is_not_there(
         requests.get(f"{ending.scene.url}/credentials/{name}/refresh", timeout=10) for name in (edition.id, "0" * 32)
     ]
     assert [each.status_code for each in answers] == [404, 404]
-    assert answers[0].text.replace(edition.id, "") == answers[1].text.replace("0" * 32, "")
+    told = [re.sub(r"404 · [0-9A-F]+|\d\d:\d\d", "", each.text) for each in answers]
+    assert told[0].replace(edition.id, "") == told[1].replace("0" * 32, "")
     learner = ending.enter(ending.students[0])
     assert learner.get(f"/credentials/{edition.id}/refresh").status_code == 200
 
