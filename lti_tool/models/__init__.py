@@ -31,6 +31,7 @@ from lti_tool.models.badges import (
     Publication,
 )
 from lti_tool.models.base import Base
+from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
@@ -48,6 +49,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
+from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
@@ -55,6 +57,7 @@ __all__ = [
     "AWARD_STATES",
     "DRIFTS_OF_A_COLUMN",
     "DRIFTS_OF_THE_COURSE",
+    "ENDORSED",
     "LIVE_STATES",
     "Achievement",
     "AchievementVersion",
@@ -78,6 +81,8 @@ __all__ = [
     "Drift",
     "EarlierVersion",
     "Edition",
+    "Endorsement",
+    "EndorsementRequest",
     "Enrolment",
     "Evidence",
     "Figure",
@@ -101,10 +106,12 @@ __all__ = [
     "Result",
     "Review",
     "SignInAddress",
+    "SignedStatusList",
     "SourceAnswer",
     "SourceFile",
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "WithdrawnElsewhere",
     "may_be_awarded",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +17,21 @@ from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
+from lti_tool.services import endorsements, expiry
 from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
-from lti_tool.services.editions import achievement_of
+from lti_tool.services.credential_state import state_of
+from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
-from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
-from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage
+from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
+from lti_tool.services.pages import (
+    AchievementPage,
+    CheckView,
+    CredentialPage,
+    IssuedBadge,
+    IssuerPage,
+    ShownEvidence,
+)
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
@@ -46,9 +56,14 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     report = own_report(tool, edition.document or b"", now)
     state, sentence = _state(edition, now)
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
-    records = {row["tag"]: row for row in award.decision["rows"]}
+    choices = edition.choices
+    shows_levels = choices.get("results", True)
+    rows = row_views(badge, decided(edition, badge) if shows_levels else {})
+    if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
+        rows = tuple(row if row.steps else replace(row, reached="") for row in rows)
     with tool.db.read() as session:
         issuer = issuer_row(session)
+        endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
     return CredentialPage(
         credential_id=edition.id,
@@ -61,9 +76,17 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         issuer_url=f"{base}/issuers/{issuer.slug}",
         issued_at=edition.valid_from,
         expires_at=edition.valid_until,
-        recipient="",
-        course=award.course.title,
-        rows=row_views(badge, records),
+        recipient=choices.get("name", ""),
+        shows_levels=shows_levels,
+        evidence=tuple(
+            ShownEvidence(each["name"], each.get("url", ""), each.get("narrative", ""))
+            for each in choices.get("evidence", ())
+        ),
+        narrative=choices.get("narrative", ""),
+        course=choices.get("course") or award.course.title,
+        term=choices.get("term", ""),
+        endorsements=endorsed,
+        rows=rows,
         needed=badge.needed,
         state=state,
         state_sentence=sentence,
@@ -71,16 +94,17 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         checked_at=now,
         downloads=downloads(tool, edition.id),
         qr_svg=qr_code(url),
-        newer_url=_newer_url(tool, edition) if state == "superseded" else "",
+        newer_url=_newer_url(tool, edition),
     )
 
 
 def _newer_url(tool: Tool, edition: Edition) -> str:
-    """Return the address of the edition that replaced this one, empty where there is none in force."""
-    query = select(Edition.id).where(Edition.award_id == edition.award_id, Edition.withdrawn_at.is_(None))
+    """Return the address of the edition that replaced or renewed this one, empty where there is none in force."""
+    if edition.award.status == "revoked":
+        return ""
     with tool.db.read() as session:
-        newer = session.scalar(query.where(Edition.signed_at.is_not(None)).order_by(Edition.number.desc()))
-    return credential_url(tool, newer) if newer is not None else ""
+        newest = expiry.newest(session, edition.award_id)
+    return credential_url(tool, newest.id) if newest is not None and newest.number > max(0, edition.number) else ""
 
 
 def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView, ...]:
@@ -103,23 +127,19 @@ def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView
 
 
 def _state(edition: Edition, now: datetime) -> tuple[str, str]:
-    award = edition.award
-    if award.status == "revoked":
-        when = award.revoked_at or now
-        return "revoked", _(
-            "The issuer took it back on %(day)s: %(reason)s",
-            day=day(when),
-            reason=award.revocation_reason,
-        )
-    if edition.withdrawn_at is not None:
-        if award.status == "held":
-            return "superseded", _("It is not in force at the moment.")
+    """Return what has become of a credential as its page says it: a word that the page knows, and a sentence."""
+    state = state_of(edition, now)
+    until = day(edition.valid_until) if edition.valid_until else ""
+    if state.word == "revoked":
+        when = day(state.at or now)
+        return "revoked", _("The issuer took it back on %(day)s: %(reason)s", day=when, reason=state.reason)
+    if state.word == "held":
+        return "superseded", _("It is not in force at the moment.")
+    if state.word == "replaced":
         return "superseded", _("It was replaced by a newer edition.")
-    if edition.valid_until is not None and edition.valid_until <= now:
-        return "expired", _("It ended on %(day)s.", day=day(edition.valid_until))
-    return "in force", _("Until %(day)s", day=day(edition.valid_until)) if edition.valid_until else _(
-        "Without an end date"
-    )
+    if state.word == "expired":
+        return "expired", _("It ended on %(day)s.", day=until)
+    return "in force", _("Until %(day)s", day=until) if until else _("Without an end date")
 
 
 # -- what it stands for, who issues it --------------------------------------------------------------------------
@@ -164,7 +184,9 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
                 AchievementVersion.achievement_id == version.achievement_id
             )
         )
+        endorsed = endorsements.in_force(tool, session, version_id=version.id)
     address = ob3.achievement_address(base, slug, version.number)
+    before = range(version.number - 1, max(0, version.number - 1 - ob3.MOST_EARLIER), -1)
     newer = newest is not None and newest > version.number
     return AchievementPage(
         badge=badge_from_content(version.definition),
@@ -180,6 +202,8 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
             ("SVG", "", f"{address}.svg"),
             ("Open Badges 2.0", "", ob2.badge_address(base, slug, version.number)),
         ),
+        endorsements=endorsed,
+        earlier=tuple((number, ob3.achievement_address(base, slug, number)) for number in before),
     )
 
 
@@ -195,6 +219,7 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
     )
     with tool.db.read() as session:
         versions = list(session.scalars(query))
+        endorsed = endorsements.in_force(tool, session, issuer=True)
     address = f"{base}/issuers/{row.slug}"
     return IssuerPage(
         name=row.name or _("Issuer"),
@@ -205,6 +230,12 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
         did=row.did,
         badges=tuple(_issued_badge(base, version) for version in versions),
         logo_url=logo_address(tool, row) or "",
+        parent_name=row.parent_name,
+        parent_url=row.parent_url,
+        phone=row.phone,
+        address_lines=tuple(text for name in ADDRESS if (text := row.address.get(name, ""))),
+        terms_url=row.terms_url,
+        endorsements=endorsed,
         downloads=(
             ("JSON", _("Profile"), f"{address}.json"),
             ("DID", _("document"), f"{base}/.well-known/did.json"),

@@ -24,6 +24,7 @@ from lti_tool.web import (
     as_student,
     awards,
     editor,
+    endorsements,
     evidence,
     gradebook,
     hosted,
@@ -55,6 +56,7 @@ INSTRUCTORS = (
     gradebook.pages,
     marking.pages,
     awards.pages,
+    endorsements.course_pages,
     as_student.pages,
     sources.pages,
     score_files.pages,
@@ -103,7 +105,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [sources.back, watching.pages, hosted.pages]
+    own += [endorsements.pages, hosted.pages, sources.back, watching.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
