@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials import ob3, status_list
+from lti_tool.credentials import ob3
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
 from lti_tool.domain.award import is_earned
 from lti_tool.domain.badge import Badge, Gate, badge_from_content, months_and_days, number_text
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
-from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person, StatusList
-from lti_tool.services import prerequisites
+from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person
+from lti_tool.services import held_back, prerequisites
 from lti_tool.services.issuer import issuer_profile
+from lti_tool.services.places import status_places
 from lti_tool.services.tool import Tool, log
 
 MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
@@ -32,7 +33,6 @@ MOST_ENDORSEMENTS = 10  # in one credential, the newest
 # What a learner has chosen of what an edition says, by the names it is kept under. The rest is told_at's.
 CHOSEN = ("name", "email", "results", "grades", "evidence", "narrative")
 NO_DOCUMENTS: Mapping[str, dict[str, Any]] = MappingProxyType({})
-FULLEST = status_list.ENTRIES // 2  # entries used before a list is closed: a fuller one makes random indexes rare
 
 
 def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datetime) -> None:
@@ -44,11 +44,11 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
     for version_id in {version_id for _, version_id in awards}:
         definition = session.get_one(AchievementVersion, version_id).definition
         lasts[version_id] = definition.get("expires_after", "")
-    places = status_places(session, len(awards), now)
+    given = status_places(session, len(awards), now)
     earlier = _earlier(session, [award_id for award_id, _ in awards])
     told = told_at(session, [award_id for award_id, _ in awards])
     editions = []
-    for (award_id, version_id), (list_id, index) in zip(awards, places, strict=True):
+    for (award_id, version_id), (list_id, index) in zip(awards, given, strict=True):
         salt, before = ob3.new_salt(), earlier.get(award_id)
         chosen = with_salt(before.choices, before.email, salt) if before is not None else {}
         editions.append(
@@ -158,36 +158,6 @@ def another(session: Session, award: Award, choices: Mapping[str, Any], now: dat
     return edition
 
 
-def status_places(session: Session, count: int, now: datetime) -> list[tuple[int, int]]:
-    places: list[tuple[int, int]] = []
-    while len(places) < count:
-        query = select(StatusList).where(~StatusList.closed).order_by(StatusList.id).limit(1).with_for_update()
-        current = session.scalar(query)
-        if current is None:
-            current = StatusList(created_at=now)
-            session.add(current)
-            session.flush()
-        taken = set(session.scalars(select(Edition.status_index).where(Edition.status_list_id == current.id)))
-        taken |= set(session.scalars(select(Endorsement.status_index).where(Endorsement.status_list_id == current.id)))
-        room = FULLEST - len(taken)
-        if room <= 0:
-            current.closed = True
-            session.flush()
-            continue
-        share = min(room, count - len(places))
-        places += [(current.id, index) for index in status_list.pick_indexes(taken, share)]
-        if share == room:
-            current.closed = True
-            session.flush()
-    return places
-
-
-def list_changed(session: Session, list_ids: Collection[int]) -> None:
-    """Say that bits of these status lists were set, so that they are signed anew."""
-    for list_id in sorted(set(list_ids)):
-        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
-
-
 def after(start: datetime, duration: str) -> datetime:
     """Return the moment a duration of years, months, weeks, days ends; 31 January + P1M is the last of February."""
     months, days = months_and_days(duration)
@@ -221,12 +191,13 @@ def sign_pending(tool: Tool, course_id: int | None = None, award_id: str | None 
 
     Signing is a pure function of the row: a crash between two steps leads to the same bytes (J01, I04)."""
     signed = 0
-    held_back: set[str] = set()
+    refused: dict[str, _HeldBack] = {}
     made: set[int] = set()
     keyring = tool.keyring
     while True:
-        batch = _unsigned(tool, course_id, award_id, held_back)
+        batch = _unsigned(tool, course_id, award_id, set(refused))
         if not batch:
+            _tell(tool, refused.values())
             if made:  # others may ask for what has just been awarded
                 prerequisites.look_again(tool, made)
             return signed
@@ -240,12 +211,41 @@ def sign_pending(tool: Tool, course_id: int | None = None, award_id: str | None 
                 done.append((each, copy))
                 made.add(each.version_id)
             except CredentialHeldBack as error:
-                held_back.add(each.edition_id)
+                refused[each.edition_id] = _HeldBack(each.award_id, error)
                 log.error("award=%s credential held back: %s", each.award_id, error.detail)
+            except Exception as error:  # one that breaks the signing must not keep the others waiting (J06)
+                unforeseen = CredentialHeldBack(f"{type(error).__name__} while it was being signed")
+                refused[each.edition_id] = _HeldBack(each.award_id, unforeseen)
+                log.exception("award=%s credential held back", each.award_id)
         signed += _store_signatures(tool, done)
 
 
-def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, held_back: set[str]) -> list[_ToSign]:
+class _HeldBack(NamedTuple):
+    award_id: str
+    why: CredentialHeldBack
+
+
+def _tell(tool: Tool, found: Collection[_HeldBack]) -> None:
+    now = datetime.now(UTC)
+    held_back.note(tool, {each.award_id: each.why for each in found}, now)
+    held_back.settle(tool, now)
+
+
+def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Job step: try again to sign a credential that was held back. Raises CredentialHeldBack where it still is."""
+    with tool.db.read() as session:
+        award = session.get(Award, award_id)
+        course = award.course_id if award is not None and award.status == "pending" else None
+    if course is None:
+        return {}
+    signed = sign_pending(tool, course, award_id)
+    with tool.db.read() as session:
+        if session.get_one(Award, award_id).status == "pending":
+            raise held_back.still(session, award_id)
+    return {"signed": signed}
+
+
+def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
     query = (
         select(Edition)
         .join(Award)
@@ -263,8 +263,8 @@ def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, held_back
         query = query.where(Award.course_id == course_id)
     if award_id is not None:
         query = query.where(Award.id == award_id)
-    if held_back:
-        query = query.where(Edition.id.not_in(held_back))
+    if left_out:
+        query = query.where(Edition.id.not_in(left_out))
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}

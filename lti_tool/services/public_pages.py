@@ -11,14 +11,16 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, undefer
 
-from lti_tool.credentials import ob3
+from lti_tool.credentials import ob2, ob3
 from lti_tool.credentials.verify import Report
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import endorsements
+from lti_tool.services import endorsements, expiry
+from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
+from lti_tool.services.credential_state import state_of
 from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
 from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
@@ -92,16 +94,17 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         checked_at=now,
         downloads=downloads(tool, edition.id),
         qr_svg=qr_code(url),
-        newer_url=_newer_url(tool, edition) if state == "superseded" else "",
+        newer_url=_newer_url(tool, edition),
     )
 
 
 def _newer_url(tool: Tool, edition: Edition) -> str:
-    """Return the address of the edition that replaced this one, empty where there is none in force."""
-    query = select(Edition.id).where(Edition.award_id == edition.award_id, Edition.withdrawn_at.is_(None))
+    """Return the address of the edition that replaced or renewed this one, empty where there is none in force."""
+    if edition.award.status == "revoked":
+        return ""
     with tool.db.read() as session:
-        newer = session.scalar(query.where(Edition.signed_at.is_not(None)).order_by(Edition.number.desc()))
-    return credential_url(tool, newer) if newer is not None else ""
+        newest = expiry.newest(session, edition.award_id)
+    return credential_url(tool, newest.id) if newest is not None and newest.number > max(0, edition.number) else ""
 
 
 def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView, ...]:
@@ -124,45 +127,46 @@ def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView
 
 
 def _state(edition: Edition, now: datetime) -> tuple[str, str]:
-    award = edition.award
-    if award.status == "revoked":
-        when = award.revoked_at or now
-        return "revoked", _(
-            "The issuer took it back on %(day)s: %(reason)s",
-            day=day(when),
-            reason=award.revocation_reason,
-        )
-    if edition.withdrawn_at is not None:
-        if award.status == "held":
-            return "superseded", _("It is not in force at the moment.")
+    """Return what has become of a credential as its page says it: a word that the page knows, and a sentence."""
+    state = state_of(edition, now)
+    until = day(edition.valid_until) if edition.valid_until else ""
+    if state.word == "revoked":
+        when = day(state.at or now)
+        return "revoked", _("The issuer took it back on %(day)s: %(reason)s", day=when, reason=state.reason)
+    if state.word == "held":
+        return "superseded", _("It is not in force at the moment.")
+    if state.word == "replaced":
         return "superseded", _("It was replaced by a newer edition.")
-    if edition.valid_until is not None and edition.valid_until <= now:
-        return "expired", _("It ended on %(day)s.", day=day(edition.valid_until))
-    return "in force", _("Until %(day)s", day=day(edition.valid_until)) if edition.valid_until else _(
-        "Without an end date"
-    )
+    if state.word == "expired":
+        return "expired", _("It ended on %(day)s.", day=until)
+    return "in force", _("Until %(day)s", day=until) if until else _("Without an end date")
 
 
 # -- what it stands for, who issues it --------------------------------------------------------------------------
 
 
 def find_version(tool: Tool, slug: str, number: int, form: str = "") -> AchievementVersion:
-    """Return a version of an achievement, with its picture where a form is one."""
+    """Return a version of an achievement, with its picture in pixels where that is the form."""
     check_text(slug)
-    pictures = {"png": AchievementVersion.picture_png, "svg": AchievementVersion.picture_svg}
     query = (
         select(AchievementVersion)
         .join(Achievement)
         .where(Achievement.slug == slug, AchievementVersion.number == number)
         .options(joinedload(AchievementVersion.achievement))
     )
-    if form in pictures:
-        query = query.options(undefer(pictures[form]))
+    if form == "png":
+        query = query.options(undefer(AchievementVersion.picture_png))
     with tool.db.read() as session:
         version = session.scalar(query)
     if version is None:
         raise NotFound(f"no achievement {slug} v{number}")
     return version
+
+
+def drawing(tool: Tool, version: AchievementVersion) -> str:
+    """Return a version's picture as SVG."""
+    with tool.db.read() as session:
+        return drawing_of(session, version.id)
 
 
 def achievement_json(tool: Tool, version: AchievementVersion) -> dict[str, Any]:
@@ -192,7 +196,12 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         issuer=issuer.name,
         issuer_url=f"{base}/issuers/{issuer.slug}",
         newest_url=ob3.achievement_address(base, slug, newest) if newer and newest else "",
-        downloads=(("JSON", "", f"{address}.json"), ("PNG", "", f"{address}.png")),
+        downloads=(
+            ("JSON", "", f"{address}.json"),
+            ("PNG", "", f"{address}.png"),
+            ("SVG", "", f"{address}.svg"),
+            ("Open Badges 2.0", "", ob2.badge_address(base, slug, version.number)),
+        ),
         endorsements=endorsed,
         earlier=tuple((number, ob3.achievement_address(base, slug, number)) for number in before),
     )
@@ -227,7 +236,11 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
         address_lines=tuple(text for name in ADDRESS if (text := row.address.get(name, ""))),
         terms_url=row.terms_url,
         endorsements=endorsed,
-        downloads=(("JSON", _("Profile"), f"{address}.json"), ("DID", _("document"), f"{base}/.well-known/did.json")),
+        downloads=(
+            ("JSON", _("Profile"), f"{address}.json"),
+            ("DID", _("document"), f"{base}/.well-known/did.json"),
+            ("Open Badges 2.0", "", ob2.issuer_address(base, row.slug)),
+        ),
     )
 
 

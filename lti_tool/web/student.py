@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import NotFound, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, bindings, choices, marking_pages
+from lti_tool.services import audit, bindings, choices, marking_pages, records
 from lti_tool.services import student_pages as shown
 from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN
@@ -79,6 +79,16 @@ def _told(form: MultiDict[str, str], now: choices.Choices) -> choices.Choices:
 def picture(slug: str) -> Response:
     shown.badge_is_open(tool(), g.session, slug)
     return badge_picture(slug)
+
+
+@pages.get("/clr.json")
+@guarded(LEARN)
+def record() -> Response:
+    """Give all her badges as one signed file."""
+    now = datetime.now(UTC)
+    response = Response(records.record_of(tool(), g.session, now), content_type="application/vc+ld+json")
+    response.headers["Content-Disposition"] = 'attachment; filename="badges.clr.json"'
+    return response
 
 
 @pages.post("/sync")
