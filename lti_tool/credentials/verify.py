@@ -69,7 +69,7 @@ def verify(
     known: Mapping[str, Check] = MappingProxyType({}),
     whose: str = "",
 ) -> Report:
-    """Check one credential: JSON, a compact JWT, a baked PNG or SVG, or an address to get one from.
+    """Check one credential: JSON, a compact JWT, a baked PNG or SVG, a PDF that it is attached to, or an address.
 
     Open Badges 3.0 and 2.0, endorsements, and learner records with all that is in them.
     `fetch` must refuse private hosts; a ToolError it raises becomes “could not check”, but Busy ends the check.

@@ -1,11 +1,11 @@
-"""Finds a credential in what was given: JSON, a compact JWT, a baked PNG or SVG, or an address to get one from."""
+"""Finds a credential in what was given: JSON, a compact JWT, a baked PNG or SVG, a PDF, or an address."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
 
-from lti_tool.credentials.baking import ELEMENT, ELEMENT_OB2, KEYWORD, KEYWORD_OB2, unbake_png, unbake_svg
+from lti_tool.credentials.baking import ELEMENT, ELEMENT_OB2, KEYWORD, KEYWORD_OB2, unbake_pdf, unbake_png, unbake_svg
 from lti_tool.credentials.untrusted import (
     LARGEST,
     MOST_OF_A_SET,
@@ -64,7 +64,7 @@ def find(data: bytes | str, fetch: Fetch, *, follow: bool = True) -> Found:
     if len(raw) > LARGEST:
         raise Refused(Sentence("No. It is larger than 5 MB."))
     if raw.startswith(b"%PDF"):
-        raise Refused(Sentence("No. A PDF shows a credential but does not hold one. Use the address printed on it."))
+        return _in_pdf(raw)
     try:
         text = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -102,6 +102,17 @@ def _in_picture(form: str, raw: bytes, fetch: Fetch, *, follow: bool) -> Found:
     if follow and ADDRESS.match(text):  # how Open Badges 2.0 bakes a hosted assertion
         return replace(find(_at(text, fetch), fetch, follow=False), form=form)
     return in_text(text, form)
+
+
+def _in_pdf(raw: bytes) -> Found:
+    """Find the credential attached to a PDF. What the sheet shows is not compared with it: the report tells its own."""
+    try:
+        text = unbake_pdf(raw)
+    except BadInput as error:
+        raise Refused(Sentence("No. %(sentence)s", sentence=error.sentence)) from error
+    if text is None:
+        raise Refused(Sentence("No. This PDF shows a credential but does not hold one. Use the address printed on it."))
+    return in_text(text.strip(), "PDF")
 
 
 def in_text(text: str, form: str) -> Found:
