@@ -275,7 +275,7 @@ def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str,
     return {"signed": signed}
 
 
-def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, refused: set[str]) -> list[_ToSign]:
+def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
     query = (
         select(Edition)
         .join(Award)
@@ -293,8 +293,8 @@ def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, refused: 
         query = query.where(Award.course_id == course_id)
     if award_id is not None:
         query = query.where(Award.id == award_id)
-    if refused:
-        query = query.where(Edition.id.not_in(refused))
+    if left_out:
+        query = query.where(Edition.id.not_in(left_out))
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
