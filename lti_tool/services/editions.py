@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ob3, status_list
 from lti_tool.credentials.canonical import EditionTemplate
-from lti_tool.credentials.signing import Signed
+from lti_tool.db import insert_rows
 from lti_tool.domain.award import is_earned
-from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
+from lti_tool.domain.badge import Badge, months_and_days
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Edition, StatusList
@@ -25,6 +25,7 @@ from lti_tool.services.tool import Tool, log
 
 MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
 BATCH = 250  # editions signed between two transactions
+_EDITION = Edition.metadata.tables["edition"]
 FULLEST = status_list.ENTRIES // 2  # entries used before a list is closed: a fuller one makes random indexes rare
 
 
@@ -53,7 +54,7 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
         }
         for (award_id, version_id), (list_id, index) in zip(awards, places, strict=True)
     ]
-    session.execute(insert(Edition), editions)
+    insert_rows(session, Edition, editions)
     ends = [{"id": e["award_id"], "expires_at": e["valid_until"]} for e in editions if e["valid_until"] is not None]
     if ends:
         session.execute(update(Award), ends)
@@ -132,14 +133,14 @@ def sign_pending(tool: Tool, course_id: int | None = None) -> int:
             if made:  # others may ask for what has just been awarded
                 prerequisites.look_again(tool, made)
             return signed
-        done: list[tuple[_ToSign, Signed]] = []
+        done: list[tuple[_ToSign, bytes]] = []
         for each in batch:
             try:
                 # The proof's time is the edition's, not the clock's: signed again, it is the same bytes.
-                copy = each.template.sign(
-                    each.facts, ed25519=keyring.ed25519, rsa=keyring.rsa, created=each.facts.valid_from
+                signed_document = each.template.sign_document(
+                    each.facts, ed25519=keyring.ed25519, created=each.facts.valid_from
                 )
-                done.append((each, copy))
+                done.append((each, signed_document))
                 made.add(each.version_id)
             except CredentialHeldBack as error:
                 held_back.add(each.edition_id)
@@ -153,10 +154,11 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
         .join(Award)
         .where(Edition.signed_at.is_(None), Award.status == "pending", Edition.withdrawn_at.is_(None))
         .options(
-            joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement),
-            joinedload(Edition.award).joinedload(Award.person),
-            joinedload(Edition.award).joinedload(Award.earned_as),
-            joinedload(Edition.award).joinedload(Award.course),
+            # What many of them share is read once, not beside each.
+            joinedload(Edition.award).selectinload(Award.version).joinedload(AchievementVersion.achievement),
+            joinedload(Edition.award).selectinload(Award.course),
+            joinedload(Edition.award).selectinload(Award.person),
+            joinedload(Edition.award).selectinload(Award.earned_as),
         )
         .order_by(Edition.id)
         .limit(BATCH)
@@ -197,7 +199,7 @@ def template_for(tool: Tool, session: Session, version: AchievementVersion) -> E
     profile = issuer_profile(session, tool)
     key = (version.id, profile)
     if key not in tool.templates:
-        needed = badge_from_content(version.definition).needed
+        needed = version.badge.needed
         tool.templates[key] = EditionTemplate(achievement_of(tool, version, profile), profile, needed=needed)
     template: EditionTemplate = tool.templates[key]
     return template
@@ -207,7 +209,7 @@ def achievement_of(tool: Tool, version: AchievementVersion, profile: ob3.IssuerP
     """Return a version as an OB 3.0 Achievement."""
     slug, base = version.achievement.slug, tool.settings.base_url
     return ob3.achievement(
-        badge_from_content(version.definition),
+        version.badge,
         base_url=base,
         slug=slug,
         version=version.number,
@@ -219,7 +221,7 @@ def achievement_of(tool: Tool, version: AchievementVersion, profile: ob3.IssuerP
 def edition_facts(edition: Edition) -> ob3.EditionFacts:
     """Return what an edition says, from its own row and its award's frozen decision alone."""
     award = edition.award
-    badge = badge_from_content(award.version.definition)
+    badge = award.version.badge
     rows = {row["tag"]: row for row in (edition.decision or award.decision)["rows"]}
     if award.given != "grades" and not carries(badge, rows):
         rows = {}  # given by hand to somebody whose levels do not reach it: then it tells of no levels at all
@@ -267,7 +269,7 @@ def _by_hand(award: Award) -> ob3.Evidence:
     )
 
 
-def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int:
+def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
     if not done:
         return 0
     now = datetime.now(UTC)
@@ -275,11 +277,13 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int
         # Awards before their editions, each by id, as everywhere: revoke() holds the award when it asks for these.
         awards = select(Award.id).where(Award.id.in_([each.award_id for each, _ in done])).order_by(Award.id)
         session.execute(awards.with_for_update(key_share=True)).all()
-        session.execute(
-            update(Edition),
+        # Into the table: through the class, SQLAlchemy looks at each row three times.
+        signed = update(_EDITION).where(_EDITION.c.id == bindparam("edition"))
+        session.connection().execute(
+            signed.values(document=bindparam("document"), signed_at=now),
             [
-                {"id": each.edition_id, "document": s.document, "jwt": s.jwt.encode(), "signed_at": now}
-                for each, s in sorted(done, key=lambda one: one[0].edition_id)
+                {"edition": each.edition_id, "document": document}
+                for each, document in sorted(done, key=lambda one: one[0].edition_id)
             ],
         )
         for moment in {each.facts.valid_from for each, _ in done}:

@@ -14,6 +14,7 @@ from lti_tool.credentials import baking, ob3
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Deployment, Edition, Launch
 from lti_tool.services.launches import LOOK, opened_by, rights_of, switched_off
+from lti_tool.services.tokens import jwt_of
 from lti_tool.services.tool import Tool
 
 FORMS = ("json", "jwt", "png")
@@ -46,7 +47,7 @@ def signed_edition(session: Session, credential_id: str, form: str) -> Edition:
     version = joinedload(Edition.award).joinedload(Award.version)
     large = {
         "json": (undefer(Edition.document),),
-        "jwt": (undefer(Edition.jwt),),
+        "jwt": (),
         "png": (undefer(Edition.document), version.undefer(AchievementVersion.picture_png)),
     }
     query = (
@@ -107,11 +108,13 @@ def downloads(tool: Tool, edition_id: str) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def form_of(edition: Edition, form: str) -> bytes:
+def form_of(tool: Tool, edition: Edition, form: str) -> bytes:
     """Return a credential as signed JSON, as a compact JWT, or baked into its picture; the same bytes every time.
 
     The edition was loaded for this form."""
-    content = edition.jwt if form == "jwt" else edition.document
+    if form == "jwt":
+        return jwt_of(tool, edition.id)
+    content = edition.document
     if content is None:
         raise NotFound("not signed yet")
     return baking.bake_png(edition.award.version.picture_png, content.decode()) if form == "png" else content
