@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +14,11 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool import security
 from lti_tool.errors import NotFound
 from lti_tool.security import public, tool
-from lti_tool.services import checking, forms, status_lists
+from lti_tool.services import checking, forms, served, status_lists
 from lti_tool.services import public_pages as shown
 from lti_tool.services.issuer import accent_css, issuer_row
 from lti_tool.services.issuer import did_document as issuers_did
+from lti_tool.web.kept import KeptPages, kept
 
 pages = Blueprint("public", __name__)
 
@@ -28,6 +30,7 @@ CHECKS_PER_MINUTE = 60  # from one address: a check costs far more than a page
 @pages.record_once
 def _limit(state: Any) -> None:
     state.app.extensions["verify_limit"] = security.RateLimit(CHECKS_PER_MINUTE)
+    state.app.extensions["kept_pages"] = KeptPages()
 
 
 def _now() -> datetime:
@@ -67,14 +70,35 @@ def _content(content: bytes, kind: str, seconds: int = 300) -> Response:
 @public
 def credential(id: str) -> Response | str:
     """Show a credential, or answer its signed JSON to a client that asks for it."""
+    if _wants_json():
+        if (response := _stored_document(id)) is not None:
+            return response
+    elif served.is_public(tool(), id):
+        return _credential_page(kept(f"credential {id}", lambda: _made_page(id)))
     edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), launch=_launch())
     if _wants_json():
-        return _private_or_public(edition.award.page_public, forms.form_of(edition, "json"), "json")
-    response = Response(render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now())))
+        return _private_or_public(edition.award.page_public, forms.form_of(tool(), edition, "json"), "json")
+    page = shown.credential_page(tool(), edition, _now())
+    return _credential_page(render_template("public/credential.html", page=page))
+
+
+def _made_page(id: str) -> str:
+    edition = forms.find_edition(tool(), id, None, _now())
+    return render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now()))
+
+
+def _credential_page(page: str | bytes) -> Response:
+    response = Response(page)
     response.headers["Vary"] = "Accept"
     response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
     response.headers["X-Robots-Tag"] = "noindex"
     return response
+
+
+def _stored_document(id: str) -> Response | None:
+    """Answer a public credential's signed JSON with one statement; None for what only some may see, or nobody."""
+    document = served.public_document(tool(), id)
+    return _private_or_public(True, document.content, "json") if document is not None else None
 
 
 @pages.get("/credentials/<id>.<form>")
@@ -82,8 +106,10 @@ def credential(id: str) -> Response | str:
 def credential_form(id: str, form: str) -> Response:
     if form not in forms.FORMS:
         raise NotFound(f"no form {form}")
+    if form == "json" and (response := _stored_document(id)) is not None:
+        return response
     edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch())
-    return _private_or_public(edition.award.page_public, forms.form_of(edition, form), form)
+    return _private_or_public(edition.award.page_public, forms.form_of(tool(), edition, form), form)
 
 
 def _private_or_public(is_public: bool, content: bytes, form: str) -> Response:
@@ -91,6 +117,8 @@ def _private_or_public(is_public: bool, content: bytes, form: str) -> Response:
     if not is_public:
         response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Robots-Tag"] = "noindex"
+    response.set_etag(hashlib.sha256(content).hexdigest())
+    response.make_conditional(request)
     return response
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import credentials, kills, large, launches, matrix, platforms, syncs
+from tests.bench import credentials, kills, large, launches, matrix, platforms, serving, syncs
 from tests.bench.servers import postgresql_version
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -51,6 +51,7 @@ SECTIONS = (
     ("A large class", large.measure),
     ("The progress matrix", matrix.measure),
     ("Credentials", signing),
+    ("Credentials as strangers fetch them", serving.measure),
     ("Killed at random moments", kills.measure),
 )
 
