@@ -19,7 +19,7 @@ from lti_tool.sentence import Sentence
 from lti_tool.services.checking import own_report
 from lti_tool.services.editions import achievement_of
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
-from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
+from lti_tool.services.issuer import issuer_profile, issuer_row, issuer_told, logo_address
 from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
@@ -46,8 +46,7 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     state, sentence = _state(edition, now)
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
     records = {row["tag"]: row for row in award.decision["rows"]}
-    with tool.db.read() as session:
-        issuer = issuer_row(session)
+    issuer = issuer_told(tool)
     url = credential_url(tool, edition.id)
     return CredentialPage(
         credential_id=edition.id,

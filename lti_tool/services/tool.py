@@ -48,6 +48,7 @@ class Tool:
     wake: Callable[[int], None] = _do_not_wake
     registrations: dict[tuple[str, str], RegistrationValue] = field(default_factory=dict)  # see services.entry
     templates: dict[Any, Any] = field(default_factory=dict)  # compiled credential templates, see services.awards
+    did_documents: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)  # see services.issuer
     status_lists: dict[Any, Any] = field(default_factory=dict)  # signed lists, see services.status_lists
     _keyring: Keyring | None = None
     _keyring_seen: float = 0.0
