@@ -120,7 +120,7 @@ def _forget_contexts() -> None:
     _of_thread.contexts, _of_thread.resolved = {}, {}
 
 
-class _Resolver(ContextResolver):  # type: ignore[misc]
+class _Resolver(ContextResolver):
     """PyLD's, which writes a scoped context as canonical JSON each time it meets it, to know it again."""
 
     def resolve(self, active_ctx: Any, context: Any, base: Any, cycles: Any = None) -> Any:
@@ -139,7 +139,7 @@ class _Expanded(list[Any]):
     """What has been expanded already."""
 
 
-class _Processor(jsonld.JsonLdProcessor):  # type: ignore[misc]
+class _Processor(jsonld.JsonLdProcessor):
     """PyLD's, which expands whatever it turns into RDF, expanded or not."""
 
     def expand(self, input_: Any, options: Any) -> Any:
