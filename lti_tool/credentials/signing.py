@@ -1,4 +1,4 @@
-"""Sign credentials twice: Data Integrity `eddsa-rdfc-2022` inside the document, and VC-JWT RS256 around it.
+"""Sign credentials twice: Data Integrity `eddsa-rdfc-2022` inside the document, and VC-JWT around it.
 
 Ed25519 and RSASSA-PKCS1-v1_5 draw nothing at random: the same document, keys and `created` give the same bytes.
 https://www.w3.org/TR/vc-di-eddsa/#eddsa-rdfc-2022 · https://www.imsglobal.org/spec/ob/v3p0#jwt-proof
@@ -58,15 +58,21 @@ def sign_document(document: Json, *, ed25519: Key, created: datetime) -> bytes:
     return data_integrity(document, compact(document).encode(), digest, ed25519, created)
 
 
-def data_integrity(document: Json, text: bytes, digest: bytes, key: Key, created: datetime) -> bytes:
-    """Return `text`, the compact JSON of `document` in UTF-8, with its proof as last member.
+def data_integrity(document: Json, text: bytes | str, digest: bytes, key: Key, created: datetime) -> bytes:
+    """Return `text`, the compact JSON of `document`, with its proof as last member.
 
     `digest` is the SHA-256 of the document's canonical N-Quads."""
     proof = _proof_text(tuple(document["@context"]), f"{_issuer(document)}#{key.kid}")
     moment = _whole_second(created)
     signature = _signature(proof.digest(moment) + digest, key)
     written = proof.json(moment, base58_multibase(signature))
-    return b"".join((text[:-1], PROOF, written.encode(), b"}"))
+    return b"".join((_utf8(text)[:-1], PROOF, written.encode(), b"}"))
+
+
+def signed_with(document: bytes) -> str:
+    """Return the kid of the key that made a signed document's proof."""
+    method: str = json.loads(document)["proof"]["verificationMethod"]
+    return method.rpartition("#")[2]
 
 
 def jwt_of_document(document: bytes, key: Key) -> str:
@@ -91,8 +97,7 @@ def vc_jwt(credential: Json, text: bytes | str, key: Key) -> str:
     }
     if "validUntil" in credential:
         claims["exp"] = _seconds(credential["validUntil"])
-    utf8 = text.encode() if isinstance(text, str) else text
-    payload = b"".join((utf8[:-1], b",", compact(claims)[1:].encode()))
+    payload = b"".join((_utf8(text)[:-1], b",", compact(claims)[1:].encode()))
     signed = f"{_jwt_header(base_url, key.kid, key.kind)}.{base64url(payload)}"
     return f"{signed}.{base64url(_signature(signed.encode(), key))}"
 
@@ -202,6 +207,10 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 def compact(value: Any) -> str:
     """Write JSON without spaces, members in their order, characters as they are."""
     return _ENCODER.encode(value)
+
+
+def _utf8(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def multikey(public: Ed25519PublicKey) -> str:

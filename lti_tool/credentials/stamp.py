@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from lti_tool.credentials import ob3
 from lti_tool.credentials.contexts import is_iri
+from lti_tool.credentials.signing import compact
 from lti_tool.domain.badge import number_text
 from lti_tool.errors import CredentialHeldBack
 
@@ -42,7 +43,8 @@ EVIDENCE = ("description", "narrative", "genre", "audience")  # the members a pi
 _KNOWN_EVIDENCE = {"name", "url", *EVIDENCE}
 _KNOWN_FACTS = {
     *("credential_id", "subject_id", "valid_from", "valid_until", "status_list", "status_index"),
-    *("reached", "gates", "include_results", "name", "email", "course", "term", "evidence"),
+    *("reached", "gates", "include_results", "name", "email", "course", "term", "evidence", "started", "ended"),
+    *("narrative", "licence_number", "renewable", "terms_url", "endorsements"),
 }
 _OTHER_FACTS = tuple(
     (field.name, field.default) for field in dataclasses.fields(ob3.EditionFacts) if field.name not in _KNOWN_FACTS
@@ -200,10 +202,18 @@ class Taking:
         values = [facts.credential_id, facts.subject_id, instant(facts.valid_from)]
         values += (str(facts.status_list), str(facts.status_index))
         kinds = [WORDS, IRIS, TEXTS, WORDS, WORDS]
-        if facts.valid_until is not None:
-            values.append(instant(facts.valid_until))
-            kinds.append(TEXTS)
-        texts = [text for text in (facts.name, facts.course, facts.term) if text]
+        for moment in (facts.valid_until, facts.started, facts.ended):
+            if moment is not None:
+                values.append(instant(moment))
+                kinds.append(TEXTS)
+        if facts.terms_url:
+            if not is_iri(facts.terms_url):
+                return None
+            values.append(facts.terms_url)
+            kinds.append(IRIS)
+        said = (facts.name, facts.course, facts.term, facts.narrative, facts.licence_number)
+        texts = [text for text in said if text]
+        there = tuple([bool(text) for text in said])
         if facts.email:
             if len(facts.email.salt) < ob3.SHORTEST_SALT:
                 return None
@@ -218,10 +228,10 @@ class Taking:
                     return None
                 values.append(piece.url)
                 kinds.append(IRIS)
-            said = (piece.description, piece.narrative, piece.genre, piece.audience)
+            about = (piece.description, piece.narrative, piece.genre, piece.audience)
             texts.append(piece.name)
-            texts += [text for text in said if text]
-            pieces.append((bool(piece.url), *[bool(text) for text in said]))
+            texts += [text for text in about if text]
+            pieces.append((bool(piece.url), *[bool(text) for text in about]))
         if facts.include_results:
             values += results.values
             kinds += results.kinds
@@ -235,8 +245,11 @@ class Taking:
             values += texts
             kinds += [TEXTS] * len(texts)
         key = (
-            *(facts.valid_until is not None, bool(facts.name), bool(facts.course), bool(facts.term), bool(facts.email)),
-            *(facts.include_results, tuple(pieces), results.key if facts.include_results else ()),
+            *(facts.valid_until is not None, facts.started is not None, facts.ended is not None, there),
+            *(bool(facts.email), bool(facts.renewable), bool(facts.terms_url), facts.include_results, tuple(pieces)),
+            results.key if facts.include_results else (),
+            # Signed already, and told as they are: with others it is another kind of edition.
+            tuple([compact(each) for each in facts.endorsements]),
         )
         return Taken(key, values, kinds)
 
@@ -601,23 +614,28 @@ def marked(facts: ob3.EditionFacts) -> ob3.EditionFacts:
     def number() -> int:
         return secrets.randbelow(9 * 10**17) + 10**17
 
-    def moment() -> datetime:
-        return datetime(5000, 1, 1, tzinfo=UTC) + timedelta(seconds=secrets.randbelow(10**11))
+    def moment(given: datetime | None) -> datetime | None:
+        return given and datetime(5000, 1, 1, tzinfo=UTC) + timedelta(seconds=secrets.randbelow(10**11))
 
-    def text(given: str | None) -> str | None:
+    def text(given: str | None) -> Any:
         return mark() if given else given
 
     return dataclasses.replace(
         facts,
         credential_id=mark(),
         subject_id=f"urn:{mark()}",
-        valid_from=moment(),
-        valid_until=moment() if facts.valid_until is not None else None,
+        valid_from=moment(facts.valid_from) or facts.valid_from,
+        valid_until=moment(facts.valid_until),
+        started=moment(facts.started),
+        ended=moment(facts.ended),
         status_list=number(),
         status_index=number(),
         name=text(facts.name),
         course=text(facts.course),
         term=text(facts.term),
+        narrative=text(facts.narrative),
+        licence_number=text(facts.licence_number),
+        terms_url=f"https://{mark()}.example/" if facts.terms_url else "",
         email=ob3.HashedEmail(mark(), mark()) if facts.email else facts.email,
         evidence=tuple(
             dataclasses.replace(

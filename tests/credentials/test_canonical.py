@@ -45,10 +45,11 @@ words = st.text(st.characters(exclude_categories=("Cs",)), max_size=40) | st.sam
 given_words = words.filter(lambda text: bool(text))
 moments = st.datetimes(datetime(1970, 1, 1), datetime(9998, 1, 1), timezones=st.just(UTC))
 paths = st.text("abcXYZ019-._~/?&=%#é😀", max_size=20)
+addresses = paths.map(lambda path: f"https://example.org/{path}").filter(is_iri)
 evidence = st.builds(
     ob3.Evidence,
     name=given_words,
-    url=st.just("") | paths.map(lambda path: f"https://example.org/{path}").filter(is_iri),
+    url=st.just("") | addresses,
     description=words,
     narrative=words,
     genre=words,
@@ -96,6 +97,12 @@ any_facts = st.builds(
     course=st.none() | given_words,
     term=st.none() | given_words,
     evidence=st.lists(evidence, max_size=2).map(tuple),
+    started=st.none() | moments,
+    ended=st.none() | moments,
+    narrative=st.just("") | words,
+    licence_number=st.just("") | words,
+    renewable=st.booleans(),
+    terms_url=st.just("") | addresses,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 from lti_tool.credentials import ob3, signing, stamp
 from lti_tool.credentials.canonical import EditionTemplate, canonical_by_pyld, sha256_of
+from lti_tool.credentials.endorsement import Said, signed_endorsement
 from lti_tool.domain.badge import Level
 from lti_tool.errors import CredentialHeldBack
 from tests.credentials import examples
-from tests.credentials.test_canonical import TEMPLATE, any_facts, evidence, given_words
+from tests.credentials.test_canonical import TEMPLATE, addresses, any_facts, evidence, given_words
 
 FULL = EditionTemplate(examples.achievement(), examples.issuer(), needed=4)
 KEYS: dict[str, Any] = {"ed25519": examples.ed25519_key(), "created": examples.CREATED}
@@ -64,6 +66,12 @@ def reworded(draw: st.DrawFn) -> tuple[ob3.EditionFacts, ob3.EditionFacts]:
         email=one.email and ob3.HashedEmail(ob3.new_salt(), "sha256$00"),
         course=one.course and draw(given_words),
         term=one.term and draw(given_words),
+        started=one.started and two.valid_from,
+        ended=one.ended and two.valid_from,
+        narrative=one.narrative and draw(given_words),
+        licence_number=one.licence_number and draw(given_words),
+        renewable=one.renewable,
+        terms_url=one.terms_url and draw(addresses),
         evidence=tuple(pieces),
     )
 
@@ -112,6 +120,10 @@ def test_the_second_of_its_kind_is_printed_and_is_what_pyld_says(monkeypatch: py
         {"evidence": (ob3.Evidence("A", f"{examples.BASE}/credentials/{'1' * 32}#result-0"), ob3.Evidence("B"))},
         {"evidence": (ob3.Evidence("A", "http://a.example/"), ob3.Evidence("B", "http://a.example/"))},
         {"evidence": (ob3.Evidence("A", "http://b.example/"), ob3.Evidence("B", "http://a.example/"))},
+        {"terms_url": "https://video.example.edu/1"},
+        {"terms_url": f"{examples.BASE}/credentials/{'1' * 32}"},
+        {"started": None},
+        {"narrative": "\x01", "licence_number": '"'},
         {"evidence": (ob3.Evidence("A", examples.BASE), ob3.Evidence("B", f"{examples.BASE}/zzz"))},
         {"name": examples.everything().email.hash if examples.everything().email else ""},
         {"name": "\t tab and \x07 bell", "course": "a\u2028b", "term": '"'},
@@ -134,6 +146,8 @@ def test_values_that_meet_what_is_there_already_are_written_as_the_standard_says
         {"credential_id": "a b"},
         {"valid_from": examples.CREATED.replace(tzinfo=None)},
         {"email": ob3.HashedEmail("short", "sha256$00")},
+        {"terms_url": "/terms"},
+        {"started": examples.CREATED.replace(tzinfo=None)},
         {"evidence": (ob3.Evidence("A", "javascript:alert(1)"), ob3.Evidence("B"))},
         {"reached": examples.facts().reached[:3]},
         {"reached": (*examples.facts().reached[:3], ob3.Reached("OC-4", 9, None))},
@@ -172,3 +186,32 @@ def test_a_badge_whose_levels_were_taken_for_words_prints_them_all() -> None:
         reached = (ob3.Reached("OC-1", level, None), ob3.Reached("OC-2", 3, 4))
         same(template, examples.facts(reached=reached))
         same(template, examples.facts(reached=reached, subject_id="urn:x:ÿ"))
+
+
+def test_an_edition_with_endorsements_is_printed_with_the_very_same_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their proofs are graphs of their own with blank nodes: statements of four terms."""
+
+    def said(number: int) -> dict[str, Any]:
+        told = Said(
+            *(f"{number:032x}", FULL.achievement["id"], "Zoë", "Head", "Clinic", 'Does "well".\n', examples.CREATED),
+            *(1, number),
+        )
+        signed: dict[str, Any] = json.loads(signed_endorsement(told, examples.issuer(), examples.ed25519_key()))
+        return signed
+
+    template = EditionTemplate(examples.achievement(), examples.issuer(), needed=4)
+    one, both = (said(1),), (said(1), said(2))
+    for endorsements in (one, both):
+        template.written(dataclasses.replace(examples.everything(), endorsements=endorsements))
+    assert len(template._stamps) == 2 and all(template._stamps.values())
+    for endorsements in (one, both):
+        facts = dataclasses.replace(
+            examples.everything(), endorsements=endorsements, credential_id="7" * 32, name="Ana"
+        )
+        same(template, facts)
+        credential = ob3.credential(template.achievement, template.issuer, facts)
+        assert template.written(facts)[2] == sha256_of(canonical_by_pyld(credential))
+    no_long_way(monkeypatch, template)
+    template.written(facts)
+    with pytest.raises(AssertionError):
+        template.written(dataclasses.replace(facts, endorsements=(said(3),)))
