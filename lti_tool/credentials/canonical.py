@@ -232,6 +232,8 @@ class Shape:
         for place in self.iris:
             if not is_iri(values[place]):
                 raise CredentialHeldBack(f"not an absolute IRI: {values[place]!r}")
+        if any(value.startswith("_:") for value in values):  # see stamp.CHANGED: not of this shape's first one alone
+            raise CredentialHeldBack("a text that verifiers take for the label of a blank node")
         texts = [escaped(value) for value in values]
         lines = self.ground.fill(texts).split("\n")
         if self.nodes:

@@ -29,8 +29,9 @@ from lti_tool.credentials.signing import compact
 from lti_tool.domain.badge import number_text
 from lti_tool.errors import CredentialHeldBack
 
-# What `ob3.signable` would change. A text without these is written the same in JSON and in N-Quads.
-CHANGED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# What `ob3.signable` would change, and what looks like a blank node, which strict verifiers refuse. A text without any
+# of it is written the same in JSON and in N-Quads.
+CHANGED = re.compile("_:|[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 TO_ESCAPE = re.compile(r'["\\\n]')
 WORD = re.compile(r"[0-9A-Za-z_-]+")  # at home within any IRI
 NOTHING = -1  # the place of a value that is empty, the last one
