@@ -29,7 +29,7 @@ def jwt_of(tool: Tool, edition_id: str) -> bytes:
         found = session.execute(select(Edition.document, Edition.signed_at).where(*of_it)).one_or_none()
     if found is None:
         raise NotFound("not signed yet")
-    made = jwt_of_document(found.document, key_at(tool.keyring, found.signed_at)).encode()
+    made = jwt_made(tool.keyring, found.document, found.signed_at)
     try:
         with tool.db.write() as session:
             # Another process may have made it meanwhile: it is the same.
@@ -37,6 +37,11 @@ def jwt_of(tool: Tool, edition_id: str) -> bytes:
     except (Busy, DiskFull):
         pass  # made again the next time
     return made
+
+
+def jwt_made(keyring: Keyring, document: bytes, signed_at: datetime) -> bytes:
+    """Return the VC-JWT of a document that was signed at a moment."""
+    return jwt_of_document(document, key_at(keyring, signed_at)).encode()
 
 
 def key_at(keyring: Keyring, moment: datetime) -> Key:
