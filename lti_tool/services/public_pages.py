@@ -23,7 +23,7 @@ from lti_tool.services.checking import own_report
 from lti_tool.services.credential_state import state_of
 from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
-from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
+from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, issuer_told, logo_address
 from lti_tool.services.pages import (
     AchievementPage,
     CheckView,
@@ -62,8 +62,8 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     rows = row_views(badge, decided(edition, badge) if shows_levels else {})
     if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
         rows = tuple(row if row.steps else replace(row, reached="") for row in rows)
+    issuer = issuer_told(tool)
     with tool.db.read() as session:
-        issuer = issuer_row(session)
         endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
     return CredentialPage(

@@ -18,7 +18,7 @@ from lti_tool.db import trouble_of
 from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import words
-from lti_tool.services.issuer import issuer_row
+from lti_tool.services.issuer import issuer_told
 from lti_tool.web import (
     admin,
     as_student,
@@ -151,8 +151,7 @@ def common_values() -> dict[str, Any]:
     values: dict[str, Any] = {"now": datetime.now(UTC), **language.of_page()}
     if g.get("failed"):
         return values
-    with security.tool().db.read() as session:
-        values["issuer"] = issuer_row(session)
+    values["issuer"] = issuer_told(security.tool())
     if (who := g.get("session")) is not None:
         values.update(
             launch=g.launch,
