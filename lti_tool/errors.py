@@ -347,3 +347,22 @@ class CredentialHeldBack(ToolError):
 
     reason = "credential_held_back"
     sentence = Sentence("A credential did not pass its own check and was held back.")
+
+
+# -- wallets ----------------------------------------------------------------------------------------------------
+
+
+class WalletRefused(ToolError):
+    """A wallet's request that is not granted: `reason` is the error code of OAuth 2.0 or OpenID4VCI.
+
+    The detail is told to the wallet as `error_description`: ASCII, and nothing of what was sent."""
+
+    status = 400
+    reason = "invalid_request"
+    sentence = Sentence("The wallet's request cannot be granted.")
+
+
+class ProofRefused(WalletRefused):
+    """A proof that does not show that the wallet holds its key."""
+
+    reason = "invalid_proof"

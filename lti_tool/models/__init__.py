@@ -49,6 +49,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
+from lti_tool.models.wallets import UsedNonce, WalletOffer
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -106,5 +107,7 @@ __all__ = [
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "UsedNonce",
+    "WalletOffer",
     "may_be_awarded",
 ]

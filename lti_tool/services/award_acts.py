@@ -247,8 +247,12 @@ def one_line(text: str) -> str:
 
 
 def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
-    """Set the status bit of every edition still in force; returns their ids."""
-    withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
+    """Set the status bit of every edition still in force, copies in wallets too; returns their ids."""
+    return withdraw(session, [edition for edition in award.editions if edition.withdrawn_at is None], now)
+
+
+def withdraw(session: Session, withdrawn: Sequence[Edition], now: datetime) -> list[str]:
+    """Set the status bit of editions whose award is locked; returns their ids."""
     for edition in withdrawn:
         edition.withdrawn_at = now
     for list_id in sorted({edition.status_list_id for edition in withdrawn}):

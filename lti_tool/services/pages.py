@@ -481,6 +481,7 @@ class ClaimView:
     issued_at: datetime | None
     downloads: tuple[tuple[str, str], ...]  # (word, address)
     note: str = ""  # the evidence in it, where a person gave the badge by hand
+    for_wallets: bool = False  # it may go into a wallet now
 
 
 @dataclass(frozen=True)

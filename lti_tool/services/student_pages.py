@@ -16,7 +16,7 @@ from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
 from lti_tool.services import catalog, evaluation, history, versions
-from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
+from lti_tool.services.awards import can_choose, fits_a_wallet, newest_awards, shown_status, standing_rows
 from lti_tool.services.forms import credential_url, downloads
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
@@ -110,7 +110,13 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
             if edition and award.page_public
             else (),
             note=(award.note or "") if award.note_told else "",
+            for_wallets=fits_a_wallet(tool, award, now),
         )
+
+
+def own_award(session: Session, who: LaunchSession, slug: str, now: datetime) -> Award | None:
+    """Return the award that a learner's page of a badge shows, None where there is none."""
+    return _seen(session, _published(session, who, slug), who.person_id, now).award
 
 
 def _published(session: Session, who: LaunchSession, slug: str) -> CourseBadge:

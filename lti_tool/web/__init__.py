@@ -31,12 +31,14 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    oid4vci,
     public,
     registration,
     score_files,
     sources,
     student,
     versions,
+    wallet,
     watching,
 )
 from lti_tool.web.markdown import markdown
@@ -101,7 +103,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [sources.back, watching.pages]
+    own += [sources.back, watching.pages, oid4vci.pages, wallet.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
