@@ -31,6 +31,7 @@ from lti_tool.models import (
     Person,
     Result,
     SourceAnswer,
+    WalletOffer,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -166,8 +167,14 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
         ),
         line(
             _("Signed credentials"),
-            _("The files themselves, which name their owner by a random identifier."),
+            _("The files themselves, which name their owner by a random identifier, or by the key of a wallet."),
             _counted(Edition.valid_from).join(Award).where(mine),
+        ),
+        line(
+            _("Offers of a badge to a wallet"),
+            _("To hand it out once, and to one wallet."),
+            _counted(WalletOffer.created_at).join(Award).where(mine),
+            _("for a day after each"),
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]

@@ -48,6 +48,7 @@ class Tool:
     registrations: dict[tuple[str, str], RegistrationValue] = field(default_factory=dict)  # see services.entry
     templates: dict[Any, Any] = field(default_factory=dict)  # compiled credential templates, see services.awards
     status_lists: dict[Any, Any] = field(default_factory=dict)  # signed lists, see services.status_lists
+    wallet_metadata: dict[Any, bytes] = field(default_factory=dict)  # see services.wallets
     _keyring: Keyring | None = None
     _keyring_seen: float = 0.0
 

@@ -107,6 +107,7 @@ def _pin_hash(code: str, pin: str) -> str:
 class OfferView:
     """An offer as its learner sees it. `state`: "open", "opened" (a wallet has come for it), "taken", "over"."""
 
+    id: str
     state: str
     expires_at: datetime
     link: str = ""
@@ -197,9 +198,9 @@ def _own(tool: Tool, session: Session, who: LaunchSession, slug: str, now: datet
 
 def _view(tool: Tool, offer: WalletOffer, mine: _Secrets, now: datetime) -> OfferView:
     if offer.used_at is not None:
-        return OfferView("taken" if offer.holders else "opened", offer.expires_at)
+        return OfferView(offer.id, "taken" if offer.holders else "opened", offer.expires_at)
     if offer.expires_at <= now or offer.tries >= MOST_TRIES:
-        return OfferView("over", offer.expires_at)
+        return OfferView(offer.id, "over", offer.expires_at)
     base = tool.settings.base_url
     link = f"openid-credential-offer://?credential_offer_uri={quote(f'{base}/oid4vci/offers/{mine.address}', safe='')}"
     # The scheme the app itself registers. https://lcw.app/request.html would do as well, and would tell that server
@@ -212,6 +213,7 @@ def _view(tool: Tool, offer: WalletOffer, mine: _Secrets, now: datetime) -> Offe
     }
     lcw_link = f"dccrequest://request?{urlencode(asked)}"
     return OfferView(
+        offer.id,
         "open",
         offer.expires_at,
         link=link,

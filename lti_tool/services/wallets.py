@@ -22,7 +22,7 @@ from lti_tool.credentials.untrusted import Refused, parsed
 from lti_tool.db import repeat_collided
 from lti_tool.errors import NotFound, ProofRefused, SecretLost, WalletRefused
 from lti_tool.lti.registration import digest
-from lti_tool.models import AchievementVersion, Award, Edition, UsedNonce, WalletOffer
+from lti_tool.models import AchievementVersion, Award, Edition, Issuer, UsedNonce, WalletOffer
 from lti_tool.services import audit, editions, wallet_offers
 from lti_tool.services.awards import fits_a_wallet, get_award
 from lti_tool.services.issuer import issuer_row, logo_address
@@ -42,8 +42,22 @@ Json = dict[str, Any]
 # -- what is offered --------------------------------------------------------------------------------------------
 
 
-def issuer_metadata(tool: Tool) -> Json:
-    """Return the Credential Issuer Metadata (section 12.2): each badge in both formats, by its newest version."""
+def issuer_metadata(tool: Tool) -> bytes:
+    """Return the Credential Issuer Metadata (section 12.2) as JSON; made anew where a badge or the issuer changed."""
+    with tool.db.read() as session:
+        issuer = issuer_row(session)
+        newest = session.scalar(select(func.max(AchievementVersion.id)))
+        key = (newest, issuer.name, logo_address(tool, issuer))
+        if (found := tool.wallet_metadata.get(key)) is not None:
+            return found
+        content = json.dumps(_metadata(tool, session, issuer), ensure_ascii=False).encode()
+    tool.wallet_metadata.clear()
+    tool.wallet_metadata[key] = content
+    return content
+
+
+def _metadata(tool: Tool, session: Session, issuer: Issuer) -> Json:
+    """Return each badge in both formats, by its newest version."""
     base = tool.settings.base_url
     newest = select(func.max(AchievementVersion.id)).group_by(AchievementVersion.achievement_id)
     query = (
@@ -52,9 +66,6 @@ def issuer_metadata(tool: Tool) -> Json:
         .options(joinedload(AchievementVersion.achievement))
         .order_by(AchievementVersion.id)
     )
-    with tool.db.read() as session:
-        issuer = issuer_row(session)
-        versions = list(session.scalars(query))
     display: Json = {"name": issuer.name} if issuer.name else {}
     if logo := logo_address(tool, issuer):
         display["logo"] = {"uri": logo}
@@ -64,7 +75,7 @@ def issuer_metadata(tool: Tool) -> Json:
         "nonce_endpoint": f"{base}/oid4vci/nonce",
         "credential_configurations_supported": {
             configuration_id(version.achievement.slug, form): _configuration(base, version, form)
-            for version in versions
+            for version in session.scalars(query)
             for form in FORMATS
         },
     }
