@@ -246,13 +246,10 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:REASON]
 
 
-def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
-    """Set the status bit of every edition still in force, copies in wallets too; returns their ids."""
-    return withdraw(session, [edition for edition in award.editions if edition.withdrawn_at is None], now)
-
-
-def withdraw(session: Session, withdrawn: Sequence[Edition], now: datetime) -> list[str]:
-    """Set the status bit of editions whose award is locked; returns their ids."""
+def withdraw_editions(session: Session, award: Award, now: datetime, *, only: str | None = None) -> list[str]:
+    """Set the status bit of every edition still in force, copies in wallets too, or of one; returns their ids."""
+    in_force = [edition for edition in award.editions if edition.withdrawn_at is None]
+    withdrawn = [edition for edition in in_force if only in (None, edition.id)]
     for edition in withdrawn:
         edition.withdrawn_at = now
     for list_id in sorted({edition.status_list_id for edition in withdrawn}):

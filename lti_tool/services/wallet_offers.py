@@ -233,7 +233,7 @@ def withdraw_copy(tool: Tool, who: LaunchSession, slug: str, edition_id: str, no
             raise NotFound("no such copy")
         if copy.withdrawn_at is not None:
             raise Conflict(sentence=Sentence("This copy has been withdrawn already."))
-        award_acts.withdraw(session, [copy], now)
+        award_acts.withdraw_editions(session, award, now, only=copy.id)
         actor = audit.person(who.person_id)
         audit.record(session, now, actor, "award.copy_withdrawn", f"award:{award.id}", credential=copy.id)
 
