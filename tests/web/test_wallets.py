@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,9 +13,9 @@ from sqlalchemy import select
 
 from lti_tool.jobs import sweep
 from lti_tool.models import AuditEvent, Award, Edition, UsedNonce, WalletOffer
-from lti_tool.services import authorization_server, award_acts, checking, wallet_offers
-from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
-from tests.scene import now
+from lti_tool.services import authorization_server, award_acts, checking, editions, wallet_offers
+from tests.classroom import Classroom, badge, make_room, room, shared  # noqa: F401 (fixtures)
+from tests.scene import Scene, now
 from tests.wallet import PRE_AUTHORIZED, Key, Wallet, claim, link_in, make_offer, pin_in
 
 
@@ -201,8 +202,6 @@ def test_the_same_wallet_gets_the_same_copy_again(earned):
 
 def test_a_copy_signed_again_is_the_same_bytes(earned):
     document = Wallet(make_offer(earned.learner, earned.slug).text).get()
-    from lti_tool.services import editions
-
     with earned.tool.db.write() as session:
         copy = session.get_one(Edition, document["id"].rpartition("/")[2])
         before = bytes(copy.document), bytes(copy.jwt)
@@ -239,15 +238,13 @@ def test_H08_a_withdrawn_award_takes_its_copies_with_it(earned):
     assert all(edition.withdrawn_at is not None for edition in editions_of(earned))
     report = checking.check(earned.tool, json.dumps(document), now())
     assert [each.name for each in report.checks if each.outcome == "failed"] == ["withdrawn"]
-    assert "taken back" in requests.get(document["id"], timeout=20).text
+    assert "took it back" in requests.get(document["id"], timeout=20).text
 
 
 def test_H11_a_reissue_replaces_the_copies_and_a_wallet_that_comes_back_gets_a_new_one(earned):
     key = Key()
     old = Wallet(make_offer(earned.learner, earned.slug).text, key).get()
     page = f"badges/{earned.slug}/awards/{earned.award()['id']}/reissue"
-    import re
-
     seal = re.search(r'name="seal" value="([0-9a-f]+)"', earned.page.get(page).text)[1]
     done = earned.page.post(page, {"reason": "corrected", "seal": seal})
     assert done.status_code == 200, done.text
@@ -255,7 +252,7 @@ def test_H11_a_reissue_replaces_the_copies_and_a_wallet_that_comes_back_gets_a_n
     assert earned.award()["credential_url"] in shown  # replaced, and points on to the award's own
     new = Wallet(make_offer(earned.learner, earned.slug).text, key).get()
     assert new["id"] != old["id"]
-    assert new["credentialSubject"] == old["credentialSubject"]
+    assert new["credentialSubject"]["id"] == old["credentialSubject"]["id"] == key.did
     report = checking.check(earned.tool, json.dumps(new), now())
     assert [each.name for each in report.checks if each.outcome != "passed"] == []
 
@@ -298,9 +295,6 @@ def test_details_that_are_asked_for_are_granted_with_the_name_of_the_credential(
 
 
 def test_without_transaction_codes_none_is_shown_or_taken(tmp_path, database_url):
-    from tests.classroom import Classroom
-    from tests.scene import Scene
-
     scene = Scene(
         tmp_path, database_url, LTI_TOOL_WALLETS__TRANSACTION_CODE="false", LTI_TOOL_PRIVACY__CLAIM="automatic"
     )
