@@ -14,7 +14,7 @@ import {readInput} from './documents.mjs';
 setGlobalConfig({allowInsecureUrls: true}); // the served tool has no certificate
 
 async function makeKey({key, alg}) {
-  const pair = await generateKeyPair(alg, {crv: 'Ed25519', extractable: true});
+  const pair = await generateKeyPair(alg, {crv: alg === 'EdDSA' ? 'Ed25519' : undefined, extractable: true});
   const jwk = await exportJWK(pair.publicKey);
   const x = Buffer.from(jwk.x, 'base64url');
   const bytes = alg === 'EdDSA' ?
