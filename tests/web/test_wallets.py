@@ -19,16 +19,27 @@ from tests.scene import Scene, now
 from tests.wallet import PRE_AUTHORIZED, Key, Wallet, claim, link_in, make_offer, pin_in
 
 
+def earned_in(place):
+    """Let a course's first student earn and claim a badge; her browser is then at `learner`, its slug at `slug`."""
+    place.publish(badge())
+    place.grade(place.students[0], 3, 3)
+    place.sync()
+    place.learner = place.enter(place.students[0])
+    place.slug = place.badge.slug
+    claim(place.learner, place.slug)
+    return place
+
+
+@pytest.fixture(scope="module")
+def earned(shared):  # noqa: F811
+    """A claimed badge for all tests of this file that leave its award as it is."""
+    return earned_in(Classroom(shared))
+
+
 @pytest.fixture
-def earned(room):  # noqa: F811
-    """A course whose first student has earned and claimed a badge; her browser is at `learner`, its slug at `slug`."""
-    room.publish(badge())
-    room.grade(room.students[0], 3, 3)
-    room.sync()
-    room.learner = room.enter(room.students[0])
-    room.slug = room.badge.slug
-    claim(room.learner, room.slug)
-    return room
+def fresh(room):  # noqa: F811
+    """One of its own for a test that does not."""
+    return earned_in(room)
 
 
 def claims_of(jwt: str) -> dict:
@@ -190,14 +201,14 @@ def test_what_a_wallet_gets_is_what_its_address_answers_byte_for_byte(earned):
     assert answer == b'{"credentials":[{"credential":' + served + b"}]}"
 
 
-def test_the_same_wallet_gets_the_same_copy_again(earned):
+def test_the_same_wallet_gets_the_same_copy_again(fresh):
     key = Key()
-    first = Wallet(make_offer(earned.learner, earned.slug).text, key).get()
-    second = Wallet(make_offer(earned.learner, earned.slug).text, key).get()
-    other = Wallet(make_offer(earned.learner, earned.slug).text).get()
+    first = Wallet(make_offer(fresh.learner, fresh.slug).text, key).get()
+    second = Wallet(make_offer(fresh.learner, fresh.slug).text, key).get()
+    other = Wallet(make_offer(fresh.learner, fresh.slug).text).get()
     assert first == second
     assert first["id"] != other["id"]
-    assert [edition.number for edition in editions_of(earned)] == [-2, -1, 1]
+    assert [edition.number for edition in editions_of(fresh)] == [-2, -1, 1]
 
 
 def test_a_copy_signed_again_is_the_same_bytes(earned):
@@ -210,69 +221,69 @@ def test_a_copy_signed_again_is_the_same_bytes(earned):
         session.rollback()
 
 
-def test_whatever_shows_the_newest_edition_goes_on_showing_the_awards_own(earned):
+def test_whatever_shows_the_newest_edition_goes_on_showing_the_awards_own(fresh):
     """Copies are numbered below zero: each of these asks for the highest number."""
-    own = earned.award()["credential_url"]
-    copy = Wallet(make_offer(earned.learner, earned.slug).text).get()["id"]
-    assert earned.award()["credential_url"] == own
-    for page in (f"badges/{earned.slug}", f"badges/{earned.slug}/claim"):
-        shown = earned.learner.get(page).text
+    own = fresh.award()["credential_url"]
+    copy = Wallet(make_offer(fresh.learner, fresh.slug).text).get()["id"]
+    assert fresh.award()["credential_url"] == own
+    for page in (f"badges/{fresh.slug}", f"badges/{fresh.slug}/claim"):
+        shown = fresh.learner.get(page).text
         assert own in shown
         assert copy not in shown
-    listed = earned.page.get(f"badges/{earned.slug}/awards").text
+    listed = fresh.page.get(f"badges/{fresh.slug}/awards").text
     assert own in listed
     assert copy not in listed
 
 
-def test_a_copy_is_as_public_as_its_awards_page(earned):
-    copy = Wallet(make_offer(earned.learner, earned.slug).text).get()["id"]
+def test_a_copy_is_as_public_as_its_awards_page(fresh):
+    copy = Wallet(make_offer(fresh.learner, fresh.slug).text).get()["id"]
     assert requests.get(copy, timeout=20).status_code == 200
-    claim(earned.learner, earned.slug, public=False)
+    claim(fresh.learner, fresh.slug, public=False)
     assert requests.get(copy, timeout=20).status_code == 404
     assert requests.get(copy + ".json", timeout=20).status_code == 404
 
 
-def test_H08_a_withdrawn_award_takes_its_copies_with_it(earned):
-    document = Wallet(make_offer(earned.learner, earned.slug).text).get()
-    award_acts.revoke(earned.tool, earned.award()["id"], "A mistake", actor="operator", now=now())
-    assert all(edition.withdrawn_at is not None for edition in editions_of(earned))
-    report = checking.check(earned.tool, json.dumps(document), now())
+def test_H08_a_withdrawn_award_takes_its_copies_with_it(fresh):
+    document = Wallet(make_offer(fresh.learner, fresh.slug).text).get()
+    award_acts.revoke(fresh.tool, fresh.award()["id"], "A mistake", actor="operator", now=now())
+    assert all(edition.withdrawn_at is not None for edition in editions_of(fresh))
+    report = checking.check(fresh.tool, json.dumps(document), now())
     assert [each.name for each in report.checks if each.outcome == "failed"] == ["withdrawn"]
     assert "took it back" in requests.get(document["id"], timeout=20).text
 
 
-def test_H11_a_reissue_replaces_the_copies_and_a_wallet_that_comes_back_gets_a_new_one(earned):
+def test_H11_a_reissue_replaces_the_copies_and_a_wallet_that_comes_back_gets_a_new_one(fresh):
     key = Key()
-    old = Wallet(make_offer(earned.learner, earned.slug).text, key).get()
-    page = f"badges/{earned.slug}/awards/{earned.award()['id']}/reissue"
-    seal = re.search(r'name="seal" value="([0-9a-f]+)"', earned.page.get(page).text)[1]
-    done = earned.page.post(page, {"reason": "corrected", "seal": seal})
+    old = Wallet(make_offer(fresh.learner, fresh.slug).text, key).get()
+    page = f"badges/{fresh.slug}/awards/{fresh.award()['id']}/reissue"
+    seal = re.search(r'name="seal" value="([0-9a-f]+)"', fresh.page.get(page).text)[1]
+    done = fresh.page.post(page, {"reason": "corrected", "seal": seal})
     assert done.status_code == 200, done.text
     shown = requests.get(old["id"], timeout=20).text
-    assert earned.award()["credential_url"] in shown  # replaced, and points on to the award's own
-    new = Wallet(make_offer(earned.learner, earned.slug).text, key).get()
+    assert fresh.award()["credential_url"] in shown  # replaced, and points on to the award's own
+    new = Wallet(make_offer(fresh.learner, fresh.slug).text, key).get()
     assert new["id"] != old["id"]
     assert new["credentialSubject"]["id"] == old["credentialSubject"]["id"] == key.did
-    report = checking.check(earned.tool, json.dumps(new), now())
+    report = checking.check(fresh.tool, json.dumps(new), now())
     assert [each.name for each in report.checks if each.outcome != "passed"] == []
 
 
-def test_a_learner_withdraws_one_copy_and_the_badge_stays(earned):
-    document = Wallet(make_offer(earned.learner, earned.slug).text).get()
+def test_a_learner_withdraws_one_copy_and_the_badge_stays(fresh):
+    document = Wallet(make_offer(fresh.learner, fresh.slug).text).get()
     edition_id = document["id"].rpartition("/")[2]
-    path = f"badges/{earned.slug}/wallet/copies/{edition_id}/withdraw"
-    classmate = earned.enter(earned.students[1])
+    path = f"badges/{fresh.slug}/wallet/copies/{edition_id}/withdraw"
+    classmate = fresh.enter(fresh.students[1])
     assert classmate.post(path).status_code == 404
-    done = earned.learner.post(path)
+    done = fresh.learner.post(path)
     assert done.status_code == 200
     assert "Copies in wallets" not in done.text
-    assert earned.learner.post(path).status_code == 409
-    withdrawn = {edition.id for edition in editions_of(earned) if edition.withdrawn_at is not None}
+    assert fresh.learner.post(path).status_code == 409
+    withdrawn = {edition.id for edition in editions_of(fresh) if edition.withdrawn_at is not None}
     assert withdrawn == {edition_id}
-    report = checking.check(earned.tool, json.dumps(document), now())
+    report = checking.check(fresh.tool, json.dumps(document), now())
     assert [each.name for each in report.checks if each.outcome == "failed"] == ["withdrawn"]
-    own = editions_of(earned)[-1].id
-    assert earned.learner.post(f"badges/{earned.slug}/wallet/copies/{own}/withdraw").status_code == 404
+    own = editions_of(fresh)[-1].id
+    assert fresh.learner.post(f"badges/{fresh.slug}/wallet/copies/{own}/withdraw").status_code == 404
 
 
 def test_details_that_are_asked_for_are_granted_with_the_name_of_the_credential(earned):
