@@ -244,6 +244,7 @@ WITHOUT_A_SESSION = {
     "/lti/notices",
     "/verify",
     "/sign-in/<secret>",
+    "/endorse/<secret>",
     # A wallet shows a secret that it was given: a code, an access token, an address.
     "/oid4vci/token",
     "/oid4vci/nonce",

@@ -199,7 +199,8 @@ def _warm(tool: Tool, session: Session, award_id: str) -> None:
         .limit(1)
     )
     if main is not None:
-        editions.template_for(tool, session, main.award.version).prepare(editions.edition_facts(main))
+        facts = editions.edition_facts(main, editions.endorsement_documents(session, [main]))
+        editions.template_for(tool, session, main.award.version).prepare(facts)
 
 
 def _issue(tool: Tool, offer_id: str, proof: holder.KeyProof, form: str, now: datetime) -> Edition:
