@@ -49,6 +49,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
+from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.wallets import UsedNonce, WalletOffer
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
@@ -106,6 +107,7 @@ __all__ = [
     "Result",
     "Review",
     "SignInAddress",
+    "SignedStatusList",
     "SourceAnswer",
     "SourceFile",
     "SourceLink",
@@ -113,5 +115,6 @@ __all__ = [
     "StatusList",
     "UsedNonce",
     "WalletOffer",
+    "WithdrawnElsewhere",
     "may_be_awarded",
 ]

@@ -23,7 +23,7 @@ from lti_tool.db import repeat_collided
 from lti_tool.errors import NotFound, ProofRefused, SecretLost, WalletRefused
 from lti_tool.lti.registration import digest
 from lti_tool.models import AchievementVersion, Award, Edition, Issuer, UsedNonce, WalletOffer
-from lti_tool.services import audit, editions, wallet_offers
+from lti_tool.services import audit, editions, places, wallet_offers
 from lti_tool.services.awards import fits_a_wallet, get_award
 from lti_tool.services.issuer import issuer_row, logo_address
 from lti_tool.services.tool import Tool
@@ -243,7 +243,7 @@ def _copy(tool: Tool, session: Session, award: Award, did: str, now: datetime) -
     copies = [each for each in award.editions if each.holder is not None]
     if sum(each.withdrawn_at is None for each in copies) >= MOST_COPIES:
         raise WalletRefused("the badge is in as many wallets as it can be", reason="credential_request_denied")
-    ((list_id, index),) = editions.status_places(session, 1, now)
+    ((list_id, index),) = places.status_places(session, 1, now)
     names = [column.key for column in Edition.__mapper__.column_attrs if column.key not in OF_ITS_OWN]
     copy = Edition(
         **{name: getattr(main, name) for name in names},
