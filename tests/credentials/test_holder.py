@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from lti_tool.errors import ProofRefused
 from tests.wallet import Key, base58, base64url
 
 ISSUER = "https://badges.example.edu"
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 11, 26, 22, 0, tzinfo=UTC)
 
 # Signed once by @digitalcredentials/vc 10.0.2 and ed25519-signature-2020 7.0.0, with a key made for it and thrown away.
 MULTIKEY = "z6MkegsJ6ZyaX5fMuXmSgKwBp3UauN4yxNptYFiXhMnDZUoj"
@@ -94,16 +93,16 @@ def test_what_is_no_key_is_refused(did: str) -> None:
 
 
 def test_a_proof_tells_holder_and_nonce() -> None:
-    key = Key()
-    proof = holder.check_jwt(key.proof(ISSUER, "n"), audience=ISSUER, now=NOW)
+    key, at = Key(), int(NOW.timestamp())
+    proof = holder.check_jwt(key.proof(ISSUER, "n", iat=at), audience=ISSUER, now=NOW)
     assert proof == holder.KeyProof(key.did, "n")
-    bare = holder.check_jwt(key.proof(ISSUER, "n", header={"kid": key.did}), audience=ISSUER, now=NOW)
+    bare = holder.check_jwt(key.proof(ISSUER, "n", iat=at, header={"kid": key.did}), audience=ISSUER, now=NOW)
     assert bare == proof
 
 
 @pytest.mark.parametrize(("minutes", "taken"), [(-16, False), (-14, True), (4, True), (6, False)])
 def test_a_proof_is_taken_minutes_from_our_clock_and_no_more(minutes: int, taken: bool) -> None:
-    proof = Key().proof(ISSUER, "n", iat=int(time.time()) + 60 * minutes)
+    proof = Key().proof(ISSUER, "n", iat=int(NOW.timestamp()) + 60 * minutes)
     if taken:
         holder.check_jwt(proof, audience=ISSUER, now=NOW)
     else:
@@ -112,7 +111,8 @@ def test_a_proof_is_taken_minutes_from_our_clock_and_no_more(minutes: int, taken
 
 
 def test_one_changed_character_of_a_proof_is_refused() -> None:
-    proof = Key().proof(ISSUER, "n")
+    proof = Key().proof(ISSUER, "n", iat=int(NOW.timestamp()))
+    holder.check_jwt(proof, audience=ISSUER, now=NOW)
     for place in range(0, len(proof), 7):
         other = "A" if proof[place] != "A" else "B"
         with pytest.raises(ProofRefused):
