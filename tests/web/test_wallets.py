@@ -235,6 +235,24 @@ def test_whatever_shows_the_newest_edition_goes_on_showing_the_awards_own(fresh)
     assert copy not in listed
 
 
+def test_a_learners_record_holds_each_award_once(fresh):
+    """A copy says the same again: only the award's own edition is in the Comprehensive Learner Record."""
+    Wallet(make_offer(fresh.learner, fresh.slug).text).get()
+    held = fresh.learner.get("clr.json").json()["credentialSubject"]["verifiableCredential"]
+    assert [each["id"] for each in held] == [fresh.award()["credential_url"]]
+
+
+def test_what_its_learner_chose_to_show_is_in_her_copies_too_and_another_choice_replaces_them(fresh):
+    chosen = {"inside": "yes", "public": "yes", "levels": "yes", "narrative": "I led the survey & wrote it up."}
+    assert fresh.learner.post(f"badges/{fresh.slug}/claim", chosen).status_code == 200
+    own = requests.get(fresh.award()["credential_url"] + ".json", timeout=20).json()
+    copy = Wallet(make_offer(fresh.learner, fresh.slug).text).get()
+    assert own["credentialSubject"]["narrative"] == copy["credentialSubject"]["narrative"] == chosen["narrative"]
+    assert fresh.learner.post(f"badges/{fresh.slug}/claim", {**chosen, "narrative": ""}).status_code == 200
+    report = checking.check(fresh.tool, json.dumps(copy), now())
+    assert [each.name for each in report.checks if each.outcome == "failed"] == ["withdrawn"]
+
+
 def test_a_copy_is_as_public_as_its_awards_page(fresh):
     copy = Wallet(make_offer(fresh.learner, fresh.slug).text).get()["id"]
     assert requests.get(copy, timeout=20).status_code == 200
