@@ -245,11 +245,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:REASON]
 
 
-def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
-    """Set the status bit of every edition still in force; returns their ids.
+def withdraw_editions(session: Session, award: Award, now: datetime, *, only: str | None = None) -> list[str]:
+    """Set the status bit of every edition still in force, copies in wallets too, or of one; returns their ids.
 
     What the award has come to stands in the journal as the reason, so set its status first."""
-    withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
+    in_force = [edition for edition in award.editions if edition.withdrawn_at is None]
+    withdrawn = [edition for edition in in_force if only in (None, edition.id)]
     for edition in withdrawn:
         edition.withdrawn_at = now
         journal.note(session, journal.withdrawal(award, edition))
