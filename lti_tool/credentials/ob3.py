@@ -356,7 +356,7 @@ def _alignments(owner: str, alignments: Sequence[Alignment], target_type: str) -
             "type": ["Alignment"],
             "targetName": signable(alignment.name),
             "targetUrl": alignment.url,
-            "targetType": target_type,
+            "targetType": alignment.type or target_type,
         }
         if alignment.framework:
             node["targetFramework"] = signable(alignment.framework)

@@ -23,12 +23,13 @@ DURATION = re.compile(r"P(?=\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """A pointer into somebody else's framework."""
+    """A pointer into somebody else's framework. `type` is a targetType of Open Badges, or empty for the usual one."""
 
     framework: str
     name: str
     url: str
     code: str = ""
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

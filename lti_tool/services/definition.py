@@ -37,6 +37,7 @@ class _Alignment(_Table):
     name: str
     url: str
     code: str = ""
+    type: str = ""
 
 
 class _Level(_Table):

@@ -39,7 +39,7 @@ Problems = dict[str, str]  # path → sentence
 
 LONGEST = 30_000  # characters of one field: more than any rule allows, and no more than a save should carry
 LONGEST_SLUG = 80
-NOT_WRITTEN = {"k", "auto_slug", "file", "stack"}  # set by acts, never by typing
+NOT_WRITTEN = {"k", "auto_slug", "file", "stack", "type"}  # set by acts, never by typing
 UNITS = {"Y": "years", "M": "months", "W": "weeks", "D": "days"}
 # Pairs of the design that pass its contrasts, to choose from with one press.
 PAIRS = (
@@ -457,7 +457,7 @@ def _alignments(alignments: list[Values], at: str, say: Say) -> tuple[Alignment,
             say(f"{at}.{each['k']}.name", _("Name what it is aligned to."))
         if not re.match(r"https?://\S+$", texts["url"]):
             say(f"{at}.{each['k']}.url", _("Write the whole address, beginning with https://."))
-        found.append(Alignment(**texts))
+        found.append(Alignment(**texts, type=each.get("type", "")))
     return tuple(found)
 
 

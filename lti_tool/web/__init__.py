@@ -23,14 +23,18 @@ from lti_tool.web import (
     admin,
     as_student,
     awards,
+    backpacks,
+    badge_api,
     editor,
     evidence,
+    frameworks,
     gradebook,
     instructor,
     language,
     lti,
     marking,
     messages,
+    oauth,
     public,
     registration,
     score_files,
@@ -56,6 +60,7 @@ INSTRUCTORS = (
     as_student.pages,
     sources.pages,
     score_files.pages,
+    frameworks.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
@@ -101,7 +106,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [sources.back, watching.pages]
+    own += [sources.back, watching.pages, badge_api.pages, oauth.pages, backpacks.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -212,6 +217,8 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
         "refused error_id=%s status=%s reason=%s endpoint=%s detail=%s",
         *(error_id, status, error.reason, request.endpoint, _one_line(error.detail)[:300]),
     )
+    if (answer := badge_api.error_answer(error, status) or oauth.error_answer(error, status)) is not None:
+        return answer
     g.failed = True
     if g.get("session") is None and request.path.startswith(IN_AN_LMS):
         g.frame_anywhere = True

@@ -118,6 +118,8 @@ def achievement_form(slug: str, version: int, form: str) -> Response:
     found = shown.find_version(tool(), slug, version, form)
     if form == "json":
         return _json(shown.achievement_json(tool(), found))
+    if form == "ctdl.json":
+        return _json(shown.achievement_ctdl(tool(), found))
     if form == "png":
         return _content(found.picture_png, "image/png", seconds=86400)
     if form == "svg" and found.picture_svg is not None:
