@@ -78,6 +78,10 @@ class Backpack:
         if self.told.status_code == 201:
             self.renew()
 
+    @property
+    def name(self) -> str:
+        return str(self.told.json()["client_name"])
+
     def renew(self, scope: str = EVERYTHING) -> None:
         answer = self.told.json()
         self.redirect_uri = answer["redirect_uris"][0]

@@ -4,6 +4,7 @@ https://credreg.net/ctdl/terms — a credential requires a condition profile, wh
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,8 +31,11 @@ class Published:
 
 
 def ctid(address: str) -> str:
-    """Return the CTID of a thing by its address: always the same one, as CTDL asks."""
-    return f"ce-{uuid.uuid5(uuid.NAMESPACE_URL, address)}"
+    """Return the CTID of a thing by its address: always the same one.
+
+    In the form of a UUID v4, as https://credreg.net/ctdl/ctid asks: one of version 5 would be made from a name too, and
+    be no CTID."""
+    return f"ce-{uuid.UUID(bytes=hashlib.sha256(address.encode()).digest()[:16], version=4)}"
 
 
 def credential(badge: Badge, version: Published, *, base_url: str, issuer: IssuerProfile) -> Json:

@@ -98,10 +98,11 @@ def profile(tool: Tool, token: TokenFound, now: datetime) -> dict[str, Any]:
 
 
 def oauth_parts(base_url: str) -> dict[str, Any]:
-    """Return what this service adds to the authorization server's metadata (RFC 8414)."""
+    """Return what this service adds to the authorization server's metadata (RFC 8414).
+
+    Not the token endpoint: the metadata have one for all grants, and the API's own stands in its discovery document."""
     return {
         "authorization_endpoint": f"{base_url}/oauth/authorize",
-        "token_endpoint": f"{base_url}/oauth/token",
         "registration_endpoint": f"{base_url}/oauth/register",
         "revocation_endpoint": f"{base_url}/oauth/revoke",
         "scopes_supported": list(SCOPES),
@@ -124,6 +125,7 @@ def discovery(tool: Tool) -> dict[str, Any]:
         row = issuer_row(session)
         name, image = row.name or "Badges", logo_address(tool, row) or f"{base}/lti/icon.png"
     parts = oauth_parts(base)
+    token = f"{base}/oauth/token"
     privacy, terms = parts["op_policy_uri"], parts["op_tos_uri"]
     return {
         "openapi": "3.0.1",
@@ -158,8 +160,8 @@ def discovery(tool: Tool) -> dict[str, Any]:
                     "flows": {
                         "authorizationCode": {
                             "authorizationUrl": parts["authorization_endpoint"],
-                            "tokenUrl": parts["token_endpoint"],
-                            "refreshUrl": parts["token_endpoint"],
+                            "tokenUrl": token,
+                            "refreshUrl": token,
                             "scopes": dict(SCOPE_WORDS),
                         }
                     },

@@ -140,7 +140,10 @@ class _Revocation(RevocationEndpoint):
     CLIENT_AUTH_METHODS = [AUTH_METHOD]  # noqa: RUF012
 
     def authenticate_token(self, request: Request, client: Client) -> str:
-        self.check_params(request, client)
+        if "token" not in request.form:
+            raise InvalidRequestError("The 'token' is missing.")
+        if request.form.get("token_type_hint", "access_token") not in self.SUPPORTED_TOKEN_TYPES:
+            raise OAuth2Error(error="unsupported_token_type", status_code=400)  # authlib's own is a 401
         return str(request.form["token"])
 
     def revoke_token(self, token: str, request: Request) -> None:
@@ -218,8 +221,9 @@ class Server(AuthorizationServer):
         state = request.payload.state or ""
         if len(state) > LONGEST_STATE or not state.isprintable() or not state.isascii():
             raise InvalidRequestError("The 'state' cannot be used.")
-        if not request.payload.redirect_uri:
-            raise InvalidRequestError("The 'redirect_uri' is missing.")
+        client = self.query_client(request.payload.client_id or "")
+        if client is not None and not client.check_redirect_uri(request.payload.redirect_uri or ""):
+            raise InvalidRequestError("The 'redirect_uri' is none of those that were registered.")
         grant = self.get_consent_grant(request)
         return {
             "client": request.client,

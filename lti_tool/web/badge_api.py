@@ -22,6 +22,7 @@ from lti_tool.services.oauth_tokens import TokenFound
 pages = Blueprint("badge_api", __name__, url_prefix=badge_api.PATH)
 
 READS_PER_MINUTE = 600  # from one address: a backpack fetches for all its people from one
+TOKEN_ERRORS = ("invalid_token", "insufficient_scope")
 HIGHEST = 10**9  # of an offset: what no database column holds is no number here
 
 
@@ -35,15 +36,17 @@ def _now() -> datetime:
 
 
 class _NotAllowed(ToolError):
-    """A request without a token that allows it. `headers` say how to get one (RFC 6750, 3)."""
+    """A request without a token that allows it."""
 
     status = 401
     reason = "no_access_token"
     sentence = Sentence("This needs an access token of a learner who allowed it.")
 
-    def __init__(self, error: OAuth2Error) -> None:
+    def __init__(self, error: OAuth2Error, scope: str) -> None:
         super().__init__(str(error.error), status=error.status_code)
-        self.headers = {name: value for name, value in error.get_headers() if name == "WWW-Authenticate"}
+        # RFC 6750, 3: whoever sent no token is told the scheme and no error.
+        told = f' error="{error.error}", scope="{scope}"' if error.error in TOKEN_ERRORS else ""
+        self.headers = {"WWW-Authenticate": f"Bearer{told}"}
 
 
 def _allowed(scope: str) -> TokenFound:
@@ -52,7 +55,7 @@ def _allowed(scope: str) -> TokenFound:
     try:
         return oauth_server.bearer(tool(), dict(request.headers), address, scope, _now())
     except OAuth2Error as error:
-        raise _NotAllowed(error) from None
+        raise _NotAllowed(error, scope) from None
 
 
 @pages.get("/discovery")
