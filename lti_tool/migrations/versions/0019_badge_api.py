@@ -4,6 +4,8 @@ Revision ID: 0019
 Revises: 0018
 """
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,7 +17,7 @@ branch_labels = None
 depends_on = None
 
 
-def _moment(name: str, *, nullable: bool) -> sa.Column:
+def _moment(name: str, *, nullable: bool) -> sa.Column[datetime]:
     return sa.Column(name, lti_tool.db.UtcDateTime(timezone=True), nullable=nullable)
 
 
