@@ -212,7 +212,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 
 PUBLIC_POSTS = (
-    *("/lti/login", "/lti/launch", "/lti/notices", "/verify", "/sign-in/<secret>"),
+    *("/lti/login", "/lti/launch", "/lti/notices", "/verify", "/sign-in/<secret>", "/endorse/<secret>"),
     # a backpack's own secrets, and a token bound to the browser's cookie
     *("/oauth/register", "/oauth/token", "/oauth/revoke", "/oauth/authorize/<request_id>"),
 )

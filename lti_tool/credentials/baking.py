@@ -1,5 +1,5 @@
 """Puts a credential into a picture and takes it out again (Open Badges 3.0, section 5.3:
-https://www.imsglobal.org/spec/ob/v3p0#baking).
+https://www.imsglobal.org/spec/ob/v3p0#baking), and out of the PDF it is attached to.
 
 Reading is for files of strangers: every length is capped, every checksum compared, and no XML entity is ever expanded.
 """
@@ -23,6 +23,8 @@ NAMESPACE = "https://purl.imsglobal.org/ob/v3p0"
 LARGEST_PICTURE = 20 * 1024 * 1024
 LARGEST_TEXT = 5 * 1024 * 1024  # of a credential, decompressed
 MOST_CHUNKS = 10_000
+MOST_ATTACHED = 50  # files of a PDF that are looked at
+LONGEST_DICTIONARY = 2_000  # bytes, of what a PDF says about one
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXT_CHUNKS = (b"iTXt", b"tEXt", b"zTXt")
@@ -107,6 +109,28 @@ def unbake_svg(data: str | bytes) -> str | None:
     return seen.texts[0].strip()
 
 
+def unbake_pdf(data: bytes) -> str | None:
+    """Return the credential attached to a PDF, or None where none can be found.
+
+    Looks for attached files as our certificates hold them: streams of their own, plain or deflated. Raises BadInput for
+    two of them, and for more than our limits."""
+    found: list[str] = []
+    at = 0
+    for _ in range(MOST_ATTACHED):
+        at = data.find(b"/EmbeddedFile", at + 1)
+        if at < 0:
+            break
+        text = _attached(data, at)
+        if text is not None and text.lstrip().startswith("{"):
+            found.append(text)
+    if len(found) > 1:
+        raise BadInput(
+            "two attached credentials",
+            sentence=Sentence("The PDF holds more than one credential, so none can be relied on."),
+        )
+    return found[0] if found else None
+
+
 # -- PNG --------------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +200,38 @@ def _inflated(raw: bytes) -> bytes:
 
 def _damaged(detail: str) -> BadInput:
     return BadInput(detail, sentence=Sentence("The picture is damaged or not complete, so it cannot be read."))
+
+
+# -- PDF --------------------------------------------------------------------------------------------------------
+
+
+def _attached(data: bytes, at: int) -> str | None:
+    """Return the text of the stream whose dictionary holds the position `at` (ISO 32000-1, 7.3.8 and 7.11.4)."""
+    begins = data.rfind(b"obj", max(0, at - LONGEST_DICTIONARY), at)
+    stream = data.find(b"stream", at, at + LONGEST_DICTIONARY)
+    if begins < 0 or stream < 0:
+        return None
+    dictionary = data[begins:stream]
+    length = re.search(rb"/Length\s+(\d{1,9})(?!\s+\d+\s+R)", dictionary)
+    start = stream + len(b"stream")
+    start += 2 if data[start : start + 2] == b"\r\n" else 1
+    if not re.search(rb"/Type\s*/EmbeddedFile\b", dictionary) or length is None:
+        return None
+    raw = data[start : start + int(length[1])]
+    filters = re.findall(rb"/Filter\s*\[?\s*/(\w+)", dictionary)
+    if filters == [b"FlateDecode"]:
+        try:
+            raw = zlib.decompressobj().decompress(raw, LARGEST_TEXT + 1)
+        except zlib.error:
+            return None
+    elif filters:
+        return None
+    if len(raw) > LARGEST_TEXT:
+        raise BadInput("attached text too large", sentence=Sentence("The credential in the PDF is larger than 5 MB."))
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:  # another kind of file
+        return None
 
 
 # -- SVG --------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 from lti_tool.credentials import contexts, status_list
-from lti_tool.credentials.baking import KEYWORD_OB2, unbake_png, unbake_svg
+from lti_tool.credentials.baking import KEYWORD_OB2, unbake_pdf, unbake_png, unbake_svg
 from lti_tool.credentials.issuer_keys import Method, Own, PublicKey, did_web_address, issuers_key
 from lti_tool.credentials.untrusted import (
     LARGEST,
@@ -133,7 +133,7 @@ class Summary:
 class Report:
     """All checks in the order they are asked. `ok` only where every one passed.
 
-    `form` is where the credential was found (JSON, JWT, PNG, SVG); `document` is the credential itself, or None."""
+    `form` is where it was found (JSON, JWT, PNG, SVG, PDF); `document` is the credential itself, or None."""
 
     checks: tuple[Check, ...]
     verdict: str
@@ -165,7 +165,7 @@ def verify(
     own: Own | None = None,
     known: Mapping[str, Check] = MappingProxyType({}),
 ) -> Report:
-    """Check one credential: JSON, a compact JWT, a baked PNG or SVG, or an address to get one from.
+    """Check one credential: JSON, a compact JWT, a baked PNG or SVG, a PDF that it is attached to, or an address.
 
     `fetch` must refuse private hosts; a ToolError it raises becomes “could not check”, but Busy ends the check.
     `known` may hold the LASTING answers of an earlier report on the same bytes and keys; they are not asked again.
@@ -263,7 +263,7 @@ def _find(data: bytes | str, fetch: Fetch, *, follow: bool = True) -> _Found:
     if len(raw) > LARGEST:
         raise Refused(Sentence("No. It is larger than 5 MB."))
     if raw.startswith(b"%PDF"):
-        raise Refused(Sentence("No. A PDF shows a credential but does not hold one. Use the address printed on it."))
+        return _in_pdf(raw)
     try:
         text = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -291,6 +291,17 @@ def _in_picture(form: str, raw: bytes) -> _Found:
     if text is None:
         raise Refused(Sentence("No. The picture holds no credential. A screenshot or a copy from a web page loses it."))
     return _in_text(text.strip(), form)
+
+
+def _in_pdf(raw: bytes) -> _Found:
+    """Find the credential attached to a PDF. What the sheet shows is not compared with it: the report tells its own."""
+    try:
+        text = unbake_pdf(raw)
+    except BadInput as error:
+        raise Refused(Sentence("No. %(sentence)s", sentence=error.sentence)) from error
+    if text is None:
+        raise Refused(Sentence("No. This PDF shows a credential but does not hold one. Use the address printed on it."))
+    return _in_text(text.strip(), "PDF")
 
 
 def _in_text(text: str, form: str) -> _Found:
@@ -413,7 +424,7 @@ def _linked_data(read: Callable[[Json], Any], document: Json) -> Any:
 
 def _check_shape(value: Any, *, top: bool = True) -> None:
     """Refuse what a credential never needs and what makes canonicalisation costly: labelled blank nodes, JSON-LD
-    keywords, contexts of its own further in."""
+    keywords, contexts of its own further in. An endorsement is a whole credential inside, with known contexts."""
     if isinstance(value, list):
         for item in value:
             _check_shape(item, top=False)
@@ -421,9 +432,19 @@ def _check_shape(value: Any, *, top: bool = True) -> None:
         for name, inner in value.items():
             if name.startswith("@") and name not in TEXT_KEYWORDS and not (top and name == "@context"):
                 raise Refused(Sentence("It uses JSON-LD in a way no credential needs."))
+            if name == "endorsement" and top:
+                inner = [_without_contexts(each) for each in as_list(inner)]
             _check_shape(inner, top=False)
     elif isinstance(value, str) and value.startswith("_:"):
         raise Refused(Sentence("It uses JSON-LD in a way no credential needs."))
+
+
+def _without_contexts(endorsement: Any) -> Any:
+    """Return an endorsement without its contexts, where these are addresses of contexts that are known here."""
+    if not isinstance(endorsement, dict):
+        return endorsement
+    known = all(isinstance(each, str) and each in contexts.PINNED for each in as_list(endorsement.get("@context")))
+    return {name: inner for name, inner in endorsement.items() if name != "@context" or not known}
 
 
 def _check_registered_claims(document: Json) -> None:

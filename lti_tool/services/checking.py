@@ -104,7 +104,7 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
                     edition = signed_edition(session, credential_id, form)
             else:
                 edition = find_edition(tool, credential_id, None, now, form)
-            return _answer(url, form_of(edition, form))
+            return _answer(url, form_of(tool, edition, form))
     raise NotFound("not an address of ours that holds a credential")
 
 

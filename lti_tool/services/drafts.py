@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, undefer
 from lti_tool.credentials import picture
 from lti_tool.credentials.icons import ICONS
 from lti_tool.db import random_id, repeat_collided
-from lti_tool.domain.badge import SHAPES, SLUG, Badge, badge_from_content
+from lti_tool.domain.badge import ACHIEVEMENT_TYPES, SHAPES, SLUG, Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import AuditEvent, CourseBadge, Person
 from lti_tool.services import audit, catalog, prerequisites, sources
@@ -31,6 +31,7 @@ from lti_tool.services.draft_values import (
     Values,
     blank,
     clean,
+    complete,
     definition,
     read,
     slug_of,
@@ -110,6 +111,7 @@ class DraftPage:
     gate_sources: tuple[str, ...] = ()  # beside column
     clashes: tuple[Clash, ...] = ()  # of the save just made
     typed: Mapping[str, str] = field(default_factory=dict)  # what was sent and not kept
+    types: tuple[str, ...] = ACHIEVEMENT_TYPES
 
     def value(self, path: str) -> str:
         """Return what stands in a field: what was typed just now, else what is kept."""
@@ -139,7 +141,7 @@ def step_of(path: str) -> str:
 def written(badge: CourseBadge) -> Values:
     """Return what stands in the form: what was typed last, else the draft, else what is published."""
     if badge.working is not None:
-        return copy.deepcopy(badge.working)
+        return complete(copy.deepcopy(badge.working))
     return values_of(catalog.next_definition(badge))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
 
@@ -16,6 +16,10 @@ from lti_tool.lti.platforms import Clicks, CourseTotal
 from lti_tool.services.drift import DriftNote
 from lti_tool.services.earned import EarnedView
 from lti_tool.services.words import said
+
+if TYPE_CHECKING:
+    from lti_tool.services.choices import Choices, Offered
+    from lti_tool.services.endorsements import EndorsementView
 
 
 @dataclass(frozen=True)
@@ -480,7 +484,14 @@ class ClaimView:
     issuer: str
     issued_at: datetime | None
     downloads: tuple[tuple[str, str], ...]  # (word, address)
+    choices: Choices  # as they are now, or as usual where nothing was chosen yet
     note: str = ""  # the evidence in it, where a person gave the badge by hand
+    name: str = ""  # hers, as the LMS tells it; empty: it cannot be shown
+    email: str = ""
+    offered: tuple[Offered, ...] = ()  # evidence that she can show
+    seen: str = ""  # the credential this page was made from
+    closed: bool = False  # it is over or was taken back: what is inside stays
+    course: str = ""
 
 
 @dataclass(frozen=True)
@@ -584,6 +595,15 @@ class CheckView:
 
 
 @dataclass(frozen=True)
+class ShownEvidence:
+    """A piece of evidence as everybody sees it; `url` is empty for one that is words alone."""
+
+    name: str
+    url: str
+    words: str
+
+
+@dataclass(frozen=True)
 class CredentialPage:
     credential_id: str
     url: str
@@ -606,6 +626,11 @@ class CredentialPage:
     downloads: tuple[tuple[str, str, str], ...] = field(default=())  # (word, small word, address)
     qr_svg: str = ""
     newer_url: str = ""  # of the edition that replaced this one
+    shows_levels: bool = True
+    evidence: tuple[ShownEvidence, ...] = ()
+    narrative: str = ""  # what the learner says herself
+    term: str = ""
+    endorsements: tuple[EndorsementView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -618,6 +643,8 @@ class AchievementPage:
     issuer_url: str
     newest_url: str = ""  # of a newer version, where there is one
     downloads: tuple[tuple[str, str, str], ...] = ()
+    endorsements: tuple[EndorsementView, ...] = ()
+    earlier: tuple[tuple[int, str], ...] = ()  # (number, address) of the versions before, the newest first
 
 
 @dataclass(frozen=True)
@@ -640,6 +667,12 @@ class IssuerPage:
     badges: tuple[IssuedBadge, ...]
     downloads: tuple[tuple[str, str, str], ...] = ()
     logo_url: str = ""  # empty where there is none
+    parent_name: str = ""
+    parent_url: str = ""
+    phone: str = ""
+    address_lines: tuple[str, ...] = ()
+    terms_url: str = ""
+    endorsements: tuple[EndorsementView, ...] = ()
 
 
 @dataclass(frozen=True)

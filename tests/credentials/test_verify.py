@@ -765,7 +765,7 @@ def deep(levels: int) -> str:
         ("a.b.c", "cannot be read"),
         ("e30.e30.", "does not name the words"),
         ("e30=.e30.", "not a PNG, SVG, JSON or JWT"),
-        ("%PDF-1.7 …", "A PDF shows a credential"),
+        ("%PDF-1.7 …", "This PDF shows a credential but does not hold one"),
         ("<!doctype html><html>", "This is a web page"),
         ("<svg/>", "holds no credential"),
         ('<!DOCTYPE svg [<!ENTITY a "b">]><svg/>', "entities of its own"),
