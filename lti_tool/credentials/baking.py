@@ -19,6 +19,8 @@ from lti_tool.sentence import Sentence
 KEYWORD = "openbadgecredential"
 KEYWORD_OB2 = "openbadges"
 NAMESPACE = "https://purl.imsglobal.org/ob/v3p0"
+ELEMENT = f"{NAMESPACE} credential"  # as expat names it
+ELEMENT_OB2 = "http://openbadges.org assertion"
 
 LARGEST_PICTURE = 20 * 1024 * 1024
 LARGEST_TEXT = 5 * 1024 * 1024  # of a credential, decompressed
@@ -96,9 +98,9 @@ def bake_svg(svg: str, text: str) -> str:
     return before + opening + element + ("</svg>" if closed else "") + after
 
 
-def unbake_svg(data: str | bytes) -> str | None:
+def unbake_svg(data: str | bytes, element: str = ELEMENT) -> str | None:
     """Return the credential in an SVG, or None where it holds none. Raises BadInput as `unbake_png` does."""
-    seen = _read_svg(data.encode() if isinstance(data, str) else data)
+    seen = _read_svg(data.encode() if isinstance(data, str) else data, element)
     if len(seen.texts) > 1:
         raise BadInput(
             "two baked elements",
@@ -247,7 +249,7 @@ class _Svg:
     texts: list[str] = field(default_factory=list)
 
 
-def _read_svg(source: bytes) -> _Svg:
+def _read_svg(source: bytes, wanted: str = ELEMENT) -> _Svg:
     if len(source) > LARGEST_PICTURE:
         raise BadInput("picture too large", sentence=Sentence("The picture is larger than 20 MB."))
     seen = _Svg()
@@ -255,7 +257,6 @@ def _read_svg(source: bytes) -> _Svg:
     # Billions of letters, files of the server, other hosts: all need a document type. A badge needs none.
     parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.EntityDeclHandler = _refuse_doctype
-    wanted = f"{NAMESPACE} credential"
     depth = 0
     within = 0
     start = 0

@@ -34,6 +34,7 @@ from lti_tool.credentials.contexts import (
     nquads,
     nquads_of,
 )
+from lti_tool.credentials.self_check import check_whole
 from lti_tool.credentials.signing import Signed, compact, data_integrity, vc_jwt
 from lti_tool.domain.badge import Badge
 from lti_tool.errors import CredentialHeldBack
@@ -307,6 +308,7 @@ def _first_degree(quads: str) -> str:
 
 def _check_shape(shape: Shape, credential: Json, values: list[str]) -> None:
     """Check the first credential of a shape as outsiders would, by slower and independent ways."""
+    check_whole(credential)
     if shape.json_text(values) != compact(credential):
         raise CredentialHeldBack("the template writes another document")
     found = shape.canonical(values)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, joinedload
@@ -22,7 +22,7 @@ from lti_tool.domain.badge import Badge, Gate, badge_from_content, months_and_da
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person, StatusList
-from lti_tool.services import prerequisites
+from lti_tool.services import held_back, prerequisites
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
@@ -221,12 +221,13 @@ def sign_pending(tool: Tool, course_id: int | None = None, award_id: str | None 
 
     Signing is a pure function of the row: a crash between two steps leads to the same bytes (J01, I04)."""
     signed = 0
-    held_back: set[str] = set()
+    refused: dict[str, _HeldBack] = {}
     made: set[int] = set()
     keyring = tool.keyring
     while True:
-        batch = _unsigned(tool, course_id, award_id, held_back)
+        batch = _unsigned(tool, course_id, award_id, set(refused))
         if not batch:
+            _tell(tool, refused.values())
             if made:  # others may ask for what has just been awarded
                 prerequisites.look_again(tool, made)
             return signed
@@ -240,12 +241,41 @@ def sign_pending(tool: Tool, course_id: int | None = None, award_id: str | None 
                 done.append((each, copy))
                 made.add(each.version_id)
             except CredentialHeldBack as error:
-                held_back.add(each.edition_id)
+                refused[each.edition_id] = _HeldBack(each.award_id, error)
                 log.error("award=%s credential held back: %s", each.award_id, error.detail)
+            except Exception as error:  # one that breaks the signing must not keep the others waiting (J06)
+                unforeseen = CredentialHeldBack(f"{type(error).__name__} while it was being signed")
+                refused[each.edition_id] = _HeldBack(each.award_id, unforeseen)
+                log.exception("award=%s credential held back", each.award_id)
         signed += _store_signatures(tool, done)
 
 
-def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, held_back: set[str]) -> list[_ToSign]:
+class _HeldBack(NamedTuple):
+    award_id: str
+    why: CredentialHeldBack
+
+
+def _tell(tool: Tool, found: Collection[_HeldBack]) -> None:
+    now = datetime.now(UTC)
+    held_back.note(tool, {each.award_id: each.why for each in found}, now)
+    held_back.settle(tool, now)
+
+
+def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Job step: try again to sign a credential that was held back. Raises CredentialHeldBack where it still is."""
+    with tool.db.read() as session:
+        award = session.get(Award, award_id)
+        course = award.course_id if award is not None and award.status == "pending" else None
+    if course is None:
+        return {}
+    signed = sign_pending(tool, course, award_id)
+    with tool.db.read() as session:
+        if session.get_one(Award, award_id).status == "pending":
+            raise held_back.still(session, award_id)
+    return {"signed": signed}
+
+
+def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
     query = (
         select(Edition)
         .join(Award)
@@ -263,8 +293,8 @@ def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, held_back
         query = query.where(Award.course_id == course_id)
     if award_id is not None:
         query = query.where(Award.id == award_id)
-    if held_back:
-        query = query.where(Edition.id.not_in(held_back))
+    if left_out:
+        query = query.where(Edition.id.not_in(left_out))
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}

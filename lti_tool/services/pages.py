@@ -352,6 +352,7 @@ class AwardRow:
     can_hold: bool = False
     can_reissue: bool = False
     kept_back: bool = False  # held, and the LMS does not show a grade behind it to the learner yet
+    waits: str = ""  # its credential is held back: in words
 
 
 @dataclass(frozen=True)
@@ -677,7 +678,10 @@ class IssuerPage:
 
 @dataclass(frozen=True)
 class ReportPage:
-    """The answer of a check: verdict, every question, and what the credential says of levels (name, reached)."""
+    """The answer of a check: verdict, every question, and what the credential says of levels (name, reached, required).
+
+    `explanation` says in a few sentences what the answers come to, `details` are for technical people, `address` is
+    what a second look asks again, `inside` are the answers about what a learner record carries."""
 
     verdict: str
     ok: bool
@@ -686,4 +690,8 @@ class ReportPage:
     issuer_name: str
     source: str  # what was checked, in a word: "JSON", a file's name, an address
     checked_at: datetime
-    levels: tuple[tuple[str, str], ...] = ()
+    levels: tuple[tuple[str, str, str], ...] = ()
+    explanation: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+    address: str = ""
+    inside: tuple[ReportPage, ...] = ()

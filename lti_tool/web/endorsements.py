@@ -12,13 +12,13 @@ from flask import Blueprint, Response, current_app, g, redirect, render_template
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
-from lti_tool.errors import NotFound, ToolError
+from lti_tool.errors import NotAcceptable, NotFound, ToolError
 from lti_tool.security import guarded, public, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import catalog, endorsements
+from lti_tool.services import catalog, endorsements, forms
 from lti_tool.services.launches import LOOK, MANAGE
+from lti_tool.web.content import JSON_LD, PAGE, answer, chosen
 from lti_tool.web.course import Page, acting, moment
-from lti_tool.web.public import JSON_LD, _content, _wants_json
 
 course_pages = Blueprint("endorsements", __name__, url_prefix="/course/<launch>/badges/<slug>/endorsements")
 pages = Blueprint("endorsing", __name__)
@@ -167,7 +167,10 @@ def _token(browser: str, secret: str) -> str:
 def endorsement(id: str) -> Response | str:
     """Show an endorsement, or answer its signed JSON to a client that asks for it."""
     found = endorsements.find(tool(), id)
-    if _wants_json():
+    form = chosen(request.accept_mimetypes, [(PAGE, ""), *((kind, "json") for kind in forms.FORMS["json"].kinds)])
+    if form is None:
+        raise NotAcceptable(f"Accept: {request.headers.get('Accept', '')[:80]}")
+    if form:
         return _signed(found.document)
     return render_template("public/endorsement.html", page=endorsements.page(tool(), found))
 
@@ -179,6 +182,6 @@ def endorsement_json(id: str) -> Response:
 
 
 def _signed(document: bytes) -> Response:
-    response = _content(document, JSON_LD, seconds=60)
+    response = answer(document, JSON_LD, seconds=60)
     response.headers["X-Robots-Tag"] = "noindex"
     return response

@@ -193,12 +193,18 @@ def verify() -> str | tuple[str, int]:
         data, source = text, _("address") if text.startswith(("https://", "http://")) else _("pasted text")
     else:
         page = render_template(
-            "public/verify.html", problem=_("Choose a file, or paste an address or the text."), text=""
+            "public/verify.html",
+            problem=_("Choose a file, or paste an address or the text."),
+            text="",
+            whose=request.form.get("whose", "")[:320],
         )
         return page, 400
-    report = checking.check(tool(), data, _now())
+    whose = request.form.get("whose", "").strip()[:320]
+    report = checking.check(tool(), data, _now(), whose=whose)
     kept = text if len(text) < 10_000 else ""
-    return render_template("public/verify.html", report=checking.report_page(report, source, _now()), text=kept)
+    address = text if isinstance(data, str) and text.startswith(("https://", "http://")) else ""
+    shown_report = checking.report_page(report, source, _now(), address)
+    return render_template("public/verify.html", report=shown_report, text=kept, whose=whose)
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------

@@ -530,10 +530,16 @@ ASKED = EndorsementsPage(
     (("a1", "Ana Ruiz"), ("a2", "Ben Ode")), BADGE.slug, BADGE,
 )  # fmt: skip
 REPORT = ReportPage(
-    "Do not rely on this one. One check failed, and one could not be made.", False, UNSURE, "Critical Thinking",
-    "Northbridge College", "critical-thinking-jonas.png", NOW, (("Weighs evidence", "Proficient"),),
+    "Do not rely on this one", False, UNSURE, "Critical Thinking",
+    "Northbridge College", "critical-thinking-jonas.png", NOW,
+    (("Weighs evidence", "Proficient", "Proficient"), ("Course grade B or better", "", "B")),
+    "It is genuine and unchanged. It is outside its dates. One check could not be made.",
+    (("Found as", "PNG"), ("Credential", "https://badges.northbridge.example/credentials/0123456789abcdef0123456789abcdef"),
+     ("Signature", "eddsa-rdfc-2022, did:web:badges.northbridge.example#VAWY2vHNMzHJ8O_lpKIWuSmzuXPCtG6fSN0QSq7dDhU")),
 )  # fmt: skip
-GOOD = replace(REPORT, verdict="All checks passed.", ok=True, checks=CHECKS)
+GOOD = replace(REPORT, verdict="Genuine and in force", ok=True, checks=CHECKS, explanation="Every check passed.",
+               source="address", address="https://badges.northbridge.example/credentials/1")  # fmt: skip
+RECORD_REPORT = replace(REPORT, badge_name="Learner record", levels=(), inside=(GOOD, REPORT))
 
 
 def place_card(slug: str, name: str, status: str, column: str, chosen: bool = False) -> PlaceCard:
@@ -814,6 +820,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "verify": ("public/verify.html", {}),
     "verify-bad": ("public/verify.html", {"report": REPORT}),
     "verify-good": ("public/verify.html", {"report": GOOD}),
+    "verify-record": ("public/verify.html", {"report": RECORD_REPORT}),
     "verify-problem": ("public/verify.html", {"problem": "There is no credential in this text.", "text": "hello"}),
     "error": ("error.html", {"sentence": "The link was already used.", "status": 401, "error_id": "R7K2-M9",
               "what_to_do": "Go back to your course and open Badges again."}),
