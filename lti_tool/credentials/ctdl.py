@@ -5,6 +5,7 @@ https://credreg.net/ctdl/terms — a credential requires a condition profile, wh
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,15 @@ from lti_tool.domain.badge import Alignment, Badge, SubCompetency, number_text
 
 CONTEXT = "https://credreg.net/ctdl/schema/context/json"
 CONTENT_TYPE = "application/ld+json"
+
+# What CTDL has a class of the same name for, of Open Badges' achievement types; any other is a MicroCredential there.
+CLASSES = {
+    *("ApprenticeshipCertificate", "AssociateDegree", "BachelorDegree", "Badge", "Certificate"),
+    *("CertificateOfCompletion", "Certification", "Degree", "Diploma", "DoctoralDegree", "GeneralEducationDevelopment"),
+    *("JourneymanCertificate", "License", "MasterCertificate", "MasterDegree", "ProfessionalDoctorate"),
+    *("QualityAssuranceCredential", "ResearchDoctorate", "SecondarySchoolDiploma"),
+}
+CTID = re.compile(r"ce-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Json = dict[str, Any]
 
@@ -45,8 +55,8 @@ def credential(badge: Badge, version: Published, *, base_url: str, issuer: Issue
     assessment, organisation = _blank(address, "assessment"), _blank(address, "organisation")
     node: Json = {
         "@id": address,
-        "@type": "ceterms:MicroCredential",
-        "ceterms:ctid": ctid(address),
+        "@type": f"ceterms:{badge.type if badge.type in CLASSES else 'MicroCredential'}",
+        "ceterms:ctid": _registered(badge) or ctid(address),
         "ceterms:name": says(badge.name),
         "ceterms:description": says(badge.description),
         "ceterms:subjectWebpage": address,
@@ -65,6 +75,8 @@ def credential(badge: Badge, version: Published, *, base_url: str, issuer: Issue
         "ceterms:credentialStatusType": _status(newest=version.number == version.newest),
         "ceterms:requires": [_condition(badge, says, assessment)],
     }
+    if badge.human_code:
+        node["ceterms:codedNotation"] = badge.human_code
     if badge.tags:
         node["ceterms:keyword"] = {badge.language: [signable(tag) for tag in badge.tags]}
     if badge.expires_after:
@@ -78,6 +90,12 @@ def credential(badge: Badge, version: Published, *, base_url: str, issuer: Issue
             node[name] = achievement_address(base_url, version.slug, number)
     graph = [node, _organisation(organisation, issuer, says), _assessment(assessment, badge, says)]
     return {"@context": CONTEXT, "@id": f"{address}.ctdl.json", "@graph": graph}
+
+
+def _registered(badge: Badge) -> str:
+    """Return the CTID that somebody has given the badge, as a registry has it; empty where nobody has."""
+    given = (each.value.lower() for each in badge.identifiers if each.type.lower() == "ext:ctid")
+    return next((value for value in given if CTID.fullmatch(value)), "")
 
 
 class _Says:
@@ -178,6 +196,8 @@ def _aligned(alignments: Sequence[Alignment], says: _Says) -> Iterator[Json]:
             "ceterms:targetNode": each.url,
             "ceterms:targetNodeName": says(each.name),
         }
+        if each.description:
+            node["ceterms:targetNodeDescription"] = says(each.description)
         if each.framework:
             node["ceterms:frameworkName"] = says(each.framework)
         if each.code:

@@ -501,7 +501,7 @@ def _alignments(alignments: list[Values], at: str, say: Say) -> tuple[Alignment,
             say(f"{at}.{each['k']}.name", _("Name what it is aligned to."))
         if not re.match(r"https?://\S+$", texts["url"]):
             say(f"{at}.{each['k']}.url", _("Write the whole address, beginning with https://."))
-        found.append(Alignment(**texts, type=each.get("type", "")))
+        found.append(Alignment(**texts))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from pyld import jsonld
 
 from lti_tool.credentials import ctdl
 from lti_tool.credentials.ob3 import IssuerProfile
-from lti_tool.domain.badge import Alignment
+from lti_tool.domain.badge import Alignment, Identifier
 from tests.classroom import badge, gate, row
 
 ISSUER = IssuerProfile(
@@ -80,6 +80,16 @@ def test_a_ctid_follows_from_the_address_and_differs_from_version_to_version():
     ctids = [nodes(each)["ceterms:MicroCredential"]["ceterms:ctid"] for each in (first, again, other)]
     assert ctids[0] == ctids[1] != ctids[2]
     assert re.fullmatch(r"ce-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", ctids[0])
+
+
+def test_what_an_author_wrote_for_catalogues_stands_in_it():
+    given = "ce-e8a41a52-6ff6-48f0-9872-889c87b093b7"
+    written = described(type="Certificate", human_code="COM-210", identifiers=(Identifier("ext:CTID", given.upper()),))
+    credential = nodes(written)["ceterms:Certificate"]
+    assert (credential["ceterms:ctid"], credential["ceterms:codedNotation"]) == (given, "COM-210")
+    other = described(type="ext:Nanodegree", identifiers=(Identifier("ext:ctid", "none"), Identifier("issn", given)))
+    assert nodes(other)["ceterms:MicroCredential"]["ceterms:ctid"].startswith("ce-")
+    assert nodes(other)["ceterms:MicroCredential"]["ceterms:ctid"] != given
 
 
 def test_an_earlier_version_says_that_it_is_superseded_and_by_which():

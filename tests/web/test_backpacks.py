@@ -23,7 +23,7 @@ from lti_tool.models import (
     OAuthToken,
     Person,
 )
-from lti_tool.services import award_acts, badge_api, checking, oauth, oauth_tokens
+from lti_tool.services import award_acts, badge_api, checking, choices, editions, oauth, oauth_tokens
 from tests.backpack import (
     CREDENTIALS,
     EVERYTHING,
@@ -40,6 +40,10 @@ from tests.classroom import NUMBERS, Classroom, at_once, badge, shared  # noqa: 
 from tests.scene import Scene, now, token_in
 
 
+def claim(classroom: Classroom, award_id: str, **chosen: bool) -> None:
+    choices.choose(classroom.tool, award_id, choices.Choices(**chosen), actor="operator", now=now())
+
+
 class Holder(Classroom):
     """A course whose first student has earned and claimed a badge; she is at `learner`, the other one at `other`."""
 
@@ -48,7 +52,7 @@ class Holder(Classroom):
         self.publish(badge())
         self.grade(self.students[0], 3, 3)
         self.sync()
-        award_acts.claim(self.tool, self.award()["id"], public=False, actor="operator", now=now())
+        claim(self, self.award()["id"])
         self.learner, self.other = self.enter(self.students[0]), self.enter(self.students[1])
         self.since = 0
 
@@ -224,13 +228,24 @@ def test_a_withdrawn_badge_stays_and_its_status_list_says_so(own, backpack):
     assert [c.name for c in report.checks if c.outcome == "failed"] == ["withdrawn"]
 
 
+def test_what_she_chooses_anew_takes_the_place_of_what_the_backpack_had(own, backpack):
+    person_id = own.person_id(own.students[0])
+    change(own.tool, Person, Person.id == person_id, name="Ana María López")
+    connect(backpack, own.learner)
+    (before,) = backpack.get("credentials").json()["credential"]
+    claim(own, own.award()["id"], name=True)
+    editions.sign_pending(own.tool)
+    (after,) = backpack.get("credentials").json()["credential"]
+    assert after["id"] != before["id"] and "López" in json.dumps(after, ensure_ascii=False)
+
+
 def several(holder, count: int) -> None:
     for _ in range(count - 1):
         holder.publish(badge())
         holder.grade(holder.students[0], 3, 3)
         holder.sync()
     for award in holder.awards(holder.students[0]):
-        award_acts.claim(holder.tool, award["id"], public=False, actor="operator", now=now())
+        claim(holder, award["id"])
 
 
 def links(answer: requests.Response) -> dict[str, str]:
