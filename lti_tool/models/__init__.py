@@ -52,6 +52,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
+from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
@@ -114,10 +115,12 @@ __all__ = [
     "Result",
     "Review",
     "SignInAddress",
+    "SignedStatusList",
     "SourceAnswer",
     "SourceFile",
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "WithdrawnElsewhere",
     "may_be_awarded",
 ]

@@ -15,7 +15,7 @@ from lti_tool.credentials.ob3 import achievement_address
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
-from lti_tool.services import catalog, choices, editions, evaluation, history, versions
+from lti_tool.services import catalog, choices, editions, evaluation, expiry, history, versions
 from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
 from lti_tool.services.forms import credential_url, downloads
 from lti_tool.services.instructor_pages import sync_state
@@ -213,6 +213,7 @@ def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
         page_public=award is not None and award.page_public,
         next_step=_next_step(rows) if state == "way" and badge.status != "retired" else "",
         retired=badge.status == "retired",
+        ends=expiry.told(award.expires_at, now) if award is not None and state == "earned" else "",
     )
 
 
