@@ -49,6 +49,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
+from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "Mark",
     "Mastery",
     "Message",
+    "OutsideBadge",
     "Person",
     "PersonLink",
     "PlatformLoad",

@@ -24,7 +24,6 @@ from lti_tool.domain.badge import (
     Gate,
     Level,
     Picture,
-    Stack,
     SubCompetency,
     badge_from_content,
     number_text,
@@ -32,6 +31,7 @@ from lti_tool.domain.badge import (
 )
 from lti_tool.domain.rules import LANGUAGE, Place, problems
 from lti_tool.errors import BadInput
+from lti_tool.services import draft_stack
 from lti_tool.services.words import said
 
 Values = dict[str, Any]
@@ -127,6 +127,11 @@ def blank(language: str) -> Values:
     return {**values_of(begun), "language": language, "auto_slug": "yes"}
 
 
+def blank_stack(language: str) -> Values:
+    """Return what a badge made of badges begins with."""
+    return {**blank(language), "rows": [], "stack": draft_stack.blank()}
+
+
 def values_of(badge: Badge) -> Values:
     """Return the form of a definition; `definition` makes an equal one of it again."""
     expires = DURATION.fullmatch(badge.expires_after) if badge.expires_after else None
@@ -167,7 +172,7 @@ def values_of(badge: Badge) -> Values:
         "own_levels": "" if _share_levels(rows) else "on",
         "rows": rows,
         "gates": [gate_values(index, gate) for index, gate in enumerate(badge.gates, start=1)],
-        "stack": plain(badge.stack) if badge.stack is not None else None,
+        "stack": draft_stack.values_of(badge.stack) if badge.stack is not None else None,
     }
 
 
@@ -290,7 +295,7 @@ def definition(values: Values, slug: str) -> tuple[Badge, Problems]:
         picture=_picture(values["picture"], say),
         alignment=_alignments(values["alignment"], "alignment", say),
         prerequisites=tuple(dict.fromkeys(values["prerequisites"].split())),
-        stack=Stack(**{**values["stack"], "members": tuple(values["stack"]["members"])}) if values["stack"] else None,
+        stack=draft_stack.read(values["stack"], say) if values["stack"] else None,
     )
     _head_problems(badge, values, say)
     _choice_problems(values, say)
@@ -475,6 +480,8 @@ def _path(values: Values, place: Place, sentence: str) -> str:
     """Return the field a problem of the rules stands at; empty where there is none."""
     lists = {"sub_competency": "rows", "gate": "gates"}
     root, *rest = place
+    if root == "stack":
+        return draft_stack.path_of(place)
     node: Any = values
     parts: list[str] = []
     if root == "badge":

@@ -15,11 +15,12 @@ from lti_tool.credentials import ob3, status_list
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
 from lti_tool.domain.award import is_earned
-from lti_tool.domain.badge import Badge, badge_from_content, months_and_days
+from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.domain.badge import after as after  # the end of what is issued now
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Edition, StatusList
-from lti_tool.services import prerequisites
+from lti_tool.services import prerequisites, stacks
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
@@ -92,19 +93,6 @@ def status_places(session: Session, count: int, now: datetime) -> list[tuple[int
     return places
 
 
-def after(start: datetime, duration: str) -> datetime:
-    """Return the moment a duration of years, months, weeks, days ends; 31 January + P1M is the last of February."""
-    months, days = months_and_days(duration)
-    month = start.month - 1 + months
-    year, month = start.year + month // 12, month % 12 + 1
-    for day in range(start.day, 27, -1):
-        try:
-            return start.replace(year=year, month=month, day=day) + timedelta(days=days)
-        except ValueError:
-            continue
-    return start.replace(year=year, month=month) + timedelta(days=days)
-
-
 # -- signing ----------------------------------------------------------------------------------------------------
 
 
@@ -168,8 +156,10 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
+        base = tool.settings.base_url
+        facts = {e.id: stacks.with_evidence(edition_facts(e), e, base) for e in editions}
         return [
-            _ToSign(e.id, e.award_id, e.award.version_id, edition_facts(e), templates[e.award.version], _graded_at(e))
+            _ToSign(e.id, e.award_id, e.award.version_id, facts[e.id], templates[e.award.version], _graded_at(e))
             for e in editions
         ]
 
@@ -197,7 +187,7 @@ def template_for(tool: Tool, session: Session, version: AchievementVersion) -> E
     profile = issuer_profile(session, tool)
     key = (version.id, profile)
     if key not in tool.templates:
-        needed = badge_from_content(version.definition).needed
+        needed = stacks.least_results(badge_from_content(version.definition))
         tool.templates[key] = EditionTemplate(achievement_of(tool, version, profile), profile, needed=needed)
     template: EditionTemplate = tool.templates[key]
     return template
@@ -213,6 +203,7 @@ def achievement_of(tool: Tool, version: AchievementVersion, profile: ob3.IssuerP
         version=version.number,
         issuer=profile,
         picture_url=f"{ob3.achievement_address(base, slug, version.number)}.png",
+        members=stacks.as_described(version.members, base),
     )
 
 
@@ -228,7 +219,7 @@ def edition_facts(edition: Edition) -> ob3.EditionFacts:
         for row in badge.sub_competencies
         if (found := rows.get(row.tag)) is not None and found["level"] is not None
     )
-    gates = tuple(
+    gates = stacks.results_of(badge, rows) + tuple(
         ob3.GateResult(gate.code, None, passed=True)
         for gate in badge.gates
         if (found := rows.get(gate.tag)) is not None and found["state"] == "met"
@@ -251,7 +242,9 @@ def edition_facts(edition: Edition) -> ob3.EditionFacts:
 def carries(badge: Badge, rows: Mapping[str, dict[str, Any]]) -> bool:
     """Tell whether the rows of a decision record, by tag, earn a badge."""
     tags = [row.tag for row in badge.sub_competencies] + [gate.tag for gate in badge.gates]
-    return is_earned(badge, [Standing(tag, "", rows[tag]["state"], "") for tag in tags if tag in rows])
+    tags += badge.stack.tags if badge.stack is not None else ()
+    found = [rows[tag] for tag in tags if tag in rows]
+    return is_earned(badge, [Standing(r["tag"], "", r["state"], "", points=r.get("points", "")) for r in found])
 
 
 def _by_hand(award: Award) -> ob3.Evidence:

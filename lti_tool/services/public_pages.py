@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,15 +14,16 @@ from sqlalchemy.orm import joinedload, undefer
 
 from lti_tool.credentials import ob3
 from lti_tool.credentials.verify import Report
-from lti_tool.domain.badge import badge_from_content
+from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
+from lti_tool.services import stacks
 from lti_tool.services.checking import own_report
 from lti_tool.services.editions import achievement_of
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
 from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
-from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage
+from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, RowView
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
@@ -62,7 +65,7 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         expires_at=edition.valid_until,
         recipient="",
         course=award.course.title,
-        rows=row_views(badge, records),
+        rows=_rows(badge, records, stacks.as_described(version.members, base), base),
         needed=badge.needed,
         state=state,
         state_sentence=sentence,
@@ -72,6 +75,20 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         qr_svg=qr_code(url),
         newer_url=_newer_url(tool, edition) if state == "superseded" else "",
     )
+
+
+def _rows(
+    badge: Badge, records: dict[str, dict[str, Any]], parts: Sequence[ob3.StackMember], base: str
+) -> tuple[RowView, ...]:
+    """Return what was decided; of a stack only the parts that counted, each with its credential where that was public.
+
+    Which other badges somebody has earned, and lost, is nobody else's business."""
+    rows = row_views(badge, records, {part.slug: part for part in parts})
+    shown = [row for row in rows if not row.part or row.state == "met"]
+    proof = {
+        tag: ob3.credential_address(base, row["credential"]) for tag, row in records.items() if "credential" in row
+    }
+    return tuple(replace(row, proof=proof.get(row.tag, "")) for row in shown)
 
 
 def _newer_url(tool: Tool, edition: Edition) -> str:
@@ -168,6 +185,7 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         issuer=issuer.name,
         issuer_url=f"{base}/issuers/{issuer.slug}",
         newest_url=ob3.achievement_address(base, slug, newest) if newer and newest else "",
+        parts=stacks.as_described(version.members, base),
         downloads=(("JSON", "", f"{address}.json"), ("PNG", "", f"{address}.png")),
     )
 

@@ -46,6 +46,7 @@ from lti_tool.services import (
     earned,
     editions,
     evaluation,
+    outside_badges,
     schedule,
     score_files,
     sources,
@@ -106,6 +107,7 @@ def run_evaluate(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
 
 
 def _decide(tool: Tool, course: int, now: datetime, counts: dict[str, Any]) -> dict[str, Any]:
+    outside_badges.check_again(tool, course, now)
     failed = evaluate_badges(tool, course, now, counts)
     counts["released"] = award_acts.release_due(tool, datetime.now(UTC), course)
     counts["signed"] = editions.sign_pending(tool, course)

@@ -17,7 +17,7 @@ from lti_tool import logs, security
 from lti_tool.db import trouble_of
 from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
-from lti_tool.services import words
+from lti_tool.services import stack_words, words
 from lti_tool.services.issuer import issuer_row
 from lti_tool.web import (
     admin,
@@ -31,6 +31,7 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    outside,
     public,
     registration,
     score_files,
@@ -55,6 +56,7 @@ INSTRUCTORS = (
     awards.pages,
     as_student.pages,
     sources.pages,
+    outside.pages,
     score_files.pages,
 )
 
@@ -101,7 +103,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [sources.back, watching.pages]
+    own += [sources.back, watching.pages, outside.own]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -113,6 +115,9 @@ def add_to(app: Flask) -> None:
         markdown=markdown,
         labels=labels,
         lasts=words.lasts,
+        duration=stack_words.duration,
+        told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
+        stack_rule=stack_words.rule_words,
         moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
     app.context_processor(common_values)
