@@ -23,6 +23,7 @@ from lti_tool.domain.badge import TOTAL, Badge, Stack, SubCompetency, badge_from
 from lti_tool.domain.mastery import FIELDS, Standing, choose, pass_gate, prerequisite, stand, with_evidence
 from lti_tool.domain.scores import Reading, Score, Ungraded, read_back, read_result
 from lti_tool.domain.stacks import Part, Tally
+from lti_tool.domain.stacks import standings as part_standings
 from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.grades.source import wanted_sources
 from lti_tool.models import (
@@ -453,7 +454,7 @@ def records_at_required(definition: Badge) -> dict[str, dict[str, Any]]:
     rows = [choose(row, row.required_index) for row in definition.sub_competencies]
     if definition.stack is not None:
         counted = Tally(tuple(Part(slug, datetime.min) for slug in definition.stack.members), Decimal(0), 0, {})
-        rows += stacks.standings(definition.stack, counted, {}, {})
+        rows += part_standings(definition.stack, counted, {}, {})
     return {standing.tag: chosen_record(standing, 0) for standing in rows}
 
 

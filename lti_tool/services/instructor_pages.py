@@ -140,7 +140,9 @@ def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], can_pub
         if handed_in := _handed_in(session, course, card.slug):
             yield Need(
                 "acc",
-                ngettext("One badge from elsewhere waits for you", "%(num)s badges from elsewhere wait", handed_in),
+                ngettext(
+                    "One badge from elsewhere waits for you", "%(num)s badges from elsewhere wait for you", handed_in
+                ),
                 _("in %(badge)s.", badge=name(card.name)),
                 _("Look and decide"),
                 f"badges/{card.slug}/outside/",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from flask_babel import gettext as _
 from sqlalchemy import or_, select
@@ -154,7 +155,7 @@ def _standing(look: _Look, badge: CourseBadge, definition: Badge, tally: Tally) 
     award = _award(look.session, badge, look.person)
     if (over := _over(award, look.now)) is not None:
         return over
-    have = amount(min(tally.have, tally.needed))
+    have = amount(min(tally.have, Decimal(tally.needed)))
     word = _("%(met)s of %(all)s badges so far", met=have, all=tally.needed)
     if definition.counts_credits:
         word = _("%(met)s of %(all)s credits so far", met=have, all=tally.needed)

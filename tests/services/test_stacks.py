@@ -532,7 +532,7 @@ def test_a_stack_given_by_hand_tells_of_no_parts_that_were_not_earned(room):  # 
     publish(room, a, whole)
     page = room.enter(room.teacher)
     sent = {"person": room.person_id(room.students[0]), "note": "A certificate of 2019.", "levels": "stand"}
-    assert page.post(f"badges/{whole.slug}/give", sent).status_code == 200
+    assert page.post(f"badges/{whole.slug}/awards/give", sent).status_code == 200
     editions.sign_pending(room.tool)
     given = award_of(room, room.students[0], whole)
     assert given["given"] == "hand" and "result" not in document(room, given)["credentialSubject"]
