@@ -44,16 +44,28 @@ def trees(
 ) -> tuple[TreeNode, ...]:
     """Return the stacks that this course's badges build up to, each whole; one that is part of another is in that."""
     look = _look(session, who, cards, now)
-    if not look.stacks:
-        return ()
+    wanted = _built_up_to(look)
+    within = {part for made in wanted for part in _parts(look, look.stacks[made])}
+    roots = sorted(wanted - within, key=lambda made: (made not in look.here, look.stacks[made].created_at))
+    return tuple(_stack(look, look.stacks[made], ()) for made in roots)
+
+
+def _built_up_to(look: _Look) -> set[int]:
+    """Return the stacks of this course and those its badges are parts of, through however many others."""
     wanted = {made for made in look.stacks if made in look.here}
     grown = set(look.here)
     while grown:  # upwards, tier by tier
         grown = {made for made, badge in look.stacks.items() if made not in wanted and grown & _parts(look, badge)}
         wanted |= grown
-    within = {part for made in wanted for part in _parts(look, look.stacks[made])}
-    roots = sorted(wanted - within, key=lambda made: (made not in look.here, look.stacks[made].created_at))
-    return tuple(_stack(look, look.stacks[made], ()) for made in roots)
+    return wanted
+
+
+def earned_elsewhere(session: Session, who: LaunchSession, now: datetime) -> list[CourseBadge]:
+    """Return the stacks of other courses that this course's badges have brought her: she finds them nowhere else."""
+    look = _look(session, who, {}, now)
+    badges = [look.stacks[made] for made in _built_up_to(look) if look.stacks[made].course_id != who.course_id]
+    found = [badge for badge in badges if _award(session, badge, look.person) is not None]
+    return sorted(found, key=lambda badge: badge.created_at)
 
 
 def tree(session: Session, who: LaunchSession, badge: CourseBadge, now: datetime) -> TreeNode | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flask_babel import gettext as _
@@ -35,6 +35,10 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
         base = tool.settings.base_url
         cards = [card_of(session, badge, who.person_id, now, base) for badge in published]
         cards = [card for card in cards if card.award_id or not card.retired]
+        elsewhere = [(badge, badge.id) for badge in stack_trees.earned_elsewhere(session, who, now)]
+        others = [replace(card_of(session, badge, who.person_id, now, base), slug=key) for badge, key in elsewhere]
+        trees = stack_trees.trees(session, who, {card.slug: card for card in cards}, now)
+        cards += [card for card in others if card.award_id]
         live = [card for card in cards if card.state == "earned"]
         return StudentHome(
             title=course.title,
@@ -47,7 +51,7 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
             on_the_way=tuple(card for card in cards if card.state in ("way", "waiting")),
             available=tuple(card for card in cards if card.state == "none"),
             preview=_only_looks(session, who),
-            trees=stack_trees.trees(session, who, {card.slug: card for card in cards}, now),
+            trees=trees,
         )
 
 

@@ -588,6 +588,8 @@ def test_a_learner_sees_the_tree_with_where_she_stands_in_each_badge(make_room):
     there.lms.enrol(there.course, student)
     there.enter(student)
     earn(there, student, elsewhere)
+    home = here.enter(student).page.text
+    assert "Top is yours" in home and f"badges/{badge_id}/claim" in home  # earned elsewhere, claimed from here
     claim = here.enter(student).get(f"badges/{badge_id}/claim")
     assert claim.status_code == 200 and "What may others see?" in claim.text
     assert here.enter(student).get(f"badges/{badge_id}/picture.svg").text.startswith("<svg")
