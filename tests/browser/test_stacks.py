@@ -57,8 +57,10 @@ def test_a_stack_is_made_by_keyboard_and_seen_as_a_tree_by_its_learner(scene: Sc
     page.goto(teacher.home)
     tab_to(page, "start-stack")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="What it stands for", level=1)).to_be_visible()
     tab_to(page, "f-name")
     page.keyboard.type("Scholar")
+    saved(page)
     page.goto(re.sub("about.*", "rubric", page.url))
     for each in (middle, b):
         page.locator("#f-stack-chosen").select_option(each.slug)
