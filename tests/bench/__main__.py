@@ -1,5 +1,6 @@
 """All figures in one run: `make bench`, or `python -m tests.bench`. Prints the tables and writes RESULTS.md beside it.
 
+`python -m tests.bench matrix syncs` measures these alone, and leaves the other sections as they stand.
 Nothing here is a test: no figure fails. A figure that cannot be measured ends the run with the reason."""
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -44,27 +46,40 @@ def signing() -> str:
     return done.stdout
 
 
-SECTIONS = (
-    ("Logins and launches", launches.measure),
-    ("A class of 1,000", syncs.measure),
-    ("One bad LMS beside others, and two workers", platforms.measure),
-    ("A large class", large.measure),
-    ("The progress matrix", matrix.measure),
-    ("Credentials", signing),
-    ("Killed at random moments", kills.measure),
-)
+SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
+    "launches": ("Logins and launches", launches.measure),
+    "syncs": ("A class of 1,000", syncs.measure),
+    "platforms": ("One bad LMS beside others, and two workers", platforms.measure),
+    "large": ("A large class", large.measure),
+    "matrix": ("The progress matrix", matrix.measure),
+    "credentials": ("Credentials", signing),
+    "kills": ("Killed at random moments", kills.measure),
+}
+
+
+def kept() -> dict[str, str]:
+    """Return the sections of the last run, by title."""
+    if not RESULTS.exists():
+        return {}
+    _, *sections = RESULTS.read_text(encoding="utf-8").split("\n## ")
+    return {title: text.strip() for title, _, text in (section.partition("\n") for section in sections)}
 
 
 def main() -> None:
     logging.disable(logging.INFO)
-    text = f"# Figures\n\nWritten by `make bench` on {datetime.now(UTC):%d %B %Y}: {machine()}.\n{versions()}.\n"
-    text += "Medians with (least–most). Compare what stands in one table: it ran in one go, in turn.\n"
-    print(text, flush=True)
-    for title, measure in SECTIONS:
-        section = f"\n## {title}\n\n{measure().strip()}\n"
-        print(section, flush=True)
-        text += section
-    RESULTS.write_text(text, encoding="utf-8")
+    asked = sys.argv[1:] or list(SECTIONS)
+    if unknown := set(asked) - set(SECTIONS):
+        sys.exit(f"There is no section {', '.join(sorted(unknown))}: {', '.join(SECTIONS)}")
+    found = kept()
+    for name, (title, measure) in SECTIONS.items():
+        if name not in asked:
+            continue
+        found[title] = f"Measured on {datetime.now(UTC):%d %B %Y}. {measure().strip()}"
+        print(f"\n## {title}\n\n{found[title]}", flush=True)
+        text = f"# Figures\n\nWritten by `make bench`: {machine()}.\n{versions()}.\n"
+        text += "Medians with (least–most). Compare what stands in one table: it ran in one go, in turn.\n"
+        titles = [title for title, _ in SECTIONS.values() if title in found]
+        RESULTS.write_text(text + "".join(f"\n## {t}\n\n{found[t]}\n" for t in titles), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""Every sample of every template in a real browser: by axe in both colour schemes, and at three widths."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext
+from werkzeug.serving import make_server
+
+from tests.web.sample_pages import PAGES, create_samples
+
+WIDTHS = (360, 768, 1100)
+SHOTS = os.environ.get("SHOTS", "")  # a folder for pictures of all of them
+FEW = 12  # samples a test: two workers share them
+
+
+@pytest.fixture(scope="module")
+def samples() -> Iterator[str]:
+    server = make_server("localhost", 0, create_samples(), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.server_port}/page"
+    server.shutdown()
+    thread.join()
+
+
+NAMES = sorted(PAGES)
+
+
+@pytest.mark.parametrize("names", [NAMES[at : at + FEW] for at in range(0, len(NAMES), FEW)], ids=lambda few: few[0])
+def test_axe_finds_nothing_on_a_page_and_nothing_scrolls_sideways(
+    samples: str, stranger: BrowserContext, names: list[str]
+) -> None:
+    page = stranger.new_page()
+    wrong = []
+    for name in names:
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        page.goto(f"{samples}/{name}")
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                wrong.append(f"{name} scrolls sideways at {width}")
+            if SHOTS:
+                page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png", full_page=True)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            found = Axe().run(page).response["violations"]
+            wrong += [f"{name} {scheme} {each['id']}: {json.dumps(each['nodes'][0]['target'])}" for each in found]
+    assert not wrong, "\n".join(wrong)
