@@ -9,6 +9,9 @@ COPY lti_tool ./lti_tool
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
+# Letters of certificates beyond Latin, Greek, Cyrillic and Hebrew, which the typesetter brings along.
+RUN apt-get update && apt-get install --yes --no-install-recommends fonts-noto-core fonts-noto-cjk \
+    && rm -rf /var/lib/apt/lists/*
 # The keys and the demo's data are volumes; a new volume takes over the owner of the folder it covers.
 RUN useradd --system --uid 10001 tool && install -d -o tool -g tool -m 0700 /keys /data
 WORKDIR /app

@@ -134,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
 
     checking = _listing(groups, "verify", _verify, "every check of a credential; exit 0 only where all passed")
     checking.add_argument("what", metavar="FILE|URL")
+    checking.add_argument("--whose", metavar="E", default="", help="the e-mail address of the person it should be of")
     return top
 
 
@@ -662,11 +663,11 @@ def _verify(options: argparse.Namespace) -> int:
             data = Path(options.what).read_bytes()
         except OSError as error:
             raise BadInput(sentence=f"{options.what} cannot be read: {error.strerror}.") from None
-    report = checking.check(_open(), data, _now(), everyone_sees=True)
+    report = checking.check(_open(), data, _now(), everyone_sees=True, whose=options.whose)
     told = [{"result": check.outcome, "check": check.question, "told": check.sentence} for check in report.checks]
     _print(options, checking.report_json(report), told, ("result", "check", "told"))
     if not options.json:
-        print(f"\n{report.verdict}. {report.explanation}")
+        print(f"\n{report.verdict}. {report.explanation.removeprefix('No. ')}")
     return 0 if report.ok else 1
 
 

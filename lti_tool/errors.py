@@ -347,3 +347,20 @@ class CredentialHeldBack(ToolError):
 
     reason = "credential_held_back"
     sentence = Sentence("A credential did not pass its own check and was held back.")
+
+
+class CertificateFailed(ToolError):
+    """The typesetter could not make a certificate; the other forms say the same."""
+
+    reason = "certificate_failed"
+    sentence = Sentence("The certificate could not be made.")
+    what_to_do = Sentence("The other files hold the same credential. Try again later.")
+
+
+class NotAcceptable(ToolError):
+    """A client asks for a kind of content in which an address does not exist."""
+
+    status = 406
+    reason = "not_acceptable"
+    sentence = Sentence("There is nothing of this kind at this address.")
+    what_to_do = Sentence("Open it in a browser: the page names every form there is.")

@@ -45,6 +45,7 @@ RUNNERS: dict[str, work.Runner] = {
     "subscribe": notices.run_subscribe,
     "post": posting.run_post,
     "rows": source_pages.run_rows,
+    "sign": editions.run_sign,
 }
 
 

@@ -1,5 +1,5 @@
 """Puts a credential into a picture and takes it out again (Open Badges 3.0, section 5.3:
-https://www.imsglobal.org/spec/ob/v3p0#baking).
+https://www.imsglobal.org/spec/ob/v3p0#baking), and out of the PDF it is attached to.
 
 Reading is for files of strangers: every length is capped, every checksum compared, and no XML entity is ever expanded.
 """
@@ -19,10 +19,14 @@ from lti_tool.sentence import Sentence
 KEYWORD = "openbadgecredential"
 KEYWORD_OB2 = "openbadges"
 NAMESPACE = "https://purl.imsglobal.org/ob/v3p0"
+ELEMENT = f"{NAMESPACE} credential"  # as expat names it
+ELEMENT_OB2 = "http://openbadges.org assertion"
 
 LARGEST_PICTURE = 20 * 1024 * 1024
 LARGEST_TEXT = 5 * 1024 * 1024  # of a credential, decompressed
 MOST_CHUNKS = 10_000
+MOST_ATTACHED = 50  # files of a PDF that are looked at
+LONGEST_DICTIONARY = 2_000  # bytes, of what a PDF says about one
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXT_CHUNKS = (b"iTXt", b"tEXt", b"zTXt")
@@ -94,9 +98,9 @@ def bake_svg(svg: str, text: str) -> str:
     return before + opening + element + ("</svg>" if closed else "") + after
 
 
-def unbake_svg(data: str | bytes) -> str | None:
+def unbake_svg(data: str | bytes, element: str = ELEMENT) -> str | None:
     """Return the credential in an SVG, or None where it holds none. Raises BadInput as `unbake_png` does."""
-    seen = _read_svg(data.encode() if isinstance(data, str) else data)
+    seen = _read_svg(data.encode() if isinstance(data, str) else data, element)
     if len(seen.texts) > 1:
         raise BadInput(
             "two baked elements",
@@ -105,6 +109,28 @@ def unbake_svg(data: str | bytes) -> str | None:
     if not seen.texts:
         return None
     return seen.texts[0].strip()
+
+
+def unbake_pdf(data: bytes) -> str | None:
+    """Return the credential attached to a PDF, or None where none can be found.
+
+    Looks for attached files as our certificates hold them: streams of their own, plain or deflated. Raises BadInput for
+    two of them, and for more than our limits."""
+    found: list[str] = []
+    at = 0
+    for _ in range(MOST_ATTACHED):
+        at = data.find(b"/EmbeddedFile", at + 1)
+        if at < 0:
+            break
+        text = _attached(data, at)
+        if text is not None and text.lstrip().startswith("{"):
+            found.append(text)
+    if len(found) > 1:
+        raise BadInput(
+            "two attached credentials",
+            sentence=Sentence("The PDF holds more than one credential, so none can be relied on."),
+        )
+    return found[0] if found else None
 
 
 # -- PNG --------------------------------------------------------------------------------------------------------
@@ -178,6 +204,38 @@ def _damaged(detail: str) -> BadInput:
     return BadInput(detail, sentence=Sentence("The picture is damaged or not complete, so it cannot be read."))
 
 
+# -- PDF --------------------------------------------------------------------------------------------------------
+
+
+def _attached(data: bytes, at: int) -> str | None:
+    """Return the text of the stream whose dictionary holds the position `at` (ISO 32000-1, 7.3.8 and 7.11.4)."""
+    begins = data.rfind(b"obj", max(0, at - LONGEST_DICTIONARY), at)
+    stream = data.find(b"stream", at, at + LONGEST_DICTIONARY)
+    if begins < 0 or stream < 0:
+        return None
+    dictionary = data[begins:stream]
+    length = re.search(rb"/Length\s+(\d{1,9})(?!\s+\d+\s+R)", dictionary)
+    start = stream + len(b"stream")
+    start += 2 if data[start : start + 2] == b"\r\n" else 1
+    if not re.search(rb"/Type\s*/EmbeddedFile\b", dictionary) or length is None:
+        return None
+    raw = data[start : start + int(length[1])]
+    filters = re.findall(rb"/Filter\s*\[?\s*/(\w+)", dictionary)
+    if filters == [b"FlateDecode"]:
+        try:
+            raw = zlib.decompressobj().decompress(raw, LARGEST_TEXT + 1)
+        except zlib.error:
+            return None
+    elif filters:
+        return None
+    if len(raw) > LARGEST_TEXT:
+        raise BadInput("attached text too large", sentence=Sentence("The credential in the PDF is larger than 5 MB."))
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:  # another kind of file
+        return None
+
+
 # -- SVG --------------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +249,7 @@ class _Svg:
     texts: list[str] = field(default_factory=list)
 
 
-def _read_svg(source: bytes) -> _Svg:
+def _read_svg(source: bytes, wanted: str = ELEMENT) -> _Svg:
     if len(source) > LARGEST_PICTURE:
         raise BadInput("picture too large", sentence=Sentence("The picture is larger than 20 MB."))
     seen = _Svg()
@@ -199,7 +257,6 @@ def _read_svg(source: bytes) -> _Svg:
     # Billions of letters, files of the server, other hosts: all need a document type. A badge needs none.
     parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.EntityDeclHandler = _refuse_doctype
-    wanted = f"{NAMESPACE} credential"
     depth = 0
     within = 0
     start = 0

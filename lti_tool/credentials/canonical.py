@@ -14,10 +14,11 @@ import dataclasses
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
+from types import MappingProxyType
 from typing import Any
 
 from pyld import jsonld
@@ -33,12 +34,13 @@ from lti_tool.credentials.contexts import (
     nquads,
     nquads_of,
 )
+from lti_tool.credentials.self_check import check_whole
 from lti_tool.credentials.signing import Signed, compact, data_integrity, vc_jwt
 from lti_tool.domain.badge import Badge
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.keyring import Key
 
-QUAD = re.compile(r"(<[^>]*>|_:\S+) (<[^>]*>) (<[^>]*>|_:\S+|\".*\"(?:\^\^<[^>]*>|@\S+)?) \.")
+QUAD = re.compile(r"(<[^>]*>|_:\S+) (<[^>]*>) (<[^>]*>|_:\S+|\".*\"(?:\^\^<[^>]*>|@\S+)?)(?: (<[^>]*>|_:\S+))? \.")
 
 # Members whose values are terms of the contexts, so that another value is other RDF and not another string.
 TERMS = frozenset({"@context", "type"})
@@ -46,9 +48,15 @@ TERMS = frozenset({"@context", "type"})
 # The same in all editions of a template, so never looked into.
 FIXED = frozenset({"issuer", "achievement", "credentialSchema"})
 
+# Signed documents inside the credential: other ones make another shape, and nothing in them is a place. A proof is a
+# graph of its own, so only these have quads with a fourth term.
+SEALED = frozenset({"endorsement"})
+
 MOST_SHAPES = 256  # kept per template; one takes about 100 kB
 
 Json = dict[str, Any]
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class EditionTemplate:
@@ -142,6 +150,11 @@ def sample_facts(achievement: Json, badge: Badge) -> tuple[ob3.EditionFacts, ob3
         course="Course",
         term="Term",
         evidence=(ob3.Evidence("Evidence", "https://example.org/evidence", "d", "n", "g", "a"), ob3.Evidence("Second")),
+        started=datetime(2025, 9, 1, tzinfo=UTC),
+        ended=datetime(2026, 1, 1, tzinfo=UTC),
+        narrative="In her own words.",
+        renewable=True,
+        terms_url="https://example.org/terms",
     )
     return plain, everything
 
@@ -213,6 +226,8 @@ def _walk(node: Any, key: list[Any], values: list[str]) -> None:
             key.append(member)
             if member in TERMS:
                 key.append(str(value))
+            elif member in SEALED:
+                key.append(compact(value))
             elif member not in FIXED:
                 _walk(value, key, values)
         key.append("}")
@@ -230,7 +245,7 @@ def _with_places(node: Any, tokens: Iterator[str]) -> Any:
     if isinstance(node, str):
         return next(tokens)
     if isinstance(node, dict):
-        kept = TERMS | FIXED
+        kept = TERMS | FIXED | SEALED
         return {member: value if member in kept else _with_places(value, tokens) for member, value in node.items()}
     if isinstance(node, list):
         return [_with_places(item, tokens) for item in node]
@@ -243,14 +258,14 @@ def _learn(credential: Json, values: list[str]) -> Shape:
     in_quads, in_json = re.compile(rf"{mark}(\d+):"), re.compile(rf'"{mark}(\d+):"')
     document = _with_places(credential, (f"{mark}{place}:" for place in range(len(values))))
     quads = [_terms(line) for line in nquads(document).split("\n") if line]
-    names = sorted({term for quad in quads for term in (quad[0], quad[2]) if term.startswith("_:")})
+    names = sorted({term for quad in quads for term in _named(quad) if term.startswith("_:")})
     labels = {name: f"{mark}{len(values) + place}:" for place, name in enumerate(names)}
-    ground = [_quad(*quad) for quad in quads if quad[0] not in labels and quad[2] not in labels]
-    blank = [_quad(labels.get(s, s), p, labels.get(o, o)) for s, p, o in quads if s in labels or o in labels]
+    ground = [_quad(quad) for quad in quads if not any(term in labels for term in _named(quad))]
+    blank = [_quad(quad, labels) for quad in quads if any(term in labels for term in _named(quad))]
     nodes: list[str | Pattern] = []
     for name in names:
         seen = {other: "_:a" if other == name else "_:z" for other in names}
-        own = "\n".join(_quad(seen.get(s, s), p, seen.get(o, o)) for s, p, o in quads if name in (s, o))
+        own = "\n".join(_quad(quad, seen) for quad in quads if name in _named(quad))
         nodes.append(_pattern(own, in_quads) if mark in own else _first_degree(own))
     iris = {int(found[1]) for quad in quads for term in quad if (found := re.fullmatch(f"<{mark}(\\d+):>", term))}
     return Shape(
@@ -268,16 +283,22 @@ def _pattern(text: str, place: re.Pattern[str]) -> Pattern:
     return Pattern("%s".join(part.replace("%", "%%") for part in parts[::2]), tuple(map(int, parts[1::2])))
 
 
-def _terms(line: str) -> tuple[str, str, str]:
+def _terms(line: str) -> tuple[str, ...]:
+    """Return subject, predicate and object, and the graph's name where the quad is in one."""
     found = QUAD.fullmatch(line)
     if not found:
-        raise CredentialHeldBack(f"a quad that is no triple: {line}")
-    subject, predicate, thing = found.groups()
-    return subject, predicate, thing
+        raise CredentialHeldBack(f"not a quad: {line}")
+    return tuple(term for term in found.groups() if term is not None)
 
 
-def _quad(subject: str, predicate: str, thing: str) -> str:
-    return f"{subject} {predicate} {thing} ."
+def _named(quad: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the terms that may be blank nodes: all but the predicate."""
+    return (quad[0], *quad[2:])
+
+
+def _quad(quad: tuple[str, ...], names: Mapping[str, str] = NO_NAMES) -> str:
+    """Write a quad, blank nodes by these names where they have one."""
+    return " ".join([names.get(quad[0], quad[0]), quad[1], *(names.get(term, term) for term in quad[2:]), "."])
 
 
 def _first_degree(quads: str) -> str:
@@ -287,6 +308,7 @@ def _first_degree(quads: str) -> str:
 
 def _check_shape(shape: Shape, credential: Json, values: list[str]) -> None:
     """Check the first credential of a shape as outsiders would, by slower and independent ways."""
+    check_whole(credential)
     if shape.json_text(values) != compact(credential):
         raise CredentialHeldBack("the template writes another document")
     found = shape.canonical(values)

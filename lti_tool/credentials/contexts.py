@@ -52,6 +52,18 @@ PINNED = {
     ),
 }
 
+# The same in pyld/documentloader/frozen/bundled: credentials from before VCDM 2.0 are written in these.
+PINNED_OLDER = {
+    "https://www.w3.org/2018/credentials/v1": (
+        "credentials-v1.jsonld",
+        "00d7dd6d3ad8b920e3e550dd3a3d9090bffcac84cdbf943da6924b3e0a5c8bb8",
+    ),
+    "https://w3id.org/security/suites/ed25519-2020/v1": (
+        "security-ed25519-2020-v1.jsonld",
+        "b9e1ab971fd8bf2c7553e0c4a9438e0b9450afde1ea1ca5b2492368b9f549588",
+    ),
+}
+
 # RFC 3987 with what N-Quads forbids inside <>: no spaces, controls, or <>"{}|^`\
 ABSOLUTE_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\x7f-\x9f<>\"{}|^`\\]*")
 
@@ -75,18 +87,25 @@ _of_thread = threading.local()
 
 
 class ContextNotPinned(CredentialHeldBack):
-    """A document names a context (or anything else to fetch) that is not pinned."""
+    """A document names a context (or anything else to fetch) that is not pinned: `address`."""
 
     reason = "context_not_pinned"
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__(f"context is not pinned: {address!r}")
 
 
 @functools.cache
 def load_context(url: str) -> Json:
     """Return a pinned context; raises ContextNotPinned for any other address, compared exactly."""
-    if url not in PINNED:
-        raise ContextNotPinned(f"context is not pinned: {url!r}")
-    name, digest = PINNED[url]
-    content = resources.files("openbadgeslib.ob3.contexts").joinpath(name).read_bytes()
+    if url in PINNED:
+        package, (name, digest) = "openbadgeslib.ob3.contexts", PINNED[url]
+    elif url in PINNED_OLDER:
+        package, (name, digest) = "pyld.documentloader.frozen.bundled", PINNED_OLDER[url]
+    else:
+        raise ContextNotPinned(url)
+    content = resources.files(package).joinpath(name).read_bytes()
     return check_context(name, content, digest)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from lti_tool.credentials.untrusted import (
     Fetch,
@@ -31,7 +31,10 @@ from lti_tool.sentence import Sentence
 LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 8192
 KEY_TYPES = {"Multikey", "JsonWebKey", "JsonWebKey2020", "Ed25519VerificationKey2020"}
 
-PublicKey = rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+# Multicodec prefixes of a Multikey: https://www.w3.org/TR/cid-1.0/#Multikey
+ED25519_PUBLIC, P256_PUBLIC = b"\xed\x01", b"\x80\x24"
+
+PublicKey = rsa.RSAPublicKey | ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,13 @@ class Method:
     where: str
     revoked: datetime | None = None
     expires: datetime | None = None
+
+
+def own_issuer(identifier: object, own: Own | None) -> bool:
+    """Tell whether an issuer's id is one of this installation: a DID, or an address on its host."""
+    if own is None or not isinstance(identifier, str):
+        return False
+    return identifier in own.issuer_ids or identifier.startswith(f"{own.base_url}/")
 
 
 def issuers_key(name: str | Json, issuer: str, fetch: Fetch, own: Own | None) -> Method:
@@ -83,7 +93,7 @@ def _own_method(name: str | Json, issuer: str, own: Own) -> Method:
         found = _method_in(own.did_document, _absolute(name.removeprefix(f"{own.base_url}/keys/"), issuer), issuer)
     except (Refused, Unknown):
         raise Refused(foreign) from None
-    return Method(found.key, "The key is one of ours.", found.revoked, found.expires)
+    return Method(found.key, Sentence("The key is one of ours."), found.revoked, found.expires)
 
 
 def _did_document(did: str, fetch: Fetch) -> Json:
@@ -167,8 +177,12 @@ def _method_at_address(url: str, issuer: str, fetch: Fetch) -> Method:
         home = ""
     if home and host_of(url) == home:
         document = json_at(url, fetch)
+        if isinstance(document.get("keys"), list):
+            document = _in_key_set(document, url)
         if "kty" in document:
-            return Method(public_key({"publicKeyJwk": document}), f"{home} publishes it.")
+            return Method(public_key({"publicKeyJwk": document}), Sentence("%(host)s publishes it.", host=home))
+        if isinstance(document.get("verificationMethod"), list) and document.get("id") == issuer:
+            return _method_in(document, url, issuer)
         if document.get("controller", issuer) != issuer:
             raise Refused(Sentence("No. The key is somebody else's."))
         return _method_of(document, issuer)
@@ -177,8 +191,20 @@ def _method_at_address(url: str, issuer: str, fetch: Fetch) -> Method:
     raise Refused(Sentence("No. It was signed with somebody else's key."))
 
 
+def _in_key_set(document: Json, url: str) -> Json:
+    """Return the key of a JWK Set that an address names by its fragment or as a whole, or the only one there is."""
+    keys = objects(document["keys"])
+    named = [key for key in keys if isinstance(key.get("kid"), str) and key["kid"] in (url, url.partition("#")[2])]
+    if len(named) == 1:
+        return named[0]
+    if len(keys) == 1 and "#" not in url:
+        return keys[0]
+    raise Refused(Sentence("No. The issuer does not list this key."))
+
+
 def _method_of(method: Json, issuer: str) -> Method:
-    if method.get("type", "Multikey") not in KEY_TYPES:
+    kind = method.get("type", "Multikey")
+    if not isinstance(kind, str) or kind not in KEY_TYPES:
         raise Unknown(Sentence("The issuer's key is of a kind that is not known here."))
     revoked, expires = method.get("revoked"), method.get("expires")
     if issuer.startswith("did:web:"):
@@ -196,19 +222,24 @@ def _method_of(method: Json, issuer: str) -> Method:
 
 
 def public_key(method: Json) -> PublicKey:
-    """Read a Multikey or a JWK: Ed25519, or RSA of 2048 bits or more."""
+    """Read a Multikey or a JWK: Ed25519, P-256, or RSA of 2048 bits or more."""
     try:
         if "publicKeyMultibase" in method:
             text = str(method["publicKeyMultibase"])
             raw = base58_bytes(text[1:]) if text[:1] == "z" and len(text) < 200 else None
-            if raw is None or raw[:2] != b"\xed\x01" or len(raw) != 34:
-                raise Unknown(Sentence("The issuer's key is of a kind that is not known here."))
-            return ed25519.Ed25519PublicKey.from_public_bytes(raw[2:])
+            if raw is not None and raw[:2] == ED25519_PUBLIC and len(raw) == 34:
+                return ed25519.Ed25519PublicKey.from_public_bytes(raw[2:])
+            if raw is not None and raw[:2] == P256_PUBLIC and len(raw) == 35:
+                return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw[2:])
+            raise Unknown(Sentence("The issuer's key is of a kind that is not known here."))
         jwk = method.get("publicKeyJwk")
         if not isinstance(jwk, dict):
             raise Unknown(Sentence("The issuer's key cannot be read."))
         if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
             return ed25519.Ed25519PublicKey.from_public_bytes(base64url_bytes(str(jwk["x"])))
+        if jwk.get("kty") == "EC" and jwk.get("crv") == "P-256":
+            x, y = (int.from_bytes(base64url_bytes(str(jwk[part])), "big") for part in ("x", "y"))
+            return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
         if jwk.get("kty") == "RSA":
             modulus = int.from_bytes(base64url_bytes(str(jwk["n"])), "big")
             exponent = int.from_bytes(base64url_bytes(str(jwk["e"])), "big")
@@ -221,4 +252,4 @@ def public_key(method: Json) -> PublicKey:
 
 
 def _numbers(key: PublicKey) -> object:
-    return key.public_numbers() if isinstance(key, rsa.RSAPublicKey) else key.public_bytes_raw()
+    return key.public_bytes_raw() if isinstance(key, ed25519.Ed25519PublicKey) else key.public_numbers()

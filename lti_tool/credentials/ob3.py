@@ -21,7 +21,16 @@ from urllib.parse import urlsplit
 
 from lti_tool.credentials.contexts import CREDENTIAL_CONTEXTS, is_iri
 from lti_tool.credentials.signing import multikey
-from lti_tool.domain.badge import Alignment, Badge, Gate, SubCompetency, number_text
+from lti_tool.domain.badge import (
+    MICRO_CREDENTIAL,
+    Alignment,
+    Badge,
+    Creator,
+    Gate,
+    Identifier,
+    SubCompetency,
+    number_text,
+)
 from lti_tool.errors import ConfigurationError, CredentialHeldBack
 from lti_tool.keyring import Key
 
@@ -34,6 +43,14 @@ DID_CONTEXTS = [
 ]
 
 LINKEDIN = "ext:LinkedIn:organizationId"
+REFRESH = "1EdTechCredentialRefresh"  # https://www.imsglobal.org/spec/vccr/v1p0
+# Of terms of use no context names a type, and a strict verifier refuses one that is not an absolute IRI.
+TERMS_OF_USE = "https://www.w3.org/2018/credentials#TermsOfUse"
+
+# How a version's Achievement is written. A version keeps the form it was published in, since credentials hold it: 2
+# names the earlier versions, and the most that points can come to.
+FORM = 2
+MOST_EARLIER = 20  # versions that are named, the newest
 
 SALT_BYTES = 16
 SHORTEST_SALT = 22  # characters: 16 bytes in base64url without padding; ours are 32 hexadecimal digits
@@ -44,6 +61,17 @@ SHORTEST_SALT = 22  # characters: 16 bytes in base64url without padding; ours ar
 UNSIGNABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an institution is, in the parts of Open Badges; all may be empty."""
+
+    street: str = ""
+    locality: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country_code: str = ""  # two letters, ISO 3166-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +87,11 @@ class IssuerProfile:
     description: str = ""
     image: str | None = None
     linkedin: str = ""  # LinkedIn's number of the organisation
+    phone: str = ""
+    address: Address = Address()
+    identifiers: tuple[Identifier, ...] = ()  # what registries call it
+    parent_name: str = ""  # the organisation it belongs to
+    parent_url: str = ""
 
     @property
     def page(self) -> str:
@@ -115,7 +148,9 @@ class EditionFacts:
 
     `credential_id` is 128 random bits as text, `subject_id` a urn:uuid (or a wallet's DID), `status_list` and
     `status_index` the place in `<base>/status/<n>`. `name` is the learner's, only where chosen. `include_results`
-    false leaves out what was reached, not what the badge asks for."""
+    false leaves out what was reached, not what the badge asks for. `started` and `ended` are when she worked for it,
+    `narrative` is her own words. `terms_url` is where the terms of use stand. `endorsements` are signed
+    EndorsementCredentials, as they are served."""
 
     credential_id: str
     subject_id: str
@@ -131,6 +166,13 @@ class EditionFacts:
     course: str | None = None
     term: str | None = None
     evidence: tuple[Evidence, ...] = ()
+    started: datetime | None = None
+    ended: datetime | None = None
+    narrative: str = ""
+    licence_number: str = ""
+    renewable: bool = False
+    terms_url: str = ""
+    endorsements: tuple[Json, ...] = ()
 
 
 # -- identifiers ------------------------------------------------------------------------------------------------
@@ -217,10 +259,12 @@ def achievement(
     issuer: IssuerProfile,
     picture_url: str,
     members: Sequence[StackMember] = (),
+    form: int = FORM,
 ) -> Json:
     """Return a version of a definition as an OB 3.0 Achievement, without `@context`.
 
-    `slug` is the public one, which may differ from the definition's. `members` are those of a stack."""
+    `slug` is the public one, which may differ from the definition's. `members` are those of a stack. `form` is the
+    one the version was published in, see FORM."""
     address = achievement_address(base_url, slug, version)
     image: Json = {"id": picture_url, "type": "Image"}
     if badge.picture.alt:
@@ -229,21 +273,32 @@ def achievement(
     tags = list(dict.fromkeys(signable(tag) for tag in (*badge.tags, badge.level) if tag))
     descriptions = [
         *(_sub_competency(address, sub) for sub in badge.sub_competencies),
-        *(_gate(address, gate) for gate in badge.gates),
+        *(_gate(address, gate, form) for gate in badge.gates),
         *(_member(address, member) for member in members),
     ]
     node: Json = {
         "id": address,
         "type": ["Achievement"],
-        "achievementType": "MicroCredential",
+        "achievementType": badge.type or MICRO_CREDENTIAL,
         "version": str(version),
         "inLanguage": badge.language,
         "name": signable(badge.name),
         "description": signable(badge.description),
         "criteria": {"id": f"{address}#criteria", "narrative": signable(_criteria(badge, members))},
         "image": image,
-        "creator": {"id": issuer.did, "type": ["Profile"], "name": signable(issuer.name)},
+        "creator": _creator(address, badge.creator, issuer),
     }
+    for member, text in (
+        ("humanCode", badge.human_code),
+        ("fieldOfStudy", badge.field_of_study),
+        ("specialization", badge.specialization),
+    ):
+        if text:
+            node[member] = signable(text)
+    if badge.identifiers:
+        node["otherIdentifier"] = [_identifier(each) for each in badge.identifiers]
+    if related := _related(badge, base_url, slug, version, form):
+        node["related"] = related
     if badge.credits is not None:
         node["creditsAvailable"] = _json_number(badge.credits)
     if tags:
@@ -253,6 +308,44 @@ def achievement(
     if descriptions:
         node["resultDescription"] = descriptions
     return node
+
+
+def _creator(address: str, creator: Creator | None, issuer: IssuerProfile) -> Json:
+    """Return who made the badge: the institution itself, or a department or partner of it."""
+    if creator is None:
+        return {"id": issuer.did, "type": ["Profile"], "name": signable(issuer.name)}
+    node: Json = {"id": creator.url or _urn(f"{address}#creator"), "type": ["Profile"], "name": signable(creator.name)}
+    for member in ("url", "email", "description"):
+        if text := getattr(creator, member):
+            node[member] = signable(text)
+    return node
+
+
+def _identifier(identifier: Identifier) -> Json:
+    return {
+        "type": "IdentifierEntry",
+        "identifier": signable(identifier.value),
+        "identifierType": signable(identifier.type),
+    }
+
+
+def _related(badge: Badge, base_url: str, slug: str, version: int, form: int) -> list[Json]:
+    """Return the same achievement elsewhere and in its earlier versions.
+
+    A later one is never named: a version's JSON stays as it is once the version is there."""
+    nodes: list[Json] = []
+    for each in badge.related:
+        node: Json = {"id": each.url, "type": ["Related"]}
+        if each.language:
+            node["inLanguage"] = each.language
+        if each.version:
+            node["version"] = signable(each.version)
+        nodes.append(node)
+    if form >= 2:
+        for number in range(version - 1, max(0, version - 1 - MOST_EARLIER), -1):
+            earlier = achievement_address(base_url, slug, number)
+            nodes.append({"id": earlier, "type": ["Related"], "version": str(number)})
+    return nodes
 
 
 def _criteria(badge: Badge, members: Sequence[StackMember]) -> str:
@@ -313,7 +406,7 @@ def _sub_competency(address: str, sub: SubCompetency) -> Json:
     return description
 
 
-def _gate(address: str, gate: Gate) -> Json:
+def _gate(address: str, gate: Gate, form: int) -> Json:
     node: Json = {"id": gate_id(address, gate.code), "type": ["ResultDescription"], "name": signable(gate.name)}
     if gate.kind == "letter":
         node |= {"resultType": "LetterGrade", "allowedValue": [signable(letter) for letter, _ in gate.scale]}
@@ -321,6 +414,8 @@ def _gate(address: str, gate: Gate) -> Json:
         node |= {"resultType": "Percent", "valueMin": "0", "valueMax": "100"}
     elif gate.kind == "points":
         node |= {"resultType": "RawScore", "valueMin": "0"}
+        if form >= 2:
+            node["valueMax"] = number_text(gate.maximum)
     else:
         node |= {"resultType": "Status"}
     if gate.required and gate.kind != "pass":
@@ -356,8 +451,10 @@ def _alignments(owner: str, alignments: Sequence[Alignment], target_type: str) -
             "type": ["Alignment"],
             "targetName": signable(alignment.name),
             "targetUrl": alignment.url,
-            "targetType": target_type,
+            "targetType": alignment.type or target_type,
         }
+        if alignment.description:
+            node["targetDescription"] = signable(alignment.description)
         if alignment.framework:
             node["targetFramework"] = signable(alignment.framework)
         if alignment.code:
@@ -395,6 +492,12 @@ def credential(achievement: Json, issuer: IssuerProfile, facts: EditionFacts) ->
         "statusListIndex": str(facts.status_index),
         "statusListCredential": status,
     }
+    if facts.renewable:
+        document["refreshService"] = {"id": f"{address}/refresh", "type": REFRESH}
+    if facts.terms_url:
+        document["termsOfUse"] = [{"id": facts.terms_url, "type": TERMS_OF_USE}]
+    if facts.endorsements:
+        document["endorsement"] = list(facts.endorsements)
     return document
 
 
@@ -408,10 +511,34 @@ def issuer_node(issuer: IssuerProfile) -> Json:
         node["description"] = signable(issuer.description)
     if issuer.image:
         node["image"] = {"id": issuer.image, "type": "Image"}
-    if issuer.linkedin:
-        # How LinkedIn finds the organisation's page: https://www.imsglobal.org/spec/ob/v3p0#identifierentry
-        entry = {"type": "IdentifierEntry", "identifier": issuer.linkedin, "identifierType": LINKEDIN}
-        node["otherIdentifier"] = [entry]
+    # How LinkedIn finds the organisation's page: https://www.imsglobal.org/spec/ob/v3p0#identifierentry
+    linkedin = (Identifier(LINKEDIN, issuer.linkedin),) if issuer.linkedin else ()
+    if entries := [_identifier(each) for each in (*linkedin, *issuer.identifiers)]:
+        node["otherIdentifier"] = entries
+    if issuer.phone:
+        node["phone"] = signable(issuer.phone)
+    if issuer.address != Address():
+        node["address"] = _address(issuer)
+    if issuer.parent_name:
+        parent: Json = {"id": issuer.parent_url or _urn(f"{issuer.did}#parent"), "type": ["Profile"]}
+        parent["name"] = signable(issuer.parent_name)
+        if issuer.parent_url:
+            parent["url"] = issuer.parent_url
+        node["parentOrg"] = parent
+    return node
+
+
+def _address(issuer: IssuerProfile) -> Json:
+    node: Json = {"id": _urn(f"{issuer.did}#address"), "type": ["Address"]}
+    for member, text in (
+        ("streetAddress", issuer.address.street),
+        ("addressLocality", issuer.address.locality),
+        ("addressRegion", issuer.address.region),
+        ("postalCode", issuer.address.postal_code),
+        ("addressCountryCode", issuer.address.country_code),
+    ):
+        if text:
+            node[member] = signable(text)
     return node
 
 
@@ -457,6 +584,14 @@ def _subject(achievement: Json, address: str, facts: EditionFacts) -> Json:
         subject["term"] = signable(facts.term)
     if "creditsAvailable" in achievement:
         subject["creditsEarned"] = achievement["creditsAvailable"]
+    if facts.started is not None:
+        subject["activityStartDate"] = instant(facts.started)
+    if facts.ended is not None:
+        subject["activityEndDate"] = instant(facts.ended)
+    if facts.licence_number:
+        subject["licenseNumber"] = signable(facts.licence_number)
+    if facts.narrative:
+        subject["narrative"] = signable(facts.narrative)
     subject["achievement"] = achievement
     if facts.include_results and (facts.reached or facts.gates):
         subject["result"] = _results(achievement, address, facts)

@@ -6,10 +6,12 @@ input gives equal bytes, so that a credential signed again carries the same pict
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import math
 import re
+import struct
 import subprocess
 import sys
 import warnings
@@ -124,6 +126,16 @@ def render_png(svg: str, size: int = 600) -> bytes:
 
     The machine's fonts are not loaded: the drawing has no text, and loading them takes longer than drawing."""
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True))
+
+
+def svg_of_png(png: bytes) -> str:
+    """Return an SVG that shows a PNG and nothing else: the drawing of a badge whose author sent pixels."""
+    width, height = struct.unpack(">II", png[16:24])
+    data = base64.b64encode(png).decode()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
+        f'<image width="{width}" height="{height}" href="data:image/png;base64,{data}"/></svg>\n'
+    )
 
 
 def read_picture_file(data: bytes) -> bytes:

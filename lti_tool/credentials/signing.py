@@ -1,4 +1,4 @@
-"""Sign credentials twice: Data Integrity `eddsa-rdfc-2022` inside the document, and VC-JWT RS256 around it.
+"""Sign credentials twice: Data Integrity `eddsa-rdfc-2022` inside the document, and VC-JWT around it.
 
 Ed25519 and RSASSA-PKCS1-v1_5 draw nothing at random: the same document, keys and `created` give the same bytes.
 https://www.w3.org/TR/vc-di-eddsa/#eddsa-rdfc-2022 · https://www.imsglobal.org/spec/ob/v3p0#jwt-proof
@@ -25,6 +25,7 @@ from lti_tool.errors import CredentialHeldBack
 from lti_tool.keyring import Key
 
 CRYPTOSUITE = "eddsa-rdfc-2022"
+JWT_ALGORITHMS = {"rsa": "RS256", "ed25519": "EdDSA"}
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 ED25519_PUBLIC = b"\xed\x01"  # multicodec, https://www.w3.org/TR/cid-1.0/#Multikey
 
@@ -70,8 +71,23 @@ def data_integrity(document: Json, text: str, digest: bytes, key: Key, created: 
     return f'{text[:-1]},"proof":{compact(proof)}}}'.encode()
 
 
+def signed_with(document: bytes) -> str:
+    """Return the kid of the key that made a signed document's proof."""
+    method: str = json.loads(document)["proof"]["verificationMethod"]
+    return method.rpartition("#")[2]
+
+
+def jwt_of_document(document: bytes, key: Key) -> str:
+    """Return a signed document as VC-JWT of another key: the same credential, without its proof."""
+    credential = json.loads(document)
+    del credential["proof"]
+    return vc_jwt(credential, compact(credential), key)
+
+
 def vc_jwt(credential: Json, text: str, key: Key) -> str:
-    """Return the VC-JWT. Its `kid` is the address that answers the bare JWK; the header holds alg, kid and typ only."""
+    """Return the VC-JWT, RS256 or EdDSA by the key's kind.
+
+    Its `kid` is the address that answers the bare JWK; the header holds alg, kid and typ only."""
     base_url = "{0.scheme}://{0.netloc}".format(urlsplit(credential["id"]))
     claims: Json = {
         "iss": _issuer(credential),
@@ -82,10 +98,11 @@ def vc_jwt(credential: Json, text: str, key: Key) -> str:
     if "validUntil" in credential:
         claims["exp"] = _seconds(credential["validUntil"])
     payload = f"{text[:-1]},{compact(claims)[1:]}"
-    signed = _jwt_header(base_url, key.kid) + "." + base64url(payload.encode())
-    signature = key.private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    signed = _jwt_header(base_url, key.kid, JWT_ALGORITHMS[key.kind]) + "." + base64url(payload.encode())
+    method = () if key.kind == "ed25519" else (padding.PKCS1v15(), hashes.SHA256())
+    signature = key.private.sign(signed.encode(), *method)
     try:
-        key.public.verify(signature, signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        key.public.verify(signature, signed.encode(), *method)
     except InvalidSignature:
         raise CredentialHeldBack("the signature does not verify") from None
     return signed + "." + base64url(signature)
@@ -142,8 +159,8 @@ def _proof_text(contexts: tuple[str, ...], verification_method: str) -> tuple[st
 
 
 @functools.lru_cache(maxsize=64)
-def _jwt_header(base_url: str, kid: str) -> str:
-    return base64url(compact({"alg": "RS256", "kid": f"{base_url}/keys/{kid}", "typ": "JWT"}).encode())
+def _jwt_header(base_url: str, kid: str, algorithm: str) -> str:
+    return base64url(compact({"alg": algorithm, "kid": f"{base_url}/keys/{kid}", "typ": "JWT"}).encode())
 
 
 def compact(value: Any) -> str:

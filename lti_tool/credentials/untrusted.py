@@ -22,6 +22,7 @@ DEEPEST = 50
 # Expansion compares each value of a property with all before it (pyld 3.3.0), and canonicalisation is factorial in
 # the worst case; both run before a signature is known to be good. A badge of four rows of four levels has 300 values.
 MOST_VALUES = 4_000
+MOST_OF_A_SET = 10_000  # values of a learner record, which carries whole credentials
 
 DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -57,8 +58,10 @@ class Fetched(Protocol):
 Fetch = Callable[[str], Fetched]
 
 
-def parsed(text: str) -> Json:
-    """Parse JSON of a stranger: an object, not too deep or large, no name twice, no number outside JSON."""
+def parsed(text: str, most: int = MOST_VALUES) -> Json:
+    """Parse JSON of a stranger: an object, not too deep or large, no name twice, no number outside JSON.
+
+    `most` is how many values it may hold."""
     if len(text) > LARGEST:
         raise Refused(Sentence("No. It is larger than 5 MB."))
 
@@ -77,7 +80,7 @@ def parsed(text: str) -> Json:
         raise Refused(Sentence("No. It begins like JSON but is not well formed.")) from None
     if not isinstance(value, dict):
         raise Refused(Sentence("No. It is JSON, but not a credential."))
-    if _count(value) > MOST_VALUES:
+    if count(value) > most:
         raise Refused(Sentence("No. It has more parts than any credential."))
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -86,13 +89,13 @@ def parsed(text: str) -> Json:
     return value
 
 
-def _count(value: Any, depth: int = 0) -> int:
+def count(value: Any, depth: int = 0) -> int:
     """Count the values within a value; refuses deep nesting."""
     if not isinstance(value, dict | list):
         return 1
     if depth > DEEPEST:
         raise Refused(Sentence("No. It is nested deeper than any credential."))
-    return 1 + sum(_count(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value))
+    return 1 + sum(count(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value))
 
 
 def _no_number(text: str) -> NoReturn:
@@ -143,6 +146,16 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
+def begins(document: Json) -> Any:
+    """Return when a credential begins, in the words of VCDM 2.0 or 1.1."""
+    return document.get("validFrom", document.get("issuanceDate"))
+
+
+def ends(document: Json) -> Any:
+    """Return when a credential ends, in the words of VCDM 2.0 or 1.1; None where it has no end."""
+    return document.get("validUntil", document.get("expirationDate"))
+
+
 def day_of(when: datetime) -> Day:
     return Day(when.date())
 
@@ -176,6 +189,20 @@ def base58_bytes(text: str) -> bytes | None:
 
 def got(url: str, fetch: Fetch) -> bytes:
     """Return what an address answers; raises Unknown, naming the host, for anything but a whole 200. Busy passes."""
+    status, body = answered(url, fetch)
+    if status != 200:
+        raise Unknown(
+            Sentence(
+                "%(host)s answered with an error (%(status)s). Try again later before you decide.",
+                host=host_of(url),
+                status=status,
+            )
+        )
+    return body
+
+
+def answered(url: str, fetch: Fetch) -> tuple[int, bytes]:
+    """Return the HTTP status and the body of an address; raises Unknown where it does not answer. Busy passes."""
     host = host_of(url)
     try:
         answer = fetch(url)
@@ -189,17 +216,9 @@ def got(url: str, fetch: Fetch) -> bytes:
         raise Refused(Sentence("There is nothing public at this address. Ask whoever sent it to you.")) from error
     except ToolError as error:
         raise Unknown(Sentence("%(host)s could not be asked. Try again later before you decide.", host=host)) from error
-    if answer.status != 200:
-        raise Unknown(
-            Sentence(
-                "%(host)s answered with an error (%(status)s). Try again later before you decide.",
-                host=host,
-                status=answer.status,
-            )
-        )
     if len(answer.body) > LARGEST:
         raise Unknown(Sentence("%(host)s answered with more than 5 MB.", host=host))
-    return answer.body
+    return answer.status, answer.body
 
 
 def json_at(url: str, fetch: Fetch) -> Json:

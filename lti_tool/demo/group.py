@@ -95,6 +95,7 @@ def _settings(environ: Mapping[str, str], port: int, folder: Path) -> dict[str, 
         "LTI_TOOL_ISSUER__NAME": "Hallwood University",
         "LTI_TOOL_ISSUER__URL": "https://hallwood.example",
         "LTI_TOOL_ISSUER__SLUG": "hallwood",
+        "LTI_TOOL_ISSUER__EMAIL": "badges@hallwood.example",
         "LTI_TOOL_ISSUER__DESCRIPTION": "The university of this demonstration.",
     }
     return {**told, **environ}

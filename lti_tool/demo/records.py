@@ -94,6 +94,8 @@ class Course:
     enrolments: dict[str, Enrolment] = field(default_factory=dict)
     concluded: bool = False
     ends_at: str = ""  # as the LMS writes a moment; empty: it has no end
+    starts_at: str = ""
+    term: str = "Default Term"  # as Canvas calls that of a course nobody gave one
     history: list[str] = field(default_factory=list)  # context ids it was copied from, newest first
     withdrawn: list[str] = field(default_factory=list)  # client ids not deployed here (any more)
     total_hidden: bool = False  # Moodle: the course total

@@ -19,18 +19,69 @@ TOTAL = "total"  # the tag of the one column of `columns = "total"`
 
 SHAPES = ("hexagon", "cushion", "shield", "scallop")
 
+# The words Open Badges 3.0 knows, or one of somebody's own: "ext:" and what follows.
+# https://www.imsglobal.org/spec/ob/v3p0#achievementtype-enumeration
+MICRO_CREDENTIAL = "MicroCredential"
+ACHIEVEMENT_TYPES = (
+    *("Achievement", "ApprenticeshipCertificate", "Assessment", "Assignment", "AssociateDegree", "Award", "Badge"),
+    *("BachelorDegree", "Certificate", "CertificateOfCompletion", "Certification", "CommunityService", "Competency"),
+    *("Course", "CoCurricular", "Degree", "Diploma", "DoctoralDegree", "Fieldwork", "GeneralEducationDevelopment"),
+    *("JourneymanCertificate", "LearningProgram", "License", "Membership", "ProfessionalDoctorate"),
+    *("QualityAssuranceCredential", "MasterCertificate", "MasterDegree", MICRO_CREDENTIAL, "ResearchDoctorate"),
+    "SecondarySchoolDiploma",
+)
+ALIGNMENT_TYPES = (
+    *("ceasn:Competency", "ceterms:Credential", "CFItem", "CFRubric", "CFRubricCriterion", "CFRubricCriterionLevel"),
+    "CTDL",
+)
+IDENTIFIER_TYPES = (
+    *("name", "sourcedId", "systemId", "productId", "userName", "accountId", "emailAddress", "nationalIdentityNumber"),
+    *("isbn", "issn", "lisSourcedId", "oneRosterSourcedId", "sisSourcedId", "ltiContextId", "ltiDeploymentId"),
+    *("ltiToolId", "ltiPlatformId", "ltiUserId", "identifier"),
+)
+EXTENSION = re.compile(r"ext:[A-Za-z0-9._:-]{1,60}")
+
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 DURATION = re.compile(r"P(?=\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """A pointer into somebody else's framework."""
+    """A pointer into somebody else's framework. `type` is one of ALIGNMENT_TYPES, or empty for the usual one."""
 
     framework: str
     name: str
     url: str
     code: str = ""
+    type: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """What others call the badge, as a CTID. `type` is one of IDENTIFIER_TYPES, or "ext:" and a word."""
+
+    type: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Creator:
+    """The department or partner that made the badge; the institution issues it all the same."""
+
+    name: str
+    url: str = ""
+    email: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """The same achievement somewhere else, as in another language. `url` is its id."""
+
+    url: str
+    language: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +221,14 @@ class Badge:
     alignment: tuple[Alignment, ...] = ()
     prerequisites: tuple[str, ...] = ()
     stack: Stack | None = None
+    # All empty where the file says nothing, so that what was stored before keeps its digest
+    type: str = ""  # one of ACHIEVEMENT_TYPES; empty: MicroCredential
+    field_of_study: str = ""
+    specialization: str = ""
+    human_code: str = ""  # as a course catalogue would call it: COM-210
+    identifiers: tuple[Identifier, ...] = ()
+    creator: Creator | None = None
+    related: tuple[Related, ...] = ()
 
     @property
     def needed(self) -> int:
@@ -267,6 +326,10 @@ def badge_from_content(content: dict[str, Any]) -> Badge:
     if "colours" in picture:
         picture["colours"] = tuple(picture["colours"])
     values["picture"] = Picture(**picture)
+    values["identifiers"] = tuple(Identifier(**each) for each in content.get("identifiers", ()))
+    values["related"] = tuple(Related(**each) for each in content.get("related", ()))
+    if "creator" in content:
+        values["creator"] = Creator(**content["creator"])
     if "stack" in content:
         values["stack"] = Stack(**{**content["stack"], "members": tuple(content["stack"]["members"])})
     return Badge(**values)

@@ -34,6 +34,9 @@ WEIGHTY = frozenset(
     }
 )
 
+# What registries and catalogues read; nobody earns or sees anything differently by it.
+CATALOGUE = ("type", "field_of_study", "specialization", "human_code", "identifiers", "creator", "related")
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -158,6 +161,8 @@ def _head(old: Badge, new: Badge) -> Iterator[Change]:
     for field in ("description", "criteria", "picture", "tags", "language", "alignment"):
         if getattr(old, field) != getattr(new, field):
             yield Change(field)
+    if any(getattr(old, field) != getattr(new, field) for field in CATALOGUE):
+        yield Change("catalogue")
 
 
 def _number(badge: Badge) -> str:

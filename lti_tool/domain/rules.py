@@ -9,6 +9,11 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from lti_tool.domain.badge import (
+    ACHIEVEMENT_TYPES,
+    ALIGNMENT_TYPES,
+    EXTENSION,
+    IDENTIFIER_TYPES,
+    MICRO_CREDENTIAL,
     SHAPES,
     SLUG,
     Alignment,
@@ -36,6 +41,8 @@ LONGEST_TEXT = 20_000  # of a description or criteria
 MOST = 1_000_000  # points or credits; and no more places behind the point than gradebooks keep
 FINEST = -5
 LONGEST_DURATION = 36_525  # days; a calendar ends with the year 9999
+MOST_IDENTIFIERS = MOST_RELATED = 20
+LONGEST_WORD = 200  # of a field of study, a code, an identifier
 LONGEST_NAME = 200  # Moodle answers 502 to an overlong label of a column
 
 
@@ -71,6 +78,7 @@ def _head(badge: Badge) -> Iterator[Problem]:
         yield (*at, "credits"), Sentence("credits are above zero, or left out")
     yield from _picture(badge)
     yield from _alignments(at, badge.alignment)
+    yield from _catalogue(badge)
     for index, slug in enumerate(badge.prerequisites):
         if not SLUG.fullmatch(slug):
             yield (*at, "prerequisites", index), Sentence("%(slug)s is not the slug of a badge", slug=f"{slug!r}")
@@ -78,6 +86,61 @@ def _head(badge: Badge) -> Iterator[Problem]:
             yield (*at, "prerequisites", index), Sentence("a badge cannot be its own prerequisite")
         if slug in badge.prerequisites[:index]:
             yield (*at, "prerequisites", index), Sentence("%(slug)s is named twice", slug=f"{slug!r}")
+
+
+def _catalogue(badge: Badge) -> Iterator[Problem]:
+    """Check what registries and catalogues read."""
+    at = ("badge",)
+    if badge.type and badge.type not in ACHIEVEMENT_TYPES and not EXTENSION.fullmatch(badge.type):
+        yield (
+            (*at, "type"),
+            Sentence(
+                '%(type)s is no type of achievement: write "%(usual)s", another of Open Badges 3.0, or "ext:…"',
+                type=f"{badge.type!r}",
+                usual=MICRO_CREDENTIAL,
+            ),
+        )
+    for field in ("field_of_study", "specialization", "human_code"):
+        if len(getattr(badge, field)) > LONGEST_WORD:
+            yield (*at, field), Sentence("longer than %(longest)s characters", longest=LONGEST_WORD)
+    for name, items, most in (
+        ("identifiers", badge.identifiers, MOST_IDENTIFIERS),
+        ("related", badge.related, MOST_RELATED),
+    ):
+        if len(items) > most:
+            yield (*at, name), Sentence("at most %(most)s of these, there are %(have)s", most=most, have=len(items))
+    for index, identifier in enumerate(badge.identifiers):
+        here: Place = (*at, "identifiers", index)
+        if identifier.type not in IDENTIFIER_TYPES and not EXTENSION.fullmatch(identifier.type):
+            yield (
+                here,
+                Sentence('%(type)s is no type of identifier: write "ext:ctid", say', type=f"{identifier.type!r}"),
+            )
+        if not identifier.value.strip() or len(identifier.value) > LONGEST_WORD:
+            yield here, Sentence("write the identifier, in at most %(longest)s characters", longest=LONGEST_WORD)
+    for index, related in enumerate(badge.related):
+        here = (*at, "related", index)
+        if not _is_address(related.url):
+            yield here, Sentence("%(url)s is not an address that begins with https://", url=f"{related.url!r}")
+        if related.language and not LANGUAGE.fullmatch(related.language):
+            yield (
+                here,
+                Sentence(
+                    '%(language)s is not a language tag such as "en" or "pt-BR"', language=f"{related.language!r}"
+                ),
+            )
+    if badge.creator is not None:
+        if not badge.creator.name.strip() or len(badge.creator.name) > LONGEST_NAME:
+            yield (*at, "creator"), Sentence("name who made the badge, in at most %(longest)s characters", longest=200)
+        if badge.creator.url and not _is_address(badge.creator.url):
+            yield (
+                (*at, "creator"),
+                Sentence("%(url)s is not an address that begins with https://", url=f"{badge.creator.url!r}"),
+            )
+
+
+def _is_address(url: str) -> bool:
+    return url.startswith(("https://", "http://")) and not any(c.isspace() for c in url)
 
 
 def _length(place: Place, text: str) -> Iterator[Problem]:
@@ -131,13 +194,23 @@ def _picture(badge: Badge) -> Iterator[Problem]:
 
 def _alignments(place: Place, alignments: tuple[Alignment, ...]) -> Iterator[Problem]:
     for index, alignment in enumerate(alignments):
-        if not alignment.url.startswith(("https://", "http://")) or any(c.isspace() for c in alignment.url):
+        if not _is_address(alignment.url):
             yield (
                 (*place, "alignment", index),
                 Sentence("%(url)s is not an address that begins with https://", url=f"{alignment.url!r}"),
             )
         if not alignment.name.strip():
             yield (*place, "alignment", index), Sentence("name what it is aligned to")
+        if alignment.type and alignment.type not in ALIGNMENT_TYPES and not EXTENSION.fullmatch(alignment.type):
+            yield (
+                (*place, "alignment", index),
+                Sentence(
+                    '%(type)s is no type of target: write one of %(types)s, or "ext:" and a word',
+                    type=f"{alignment.type!r}",
+                    types=", ".join(ALIGNMENT_TYPES),
+                ),
+            )
+        yield from _length((*place, "alignment", index), alignment.description)
 
 
 def _rows(badge: Badge) -> Iterator[Problem]:

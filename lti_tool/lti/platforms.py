@@ -54,6 +54,7 @@ Messages = Mapping[str, Collection[str]]
 Section = tuple[str, str]  # id and name; the name is "" where only the id is told
 LONGEST_SECTION = 255
 MOST_SECTIONS = 50
+LONGEST_TERM = 100  # characters
 LOW_BUCKET, BUCKET_FILLS = 150.0, 10.0  # Canvas' throttle units: room for two or three requests; and a second
 
 
@@ -124,6 +125,14 @@ class Platform:
     def course_ends(self, custom: Mapping[str, str]) -> tuple[datetime, ...]:
         """Return the moments after which the platform may refuse its services for the course, as a launch tells."""
         return ()
+
+    def course_begins(self, custom: Mapping[str, str]) -> datetime | None:
+        """Return when the course begins, as a launch tells; None where it does not."""
+        return None
+
+    def term(self, custom: Mapping[str, str]) -> str:
+        """Return the name of the course's term, as a launch tells; empty where it does not."""
+        return ""
 
     def access_refusal(self, response: Response) -> ServiceError | None:
         """Read why a service answers 401 to a new token; None where it does not tell."""
@@ -404,8 +413,11 @@ class Canvas(Platform):
             "canvas_assignment_id": "$Canvas.assignment.id",
             "canvas_section_ids": "$Canvas.course.sectionIds",
             "canvas_section_names": "$com.instructure.User.sectionNames",
+            "canvas_course_begins": "$Canvas.course.startAt",
             "canvas_course_ends": "$Canvas.course.endAt",
+            "canvas_term_begins": "$Canvas.term.startAt",
             "canvas_term_ends": "$Canvas.term.endAt",
+            "canvas_term": "$Canvas.term.name",
         }
 
     def rest(self, response: Response) -> float:
@@ -422,6 +434,15 @@ class Canvas(Platform):
         # the course that no variable tells, so both do. As JSON writes a time, or as Ruby does: "… 00:00:00 -0700".
         told = (_moment(custom.get(name, "")) for name in ("canvas_course_ends", "canvas_term_ends"))
         return tuple(moment for moment in told if moment is not None)
+
+    def course_begins(self, custom: Mapping[str, str]) -> datetime | None:
+        told = (_moment(custom.get(name, "")) for name in ("canvas_course_begins", "canvas_term_begins"))
+        return next((moment for moment in told if moment is not None), None)
+
+    def term(self, custom: Mapping[str, str]) -> str:
+        # Source, enrollment_term: courses without a term are in the one that Canvas makes for them.
+        told = " ".join(custom.get("canvas_term", "").split())[:LONGEST_TERM]
+        return "" if told == "Default Term" else told
 
     def roster_link(self, context_id: str) -> str | None:
         # Source, names_and_roles: `rlid` may be the course's own id, and both section variables are among the few that

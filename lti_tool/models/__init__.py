@@ -31,6 +31,7 @@ from lti_tool.models.badges import (
     Publication,
 )
 from lti_tool.models.base import Base
+from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
@@ -56,6 +57,7 @@ __all__ = [
     "AWARD_STATES",
     "DRIFTS_OF_A_COLUMN",
     "DRIFTS_OF_THE_COURSE",
+    "ENDORSED",
     "LIVE_STATES",
     "Achievement",
     "AchievementVersion",
@@ -79,6 +81,8 @@ __all__ = [
     "Drift",
     "EarlierVersion",
     "Edition",
+    "Endorsement",
+    "EndorsementRequest",
     "Enrolment",
     "Evidence",
     "Figure",

@@ -38,6 +38,12 @@ class Issuer(Base):
     logo: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # a PNG of ours, read only where asked for
     logo_at: Mapped[datetime | None]  # when it was put there; None: there is no logo
     saved_at: Mapped[datetime | None]  # when an administrator last saved the page; None: the settings still fill it
+    phone: Mapped[str] = mapped_column(default="", server_default="")
+    address: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # credentials.ob3.Address
+    identifiers: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # [type, value], of registries
+    parent_name: Mapped[str] = mapped_column(default="", server_default="")  # the organisation it belongs to
+    parent_url: Mapped[str] = mapped_column(default="", server_default="")
+    terms_url: Mapped[str] = mapped_column(default="", server_default="")  # where the terms of use of badges stand
 
 
 class Achievement(Base):
@@ -68,6 +74,9 @@ class AchievementVersion(Base):
     picture_svg: Mapped[str | None] = mapped_column(Text, deferred=True)
     picture_png: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # read only where it is asked for
     published_at: Mapped[datetime]
+    form: Mapped[int] = mapped_column(
+        default=1, server_default="1"
+    )  # how its Achievement is written, for good: ob3.FORM
     achievement: Mapped[Achievement] = relationship(back_populates="versions")
 
 

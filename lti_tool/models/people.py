@@ -174,6 +174,8 @@ class Course(Base):
     moved_at: Mapped[datetime | None]  # when grades last changed, or somebody opened it after a quiet time
     sync_failures: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts in a row
     ends_at: Mapped[datetime | None]  # as a launch told it
+    starts_at: Mapped[datetime | None]  # likewise
+    term: Mapped[str] = mapped_column(default="", server_default="")  # its name, likewise
     roster_at: Mapped[datetime | None]
     roster_digest: Mapped[str | None]  # of the roster as it was last stored; None: it is stored again whatever it says
     history: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # what it was copied from, as told

@@ -1,4 +1,4 @@
-"""What people decide about awards: confirm, hold, release, revoke, keep, claim."""
+"""What people decide about awards: confirm, hold, release, revoke, keep. What learners choose: services.choices."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from flask_babel import gettext as _
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials import ob3
 from lti_tool.errors import BadInput, Conflict, NotFound
-from lti_tool.models import Award, CourseBadge, Edition, Review, StatusList
+from lti_tool.models import Award, CourseBadge, Review
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, editions, prerequisites, schedule
-from lti_tool.services.awards import can_choose, get_award, kept_back, shown_status
+from lti_tool.services.awards import get_award, kept_back
 from lti_tool.services.tool import Tool
 
 REASON = 500  # characters
@@ -259,8 +258,7 @@ def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str
     withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
     for edition in withdrawn:
         edition.withdrawn_at = now
-    for list_id in sorted({edition.status_list_id for edition in withdrawn}):
-        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
+    editions.list_changed(session, [edition.status_list_id for edition in withdrawn])
     return [edition.id for edition in withdrawn]
 
 
@@ -281,22 +279,7 @@ def restore(session: Session, award: Award, status: str, now: datetime) -> None:
     if status not in ("issued", "pending"):
         award.status = status
         return
-    award.status = "pending"
-    old = award.editions[-1]
-    ((list_id, index),) = editions.status_places(session, 1, now)
-    session.add(
-        Edition(
-            id=ob3.new_credential_id(),
-            award_id=award.id,
-            number=old.number + 1,
-            choices=old.choices,
-            salt=ob3.new_salt(),
-            status_list_id=list_id,
-            status_index=index,
-            valid_from=old.valid_from,
-            valid_until=old.valid_until,
-        )
-    )
+    editions.another(session, award, award.editions[-1].choices, now)
 
 
 def resolve(session: Session, award: Award, resolution: str, now: datetime) -> str:
@@ -318,16 +301,3 @@ def keep(tool: Tool, award_id: str, *, actor: str, now: datetime) -> None:
         if not reason:
             raise Conflict(sentence=_("Somebody has decided this one already, or the grades carry it again."))
         audit.record(session, now, actor, "award.kept", f"award:{award.id}", status=award.status, reason=reason)
-
-
-def claim(tool: Tool, award_id: str, *, public: bool, actor: str, now: datetime) -> None:
-    """Claim an award, or change later whether its page is public. It changes no credential."""
-    with tool.db.write() as session:
-        award = get_award(session, award_id)
-        if not can_choose(award):
-            raise Conflict(sentence=Sentence("This badge cannot be claimed at the moment."))
-        if shown_status(award, now) == "expired" and award.claimed_at is None:
-            raise Conflict(sentence=Sentence("This badge is not valid any more, so it cannot be claimed."))
-        award.claimed_at = award.claimed_at or now
-        award.page_public = public
-        audit.record(session, now, actor, "award.claimed", f"award:{award.id}", public=public)

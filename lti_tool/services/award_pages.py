@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.credentials.ob3 import credential_address
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Edition, Enrolment
-from lti_tool.services import by_hand, catalog
+from lti_tool.services import by_hand, catalog, held_back
 from lti_tool.services.awards import get_award, kept_back, shown_status, under_review
 from lti_tool.services.editions import carries
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import AwardRow, AwardsPage, GivePage
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import status_word
+from lti_tool.services.words import said, status_word
 
 MANY = 500  # awards whose editions are asked for by their ids
 
@@ -29,6 +29,7 @@ def award_list(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> Awar
     with tool.db.read() as session:
         badge = catalog.get_badge(session, _course_id(who), slug)
         reviews = under_review(session, badge)
+        waiting = held_back.of_awards(session, badge.id)
         query = (
             select(Award)
             .where(Award.course_badge_id == badge.id)
@@ -37,7 +38,10 @@ def award_list(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> Awar
         )
         awards = list(session.scalars(query))
         editions = _newest_editions(session, [award.id for award in awards])
-        rows = [_award_row(tool, award, reviews, editions, now) for award in awards]
+        rows = [
+            replace(row, waits=said(held_back.WAITS) if row.id in waiting else "")
+            for row in (_award_row(tool, award, reviews, editions, now) for award in awards)
+        ]
         ahead = badge.released_at if badge.released_at is not None and badge.released_at > now else None
         return AwardsPage(
             slug=slug,

@@ -401,6 +401,7 @@ def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png:
             picture_svg=badge.draft_picture_svg if definition.picture.file else drawing(definition),
             picture_png=png,
             published_at=now,
+            form=ob3.FORM,
         )
         session.add(version)
         session.flush()

@@ -9,12 +9,14 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+
+from flask_babel import gettext as _
 
 from lti_tool.credentials.issuer_keys import Own
 from lti_tool.credentials.verify import LASTING, Check, Report, verify
@@ -41,11 +43,13 @@ def check(
     now: datetime,
     *,
     everyone_sees: bool = False,
+    whose: str = "",
     known: Mapping[str, Check] = MappingProxyType({}),
 ) -> Report:
     """Check a credential of anybody's. Our own addresses are answered from here, others through the one door.
 
-    `everyone_sees` lets an operator check an award whose page is private, by its address; `known`: see `verify`.
+    `everyone_sees` lets an operator check an award whose page is private, by its address; `whose` (compared and
+    forgotten) and `known`: see `verify`.
     Raises Busy where as many checks as may are asking other servers at this moment."""
     document = did_document(tool)
     own = Own(frozenset({document["id"]}), document, tool.settings.base_url)
@@ -55,7 +59,7 @@ def check(
         def fetch(url: str) -> Response:
             return _fetch_here(tool, url, now, everyone_sees) if _is_ours(tool, url) else outside.get(url)
 
-        return verify(data, now=now, fetch=fetch, own=own, known=known)
+        return verify(data, now=now, fetch=fetch, own=own, known=known, whose=whose)
 
 
 class _Outside:
@@ -104,7 +108,7 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
                     edition = signed_edition(session, credential_id, form)
             else:
                 edition = find_edition(tool, credential_id, None, now, form)
-            return _answer(url, form_of(edition, form))
+            return _answer(url, form_of(tool, edition, form))
     raise NotFound("not an address of ours that holds a credential")
 
 
@@ -129,7 +133,8 @@ def _known(_document: bytes, _keys: bytes) -> dict[str, Check]:
     return {}
 
 
-def report_page(report: Report, source: str, now: datetime) -> ReportPage:
+def report_page(report: Report, source: str, now: datetime, address: str = "") -> ReportPage:
+    """Return a report as its page shows it. `address`: what was given, where that was an address."""
     summary = report.summary
     return ReportPage(
         verdict=said(report.verdict),
@@ -139,8 +144,30 @@ def report_page(report: Report, source: str, now: datetime) -> ReportPage:
         issuer_name=summary.issuer_name if summary else "",
         source=source,
         checked_at=now,
-        levels=tuple((level.name, level.reached) for level in summary.levels) if summary else (),
+        levels=tuple((row.name, row.reached, row.required) for row in summary.levels) if summary else (),
+        explanation=said(report.explanation) if summary else "",
+        details=tuple(_details(report)),
+        address=address,
+        inside=tuple(report_page(each, "", now) for each in report.inside),
     )
+
+
+def _details(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield what technical people ask for: word, value."""
+    document, summary = report.document or {}, report.summary
+    if summary is None:
+        return
+    yield _("Found as"), report.form
+    yield _("Credential"), summary.id
+    yield _("Issuer"), summary.issuer_id
+    proofs = document.get("proof")
+    for proof in proofs if isinstance(proofs, list) else [proofs]:
+        if isinstance(proof, dict):
+            suite = proof.get("cryptosuite") or proof.get("type")
+            yield _("Signature"), f"{suite}, {proof.get('verificationMethod')}"[:400]
+    for status in (document.get("credentialStatus"),):
+        if isinstance(status, dict) and isinstance(status.get("statusListCredential"), str):
+            yield _("Status list"), f"{status['statusListCredential']}#{status.get('statusListIndex')}"[:400]
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -151,8 +178,10 @@ def report_json(report: Report) -> dict[str, Any]:
         "verdict": report.verdict,
         "explanation": report.explanation,
         "form": report.form,
+        "kind": report.kind,
         "credential": summary.id if summary else None,
         "badge": summary.name if summary else None,
         "issuer": summary.issuer_id if summary else None,
         "checks": [{"name": c.name, "outcome": c.outcome, "sentence": c.sentence} for c in report.checks],
+        "inside": [report_json(each) for each in report.inside],
     }

@@ -23,6 +23,7 @@ from lti_tool.models import (
     Course,
     CourseBadge,
     Edition,
+    Endorsement,
     Enrolment,
     Evidence,
     Launch,
@@ -172,8 +173,13 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
         ),
         line(
             _("Signed credentials"),
-            _("The files themselves, which name their owner by a random identifier."),
+            _("The files themselves. They name their owner by a random identifier, and hold what she chose to show."),
             _counted(Edition.valid_from).join(Award).where(mine),
+        ),
+        line(
+            _("What people outside said of her awards"),
+            _("To show it with the award, as long as its page is public."),
+            _counted(Endorsement.said_at).join(Award, Award.id == Endorsement.award_id).where(mine),
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]

@@ -37,6 +37,26 @@ class _Alignment(_Table):
     name: str
     url: str
     code: str = ""
+    type: str = ""
+    description: str = ""
+
+
+class _Identifier(_Table):
+    type: str
+    value: str
+
+
+class _Creator(_Table):
+    name: str
+    url: str = ""
+    email: str = ""
+    description: str = ""
+
+
+class _Related(_Table):
+    url: str
+    language: str = ""
+    version: str = ""
 
 
 class _Level(_Table):
@@ -100,6 +120,13 @@ class _Head(_Table):
     picture: _Picture
     alignment: list[_Alignment] = []
     prerequisites: list[str] = []
+    type: str = ""
+    field_of_study: str = ""
+    specialization: str = ""
+    human_code: str = ""
+    identifiers: list[_Identifier] = []
+    creator: _Creator | None = None
+    related: list[_Related] = []
 
 
 class _File(_Table):
@@ -211,6 +238,10 @@ def _badge(parsed: _File) -> Badge:
     values.update(
         tags=tuple(parsed.badge.tags),
         prerequisites=tuple(parsed.badge.prerequisites),
+        identifiers=tuple(domain.Identifier(**each.model_dump()) for each in parsed.badge.identifiers),
+        creator=domain.Creator(**parsed.badge.creator.model_dump()) if parsed.badge.creator else None,
+        related=tuple(domain.Related(**each.model_dump()) for each in parsed.badge.related),
+        type="" if parsed.badge.type == domain.MICRO_CREDENTIAL else parsed.badge.type,
         alignment=_alignments(parsed.badge.alignment),
         picture=domain.Picture(**{**values["picture"], "colours": tuple(values["picture"]["colours"])}),
         sub_competencies=tuple(_sub_competency(row) for row in parsed.sub_competency),

@@ -13,7 +13,7 @@ from lti_tool.domain.badge import Gate, number_text
 from lti_tool.domain.rules import MOST_GATES, MOST_LEVELS, MOST_ROWS
 from lti_tool.errors import BadInput
 from lti_tool.services import draft_stack
-from lti_tool.services.draft_values import PAIRS, Values, blank, gate_values, slug_of
+from lti_tool.services.draft_values import LATER_OF_ALIGNMENTS, PAIRS, Values, blank, gate_values, slug_of
 
 MOST_ALIGNMENTS = 20
 
@@ -204,7 +204,7 @@ def _alignment_add(values: Values, row: str = "", level: str = "") -> str:
     if len(alignments) >= MOST_ALIGNMENTS:
         raise _too_many(MOST_ALIGNMENTS)
     key = _new_key("a")
-    alignments.append({"k": key, "framework": "", "name": "", "url": "", "code": ""})
+    alignments.append({"k": key, "framework": "", "name": "", "url": "", "code": "", **LATER_OF_ALIGNMENTS})
     return field_id(f"{at}.{key}.framework")
 
 

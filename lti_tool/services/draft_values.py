@@ -18,12 +18,16 @@ from flask_babel import gettext as _
 from lti_tool.credentials import picture
 from lti_tool.domain.badge import (
     DURATION,
+    MICRO_CREDENTIAL,
     SLUG,
     Alignment,
     Badge,
+    Creator,
     Gate,
+    Identifier,
     Level,
     Picture,
+    Related,
     SubCompetency,
     badge_from_content,
     number_text,
@@ -40,6 +44,11 @@ Problems = dict[str, str]  # path → sentence
 LONGEST = 30_000  # characters of one field: more than any rule allows, and no more than a save should carry
 LONGEST_SLUG = 80
 NOT_WRITTEN = {"k", "auto_slug", "file", "stack"}  # set by acts, never by typing
+# What a draft that was begun before these were asked for does not hold yet
+LATER = {"type": "", "field_of_study": "", "specialization": "", "human_code": "", "identifiers": "", "related": ""}
+CREATOR = {"name": "", "url": "", "email": "", "description": ""}
+LATER_OF_ALIGNMENTS = {"type": "", "description": ""}
+CTID = re.compile(r"ce-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 UNITS = {"Y": "years", "M": "months", "W": "weeks", "D": "days"}
 # Pairs of the design that pass its contrasts, to choose from with one press.
 PAIRS = (
@@ -114,6 +123,25 @@ def keyed(items: Iterable[Values], key: str) -> Values | None:
     return next((item for item in items if isinstance(item, dict) and item.get("k") == key), None)
 
 
+def complete(values: Values) -> Values:
+    """Return a draft with every field of today's form, also where it was begun with an earlier one."""
+    values = {**LATER, **values, "creator": {**CREATOR, **values.get("creator", {})}}
+    values["alignment"] = _complete_alignments(values["alignment"])
+    values["rows"] = [
+        {
+            **row,
+            "alignment": _complete_alignments(row["alignment"]),
+            "levels": [{**level, "alignment": _complete_alignments(level["alignment"])} for level in row["levels"]],
+        }
+        for row in values["rows"]
+    ]
+    return values
+
+
+def _complete_alignments(alignments: Iterable[Values]) -> list[Values]:
+    return [{**LATER_OF_ALIGNMENTS, **each} for each in alignments]
+
+
 # -- from a definition, or from nothing -------------------------------------------------------------------------
 
 
@@ -172,6 +200,13 @@ def values_of(badge: Badge) -> Values:
         "own_levels": "" if _share_levels(rows) else "on",
         "rows": rows,
         "gates": [gate_values(index, gate) for index, gate in enumerate(badge.gates, start=1)],
+        "type": badge.type,
+        "field_of_study": badge.field_of_study,
+        "specialization": badge.specialization,
+        "human_code": badge.human_code,
+        "identifiers": "".join(f"{each.type} {each.value}\n" for each in badge.identifiers),
+        "related": "".join(f"{' '.join([r.url, r.language, r.version]).strip()}\n" for r in badge.related),
+        "creator": dataclasses.asdict(badge.creator) if badge.creator is not None else dict(CREATOR),
         "stack": draft_stack.values_of(badge.stack) if badge.stack is not None else None,
     }
 
@@ -260,6 +295,7 @@ def definition(values: Values, slug: str) -> tuple[Badge, Problems]:
     Only without a problem is it a definition; with one it still has a shape, to be drawn and counted."""
     found: Problems = {}
     say = found.setdefault
+    values = complete(values)
     rows = tuple(_row(row, say) for row in values["rows"])
     expires, unit = values["expires"].strip(), values["expires_unit"]
     if unit in UNITS and not re.fullmatch(r"[1-9]\d{0,4}", expires):
@@ -296,6 +332,13 @@ def definition(values: Values, slug: str) -> tuple[Badge, Problems]:
         alignment=_alignments(values["alignment"], "alignment", say),
         prerequisites=tuple(dict.fromkeys(values["prerequisites"].split())),
         stack=draft_stack.read(values["stack"], say) if values["stack"] else None,
+        type="" if values["type"].strip() == MICRO_CREDENTIAL else values["type"].strip(),
+        field_of_study=values["field_of_study"].strip(),
+        specialization=values["specialization"].strip(),
+        human_code=values["human_code"].strip(),
+        identifiers=_identifiers(values["identifiers"], say),
+        creator=_creator(values["creator"], say),
+        related=_related(values["related"], say),
     )
     _head_problems(badge, values, say)
     _choice_problems(values, say)
@@ -455,8 +498,9 @@ def _alignments(alignments: list[Values], at: str, say: Say) -> tuple[Alignment,
     """Return what is aligned to; an entry nobody has written into is none."""
     found = []
     for each in alignments:
-        texts = {name: each[name].strip() for name in ("framework", "name", "url", "code")}
-        if not any(texts.values()):
+        names = ("framework", "name", "url", "code", "type", "description")
+        texts = {name: each[name].strip() for name in names}
+        if not any(text for name, text in texts.items() if name != "type"):
             continue
         if not texts["name"]:
             say(f"{at}.{each['k']}.name", _("Name what it is aligned to."))
@@ -464,6 +508,41 @@ def _alignments(alignments: list[Values], at: str, say: Say) -> tuple[Alignment,
             say(f"{at}.{each['k']}.url", _("Write the whole address, beginning with https://."))
         found.append(Alignment(**texts))
     return tuple(found)
+
+
+def _identifiers(text: str, say: Say) -> tuple[Identifier, ...]:
+    """Read identifiers, one on each line: its type and the identifier; a CTID needs no type."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        kind, _space, value = line.partition(" ")
+        if CTID.fullmatch(line):
+            kind, value = "ext:ctid", line
+        if not value.strip():
+            say("identifiers", _("Write the type and then the identifier, as in: ext:ctid ce-98cb027b-…"))
+            continue
+        found.append(Identifier(kind, value.strip()))
+    return tuple(found)
+
+
+def _related(text: str, say: Say) -> tuple[Related, ...]:
+    """Read related achievements, one on each line: its address, then its language and its version."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        parts = line.split()
+        if len(parts) > 3:
+            say("related", _("Write the address, then the language, then the version, and nothing more on the line."))
+            continue
+        found.append(Related(*parts))
+    return tuple(found)
+
+
+def _creator(values: Values, say: Say) -> Creator | None:
+    texts = {name: values[name].strip() for name in CREATOR}
+    if not any(texts.values()):
+        return None
+    if not texts["name"]:
+        say("creator.name", _("Name the department or partner that made the badge."))
+    return Creator(**texts)
 
 
 def _picture(values: Values, say: Say) -> Picture:
@@ -487,6 +566,8 @@ def _path(values: Values, place: Place, sentence: str) -> str:
     if root == "badge":
         if rest[:1] == ["picture"]:
             return "picture.alt" if sentence.startswith("alt ") else "picture"
+        if rest[:1] == ["creator"]:
+            return "creator.url" if "address" in sentence else "creator.name"
         names = {"expires_after": "expires", "release": "release_at" if values["release"] == "at" else "release"}
         rest = [names.get(str(part), part) for part in rest]
     elif root in lists:
@@ -497,7 +578,9 @@ def _path(values: Values, place: Place, sentence: str) -> str:
         if isinstance(part, int):
             if not isinstance(node, list):
                 break
-            written = [item for item in node if "url" not in item or any(item[n] for n in item if n != "k")]
+            written = [
+                item for item in node if "url" not in item or any(item[n] for n in item if n not in ("k", "type"))
+            ]
             if part >= len(written):
                 return ".".join(parts[:-1])
             node = written[part]
@@ -508,7 +591,7 @@ def _path(values: Values, place: Place, sentence: str) -> str:
             node = node.get(part) if isinstance(node, dict) else None
             parts.append(part)
     if node is values["alignment"] or (parts and parts[-2:-1] == ["alignment"]):
-        parts.append("url" if "address" in sentence else "name")
+        parts.append("url" if "address" in sentence else "type" if "type of target" in sentence else "name")
     elif len(parts) == 2 and parts[0] in ("rows", "gates"):
         parts.append("name")
     return ".".join(parts)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, undefer
 from lti_tool.credentials import picture
 from lti_tool.credentials.icons import ICONS
 from lti_tool.db import random_id, repeat_collided
-from lti_tool.domain.badge import SHAPES, SLUG, Badge, badge_from_content, number_text
+from lti_tool.domain.badge import ACHIEVEMENT_TYPES, SHAPES, SLUG, Badge, badge_from_content, number_text
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import AchievementVersion, AuditEvent, CourseBadge, Person
 from lti_tool.services import audit, catalog, draft_stack, prerequisites, sources, stacks
@@ -32,6 +32,7 @@ from lti_tool.services.draft_values import (
     blank,
     blank_stack,
     clean,
+    complete,
     definition,
     read,
     slug_of,
@@ -125,6 +126,7 @@ class DraftPage:
     typed: Mapping[str, str] = field(default_factory=dict)  # what was sent and not kept
     parts: tuple[PartChoice, ...] = ()  # of a stack, as chosen
     offers: tuple[PartChoice, ...] = ()  # what else may be a part of it
+    types: tuple[str, ...] = ACHIEVEMENT_TYPES
 
     def value(self, path: str) -> str:
         """Return what stands in a field: what was typed just now, else what is kept."""
@@ -154,7 +156,7 @@ def step_of(path: str) -> str:
 def written(badge: CourseBadge) -> Values:
     """Return what stands in the form: what was typed last, else the draft, else what is published."""
     if badge.working is not None:
-        values: Values = copy.deepcopy(badge.working)
+        values: Values = complete(copy.deepcopy(badge.working))
         values["stack"] = draft_stack.usual(values.get("stack"))
         return values
     return values_of(catalog.next_definition(badge))

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ob3, status_list
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
 from lti_tool.domain.award import is_earned
-from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.domain.badge import Badge, Gate, badge_from_content, number_text
 from lti_tool.domain.badge import after as after  # the end of what is issued now
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
-from lti_tool.models import AchievementVersion, Award, Edition, StatusList
-from lti_tool.services import prerequisites, stacks
+from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person, StatusList
+from lti_tool.services import held_back, prerequisites, stacks
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
 MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
 BATCH = 250  # editions signed between two transactions
+MOST_ENDORSEMENTS = 10  # in one credential, the newest
+# What a learner has chosen of what an edition says, by the names it is kept under. The rest is told_at's.
+CHOSEN = ("name", "email", "results", "grades", "evidence", "narrative")
+NO_DOCUMENTS: Mapping[str, dict[str, Any]] = MappingProxyType({})
 FULLEST = status_list.ENTRIES // 2  # entries used before a list is closed: a fuller one makes random indexes rare
 
 
@@ -40,20 +47,24 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
         lasts[version_id] = definition.get("expires_after", "")
     places = status_places(session, len(awards), now)
     earlier = _earlier(session, [award_id for award_id, _ in awards])
-    editions = [
-        {
-            "id": ob3.new_credential_id(),
-            "award_id": award_id,
-            "number": earlier[award_id].number + 1 if award_id in earlier else 1,
-            "choices": earlier[award_id].choices if award_id in earlier else {},
-            "salt": ob3.new_salt(),
-            "status_list_id": list_id,
-            "status_index": index,
-            "valid_from": now,
-            "valid_until": after(now, lasts[version_id]) if lasts[version_id] else None,
-        }
-        for (award_id, version_id), (list_id, index) in zip(awards, places, strict=True)
-    ]
+    told = told_at(session, [award_id for award_id, _ in awards])
+    editions = []
+    for (award_id, version_id), (list_id, index) in zip(awards, places, strict=True):
+        salt, before = ob3.new_salt(), earlier.get(award_id)
+        chosen = with_salt(before.choices, before.email, salt) if before is not None else {}
+        editions.append(
+            {
+                "id": ob3.new_credential_id(),
+                "award_id": award_id,
+                "number": before.number + 1 if before is not None else 1,
+                "choices": told[award_id] | chosen,
+                "salt": salt,
+                "status_list_id": list_id,
+                "status_index": index,
+                "valid_from": now,
+                "valid_until": after(now, lasts[version_id]) if lasts[version_id] else None,
+            }
+        )
     session.execute(insert(Edition), editions)
     ends = [{"id": e["award_id"], "expires_at": e["valid_until"]} for e in editions if e["valid_until"] is not None]
     if ends:
@@ -61,13 +72,91 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
 
 
 def _earlier(session: Session, award_ids: Sequence[str]) -> dict[str, Any]:
-    """Return number and choices of each award's newest edition: one that was held after it was issued has some."""
+    """Return number and choices of each award's newest edition: one that was held after it was issued has some.
+
+    Beside them the e-mail address of whoever earned it, which the next edition scrambles anew."""
     found: dict[str, Any] = {}
+    query = select(Edition.award_id, Edition.number, Edition.choices, Person.email).select_from(Edition).join(Award)
+    query = query.join(Person, Person.id == func.coalesce(Award.earned_as_id, Award.person_id))
     for start in range(0, len(award_ids), BATCH):
-        query = select(Edition.award_id, Edition.number, Edition.choices).order_by(Edition.number)
-        for row in session.execute(query.where(Edition.award_id.in_(award_ids[start : start + BATCH]))):
+        batch = query.where(Edition.award_id.in_(award_ids[start : start + BATCH]))
+        for row in session.execute(batch.order_by(Edition.number)):
             found[row.award_id] = row
     return found
+
+
+def told_at(session: Session, award_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what an edition of each award that is made now tells beside its learner's choices.
+
+    The course and its term, when she worked for it, where the terms of use stand, whether it can be renewed, and the
+    endorsements there are. It is frozen in the edition: the next launch may call the course something else."""
+    terms_url = session.scalar(select(Issuer.terms_url)) or ""
+    query = select(Award.id, Award.version_id, Award.earned_at, Course.title, Course.term, Course.starts_at)
+    query = query.select_from(Award).join(Course, Course.id == Award.course_id)
+    rows: list[Any] = []
+    for start in range(0, len(award_ids), BATCH):
+        batch = query.where(Award.id.in_(award_ids[start : start + BATCH]))
+        rows += session.execute(batch).all()
+    of_version = {version_id: _of_version(session, version_id) for version_id in {row.version_id for row in rows}}
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        told: dict[str, Any] = dict(of_version[row.version_id])
+        for name, text in (("course", row.title), ("term", row.term), ("terms", terms_url)):
+            if text:
+                told[name] = text
+        if row.starts_at is not None and row.starts_at < row.earned_at:
+            told["started"], told["ended"] = row.starts_at.isoformat(), row.earned_at.isoformat()
+        found[row.id] = told
+    return found
+
+
+def _of_version(session: Session, version_id: int) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if session.get_one(AchievementVersion, version_id).definition.get("expires_after"):
+        told["renewable"] = True
+    if endorsements := endorsed(session, version_id):
+        told["endorsements"] = endorsements
+    return told
+
+
+def endorsed(session: Session, version_id: int) -> list[str]:
+    """Return the endorsements in force of a version and of the institution, by id, the newest first."""
+    of_it = (Endorsement.kind == "issuer") | ((Endorsement.kind == "badge") & (Endorsement.version_id == version_id))
+    query = select(Endorsement.id).where(of_it, Endorsement.withdrawn_at.is_(None))
+    return list(session.scalars(query.order_by(Endorsement.said_at.desc(), Endorsement.id).limit(MOST_ENDORSEMENTS)))
+
+
+def with_salt(choices: Mapping[str, Any], email: str, salt: str) -> dict[str, Any]:
+    """Return a learner's choices as an edition with this salt keeps them: an e-mail address as a hash of its own.
+
+    Where the LMS does not tell the address any more, the hash is left out."""
+    kept = {name: choices[name] for name in CHOSEN if name in choices}
+    if kept.pop("email", None) and email.strip():
+        kept["email"] = {"salt": salt, "hash": ob3.identity_hash(email, salt)}
+    return kept
+
+
+def another(session: Session, award: Award, choices: Mapping[str, Any], now: datetime) -> Edition:
+    """Add an award's next edition: an id, a salt and a status entry of its own, and the times of the last one.
+
+    The award is being signed from then on. What it replaces is for the caller to withdraw."""
+    old = award.editions[-1]
+    salt = ob3.new_salt()
+    ((list_id, index),) = status_places(session, 1, now)
+    edition = Edition(
+        id=ob3.new_credential_id(),
+        award=award,
+        number=old.number + 1,
+        choices=told_at(session, [award.id])[award.id] | with_salt(choices, award.earner.email, salt),
+        salt=salt,
+        status_list_id=list_id,
+        status_index=index,
+        valid_from=old.valid_from,
+        valid_until=old.valid_until,
+    )
+    session.add(edition)
+    award.status = "pending"
+    return edition
 
 
 def status_places(session: Session, count: int, now: datetime) -> list[tuple[int, int]]:
@@ -80,6 +169,7 @@ def status_places(session: Session, count: int, now: datetime) -> list[tuple[int
             session.add(current)
             session.flush()
         taken = set(session.scalars(select(Edition.status_index).where(Edition.status_list_id == current.id)))
+        taken |= set(session.scalars(select(Endorsement.status_index).where(Endorsement.status_list_id == current.id)))
         room = FULLEST - len(taken)
         if room <= 0:
             current.closed = True
@@ -91,6 +181,12 @@ def status_places(session: Session, count: int, now: datetime) -> list[tuple[int
             current.closed = True
             session.flush()
     return places
+
+
+def list_changed(session: Session, list_ids: Collection[int]) -> None:
+    """Say that bits of these status lists were set, so that they are signed anew."""
+    for list_id in sorted(set(list_ids)):
+        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
 
 
 # -- signing ----------------------------------------------------------------------------------------------------
@@ -106,17 +202,20 @@ class _ToSign:
     graded_at: datetime | None  # when the last of the grades came that it rests on; None where that says nothing
 
 
-def sign_pending(tool: Tool, course_id: int | None = None) -> int:
-    """Sign every edition that waits, of one course or of all; returns how many. Safe to repeat and to interrupt.
+def sign_pending(tool: Tool, course_id: int | None = None, award_id: str | None = None) -> int:
+    """Sign every edition that waits, of one award, of one course or of all; returns how many.
+
+    Safe to repeat and to interrupt.
 
     Signing is a pure function of the row: a crash between two steps leads to the same bytes (J01, I04)."""
     signed = 0
-    held_back: set[str] = set()
+    refused: dict[str, _HeldBack] = {}
     made: set[int] = set()
     keyring = tool.keyring
     while True:
-        batch = _unsigned(tool, course_id, held_back)
+        batch = _unsigned(tool, course_id, award_id, set(refused))
         if not batch:
+            _tell(tool, refused.values())
             if made:  # others may ask for what has just been awarded
                 prerequisites.look_again(tool, made)
             return signed
@@ -130,12 +229,41 @@ def sign_pending(tool: Tool, course_id: int | None = None) -> int:
                 done.append((each, copy))
                 made.add(each.version_id)
             except CredentialHeldBack as error:
-                held_back.add(each.edition_id)
+                refused[each.edition_id] = _HeldBack(each.award_id, error)
                 log.error("award=%s credential held back: %s", each.award_id, error.detail)
+            except Exception as error:  # one that breaks the signing must not keep the others waiting (J06)
+                unforeseen = CredentialHeldBack(f"{type(error).__name__} while it was being signed")
+                refused[each.edition_id] = _HeldBack(each.award_id, unforeseen)
+                log.exception("award=%s credential held back", each.award_id)
         signed += _store_signatures(tool, done)
 
 
-def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_ToSign]:
+class _HeldBack(NamedTuple):
+    award_id: str
+    why: CredentialHeldBack
+
+
+def _tell(tool: Tool, found: Collection[_HeldBack]) -> None:
+    now = datetime.now(UTC)
+    held_back.note(tool, {each.award_id: each.why for each in found}, now)
+    held_back.settle(tool, now)
+
+
+def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Job step: try again to sign a credential that was held back. Raises CredentialHeldBack where it still is."""
+    with tool.db.read() as session:
+        award = session.get(Award, award_id)
+        course = award.course_id if award is not None and award.status == "pending" else None
+    if course is None:
+        return {}
+    signed = sign_pending(tool, course, award_id)
+    with tool.db.read() as session:
+        if session.get_one(Award, award_id).status == "pending":
+            raise held_back.still(session, award_id)
+    return {"signed": signed}
+
+
+def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
     query = (
         select(Edition)
         .join(Award)
@@ -151,17 +279,28 @@ def _unsigned(tool: Tool, course_id: int | None, held_back: set[str]) -> list[_T
     )
     if course_id is not None:
         query = query.where(Award.course_id == course_id)
-    if held_back:
-        query = query.where(Edition.id.not_in(held_back))
+    if award_id is not None:
+        query = query.where(Award.id == award_id)
+    if left_out:
+        query = query.where(Edition.id.not_in(left_out))
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
-        base = tool.settings.base_url
-        facts = {e.id: stacks.with_evidence(edition_facts(e), e, base) for e in editions}
+        base, said = tool.settings.base_url, endorsement_documents(session, editions)
+        facts = {e.id: stacks.with_evidence(edition_facts(e, said), e, base) for e in editions}
         return [
             _ToSign(e.id, e.award_id, e.award.version_id, facts[e.id], templates[e.award.version], _graded_at(e))
             for e in editions
         ]
+
+
+def endorsement_documents(session: Session, editions: Sequence[Edition]) -> dict[str, dict[str, Any]]:
+    """Return the signed endorsements that these editions hold, by id. Their bytes never change."""
+    ids = {ident for edition in editions for ident in edition.choices.get("endorsements", ())}
+    if not ids:
+        return {}
+    rows = session.execute(select(Endorsement.id, Endorsement.document).where(Endorsement.id.in_(ids)))
+    return {ident: json.loads(document) for ident, document in rows}
 
 
 def _graded_at(edition: Edition) -> datetime | None:
@@ -204,25 +343,43 @@ def achievement_of(tool: Tool, version: AchievementVersion, profile: ob3.IssuerP
         issuer=profile,
         picture_url=f"{ob3.achievement_address(base, slug, version.number)}.png",
         members=stacks.as_described(version.members, base),
+        form=version.form,
     )
 
 
-def edition_facts(edition: Edition) -> ob3.EditionFacts:
-    """Return what an edition says, from its own row and its award's frozen decision alone."""
+def decided(edition: Edition, badge: Badge) -> dict[str, dict[str, Any]]:
+    """Return the decision record's rows that an edition rests on and may tell of, by tag."""
     award = edition.award
-    badge = badge_from_content(award.version.definition)
     rows = {row["tag"]: row for row in (edition.decision or award.decision)["rows"]}
     if award.given != "grades" and not carries(badge, rows):
-        rows = {}  # given by hand to somebody whose levels do not reach it: then it tells of no levels at all
+        return {}  # given by hand to somebody whose levels do not reach it: then it tells of no levels at all
+    return rows
+
+
+def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] = NO_DOCUMENTS) -> ob3.EditionFacts:
+    """Return what an edition says, from its own row, its award's frozen decision, and the endorsements it names."""
+    award, choices = edition.award, edition.choices
+    badge = badge_from_content(award.version.definition)
+    rows = decided(edition, badge)
+    grades = choices.get("grades", False)
     reached = tuple(
-        ob3.Reached(row.code, found["level"], Decimal(row.levels[found["level"]].points))
+        ob3.Reached(
+            row.code,
+            found["level"],
+            Decimal(found["points"] if grades and found.get("points") else row.levels[found["level"]].points),
+        )
         for row in badge.sub_competencies
         if (found := rows.get(row.tag)) is not None and found["level"] is not None
     )
     gates = stacks.results_of(badge, rows) + tuple(
-        ob3.GateResult(gate.code, None, passed=True)
+        ob3.GateResult(gate.code, gate_value(gate, found) if grades else None, passed=True)
         for gate in badge.gates
         if (found := rows.get(gate.tag)) is not None and found["state"] == "met"
+    )
+    email = choices.get("email")
+    shown = tuple(
+        ob3.Evidence(**{name: each.get(name, "") for name in ("name", "url", "description", "narrative", "genre")})
+        for each in choices.get("evidence", ())
     )
     return ob3.EditionFacts(
         credential_id=edition.id,
@@ -235,8 +392,35 @@ def edition_facts(edition: Edition) -> ob3.EditionFacts:
         gates=gates,
         include_results=edition.choices.get("results", True),
         name=edition.choices.get("name"),
-        evidence=(_by_hand(award),) if award.given != "grades" else (),
+        email=ob3.HashedEmail(email["salt"], email["hash"]) if email else None,
+        course=choices.get("course"),
+        term=choices.get("term"),
+        evidence=(*((_by_hand(award),) if award.given != "grades" else ()), *shown),
+        started=_moment(choices, "started"),
+        ended=_moment(choices, "ended"),
+        narrative=choices.get("narrative", ""),
+        renewable=choices.get("renewable", False),
+        terms_url=choices.get("terms", ""),
+        endorsements=tuple(endorsements[ident] for ident in choices.get("endorsements", ())),
     )
+
+
+def _moment(choices: Mapping[str, Any], name: str) -> datetime | None:
+    return datetime.fromisoformat(choices[name]) if name in choices else None
+
+
+def gate_value(gate: Gate, row: Mapping[str, Any]) -> str | None:
+    """Return what a condition's row of a decision record came to, as a result writes it: a letter, a per cent, points.
+
+    None for passed or not, which its status says, and for one that nobody has graded. What goes beyond what the badge
+    names as the most is told as the most: the schema has no other place for it."""
+    if gate.kind == "letter":
+        return row["reached"] if row["reached"] in dict(gate.scale) else None
+    if gate.kind == "pass" or not row.get("score") or not row.get("maximum"):
+        return None
+    if gate.kind == "percent":
+        return number_text(min(Fraction(row["score"]) / Fraction(row["maximum"]) * 100, Fraction(100)))
+    return number_text(min(Fraction(row["points"]), Fraction(gate.maximum)))
 
 
 def carries(badge: Badge, rows: Mapping[str, dict[str, Any]]) -> bool:
@@ -278,10 +462,12 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int
         for moment in {each.facts.valid_from for each, _ in done}:
             ids = [each.award_id for each, _ in done if each.facts.valid_from == moment]
             values: dict[str, Any] = {"status": "issued", "issued_at": moment}
-            if tool.settings.privacy.claim == "automatic":
-                values["page_public"] = True
             # Only those still pending: one revoked while it was being signed stays revoked.
-            session.execute(update(Award).where(Award.id.in_(ids), Award.status == "pending").values(values))
+            pending = update(Award).where(Award.id.in_(ids), Award.status == "pending")
+            if tool.settings.privacy.claim == "automatic":
+                # Not of one whose learner has chosen: a later edition does not open a page that she took down.
+                session.execute(pending.where(Award.claimed_at.is_(None)).values(page_public=True))
+            session.execute(pending.values(values))
     tool.figures.count("signatures", by=len(done))
     for each, _ in done:
         if each.graded_at is not None:

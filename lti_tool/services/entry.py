@@ -81,6 +81,8 @@ _ALL = Prepared(
         _C.synced_at,
         _C.next_sync_at,
         _C.ends_at,
+        _C.starts_at,
+        _C.term,
         _C.history,
         _K.id.label("link"),
         _K.history.label("link_history"),
@@ -316,6 +318,8 @@ class Entry:
             and found.label == (context.label or found.label)[:255]
             and found.memberships_url == (launch.memberships_url or found.memberships_url)
             and launches.told_end(launch, registration.product, self._now) in (None, found.ends_at)
+            and launches.told_begin(launch, registration.product, (found.starts_at, found.term))
+            == (found.starts_at, found.term)
         )
         if same_course and launch.ags is not None and launch.ags.line_items:
             same_course = found.line_items_url == launch.ags.line_items and found.scopes == list(launch.ags.scopes)

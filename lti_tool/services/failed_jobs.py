@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from lti_tool.models import Course, CourseBadge, Deployment, Job, PlatformLoad, Registration
+from lti_tool.models import Award, Course, CourseBadge, Deployment, Job, PlatformLoad, Registration
 from lti_tool.sentence import Sentence
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
@@ -25,6 +25,7 @@ KINDS = {
     "post": Sentence("Posting marks to the gradebook"),
     "publish": Sentence("Publishing a badge"),
     "rows": Sentence("Looking at the LMS's own rubrics"),
+    "sign": Sentence("Signing a credential"),
     "subscribe": Sentence("Asking for notices of copied courses"),
     "sync": Sentence("Reading grades"),
 }
@@ -117,7 +118,11 @@ def _where(session: Session, job: Job) -> str:
             if deployment is not None
             else ""
         )
-    badge = session.get(CourseBadge, job.subject)
+    if job.kind == "sign":
+        award = session.get(Award, job.subject)
+        badge = award.course_badge if award is not None else None
+    else:
+        badge = session.get(CourseBadge, job.subject)
     return (
         _("%(badge)s in %(course)s", badge=badge.slug, course=_course(badge.course))
         if badge is not None

@@ -3,21 +3,98 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import segno
 from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, undefer
 
-from lti_tool.credentials import baking, ob3
+from lti_tool.credentials import baking, ob2, ob3, signing
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Deployment, Edition, Launch
+from lti_tool.services.certificates import certificate_of, drawing_of
 from lti_tool.services.launches import LOOK, opened_by, rights_of, switched_off
 from lti_tool.services.tool import Tool
 
-FORMS = ("json", "jwt", "png")
-CONTENT_TYPES = {"json": "application/vc+ld+json", "jwt": "text/plain; charset=utf-8", "png": "image/png"}
+Make = Callable[[Tool, Edition], bytes]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of a credential: its name in the address, how it is served, and how it is made of a signed edition.
+
+    `kinds` are the content types that a client may ask for it by; it is served as the first of them, or as
+    `served_as`. `of` are the large columns that it is made of."""
+
+    name: str
+    kinds: tuple[str, ...]
+    make: Make
+    of: tuple[Any, ...] = (Edition.document,)
+    served_as: str = ""
+
+    @property
+    def content_type(self) -> str:
+        return self.served_as or self.kinds[0]
+
+
+def _document(_tool: Tool, edition: Edition) -> bytes:
+    if edition.document is None:
+        raise NotFound("not signed yet")
+    return edition.document
+
+
+def _jwt(_tool: Tool, edition: Edition) -> bytes:
+    if edition.jwt is None:
+        raise NotFound("not signed yet")
+    return edition.jwt
+
+
+def _eddsa_jwt(tool: Tool, edition: Edition) -> bytes:
+    """Sign with the key that made the proof, retired or not: so it is the same bytes after any rotation."""
+    document = _document(tool, edition)
+    kid = signing.signed_with(document)
+    key = tool.keyring.credential_key(kid)
+    if key is None:
+        raise NotFound(f"the key {kid} that signed it is not in keys.dir")
+    return signing.jwt_of_document(document, key).encode()
+
+
+def _png(tool: Tool, edition: Edition) -> bytes:
+    return baking.bake_png(edition.award.version.picture_png, _document(tool, edition).decode())
+
+
+def _svg(tool: Tool, edition: Edition) -> bytes:
+    with tool.db.read() as session:
+        drawing = drawing_of(session, edition.award.version.id)
+    return baking.bake_svg(drawing, _document(tool, edition).decode()).encode()
+
+
+# In the order in which one is chosen for a client that takes several equally.
+FORMS: Mapping[str, Form] = {
+    form.name: form
+    for form in (
+        Form(
+            "json",
+            ("application/vc+ld+json", "application/vc", "application/ld+json", "application/json"),
+            _document,
+        ),
+        Form(
+            "jwt",
+            ("application/vc+jwt", "application/jwt", "text/plain"),
+            _jwt,
+            of=(Edition.jwt,),
+            served_as="text/plain; charset=utf-8",  # https://www.imsglobal.org/spec/ob/v3p0#jwt-proof
+        ),
+        Form("eddsa.jwt", (), _eddsa_jwt, served_as="text/plain; charset=utf-8"),
+        Form("png", ("image/png",), _png, of=(Edition.document, AchievementVersion.picture_png)),
+        Form("svg", ("image/svg+xml",), _svg),
+        Form("pdf", ("application/pdf",), certificate_of),
+    )
+}
 
 
 def find_edition(
@@ -44,11 +121,6 @@ def find_edition(
 def signed_edition(session: Session, credential_id: str, form: str) -> Edition:
     """Return a signed edition with what its page needs, and of its large columns those that a form is made of."""
     version = joinedload(Edition.award).joinedload(Award.version)
-    large = {
-        "json": (undefer(Edition.document),),
-        "jwt": (undefer(Edition.jwt),),
-        "png": (undefer(Edition.document), version.undefer(AchievementVersion.picture_png)),
-    }
     query = (
         select(Edition)
         .where(Edition.id == credential_id, Edition.signed_at.is_not(None))
@@ -56,7 +128,7 @@ def signed_edition(session: Session, credential_id: str, form: str) -> Edition:
             version.joinedload(AchievementVersion.achievement),
             joinedload(Edition.award).joinedload(Award.person),
             joinedload(Edition.award).joinedload(Award.course),
-            *large[form],
+            *(undefer(of) if of.class_ is Edition else version.undefer(of) for of in FORMS[form].of),
         )
     )
     edition = session.scalar(query)
@@ -98,23 +170,27 @@ def credential_url(tool: Tool, edition_id: str) -> str:
 
 
 def downloads(tool: Tool, edition_id: str) -> tuple[tuple[str, str, str], ...]:
-    """Return the machine forms of a credential: word, small word, address."""
+    """Return the files of a credential: word, small word, address."""
     url = credential_url(tool, edition_id)
     return (
+        ("PDF", _("certificate"), f"{url}.pdf"),
         ("JSON", _("signed"), f"{url}.json"),
-        ("JWT", "", f"{url}.jwt"),
         ("PNG", _("with credential inside"), f"{url}.png"),
+        ("SVG", "", f"{url}.svg"),
+        ("JWT RS256", "", f"{url}.jwt"),
+        ("JWT EdDSA", "", f"{url}.eddsa.jwt"),
+        ("Open Badges 2.0", _("hosted here"), ob2.assertion_address(tool.settings.base_url, edition_id)),
     )
 
 
-def form_of(edition: Edition, form: str) -> bytes:
-    """Return a credential as signed JSON, as a compact JWT, or baked into its picture; the same bytes every time.
+def form_of(tool: Tool, edition: Edition, form: str) -> bytes:
+    """Return a credential in one of its forms, the same bytes every time. The edition was loaded for this form."""
+    return FORMS[form].make(tool, edition)
 
-    The edition was loaded for this form."""
-    content = edition.jwt if form == "jwt" else edition.document
-    if content is None:
-        raise NotFound("not signed yet")
-    return baking.bake_png(edition.award.version.picture_png, content.decode()) if form == "png" else content
+
+def file_name(edition: Edition, form: str) -> str:
+    """Return what a file of a credential is called where it is saved."""
+    return f"{edition.award.version.achievement.slug}.{form}"
 
 
 @functools.lru_cache(maxsize=512)

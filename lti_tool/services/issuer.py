@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from lti_tool.credentials import ob3
 from lti_tool.credentials.contexts import is_iri
-from lti_tool.credentials.ob3 import IssuerProfile, did_web, signable
+from lti_tool.credentials.ob3 import Address, IssuerProfile, did_web, signable
 from lti_tool.credentials.picture import read_logo_file
+from lti_tool.domain.badge import EXTENSION, IDENTIFIER_TYPES, Identifier
 from lti_tool.errors import BadInput, ConfigurationError
 from lti_tool.models import Edition, Issuer
 from lti_tool.sentence import Sentence
@@ -79,6 +80,11 @@ def issuer_profile(session: Session, tool: Tool) -> IssuerProfile:
         description=row.description,
         image=logo_address(tool, row),
         linkedin=row.linkedin,
+        phone=row.phone,
+        address=Address(**row.address),
+        identifiers=tuple(Identifier(kind, value) for kind, value in row.identifiers),
+        parent_name=row.parent_name,
+        parent_url=row.parent_url,
     )
 
 
@@ -106,7 +112,26 @@ def issuer_address(tool: Tool) -> str:
 
 # -- the administrator's page -----------------------------------------------------------------------------------
 
-LONGEST = {"name": 200, "url": 500, "email": 254, "description": 1000, "linkedin": 200, "accent": 7}
+LONGEST = {
+    "name": 200,
+    "url": 500,
+    "email": 254,
+    "description": 1000,
+    "linkedin": 200,
+    "accent": 7,
+    "phone": 40,
+    "street": 200,
+    "locality": 100,
+    "region": 100,
+    "postal_code": 20,
+    "country_code": 2,
+    "identifiers": 2000,
+    "parent_name": 200,
+    "parent_url": 500,
+    "terms_url": 500,
+}
+ADDRESS = ("street", "locality", "region", "postal_code", "country_code")
+PHONE = re.compile(r"\+?[0-9 ()./-]{3,40}")
 WEB_ADDRESS = re.compile(r"https?://[^\s/?#<>\"{}|^`\\]+[^\s<>\"{}|^`\\]*")
 LINKEDIN_PAGE = re.compile(r"(?:https?://)?(?:[a-z]+\.)?linkedin\.com/(?:company|school)/(\d{1,20})(?:[/?#].*)?")
 
@@ -121,13 +146,47 @@ class IssuerFields:
     description: str
     linkedin: str
     accent: str
+    phone: str = ""
+    street: str = ""
+    locality: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country_code: str = ""
+    identifiers: str = ""  # one on each line: type, then identifier
+    parent_name: str = ""
+    parent_url: str = ""
+    terms_url: str = ""
 
 
 def fields_of(tool: Tool) -> IssuerFields:
     """Return the issuer as it stands."""
     with tool.db.read() as session:
-        row = issuer_row(session)
-    return IssuerFields(row.name, row.url, row.email, row.description, row.linkedin, row.accent)
+        return _fields(issuer_row(session))
+
+
+def _fields(row: Issuer) -> IssuerFields:
+    plain = {name: getattr(row, name) for name in LONGEST if name not in (*ADDRESS, "identifiers")}
+    lines = "\n".join(f"{kind} {value}" for kind, value in row.identifiers)
+    return IssuerFields(**plain, **{name: row.address.get(name, "") for name in ADDRESS}, identifiers=lines)
+
+
+def _put(row: Issuer, told: IssuerFields) -> None:
+    for name, value in asdict(told).items():
+        if name not in (*ADDRESS, "identifiers"):
+            setattr(row, name, value)
+    row.address = {name: value for name in ADDRESS if (value := getattr(told, name))}
+    row.identifiers = [list(each) for each in read_identifiers(told.identifiers)]
+
+
+def read_identifiers(text: str) -> list[tuple[str, str]]:
+    """Read identifiers, one on each line: its type, then the identifier; ValueError for a line without both."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        kind, _space, value = line.partition(" ")
+        if not value.strip() or not (kind in IDENTIFIER_TYPES or EXTENSION.fullmatch(kind)):
+            raise ValueError(line)
+        found.append((kind, value.strip()))
+    return found
 
 
 def save_issuer(
@@ -153,9 +212,9 @@ def save_issuer(
         return problems
     with tool.db.write() as session:
         row = session.scalars(select(Issuer).with_for_update()).one()
-        changed = [name for name, value in asdict(told).items() if getattr(row, name) != value]
-        for name in changed:
-            setattr(row, name, getattr(told, name))
+        before = asdict(_fields(row))
+        changed = [name for name, value in asdict(told).items() if before[name] != value]
+        _put(row, told)
         if logo is not None:
             row.logo, row.logo_at = logo, now
         elif remove_logo:
@@ -176,6 +235,16 @@ def _checked(told: IssuerFields) -> tuple[IssuerFields, dict[str, str]]:
         description=told.description.replace("\r\n", "\n").strip(),
         linkedin=told.linkedin.strip(),
         accent=told.accent.strip().upper(),
+        phone=" ".join(told.phone.split()),
+        street=" ".join(told.street.split()),
+        locality=" ".join(told.locality.split()),
+        region=" ".join(told.region.split()),
+        postal_code=" ".join(told.postal_code.split()),
+        country_code=told.country_code.strip().upper(),
+        identifiers="\n".join(" ".join(line.split()) for line in told.identifiers.splitlines() if line.strip()),
+        parent_name=" ".join(told.parent_name.split()),
+        parent_url=told.parent_url.strip(),
+        terms_url=told.terms_url.strip(),
     )
     if not kept.name:
         problems["name"] = Sentence("Write the institution’s name, as it shall stand on every badge.")
@@ -193,6 +262,7 @@ def _checked(told: IssuerFields) -> tuple[IssuerFields, dict[str, str]]:
         problems["description"] = Sentence(
             "There is a character in this text that cannot be shown or signed. Type it anew."
         )
+    problems |= _problems_of_more(kept)
     if (page := LINKEDIN_PAGE.fullmatch(kept.linkedin)) is not None:
         kept = replace(kept, linkedin=page[1])
     if kept.linkedin and not re.fullmatch("[0-9]{1,20}", kept.linkedin):
@@ -208,6 +278,29 @@ def _checked(told: IssuerFields) -> tuple[IssuerFields, dict[str, str]]:
                 "This has %(length)s characters; at most %(most)s fit.", length=f"{length:,}", most=f"{most:,}"
             )
     return kept, problems
+
+
+def _problems_of_more(kept: IssuerFields) -> dict[str, str]:
+    """Return what is wrong with what may be left out."""
+    problems: dict[str, str] = {}
+    for name in ("street", "locality", "region", "postal_code", "parent_name", "identifiers"):
+        text = getattr(kept, name)
+        if signable(text) != text:
+            problems[name] = Sentence("There is a character in this text that cannot be shown or signed. Type it anew.")
+    for name in ("parent_url", "terms_url"):
+        if getattr(kept, name) and not is_web_address(getattr(kept, name)):
+            problems[name] = Sentence("Write the whole web address, as https://www.example.edu.")
+    if kept.parent_url and not kept.parent_name:
+        problems["parent_name"] = Sentence("Write the name of the organisation too.")
+    if kept.phone and not PHONE.fullmatch(kept.phone):
+        problems["phone"] = Sentence("This is not a telephone number. Write it as +1 555 0100, or leave it out.")
+    if kept.country_code and not re.fullmatch("[A-Z]{2}", kept.country_code):
+        problems["country_code"] = Sentence("Write the two letters of the country, as US.")
+    try:
+        read_identifiers(kept.identifiers)
+    except ValueError:
+        problems["identifiers"] = Sentence("Write the type and then the identifier on each line, as ext:ror 05abc12.")
+    return problems
 
 
 def is_web_address(text: str) -> bool:

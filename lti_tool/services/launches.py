@@ -271,6 +271,7 @@ def _course(
     if ends_at is not None and ends_at != course.ends_at:
         course.ends_at = ends_at
         schedule.moment_set(session, course, now)
+    course.starts_at, course.term = told_begin(launch, registration.product, (course.starts_at, course.term))
     session.flush()
     return course, is_new
 
@@ -279,6 +280,14 @@ def told_end(launch: VerifiedLaunch, product: str, now: datetime) -> datetime | 
     """Return when the course ends as a launch tells it: the next of several ends that lies ahead, else the last."""
     told = platform_of(product).course_ends(launch.custom)
     return min((moment for moment in told if moment > now), default=max(told, default=None))
+
+
+def told_begin(
+    launch: VerifiedLaunch, product: str, known: tuple[datetime | None, str | None]
+) -> tuple[datetime | None, str]:
+    """Return when the course begins and what its term is called, as a launch tells, or else as it is known."""
+    platform = platform_of(product)
+    return platform.course_begins(launch.custom) or known[0], platform.term(launch.custom) or known[1] or ""
 
 
 def _moved_course(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
 
@@ -18,6 +18,10 @@ from lti_tool.lti.platforms import Clicks, CourseTotal
 from lti_tool.services.drift import DriftNote
 from lti_tool.services.earned import EarnedView
 from lti_tool.services.words import said
+
+if TYPE_CHECKING:
+    from lti_tool.services.choices import Choices, Offered
+    from lti_tool.services.endorsements import EndorsementView
 
 
 @dataclass(frozen=True)
@@ -363,6 +367,7 @@ class AwardRow:
     can_hold: bool = False
     can_reissue: bool = False
     kept_back: bool = False  # held, and the LMS does not show a grade behind it to the learner yet
+    waits: str = ""  # its credential is held back: in words
 
 
 @dataclass(frozen=True)
@@ -538,7 +543,14 @@ class ClaimView:
     issuer: str
     issued_at: datetime | None
     downloads: tuple[tuple[str, str], ...]  # (word, address)
+    choices: Choices  # as they are now, or as usual where nothing was chosen yet
     note: str = ""  # the evidence in it, where a person gave the badge by hand
+    name: str = ""  # hers, as the LMS tells it; empty: it cannot be shown
+    email: str = ""
+    offered: tuple[Offered, ...] = ()  # evidence that she can show
+    seen: str = ""  # the credential this page was made from
+    closed: bool = False  # it is over or was taken back: what is inside stays
+    course: str = ""
 
 
 @dataclass(frozen=True)
@@ -642,6 +654,15 @@ class CheckView:
 
 
 @dataclass(frozen=True)
+class ShownEvidence:
+    """A piece of evidence as everybody sees it; `url` is empty for one that is words alone."""
+
+    name: str
+    url: str
+    words: str
+
+
+@dataclass(frozen=True)
 class CredentialPage:
     credential_id: str
     url: str
@@ -664,6 +685,11 @@ class CredentialPage:
     downloads: tuple[tuple[str, str, str], ...] = field(default=())  # (word, small word, address)
     qr_svg: str = ""
     newer_url: str = ""  # of the edition that replaced this one
+    shows_levels: bool = True
+    evidence: tuple[ShownEvidence, ...] = ()
+    narrative: str = ""  # what the learner says herself
+    term: str = ""
+    endorsements: tuple[EndorsementView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -677,6 +703,8 @@ class AchievementPage:
     newest_url: str = ""  # of a newer version, where there is one
     parts: tuple[StackMember, ...] = ()  # what a stack is made of
     downloads: tuple[tuple[str, str, str], ...] = ()
+    endorsements: tuple[EndorsementView, ...] = ()
+    earlier: tuple[tuple[int, str], ...] = ()  # (number, address) of the versions before, the newest first
 
 
 @dataclass(frozen=True)
@@ -699,11 +727,20 @@ class IssuerPage:
     badges: tuple[IssuedBadge, ...]
     downloads: tuple[tuple[str, str, str], ...] = ()
     logo_url: str = ""  # empty where there is none
+    parent_name: str = ""
+    parent_url: str = ""
+    phone: str = ""
+    address_lines: tuple[str, ...] = ()
+    terms_url: str = ""
+    endorsements: tuple[EndorsementView, ...] = ()
 
 
 @dataclass(frozen=True)
 class ReportPage:
-    """The answer of a check: verdict, every question, and what the credential says of levels (name, reached)."""
+    """The answer of a check: verdict, every question, and what the credential says of levels (name, reached, required).
+
+    `explanation` says in a few sentences what the answers come to, `details` are for technical people, `address` is
+    what a second look asks again, `inside` are the answers about what a learner record carries."""
 
     verdict: str
     ok: bool
@@ -712,4 +749,8 @@ class ReportPage:
     issuer_name: str
     source: str  # what was checked, in a word: "JSON", a file's name, an address
     checked_at: datetime
-    levels: tuple[tuple[str, str], ...] = ()
+    levels: tuple[tuple[str, str, str], ...] = ()
+    explanation: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+    address: str = ""
+    inside: tuple[ReportPage, ...] = ()

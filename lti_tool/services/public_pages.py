@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,18 +12,27 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, undefer
 
-from lti_tool.credentials import ob3
+from lti_tool.credentials import ob2, ob3
 from lti_tool.credentials.verify import Report
-from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import stacks
+from lti_tool.services import endorsements, stacks
+from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
-from lti_tool.services.editions import achievement_of
+from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
-from lti_tool.services.issuer import issuer_profile, issuer_row, logo_address
-from lti_tool.services.pages import AchievementPage, CheckView, CredentialPage, IssuedBadge, IssuerPage, RowView
+from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
+from lti_tool.services.pages import (
+    AchievementPage,
+    CheckView,
+    CredentialPage,
+    IssuedBadge,
+    IssuerPage,
+    RowView,
+    ShownEvidence,
+)
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
@@ -48,9 +57,17 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     report = own_report(tool, edition.document or b"", now)
     state, sentence = _state(edition, now)
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
-    records = {row["tag"]: row for row in award.decision["rows"]}
+    choices = edition.choices
+    shows_levels = choices.get("results", True)
+    parts = {part.slug: part for part in stacks.as_described(version.members, base)}
+    rows = row_views(badge, decided(edition, badge) if shows_levels else {}, parts)
+    if shows_levels:
+        rows = _parts_that_counted(rows, decided(edition, badge), base)
+    if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
+        rows = tuple(row if row.counts else replace(row, reached="") for row in rows)
     with tool.db.read() as session:
         issuer = issuer_row(session)
+        endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
     return CredentialPage(
         credential_id=edition.id,
@@ -63,9 +80,17 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         issuer_url=f"{base}/issuers/{issuer.slug}",
         issued_at=edition.valid_from,
         expires_at=edition.valid_until,
-        recipient="",
-        course=award.course.title,
-        rows=_rows(badge, records, stacks.as_described(version.members, base), base),
+        recipient=choices.get("name", ""),
+        shows_levels=shows_levels,
+        evidence=tuple(
+            ShownEvidence(each["name"], each.get("url", ""), each.get("narrative", ""))
+            for each in choices.get("evidence", ())
+        ),
+        narrative=choices.get("narrative", ""),
+        course=choices.get("course") or award.course.title,
+        term=choices.get("term", ""),
+        endorsements=endorsed,
+        rows=rows,
         needed=badge.needed,
         state=state,
         state_sentence=sentence,
@@ -77,18 +102,17 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     )
 
 
-def _rows(
-    badge: Badge, records: dict[str, dict[str, Any]], parts: Sequence[ob3.StackMember], base: str
+def _parts_that_counted(
+    rows: Sequence[RowView], records: Mapping[str, Mapping[str, Any]], base: str
 ) -> tuple[RowView, ...]:
-    """Return what was decided; of a stack only the parts that counted, each with its credential where that was public.
+    """Return the rows without the parts of a stack that did not count, and the others with their public credentials.
 
     Which other badges somebody has earned, and lost, is nobody else's business."""
-    rows = row_views(badge, records, {part.slug: part for part in parts})
-    shown = [row for row in rows if not row.part or row.state == "met"]
-    proof = {
+    named = {
         tag: ob3.credential_address(base, row["credential"]) for tag, row in records.items() if "credential" in row
     }
-    return tuple(replace(row, proof=proof.get(row.tag, "")) for row in shown)
+    shown = [row for row in rows if not row.part or row.state == "met"]
+    return tuple(replace(row, proof=named.get(row.tag, "")) for row in shown)
 
 
 def _newer_url(tool: Tool, edition: Edition) -> str:
@@ -142,22 +166,27 @@ def _state(edition: Edition, now: datetime) -> tuple[str, str]:
 
 
 def find_version(tool: Tool, slug: str, number: int, form: str = "") -> AchievementVersion:
-    """Return a version of an achievement, with its picture where a form is one."""
+    """Return a version of an achievement, with its picture in pixels where that is the form."""
     check_text(slug)
-    pictures = {"png": AchievementVersion.picture_png, "svg": AchievementVersion.picture_svg}
     query = (
         select(AchievementVersion)
         .join(Achievement)
         .where(Achievement.slug == slug, AchievementVersion.number == number)
         .options(joinedload(AchievementVersion.achievement))
     )
-    if form in pictures:
-        query = query.options(undefer(pictures[form]))
+    if form == "png":
+        query = query.options(undefer(AchievementVersion.picture_png))
     with tool.db.read() as session:
         version = session.scalar(query)
     if version is None:
         raise NotFound(f"no achievement {slug} v{number}")
     return version
+
+
+def drawing(tool: Tool, version: AchievementVersion) -> str:
+    """Return a version's picture as SVG."""
+    with tool.db.read() as session:
+        return drawing_of(session, version.id)
 
 
 def achievement_json(tool: Tool, version: AchievementVersion) -> dict[str, Any]:
@@ -175,7 +204,9 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
                 AchievementVersion.achievement_id == version.achievement_id
             )
         )
+        endorsed = endorsements.in_force(tool, session, version_id=version.id)
     address = ob3.achievement_address(base, slug, version.number)
+    before = range(version.number - 1, max(0, version.number - 1 - ob3.MOST_EARLIER), -1)
     newer = newest is not None and newest > version.number
     return AchievementPage(
         badge=badge_from_content(version.definition),
@@ -186,7 +217,14 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         issuer_url=f"{base}/issuers/{issuer.slug}",
         newest_url=ob3.achievement_address(base, slug, newest) if newer and newest else "",
         parts=stacks.as_described(version.members, base),
-        downloads=(("JSON", "", f"{address}.json"), ("PNG", "", f"{address}.png")),
+        downloads=(
+            ("JSON", "", f"{address}.json"),
+            ("PNG", "", f"{address}.png"),
+            ("SVG", "", f"{address}.svg"),
+            ("Open Badges 2.0", "", ob2.badge_address(base, slug, version.number)),
+        ),
+        endorsements=endorsed,
+        earlier=tuple((number, ob3.achievement_address(base, slug, number)) for number in before),
     )
 
 
@@ -202,6 +240,7 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
     )
     with tool.db.read() as session:
         versions = list(session.scalars(query))
+        endorsed = endorsements.in_force(tool, session, issuer=True)
     address = f"{base}/issuers/{row.slug}"
     return IssuerPage(
         name=row.name or _("Issuer"),
@@ -212,7 +251,17 @@ def issuer_page(tool: Tool, slug: str) -> IssuerPage:
         did=row.did,
         badges=tuple(_issued_badge(base, version) for version in versions),
         logo_url=logo_address(tool, row) or "",
-        downloads=(("JSON", _("Profile"), f"{address}.json"), ("DID", _("document"), f"{base}/.well-known/did.json")),
+        parent_name=row.parent_name,
+        parent_url=row.parent_url,
+        phone=row.phone,
+        address_lines=tuple(text for name in ADDRESS if (text := row.address.get(name, ""))),
+        terms_url=row.terms_url,
+        endorsements=endorsed,
+        downloads=(
+            ("JSON", _("Profile"), f"{address}.json"),
+            ("DID", _("document"), f"{base}/.well-known/did.json"),
+            ("Open Badges 2.0", "", ob2.issuer_address(base, row.slug)),
+        ),
     )
 
 

@@ -12,10 +12,9 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from lti_tool.credentials import ob3
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict
-from lti_tool.models import Award, CourseBadge, Edition
+from lti_tool.models import Award, CourseBadge
 from lti_tool.services import audit, award_acts, awards, catalog, editions, evaluation, stacks
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.launches import LaunchSession
@@ -132,21 +131,8 @@ def _replace(
         definition = badge_from_content(award.version.definition)
         decision = awards.decision_record(definition, award.version.number, fresh.rows, now)
         award.decision = stacks.freeze(session, decision)
-    ((list_id, index),) = editions.status_places(session, 1, now)
-    choices = {**old.choices, "name": fresh.name} if old.choices.get("name") else dict(old.choices)
-    edition = Edition(
-        id=ob3.new_credential_id(),
-        award_id=award.id,
-        number=old.number + 1,
-        choices=choices,
-        salt=ob3.new_salt(),
-        status_list_id=list_id,
-        status_index=index,
-        valid_from=old.valid_from,
-        valid_until=old.valid_until,
-    )
-    session.add(edition)
-    award.status = "pending"
+    choices = {**old.choices, "name": fresh.name} if old.choices.get("name") else old.choices
+    edition = editions.another(session, award, choices, now)
     award_acts.resolve(session, award, "reissued", now)
     was = {row["tag"]: row["reached"] for row in before["rows"]}
     audit.record(

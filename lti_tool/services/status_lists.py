@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from lti_tool.credentials import status_list
 from lti_tool.errors import NotFound
-from lti_tool.models import Edition, StatusList
+from lti_tool.models import Edition, Endorsement, StatusList
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool
 
@@ -27,6 +27,11 @@ def status_list_json(tool: Tool, number: int, now: datetime) -> bytes:
         withdrawn = list(
             session.scalars(
                 select(Edition.status_index).where(Edition.status_list_id == number, Edition.withdrawn_at.is_not(None))
+            )
+        )
+        withdrawn += session.scalars(
+            select(Endorsement.status_index).where(
+                Endorsement.status_list_id == number, Endorsement.withdrawn_at.is_not(None)
             )
         )
         profile = issuer_profile(session, tool)

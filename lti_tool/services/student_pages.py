@@ -15,7 +15,17 @@ from lti_tool.credentials.ob3 import achievement_address
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
-from lti_tool.services import catalog, evaluation, history, outside_badges, stack_trees, stacks, versions
+from lti_tool.services import (
+    catalog,
+    choices,
+    editions,
+    evaluation,
+    history,
+    outside_badges,
+    stack_trees,
+    stacks,
+    versions,
+)
 from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
 from lti_tool.services.forms import credential_url, downloads
 from lti_tool.services.instructor_pages import sync_state
@@ -105,8 +115,8 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
         if award is None or not can_choose(award) or (status == "expired" and award.claimed_at is None):
             raise NotFound(f"nothing to claim in {slug}")
         definition = badge_from_content(award.version.definition)
-        records = {row["tag"]: row for row in award.decision["rows"]}
         edition = _edition(session, award)
+        records = editions.decided(edition, definition) if edition is not None else {}
         return ClaimView(
             slug=slug,
             badge=definition,
@@ -120,7 +130,14 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
             downloads=tuple((word, url) for word, _, url in downloads(tool, edition.id))
             if edition and award.page_public
             else (),
+            choices=choices.chosen(award),
             note=(award.note or "") if award.note_told else "",
+            name=award.earner.name.strip(),
+            email=award.earner.email.strip(),
+            offered=choices.offered(session, award, definition),
+            seen=award.editions[-1].id if award.editions else "",
+            closed=choices.is_closed(award, now),
+            course=award.course.title,
         )
 
 
@@ -362,6 +379,8 @@ def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
                 issuer=issuer,
                 issued_at=None,
                 downloads=(),
+                choices=choices.Choices(),
+                course=course.title,
             ),
             drafted=asked.version is None,
         )

@@ -8,11 +8,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
 from unicodedata import bidirectional
 
 from babel import Locale
 from babel.dates import format_date, format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
+from babel.support import NullTranslations, Translations
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
@@ -20,6 +25,8 @@ from lti_tool.domain.badge import months_and_days
 from lti_tool.sentence import Day, Moment, Number, Sentence, Value
 
 ENGLISH = Locale("en")
+FOLDER = Path(__file__).parent.parent / "translations"
+LANGUAGES = ("en", *sorted(path.parent.parent.name for path in FOLDER.glob("*/LC_MESSAGES/messages.po")))
 RIGHT_TO_LEFT = ("R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI")
 
 
@@ -37,6 +44,34 @@ def said(text: str) -> str:
     if text.many:
         return ngettext(text.words, text.many, **values)
     return _(text.words, **values)
+
+
+@lru_cache(maxsize=16)
+def translations(language: str) -> NullTranslations:
+    """Return the words of a language; English, which the program is written in, has none."""
+    path = FOLDER / language / "LC_MESSAGES" / "messages.po"
+    if not path.exists():
+        return NullTranslations()
+    with path.open("rb") as file:
+        catalog = read_po(file, locale=language)
+    compiled = BytesIO()
+    write_mo(compiled, catalog)
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def said_in(language: str, text: str) -> str:
+    """Say a sentence in one of LANGUAGES, whatever page is being made: for a file that is the same for every reader."""
+    locale = Locale(language)
+    if isinstance(text, Day):
+        return format_date(text.when, "d MMMM y" if language == ENGLISH.language else "long", locale=locale)
+    if isinstance(text, Number):
+        return _decimal(text, locale)
+    if not isinstance(text, Sentence):
+        return text
+    values = {name: said_in(language, each) if isinstance(each, str) else each for name, each in text.values.items()}
+    told: str = translations(language).gettext(text.words)
+    return told % values if values else told
 
 
 def _value(value: Value) -> str | int:

@@ -12,6 +12,13 @@
   const told = (key) => (voice ? voice.dataset[key] || "" : "");
   root.classList.add("js");
 
+  /* -- what is typed stands in the preview too --------------------------------------------------------------- */
+
+  document.addEventListener("input", (event) => {
+    const place = event.target.dataset && event.target.dataset.mirror ? document.getElementById(event.target.dataset.mirror) : null;
+    if (place) place.textContent = event.target.value.trim();
+  });
+
   /* -- the frame: the page grows, the LMS scrolls ------------------------------------------------------------ */
 
   if (window.parent !== window && document.body.classList.contains("in-course")) {

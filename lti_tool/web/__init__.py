@@ -24,8 +24,10 @@ from lti_tool.web import (
     as_student,
     awards,
     editor,
+    endorsements,
     evidence,
     gradebook,
+    hosted,
     instructor,
     language,
     lti,
@@ -45,7 +47,8 @@ from lti_tool.web.markdown import markdown
 log = logging.getLogger("lti_tool")
 
 LABEL = re.compile(r"\[\[(.+?)\]\]")
-MACHINE_FORMS = (".json", ".jwt", ".png", ".toml", ".csv")
+FOR_MACHINES = ("/status/", "/keys/", "/ob2/", "/.well-known/")
+MACHINE_FORMS = (".json", ".jwt", ".png", ".svg", ".pdf", ".toml", ".csv")
 
 INSTRUCTORS = (
     instructor.pages,
@@ -54,6 +57,7 @@ INSTRUCTORS = (
     gradebook.pages,
     marking.pages,
     awards.pages,
+    endorsements.course_pages,
     as_student.pages,
     sources.pages,
     outside.pages,
@@ -103,7 +107,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [sources.back, watching.pages, outside.own]
+    own += [endorsements.pages, hosted.pages, sources.back, watching.pages, outside.own]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -220,7 +224,7 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
     g.failed = True
     if g.get("session") is None and request.path.startswith(IN_AN_LMS):
         g.frame_anywhere = True
-    if request.path.endswith(MACHINE_FORMS) or request.path.startswith(("/status/", "/keys/", "/.well-known/")):
+    if request.path.endswith(MACHINE_FORMS) or request.path.startswith(FOR_MACHINES):
         return jsonify(error=error.sentence, reason=error.reason, error_id=error_id), status
     page = render_template(
         "error.html",

@@ -1,16 +1,12 @@
-"""Which language a page speaks, and where its words come from."""
+"""Which language a page speaks."""
 
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-from babel.support import NullTranslations, Translations
+from babel.support import NullTranslations
 from flask import Flask, g, request
 from flask_babel import Babel, Domain, get_locale, get_translations
 from jinja2 import pass_context
@@ -21,8 +17,6 @@ from lti_tool.sentence import Sentence
 from lti_tool.services import words
 
 ENGLISH = Locale("en")
-FOLDER = Path(__file__).parent.parent / "translations"
-LANGUAGES = ("en", *sorted(path.parent.parent.name for path in FOLDER.glob("*/LC_MESSAGES/messages.po")))
 
 
 class OfThePage(Babel):  # type: ignore[misc]
@@ -64,21 +58,7 @@ def _apart(value: Any) -> Any:
 class _Words(Domain):  # type: ignore[misc]
     def get_translations(self) -> NullTranslations:
         locale = get_locale()
-        return translations(locale.language if locale is not None else ENGLISH.language)
-
-
-@lru_cache(maxsize=16)
-def translations(language: str) -> NullTranslations:
-    """Return the words of a language; English, which the program is written in, has none."""
-    path = FOLDER / language / "LC_MESSAGES" / "messages.po"
-    if not path.exists():
-        return NullTranslations()
-    with path.open("rb") as file:
-        catalog = read_po(file, locale=language)
-    compiled = BytesIO()
-    write_mo(compiled, catalog)
-    compiled.seek(0)
-    return Translations(compiled)
+        return words.translations(locale.language if locale is not None else ENGLISH.language)
 
 
 def choose_locale() -> Locale:
@@ -97,7 +77,7 @@ def spoken(tag: str) -> Locale | None:
 
     A country nobody knows leaves the language."""
     parts = tag.strip().replace("_", "-").split("-")
-    if parts[0].lower() not in LANGUAGES:
+    if parts[0].lower() not in words.LANGUAGES:
         return None
     country = next((part.upper() for part in parts[1:] if len(part) == 2 and part.isalpha()), None)
     try:

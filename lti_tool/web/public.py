@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,17 +11,16 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
-from lti_tool.errors import NotFound
+from lti_tool.errors import NotAcceptable, NotFound
 from lti_tool.security import public, tool
 from lti_tool.services import checking, forms, status_lists
 from lti_tool.services import public_pages as shown
 from lti_tool.services.issuer import accent_css, issuer_row
 from lti_tool.services.issuer import did_document as issuers_did
+from lti_tool.web.content import PAGE, answer, answer_json, chosen
 
 pages = Blueprint("public", __name__)
 
-JSON_LD = "application/ld+json"
-IMAGE_POLICY = "default-src 'none'"
 CHECKS_PER_MINUTE = 60  # from one address: a check costs far more than a page
 
 
@@ -39,37 +38,31 @@ def _launch() -> str:
     return request.args.get("launch", "")[:200]
 
 
-def _wants_json() -> bool:
-    """Tell whether a client asks for the machine form; a browser, and whoever names nothing, gets the page."""
-    kinds = ["text/html", JSON_LD, "application/json", "application/vc+ld+json", "application/vc"]
-    best = request.accept_mimetypes.best_match(kinds, default="text/html")
-    return best != "text/html"
+def _asked_for(offers: Sequence[tuple[str, str]]) -> str | None:
+    """Return which form a client asks for: empty for the page, None where it takes nothing that there is."""
+    return chosen(request.accept_mimetypes, [(PAGE, ""), *offers])
 
 
-def _json(value: Any, kind: str = JSON_LD, seconds: int = 300) -> Response:
-    return _content(json.dumps(value, ensure_ascii=False).encode(), kind, seconds)
-
-
-def _content(content: bytes, kind: str, seconds: int = 300) -> Response:
-    response = Response(content, content_type=kind)
-    response.headers["Cache-Control"] = f"public, max-age={seconds}"
-    response.headers["Access-Control-Allow-Origin"] = "*"  # wallets and validators in a browser read these
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    response.headers["Content-Security-Policy"] = IMAGE_POLICY
-    response.headers["Vary"] = "Accept"
-    return response
+def _not_acceptable() -> NotAcceptable:
+    return NotAcceptable(f"Accept: {request.headers.get('Accept', '')[:80]}")
 
 
 # -- credentials ------------------------------------------------------------------------------------------------
 
 
+OF_A_CREDENTIAL = tuple((kind, form.name) for form in forms.FORMS.values() for kind in form.kinds)
+
+
 @pages.get("/credentials/<id>")
 @public
 def credential(id: str) -> Response | str:
-    """Show a credential, or answer its signed JSON to a client that asks for it."""
-    edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), launch=_launch())
-    if _wants_json():
-        return _private_or_public(edition.award.page_public, forms.form_of(edition, "json"), "json")
+    """Show a credential, or answer the form of it that a client asks for."""
+    form = _asked_for(OF_A_CREDENTIAL)
+    edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form or "json", _launch())
+    if form is None:  # only now: what is not there, or private, is 404 whatever is asked for
+        raise _not_acceptable()
+    if form:
+        return _credential(edition, form)
     response = Response(render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now())))
     response.headers["Vary"] = "Accept"
     response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
@@ -80,16 +73,20 @@ def credential(id: str) -> Response | str:
 @pages.get("/credentials/<id>.<form>")
 @public
 def credential_form(id: str, form: str) -> Response:
+    id, _, form = f"{id}.{form}".partition(".")  # the form may have a dot of its own, the credential's number has none
     if form not in forms.FORMS:
         raise NotFound(f"no form {form}")
-    edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch())
-    return _private_or_public(edition.award.page_public, forms.form_of(edition, form), form)
+    return _credential(forms.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch()), form)
 
 
-def _private_or_public(is_public: bool, content: bytes, form: str) -> Response:
-    response = _content(content, forms.CONTENT_TYPES[form], seconds=60)
-    if not is_public:
-        response.headers["Cache-Control"] = "private, no-store"
+def _credential(edition: Any, form: str) -> Response:
+    response = answer(
+        forms.form_of(tool(), edition, form),
+        forms.FORMS[form].content_type,
+        seconds=60,
+        name=forms.file_name(edition, form),
+        everyone=edition.award.page_public,
+    )
     response.headers["X-Robots-Tag"] = "noindex"
     return response
 
@@ -97,58 +94,73 @@ def _private_or_public(is_public: bool, content: bytes, form: str) -> Response:
 @pages.get("/status/<int:n>")
 @public
 def status_list(n: int) -> Response:
-    return _content(status_lists.status_list_json(tool(), n, _now()), "application/vc+ld+json", seconds=60)
+    return answer(status_lists.status_list_json(tool(), n, _now()), "application/vc+ld+json", seconds=60)
 
 
 # -- what they stand for, and who issues them -------------------------------------------------------------------
 
 
+OF_JSON = tuple((kind, "json") for kind in forms.FORMS["json"].kinds)
+OF_AN_ACHIEVEMENT = (*OF_JSON, ("image/png", "png"), ("image/svg+xml", "svg"))
+
+
 @pages.get("/achievements/<slug>/v<int:version>")
 @public
 def achievement(slug: str, version: int) -> Response | str:
-    found = shown.find_version(tool(), slug, version)
-    if _wants_json():
-        return _json(shown.achievement_json(tool(), found))
+    form = _asked_for(OF_AN_ACHIEVEMENT)
+    found = shown.find_version(tool(), slug, version, form or "")
+    if form is None:
+        raise _not_acceptable()
+    if form:
+        return _achievement(found, form)
     return render_template("public/achievement.html", page=shown.achievement_page(tool(), found))
 
 
 @pages.get("/achievements/<slug>/v<int:version>.<form>")
 @public
 def achievement_form(slug: str, version: int, form: str) -> Response:
-    found = shown.find_version(tool(), slug, version, form)
+    if form not in ("json", "png", "svg"):
+        raise NotFound(f"no form {form}")
+    return _achievement(shown.find_version(tool(), slug, version, form), form)
+
+
+def _achievement(found: Any, form: str) -> Response:
     if form == "json":
-        return _json(shown.achievement_json(tool(), found))
+        return answer_json(shown.achievement_json(tool(), found))
+    name = f"{found.achievement.slug}.{form}"
     if form == "png":
-        return _content(found.picture_png, "image/png", seconds=86400)
-    if form == "svg" and found.picture_svg is not None:
-        return _content(found.picture_svg.encode(), "image/svg+xml", seconds=86400)
-    raise NotFound(f"no form {form}")
+        return answer(found.picture_png, "image/png", seconds=86400, name=name)
+    return answer(shown.drawing(tool(), found).encode(), "image/svg+xml", seconds=86400, name=name)
 
 
 @pages.get("/issuers/<slug>")
 @public
 def issuer(slug: str) -> Response | str:
-    page = shown.issuer_page(tool(), slug)
-    return _json(shown.issuer_json(tool())) if _wants_json() else render_template("public/issuer.html", page=page)
+    page, form = shown.issuer_page(tool(), slug), _asked_for(OF_JSON)
+    if form is None:
+        raise _not_acceptable()
+    if form:
+        return answer_json(shown.issuer_json(tool()))
+    return render_template("public/issuer.html", page=page)
 
 
 @pages.get("/issuers/<slug>.json")
 @public
 def issuer_form(slug: str) -> Response:
     shown.find_issuer(tool(), slug)
-    return _json(shown.issuer_json(tool()))
+    return answer_json(shown.issuer_json(tool()))
 
 
 @pages.get("/issuers/<slug>/logo.png")
 @public
 def issuer_logo(slug: str) -> Response:
-    return _content(shown.issuer_logo(tool(), slug), "image/png", seconds=300)
+    return answer(shown.issuer_logo(tool(), slug), "image/png", seconds=300)
 
 
 @pages.get("/.well-known/did.json")
 @public
 def did_document() -> Response:
-    return _json(issuers_did(tool()), "application/did+ld+json")
+    return answer_json(issuers_did(tool()), "application/did+ld+json")
 
 
 @pages.get("/keys/<kid>")
@@ -158,7 +170,7 @@ def key(kid: str) -> Response:
     found = tool().keyring.credential_key(kid)
     if found is None:
         raise NotFound(f"no key {kid[:60]}")
-    return _json(found.public_jwk(), "application/jwk+json", seconds=86400)
+    return answer_json(found.public_jwk(), "application/jwk+json", seconds=86400)
 
 
 # -- checking ---------------------------------------------------------------------------------------------------
@@ -179,12 +191,18 @@ def verify() -> str | tuple[str, int]:
         data, source = text, _("address") if text.startswith(("https://", "http://")) else _("pasted text")
     else:
         page = render_template(
-            "public/verify.html", problem=_("Choose a file, or paste an address or the text."), text=""
+            "public/verify.html",
+            problem=_("Choose a file, or paste an address or the text."),
+            text="",
+            whose=request.form.get("whose", "")[:320],
         )
         return page, 400
-    report = checking.check(tool(), data, _now())
+    whose = request.form.get("whose", "").strip()[:320]
+    report = checking.check(tool(), data, _now(), whose=whose)
     kept = text if len(text) < 10_000 else ""
-    return render_template("public/verify.html", report=checking.report_page(report, source, _now()), text=kept)
+    address = text if isinstance(data, str) and text.startswith(("https://", "http://")) else ""
+    shown_report = checking.report_page(report, source, _now(), address)
+    return render_template("public/verify.html", report=shown_report, text=kept, whose=whose)
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------
@@ -201,7 +219,7 @@ def index() -> BaseResponse:
 def theme() -> Response:
     with tool().db.read() as session:
         css = accent_css(issuer_row(session).accent)
-    return _content(css.encode(), "text/css", seconds=300)
+    return answer(css.encode(), "text/css", seconds=300)
 
 
 @pages.get("/pictures/icon.svg", endpoint="static_icon")

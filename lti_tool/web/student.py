@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
-from lti_tool.errors import NotFound
+from lti_tool.errors import NotFound, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import audit, award_acts, bindings, marking_pages
+from lti_tool.services import audit, bindings, choices, marking_pages, records
 from lti_tool.services import student_pages as shown
 from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN
+from lti_tool.web.course import Page
 from lti_tool.web.instructor import badge_picture, not_named
 
 pages = Blueprint("student", __name__, url_prefix="/me/<launch>")
@@ -36,25 +39,56 @@ def badge(slug: str) -> str:
 
 @pages.route("/badges/<slug>/claim", methods=["GET", "POST"])
 @guarded(LEARN)
-def claim(slug: str) -> str | BaseResponse:
+def claim(slug: str) -> Page:
     """Show what becomes public, and take the choice; it can be changed here later."""
     page = shown.claim_view(tool(), g.session, slug)
     if request.method == "POST":
-        award_acts.claim(
-            tool(),
-            page.award_id,
-            public="public" in request.form,
-            actor=audit.person(g.session.person_id),
-            now=datetime.now(UTC),
-        )
+        told = _told(request.form, page.choices)
+        try:
+            choices.choose(
+                tool(),
+                page.award_id,
+                told,
+                seen=request.form.get("seen", ""),
+                actor=audit.person(g.session.person_id),
+                now=datetime.now(UTC),
+            )
+        except ToolError as error:
+            page = replace(shown.claim_view(tool(), g.session, slug), choices=told)
+            return render_template("student/claim.html", page=page, problem=error), error.status
         return redirect(url_for("student.claim", launch=g.launch, slug=slug), 303)
     return render_template("student/claim.html", page=page)
+
+
+def _told(form: MultiDict[str, str], now: choices.Choices) -> choices.Choices:
+    """Return what a form chooses; a switch that is off is not in it. One without `inside` chooses the page alone."""
+    if "inside" not in form:
+        return replace(now, public="public" in form)
+    return choices.Choices(
+        public="public" in form,
+        name="name" in form,
+        levels="levels" in form,
+        grades="grades" in form,
+        email="email" in form,
+        evidence=tuple(form.getlist("evidence")),
+        narrative=form.get("narrative", ""),
+    )
 
 
 @pages.get("/badges/<slug>/picture.svg")
 @guarded(LEARN)
 def picture(slug: str) -> Response:
     return badge_picture(*shown.badge_is_open(tool(), g.session, slug))
+
+
+@pages.get("/clr.json")
+@guarded(LEARN)
+def record() -> Response:
+    """Give all her badges as one signed file."""
+    now = datetime.now(UTC)
+    response = Response(records.record_of(tool(), g.session, now), content_type="application/vc+ld+json")
+    response.headers["Content-Disposition"] = 'attachment; filename="badges.clr.json"'
+    return response
 
 
 @pages.post("/sync")

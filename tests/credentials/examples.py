@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +13,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lti_tool.credentials import ob3
-from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, SubCompetency
+from lti_tool.credentials.endorsement import Said, signed_endorsement
+from lti_tool.domain.badge import (
+    Alignment,
+    Badge,
+    Creator,
+    Gate,
+    Identifier,
+    Level,
+    Picture,
+    Related,
+    SubCompetency,
+)
 from lti_tool.keyring import Key, thumbprint
 
 BASE = "https://badges.example.edu"
@@ -122,7 +135,69 @@ def everything() -> ob3.EditionFacts:
             ob3.Evidence("Final speech", "https://video.example.edu/1", "A video", "In *class*", "Video", "Employers"),
             ob3.Evidence("Notes"),
         ),
+        started=datetime(2026, 8, 24, tzinfo=UTC),
+        ended=datetime(2026, 11, 19, 9, tzinfo=UTC),
+        narrative="I spoke in *public* for the first time.",
+        licence_number="COM-17",
+        renewable=True,
+        terms_url="https://www.example.edu/badges/terms",
     )
+
+
+def full_badge(**changes: Any) -> Badge:
+    """The badge with all that a catalogue asks for."""
+    values: dict[str, Any] = {
+        "type": "Competency",
+        "field_of_study": "Communication",
+        "specialization": "Career readiness",
+        "human_code": "COM-210",
+        "identifiers": (
+            Identifier("ext:ctid", "ce-98cb027b-95ef-4494-908d-6f7790ec6b6b"),
+            Identifier("identifier", "210"),
+        ),
+        "creator": Creator(
+            "Department of Communication", "https://comm.example.edu", "comm@example.edu", "Since 1921."
+        ),
+        "related": (Related("https://badges.example.edu/achievements/comunicacion/v1", "es", "1"),),
+        "alignment": (
+            replace(alignment("Communication"), type="ceterms:Credential", description="What the framework says."),
+        ),
+    }
+    return badge(**{**values, **changes})
+
+
+def full_issuer(**changes: Any) -> ob3.IssuerProfile:
+    """The issuer with all that a profile can say."""
+    values: dict[str, Any] = {
+        "phone": "+1 555 0100",
+        "address": ob3.Address("1 Main Street", "Springfield", "Illinois", "62701", "US"),
+        "identifiers": (Identifier("ext:ror", "05abc12"),),
+        "parent_name": "State University System",
+        "parent_url": "https://www.system.example.edu",
+    }
+    return issuer(**{**values, **changes})
+
+
+def said(**changes: Any) -> Said:
+    values: dict[str, Any] = {
+        "endorsement_id": "e0e1e2e3e4e5e6e7e8e9eaebecedeeef",
+        "about": f"{BASE}/achievements/oral-communication/v3",
+        "name": "Mei Chen",
+        "role": "Head of training",
+        "organisation": "Acme & Sons",
+        "comment": "We hire by it.",
+        "said_at": CREATED,
+        "status_list": 1,
+        "status_index": 77,
+    }
+    return Said(**{**values, **changes})
+
+
+@functools.cache
+def endorsed() -> dict[str, Any]:
+    """Return a signed endorsement of the badge."""
+    document: dict[str, Any] = json.loads(signed_endorsement(said(), full_issuer(), ed25519_key()))
+    return document
 
 
 @functools.cache

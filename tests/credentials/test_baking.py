@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lti_tool.credentials.baking import LARGEST_TEXT, bake_png, bake_svg, unbake_png, unbake_svg
-from lti_tool.credentials.picture import draw
+from lti_tool.credentials.picture import draw, render_png, svg_of_png
 from lti_tool.domain.badge import Picture
 from lti_tool.errors import BadInput
 
@@ -207,3 +207,21 @@ def test_I17_an_svg_with_entities_or_damage_is_refused_and_nothing_is_expanded(s
 
 def test_a_script_in_a_strangers_svg_is_only_text_when_unbaking():
     assert unbake_svg('<svg xmlns="http://www.w3.org/2000/svg" onload="x()"><script>x()</script></svg>') is None
+
+
+# -- pixels in a drawing ----------------------------------------------------------------------------------------
+
+
+def test_pixels_get_a_drawing_that_shows_them_alone_and_takes_a_credential():
+    drawing = svg_of_png(png())
+    assert 'viewBox="0 0 120 120"' in drawing
+    shown = Image.open(io.BytesIO(render_png(drawing, 120))).convert("RGB")
+    assert shown.tobytes() == Image.open(io.BytesIO(png())).convert("RGB").tobytes()
+    baked = bake_svg(drawing, JSON)
+    assert unbake_svg(baked) == JSON
+    assert baked.startswith("<svg ") and baked.index("<openbadges:credential>") == baked.index(">") + 1
+
+
+def test_a_baked_drawing_still_draws_what_it_drew():
+    drawn = draw(Picture(alt="A star"), slug="x", ribbon="Level", pips=1)
+    assert render_png(bake_svg(drawn, JSON), 90) == render_png(drawn, 90)

@@ -72,6 +72,25 @@ def test_the_proof_configuration_kept_as_text_is_the_one_pyld_makes() -> None:
     assert signing.proof_digest(contexts, options) == expected
 
 
+def test_I02_a_token_says_how_and_with_which_key_it_is_signed_and_nothing_more() -> None:
+    for key, algorithm in ((examples.rsa_key(), "RS256"), (examples.ed25519_key(), "EdDSA")):
+        token = signing.vc_jwt(unsigned(), signing.compact(unsigned()), key)
+        assert header(token) == {"alg": algorithm, "kid": f"{examples.BASE}/keys/{key.kid}", "typ": "JWT"}
+        claims = jwt.decode(token, key.public, algorithms=[algorithm], options={"verify_nbf": False})
+        credential = unsigned()
+        assert claims["iss"] == credential["issuer"]["id"]
+        assert (claims["jti"], claims["sub"]) == (credential["id"], credential["credentialSubject"]["id"])
+        assert claims["nbf"] == int(examples.CREATED.timestamp()) < claims["exp"]
+
+
+def test_I04_an_eddsa_token_made_of_the_signed_document_has_the_payload_of_the_other_token() -> None:
+    signed = sign(unsigned())
+    assert signing.signed_with(signed.document) == examples.ed25519_key().kid
+    token = signing.jwt_of_document(signed.document, examples.ed25519_key())
+    assert token.split(".")[1] == signed.jwt.split(".")[1]
+    assert token == signing.jwt_of_document(signed.document, examples.ed25519_key())
+
+
 def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if isinstance(node, dict):
         for member, value in node.items():

@@ -245,7 +245,7 @@ def test_an_issuer_known_by_a_key_alone_is_not_taken_for_the_name_it_gives_itsel
     fetch = Web({})
     report = verify(json.dumps(document), now=NOW, fetch=fetch)
     assert outcomes(report) == {"issuer": UNKNOWN}
-    assert not report.ok and report.verdict == "Do not rely on this one"
+    assert not report.ok and report.verdict == "Not everything could be checked"
     assert fetch.asked == []
 
 
@@ -469,7 +469,7 @@ def test_I22_a_key_list_that_cannot_be_had_leaves_key_and_signature_unchecked(ke
     pages = {f"{BASE}/.well-known/did.json": answer, LIST: ServiceUnreachable("down")}
     report = verify(signed(keys).document, now=NOW, fetch=web(keys, pages=pages))
     assert outcomes(report) == dict.fromkeys(("unchanged", "key", "issuer", "withdrawn"), UNKNOWN)
-    assert report.verdict == "Do not rely on this one"
+    assert report.verdict == "Not everything could be checked"
     assert report.explanation == "4 checks could not be made."
 
 
@@ -498,8 +498,8 @@ def test_a_token_of_no_method_or_a_shared_secret_never_passes(keys, alg):
     assert "not signed with a method that can be trusted" in sentence(report, "key")
 
 
-@pytest.mark.parametrize("alg", ["RS384", "PS256", "ES256", "rs256", "", None, ["RS256"], 1])
-def test_only_two_methods_are_taken_exactly_as_written(keys, alg):
+@pytest.mark.parametrize("alg", ["hs256", "rs256", "RS1", "", None, ["RS256"], {}, 1])
+def test_only_methods_that_are_known_are_taken_exactly_as_written(keys, alg):
     _, body, signature = token(keys).split(".")
     head = base64.urlsafe_b64encode(json.dumps({"alg": alg, "kid": f"{BASE}/keys/{keys.rsa.kid}"}).encode())
     assert verify(f"{head.rstrip(b'=').decode()}.{body}.{signature}", now=NOW, fetch=web(keys)).outcome("key") == FAILED
@@ -520,7 +520,7 @@ def test_a_weak_rsa_key_proves_nothing(keys):
     ("changes", "name", "outcome"),
     [
         ({"proofPurpose": "authentication"}, "key", FAILED),
-        ({"cryptosuite": "ecdsa-rdfc-2019"}, "unchanged", UNKNOWN),
+        ({"cryptosuite": "bbs-2023"}, "unchanged", UNKNOWN),
         ({"challenge": "x"}, "unchanged", UNKNOWN),
         ({"expires": "2026-05-01T00:00:00Z"}, "dates", FAILED),
         ({"created": "2027-05-01T00:00:00Z"}, "dates", FAILED),
@@ -549,7 +549,7 @@ def test_an_expired_credential_is_genuine_but_not_to_be_relied_on(keys):
     assert outcomes(report) == {"dates": FAILED}
     assert sentence(report, "dates").startswith("It ended on 31 May 2026.")
     assert report.verdict == "Do not rely on this one"
-    assert report.explanation == "It is genuine and unchanged, but it is outside its dates."
+    assert report.explanation == "It is genuine and unchanged. It is outside its dates."
 
 
 def test_a_credential_that_has_not_begun_is_not_in_force(keys):
@@ -571,14 +571,14 @@ def test_I09_a_revoked_credential_is_said_to_be_withdrawn(keys):
     for data in (signed(keys).document, signed(keys).jwt):
         report = verify(data, now=NOW, fetch=web(keys, revoked=[INDEX]))
         assert outcomes(report) == {"withdrawn": FAILED}
-        assert report.explanation == "It is genuine and unchanged, but the issuer has withdrawn it."
+        assert report.explanation == "It is genuine and unchanged. The issuer has withdrawn it."
     assert verify(signed(keys).document, now=NOW, fetch=web(keys, revoked=[INDEX - 1, INDEX + 1])).ok
 
 
 def test_I10_a_status_list_out_of_reach_is_never_valid(keys):
     report = verify(signed(keys).document, now=NOW, fetch=web(keys, pages={LIST: ServiceUnreachable("down")}))
     assert outcomes(report) == {"withdrawn": UNKNOWN}
-    assert not report.ok and report.verdict == "Do not rely on this one"
+    assert not report.ok and report.verdict == "Not everything could be checked"
     assert sentence(report, "withdrawn").startswith("badges.northbridge.example did not answer.")
     assert report.explanation == "What could be checked is in order. One check could not be made."
 
@@ -724,7 +724,7 @@ def test_a_credential_that_is_not_whole_fails_and_says_what_is_missing(keys, cha
 @pytest.mark.parametrize(
     "named",
     [
-        ["https://www.w3.org/2018/credentials/v1", "https://purl.imsglobal.org/spec/ob/v3p0/context.json"],
+        [*unsigned()["@context"][:1], "https://purl.imsglobal.org/spec/ob/v3p0/context.json"],
         [*unsigned()["@context"], "https://elsewhere.example/words.json"],
     ],
 )
@@ -765,7 +765,7 @@ def deep(levels: int) -> str:
         ("a.b.c", "cannot be read"),
         ("e30.e30.", "does not name the words"),
         ("e30=.e30.", "not a PNG, SVG, JSON or JWT"),
-        ("%PDF-1.7 …", "A PDF shows a credential"),
+        ("%PDF-1.7 …", "This PDF shows a credential but does not hold one"),
         ("<!doctype html><html>", "This is a web page"),
         ("<svg/>", "holds no credential"),
         ('<!DOCTYPE svg [<!ENTITY a "b">]><svg/>', "entities of its own"),
@@ -782,9 +782,12 @@ def test_what_holds_no_credential_or_would_harm_is_answered_in_words(data, words
 
 def test_an_older_badge_in_a_picture_is_named_as_such():
     png = render_png(draw(Picture(alt="x"), slug="x", ribbon="", pips=0), 90)
-    report = verify(bake_png(png, "{}", "openbadges"), now=NOW, fetch=Web({}))
+    first = json.dumps(
+        {"@context": "https://w3id.org/openbadges/v1", "type": "Assertion", "badge": "https://x.example"}
+    )
+    report = verify(bake_png(png, first, "openbadges"), now=NOW, fetch=Web({}))
     assert report.outcome("found") == UNKNOWN
-    assert "Open Badges 2.0" in report.explanation
+    assert "before 2.0" in report.explanation
 
 
 def test_I22_an_address_that_is_refused_is_not_asked_again_and_leaves_nothing_to_check():
@@ -843,7 +846,7 @@ def test_a_credential_or_a_status_list_carries_two_signatures_at_most(keys):
 
 def test_one_check_asks_six_addresses_and_no_more(keys, monkeypatch):
     # More than a credential can name within the other limits; this one holds if a way around them is found.
-    monkeypatch.setattr("lti_tool.credentials.verify.MOST_STATUSES", 50)
+    monkeypatch.setattr("lti_tool.credentials.checking.structure.MOST_STATUSES", 50)
     entries = [{**ENTRY, "id": f"urn:x:{n}", "statusListCredential": f"{LIST}{n}"} for n in range(50)]
     fetch = web(keys)
     report = verify(with_status(keys, entries), now=NOW, fetch=fetch)
@@ -881,7 +884,7 @@ def test_what_cannot_change_is_asked_once_and_status_and_dates_each_time(keys, m
     first = verify(both.document, now=NOW, fetch=web(keys), own=own(keys))
     known = {check.name: check for check in first.checks if check.name in LASTING}
     assert set(known) == {"complete", "links", "unchanged", "key"}
-    monkeypatch.setattr("lti_tool.credentials.verify._complete", None)
+    monkeypatch.setattr("lti_tool.credentials.verify.complete", None)
     again = {"own": own(keys), "known": known}
     assert verify(both.document, now=NOW, fetch=web(keys), **again) == first
     assert outcomes(verify(both.document, now=NOW, fetch=web(keys, revoked=[INDEX]), **again)) == {"withdrawn": FAILED}
@@ -919,6 +922,7 @@ def test_no_value_anywhere_makes_the_verifier_fall_over(keys):
 
 def test_the_verifier_has_no_way_out_but_the_fetch_it_is_given():
     room = Path(__file__).parents[2] / "lti_tool" / "credentials"
-    for name in ("verify.py", "issuer_keys.py", "untrusted.py", "baking.py"):
+    checking = [f"checking/{path.name}" for path in (room / "checking").glob("*.py")]
+    for name in ("verify.py", "issuer_keys.py", "untrusted.py", "baking.py", *checking):
         text = (room / name).read_text()
         assert not any(f"import {module}" in text for module in ("requests", "urllib.request", "socket", "urllib3"))

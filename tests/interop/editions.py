@@ -74,11 +74,29 @@ def signed() -> dict[str, Signed]:
             stack_achievement,
             replace(facts, reached=(), gates=(ob3.GateResult("cite"),), evidence=everything.evidence),
         ),
+        "complete": (
+            examples.full_badge(),
+            ob3.achievement(
+                examples.full_badge(),
+                base_url=examples.BASE,
+                slug="oral-communication",
+                version=3,
+                issuer=examples.full_issuer(),
+                picture_url=f"{examples.BASE}/achievements/oral-communication/v3.png",
+            ),
+            everything,
+        ),
+        "endorsed": (
+            examples.badge(),
+            examples.achievement(),
+            replace(everything, endorsements=(examples.endorsed(),)),
+        ),
         "revoked": (examples.badge(), examples.achievement(), replace(facts, status_index=REVOKED)),
     }
     editions: dict[str, Signed] = {}
     for name, (badge, achievement, told) in cases.items():
-        template = EditionTemplate(achievement, examples.issuer(), needed=None if badge.stack else badge.needed)
+        issuer = examples.full_issuer() if name == "complete" else examples.issuer()
+        template = EditionTemplate(achievement, issuer, needed=None if badge.stack else badge.needed)
         keys: dict[str, Any] = {"ed25519": examples.ed25519_key(), "rsa": examples.rsa_key()}
         template.sign(told, **keys, created=examples.CREATED)
         # The second of a shape is the one that comes from the template alone.

@@ -12,10 +12,13 @@ const input = await readInput();
 const answers = {};
 for(const [name, token] of Object.entries(input.tokens)) {
   try {
-    const jwk = input.keys[decodeProtectedHeader(token).kid];
-    const key = await importJWK(jwk, 'RS256');
+    const {kid} = decodeProtectedHeader(token);
+    const jwk = input.keys[kid];
+    // The method is the key's, whatever the header says.
+    const alg = jwk.kty === 'OKP' ? 'EdDSA' : 'RS256';
+    const key = await importJWK(jwk, alg);
     const {payload, protectedHeader} = await jwtVerify(token, key, {
-      algorithms: ['RS256'], currentDate: new Date(input.now), requiredClaims: ['iss', 'jti', 'nbf', 'sub']
+      algorithms: [alg], currentDate: new Date(input.now), requiredClaims: ['iss', 'jti', 'nbf', 'sub']
     });
     answers[name] = {verified: true, header: protectedHeader, payload};
   } catch(error) {

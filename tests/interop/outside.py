@@ -28,6 +28,25 @@ def run(script: str, given: Json) -> Json:
     return answers
 
 
+def validator(badges: dict[str, Json]) -> Json:
+    """Ask 1EdTech's validator of Open Badges 2.0 about each `badge` with the `pages` it may ask for, see run.py."""
+    python = FOLDER / "validator" / ".venv" / "bin" / "python"
+    assert python.exists(), "make tests/interop/validator/.venv/.installed"
+    done = subprocess.run(
+        [python, "run.py"],
+        cwd=FOLDER / "validator",
+        input=json.dumps(badges),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers: Json = json.loads(done.stdout)
+    assert answers.keys() == badges.keys()
+    return answers
+
+
 def documents(*more: Json) -> Json:
     """Return what a verifier may load, by address: the contexts, the issuer's DID document, and `more` by their id."""
     did = ob3.did_document(examples.issuer().did, [examples.ed25519_key()], [examples.rsa_key()], examples.BASE)

@@ -5,6 +5,7 @@ They are not in its wheel, so the set-up of the tests downloads the source once:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import subprocess
@@ -48,6 +49,19 @@ def read(name: str) -> str:
 
 def read_json(name: str) -> Any:
     return json.loads(read(name))
+
+
+def errors(schema: str, document: dict[str, Any]) -> list[str]:
+    """Return what one of the official schemas says against a document, formats included."""
+    return [f"{error.json_path}: {error.message[:120]}" for error in _validator(schema).iter_errors(document)]
+
+
+@functools.cache
+def _validator(schema: str) -> Any:
+    # Here, not above: the set-up runs this file in an environment that need not have it.
+    from jsonschema import Draft201909Validator
+
+    return Draft201909Validator(read_json(f"ob_schemas/{schema}"), format_checker=Draft201909Validator.FORMAT_CHECKER)
 
 
 def download() -> None:

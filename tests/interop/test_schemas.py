@@ -8,20 +8,13 @@ from typing import Any
 
 import jwt
 import pytest
-from jsonschema import Draft201909Validator
 
 from lti_tool.credentials import ob3
 from tests.credentials import examples
-from tests.interop import editions, schemas
+from tests.interop import editions
+from tests.interop.schemas import errors
 
 Json = dict[str, Any]
-
-
-def errors(schema: str, document: Json) -> list[str]:
-    validator = Draft201909Validator(
-        schemas.read_json(f"ob_schemas/{schema}"), format_checker=Draft201909Validator.FORMAT_CHECKER
-    )
-    return [f"{error.json_path}: {error.message[:120]}" for error in validator.iter_errors(document)]
 
 
 CREDENTIAL = "ob_v3p0_achievementcredential_schema.json"

@@ -14,7 +14,7 @@ from lti_tool.domain.badge import Badge
 from lti_tool.errors import CannotPublish, Conflict, DefinitionInvalid, JobLost
 from lti_tool.jobs import RUNNERS
 from lti_tool.models import AchievementVersion, Award, Browser, Course, CourseBadge, Job, Launch, Result, Review
-from lti_tool.services import award_acts, catalog, editions, sync, work
+from lti_tool.services import award_acts, catalog, choices, editions, sync, work
 from lti_tool.services.definition import read_definition, write_definition
 from tests.classroom import at_once, badge, make_room, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import LIBRARY, ORAL, Scene, now
@@ -314,7 +314,7 @@ def test_an_expired_award_is_shown_as_expired_and_cannot_be_claimed(room):  # no
     assert "This badge has expired" in page and "It was valid until" in page
     assert student.get(f"badges/{one.slug}/claim").status_code == 404
     with pytest.raises(Conflict):
-        award_acts.claim(room.tool, room.award()["id"], public=True, actor="operator", now=now())
+        choices.choose(room.tool, room.award()["id"], choices.Choices(public=True), actor="operator", now=now())
     for path in ("", "/awards"):
         text = room.page.get(f"badges/{one.slug}{path}").text
         assert "Expired" in text

@@ -19,17 +19,38 @@ from flask import Flask, Response, abort, redirect, render_template, request, ur
 from jinja2 import StrictUndefined
 
 from lti_tool.credentials.ob3 import StackMember
-from lti_tool.domain.badge import Alignment, Badge, Gate, Level, Picture, Stack, SubCompetency
+from lti_tool.domain.badge import (
+    Alignment,
+    Badge,
+    Creator,
+    Gate,
+    Identifier,
+    Level,
+    Picture,
+    Related,
+    Stack,
+    SubCompetency,
+)
 from lti_tool.domain.changes import Change
 from lti_tool.errors import BadInput
 from lti_tool.lti.platforms import platform_of
 from lti_tool.services import stack_words, words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
+from lti_tool.services.choices import Choices, Offered
 from lti_tool.services.draft_values import PAIRS, blank, blank_stack, definition, values_of
 from lti_tool.services.drafts import Choice as DraftChoice
 from lti_tool.services.drafts import Clash, DraftPage, PartChoice
 from lti_tool.services.drift import DriftNote, PastDrift
 from lti_tool.services.earned import Differs, EarnedView
+from lti_tool.services.endorsements import (
+    LONGEST,
+    Answer,
+    AskedView,
+    EndorsementPage,
+    EndorsementsPage,
+    EndorsementView,
+    ToEndorse,
+)
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
@@ -79,6 +100,7 @@ from lti_tool.services.pages import (
     ReissueRow,
     ReportPage,
     RowView,
+    ShownEvidence,
     StudentBadge,
     StudentCard,
     StudentHome,
@@ -456,7 +478,10 @@ MINE = StudentBadge(BADGE.slug, BADGE, WAY, WAY.rows, ("9 Nov: Listens actively,
 URL = f"{BASE}/credentials/7fq2c81km4xw09vd3hb6ptz5ra"
 FILES = (("PNG", f"{URL}.png"), ("SVG", f"{URL}.svg"), ("JSON", f"{URL}.json"), ("JWT", f"{URL}.jwt"))
 CLAIM = ClaimView("collaboration", replace(BADGE, slug="collaboration", name="Collaboration"), "a1", False, True, "",
-                  FRESH.rows, "Hallwood University", None, ())  # fmt: skip
+                  FRESH.rows, "Hallwood University", None, (), Choices(public=True), name="Ana Ruiz",
+                  email="ana@hallwood.example", course="EMP101 Employability Skills",
+                  offered=(Offered("e1", "Shares the work", "text", "We split the tasks on the first evening."),
+                           Offered("e2", "Keeps word", "link", "https://video.hallwood.example/17")))  # fmt: skip
 
 # -- the public pages --------------------------------------------------------------------------------------------
 
@@ -487,11 +512,40 @@ ISSUER = IssuerPage(
     (IssuedBadge(BADGE.name, BADGE.level, BADGE.description, CREDENTIAL.achievement_url, CREDENTIAL.picture_url),),
     (("JSON", "profile", "#"),),
 )  # fmt: skip
-REPORT = ReportPage(
-    "Do not rely on this one. One check failed, and one could not be made.", False, UNSURE, "Critical Thinking",
-    "Northbridge College", "critical-thinking-jonas.png", NOW, (("Weighs evidence", "Proficient"),),
+SAID = (
+    EndorsementView("e1", f"{BASE}/endorsements/e1", "badge", "Mei Chen", "Head of training", "Acme & Sons",
+                    "We hire by it. Whoever has this badge can be put before a customer on the first day.",
+                    NOW - timedelta(days=20), None, ""),
+    EndorsementView("e2", f"{BASE}/endorsements/e2", "award", "Jonas Weber", "", "Northbridge College",
+                    "The talk was the best of the day.", NOW - timedelta(days=2), None, ""),
 )  # fmt: skip
-GOOD = replace(REPORT, verdict="All checks passed.", ok=True, checks=CHECKS)
+ENDORSED = EndorsementPage(SAID[0], BADGE.name, CREDENTIAL.achievement_url, "Hallwood University",
+                           CREDENTIAL.issuer_url, "did:web:badges.hallwood.example")  # fmt: skip
+TO_ENDORSE = ToEndorse("badge", "Hallwood University", BADGE.name, BADGE.description, CREDENTIAL.achievement_url,
+                       "/sample/oral-communication.svg", NOW + timedelta(days=30),
+                       "You have taken on three of our students this year.", BADGE)  # fmt: skip
+FULL = replace(BADGE, field_of_study="Communication", specialization="Career readiness", human_code="COM-210",
+               identifiers=(Identifier("ext:ctid", "ce-98cb027b-95ef-4494-908d-6f7790ec6b6b"),),
+               creator=Creator("Department of Communication", "https://comm.example.edu", "", "Since 1921."),
+               related=(Related("https://badges.example.edu/achievements/comunicacion/v1", "es"),))  # fmt: skip
+ASKED = EndorsementsPage(
+    (*SAID, replace(SAID[1], id="e3", withdrawn_at=NOW, withdrawn="She asked us to.")),
+    (AskedView("r1", "badge", "Dr Lin at the museum", NOW - timedelta(days=3), NOW + timedelta(days=27), "open"),
+     AskedView("r2", "award", "Tom", NOW - timedelta(days=9), NOW + timedelta(days=21), "declined", "Ana Ruiz"),
+     AskedView("r3", "badge", "Eva", NOW - timedelta(days=40), NOW - timedelta(days=10), "expired")),
+    (("a1", "Ana Ruiz"), ("a2", "Ben Ode")), BADGE.slug, BADGE,
+)  # fmt: skip
+REPORT = ReportPage(
+    "Do not rely on this one", False, UNSURE, "Critical Thinking",
+    "Northbridge College", "critical-thinking-jonas.png", NOW,
+    (("Weighs evidence", "Proficient", "Proficient"), ("Course grade B or better", "", "B")),
+    "It is genuine and unchanged. It is outside its dates. One check could not be made.",
+    (("Found as", "PNG"), ("Credential", "https://badges.northbridge.example/credentials/0123456789abcdef0123456789abcdef"),
+     ("Signature", "eddsa-rdfc-2022, did:web:badges.northbridge.example#VAWY2vHNMzHJ8O_lpKIWuSmzuXPCtG6fSN0QSq7dDhU")),
+)  # fmt: skip
+GOOD = replace(REPORT, verdict="Genuine and in force", ok=True, checks=CHECKS, explanation="Every check passed.",
+               source="address", address="https://badges.northbridge.example/credentials/1")  # fmt: skip
+RECORD_REPORT = replace(REPORT, badge_name="Learner record", levels=(), inside=(GOOD, REPORT))
 
 
 def place_card(slug: str, name: str, status: str, column: str, chosen: bool = False) -> PlaceCard:
@@ -735,9 +789,44 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "issuer": ("public/issuer.html", {"page": ISSUER}),
     "issuer-empty": ("public/issuer.html", {"page": replace(ISSUER, badges=(), description="", email="",
                      downloads=())}),
+    "credential-shown": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ana Ruiz", endorsements=SAID,
+                         term="Autumn 2026", narrative="I spoke in public for the first time.", evidence=(
+                         ShownEvidence("Listens actively", "https://video.hallwood.example/17", ""),
+                         ShownEvidence("Adapts the message", "", "I rewrote the talk for twelve-year-olds.")))}),
+    "credential-no-levels": ("public/credential.html", {"page": replace(CREDENTIAL, shows_levels=False,
+                             rows=rows(None, None, None, None))}),
+    "achievement-full": ("public/achievement.html", {"page": replace(ACHIEVEMENT, endorsements=SAID, badge=FULL,
+                         earlier=((2, "#"), (1, "#")))}),
+    "issuer-full": ("public/issuer.html", {"page": replace(ISSUER, endorsements=SAID[:1], phone="+1 555 0100",
+                    parent_name="State University System", parent_url="https://system.example/",
+                    address_lines=("1 Main Street", "Springfield", "US"), terms_url="https://hallwood.example/terms")}),
+    "endorse": ("public/endorse.html", {"page": TO_ENDORSE, "told": Answer(), "longest": LONGEST, "csrf": "c5rf"}),
+    "endorse-wrong": ("public/endorse.html", {"page": replace(TO_ENDORSE, kind="award", holder="Ana Ruiz", words=""),
+                      "told": Answer("Mei Chen", "Head of training", "Acme", ""), "longest": LONGEST, "csrf": "c5rf",
+                      "problems": {
+                      "comment": "Say in a sentence or two why you endorse it.", "confirmed": "Tick this."}}),
+    "endorse-issuer": ("public/endorse.html", {"page": replace(TO_ENDORSE, kind="issuer", badge=None, picture_url="",
+                       title="Hallwood University"), "told": Answer(), "longest": LONGEST, "csrf": "c5rf"}),
+    "endorsed": ("public/endorsed.html", {"address": SAID[0].url}),
+    "endorsed-not": ("public/endorsed.html", {"address": ""}),
+    "endorsement": ("public/endorsement.html", {"page": ENDORSED}),
+    "endorsement-withdrawn": ("public/endorsement.html", {"page": replace(ENDORSED, said=replace(SAID[1],
+                              withdrawn_at=NOW, withdrawn="She asked us to."))}),
+    "endorsements": ("instructor/endorsements.html", {"page": ASKED, "slug": BADGE.slug, "badge": BADGE, "typed": {},
+                     "may_manage": True}),
+    "endorsements-made": ("instructor/endorsements.html", {"page": replace(ASKED, address=f"{BASE}/endorse/Xk3v9"),
+                          "slug": BADGE.slug, "badge": BADGE, "typed": {}, "may_manage": True}),
+    "endorsements-none": ("instructor/endorsements.html", {"page": replace(ASKED, said=(), asked=(), awards=()),
+                          "slug": BADGE.slug, "badge": BADGE, "typed": {"reviewer": ""}, "may_manage": True,
+                          "problem": BadInput(sentence="Write whom you ask, so that you know the link again.")}),
+    "claim-closed": ("student/claim.html", {"page": replace(CLAIM, claimed=True, credential_url=URL, issued_at=NOW,
+                     downloads=FILES, closed=True, choices=Choices(True, True, True, False, True, ("e1",), "Mine."))}),
+    "claim-problem": ("student/claim.html", {"page": replace(CLAIM, name="", email="", offered=()),
+                      "problem": BadInput(sentence="Your own words are too long by 12 characters.")}),
     "verify": ("public/verify.html", {}),
     "verify-bad": ("public/verify.html", {"report": REPORT}),
     "verify-good": ("public/verify.html", {"report": GOOD}),
+    "verify-record": ("public/verify.html", {"report": RECORD_REPORT}),
     "verify-problem": ("public/verify.html", {"problem": "There is no credential in this text.", "text": "hello"}),
     "error": ("error.html", {"sentence": "The link was already used.", "status": 401, "error_id": "R7K2-M9",
               "what_to_do": "Go back to your course and open Badges again."}),
@@ -933,6 +1022,10 @@ ADDRESSES = {
     "versions.use_course": "/course/<launch>/other-courses/<source>",
     "instructor.sync": "/course/<launch>/sync",
     "instructor.record": "/course/<launch>/<slug>/record/<person_id>/<tag>",
+    "endorsements.show": "/course/<launch>/<slug>/endorsements",
+    "endorsements.ask": "/course/<launch>/<slug>/endorsements/ask",
+    "endorsements.withdraw": "/course/<launch>/<slug>/endorsements/<endorsement_id>",
+    "endorsements.withdraw_link": "/course/<launch>/<slug>/endorsements/links/<request_id>",
     "awards.show": "/course/<launch>/<slug>/awards",
     "awards.confirm": "/course/<launch>/<slug>/awards/confirm",
     "awards.confirm_one": "/course/<launch>/<slug>/awards/<award_id>/confirm",
@@ -983,6 +1076,7 @@ ADDRESSES = {
     "student.claim": "/me/<launch>/<slug>/claim",
     "student.picture": "/me/<launch>/<slug>/picture.svg",
     "student.sync": "/me/<launch>/sync",
+    "student.record": "/me/<launch>/clr.json",
     "public.credential": "/credentials/<id>",
     "public.achievement": "/achievements/<slug>/v<version>",
     "public.issuer": "/issuers/<slug>",

@@ -38,6 +38,8 @@ NAMES = {
         "JWT",
         "PNG",
         "SVG",
+        "PDF",
+        "EdDSA",
         "DID",
         "URL",
         "UTC",
@@ -101,7 +103,7 @@ class Marked(NullTranslations):
 
 @pytest.fixture(autouse=True)
 def marked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "translations", lambda _: Marked())
+    monkeypatch.setattr(language.words, "translations", lambda _: Marked())
 
 
 def left_out(page: Any) -> set[str]:

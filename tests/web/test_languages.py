@@ -192,7 +192,7 @@ def samples() -> Any:
 def test_every_sentence_of_a_sample_page_is_collected_whole(
     samples: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language, "translations", lambda _: Marked())
+    monkeypatch.setattr(language.words, "translations", lambda _: Marked())
     with samples.test_request_context(f"/page/{name}"):
         page = render(name)
     assert page.count("⟦") == page.count("⟧") > 0

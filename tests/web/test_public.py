@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from lti_tool import security, web
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Deployment, Edition, Person, Registration
-from lti_tool.services import award_acts, checking, forms, public_pages
+from lti_tool.services import award_acts, checking, choices, forms, public_pages
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -38,7 +38,7 @@ def earned(room):  # noqa: F811
 @pytest.fixture
 def claimed(earned):
     """The same, claimed and public."""
-    award_acts.claim(earned.tool, earned.award()["id"], public=True, actor="operator", now=now())
+    choices.choose(earned.tool, earned.award()["id"], choices.Choices(public=True), actor="operator", now=now())
     return earned
 
 
@@ -358,7 +358,7 @@ def test_a_badge_that_was_taken_back_before_it_was_claimed_cannot_be_claimed(ear
     assert student.get(f"badges/{earned.badge.slug}/claim").status_code == 404
     assert student.post(f"badges/{earned.badge.slug}/claim", {"public": "yes"}).status_code == 404
     with pytest.raises(Conflict):
-        award_acts.claim(earned.tool, earned.award()["id"], public=True, actor="operator", now=now())
+        choices.choose(earned.tool, earned.award()["id"], choices.Choices(public=True), actor="operator", now=now())
     assert not earned.award()["public"]
 
 

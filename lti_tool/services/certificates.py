@@ -1,0 +1,112 @@
+"""Certificates: made when somebody asks, kept while there is room, and never so many at once that others wait."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from functools import partial
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lti_tool.credentials import ob3
+from lti_tool.credentials.certificate import Sheet, certificate
+from lti_tool.credentials.picture import COLOUR, LEAST_CONTRAST, contrast, svg_of_png
+from lti_tool.domain.badge import Picture, badge_from_content
+from lti_tool.errors import Busy, NotFound
+from lti_tool.models import AchievementVersion, Edition, Issuer
+from lti_tool.sentence import Sentence
+from lti_tool.services.tool import Tool
+from lti_tool.services.words import ENGLISH, LANGUAGES, said_in
+
+AT_A_TIME = 2  # typeset by this process; one takes about a tenth of a second
+PATIENCE = 5.0  # seconds that one waits for its turn
+MOST_KEPT = 16 * 1024 * 1024  # bytes
+
+
+class Kept:
+    """Certificates that were made, the one asked for longest ago forgotten first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._made: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, ...]) -> bytes | None:
+        with self._lock:
+            if key in self._made:
+                self._made.move_to_end(key)
+            return self._made.get(key)
+
+    def put(self, key: tuple[str, ...], made: bytes) -> None:
+        with self._lock:
+            self._held += len(made) - len(self._made.pop(key, b""))
+            self._made[key] = made
+            while self._held > self._most:
+                self._held -= len(self._made.popitem(last=False)[1])
+
+
+_kept = Kept(MOST_KEPT)
+_room = threading.BoundedSemaphore(AT_A_TIME)
+
+
+def certificate_of(tool: Tool, edition: Edition) -> bytes:
+    """Return an edition's certificate. Its document is loaded; it is the same for every reader.
+
+    Raises Busy where others are waiting already, CertificateFailed where it cannot be made."""
+    if edition.document is None:
+        raise NotFound("not signed yet")
+    with tool.db.read() as session:
+        logo_at = session.scalar(select(Issuer.logo_at))
+        key = (edition.id, hashlib.sha256(edition.document).hexdigest(), str(logo_at))
+        if (made := _kept.get(key)) is not None:
+            return made
+        sheet = _sheet(tool, session, edition)
+    if not _room.acquire(timeout=PATIENCE):
+        raise Busy(
+            "certificates are being made",
+            reason="certificates_busy",
+            sentence=Sentence("Other certificates are being made at this moment."),
+        )
+    try:
+        made = _kept.get(key) or certificate(sheet)
+    finally:
+        _room.release()
+    _kept.put(key, made)
+    return made
+
+
+def _sheet(tool: Tool, session: Session, edition: Edition) -> Sheet:
+    version = edition.award.version
+    badge = badge_from_content(version.definition)
+    logo = session.scalar(select(Issuer.logo).where(Issuer.logo_at.is_not(None)))
+    language = badge.language.split("-")[0].lower()
+    language = language if language in LANGUAGES else ENGLISH.language
+    return Sheet(
+        document=edition.document or b"",
+        url=ob3.credential_address(tool.settings.base_url, edition.id),
+        picture=drawing_of(session, version.id),
+        logo=svg_of_png(logo) if logo else "",
+        accent=_accent(badge.picture),
+        slug=version.achievement.slug,
+        level=badge.level,
+        language=language,
+        say=partial(said_in, language),
+    )
+
+
+def _accent(picture: Picture) -> str:
+    """Return the badge's dark colour, or ours where it could not be read on paper: nobody checks it for a file."""
+    dark = picture.colours[0]
+    return dark if COLOUR.fullmatch(dark) and contrast("#FFFFFF", dark) >= LEAST_CONTRAST else Picture("").colours[0]
+
+
+def drawing_of(session: Session, version_id: int) -> str:
+    """Return a version's picture as SVG: its drawing, or around the pixels where its author sent none."""
+    found = session.scalar(select(AchievementVersion.picture_svg).where(AchievementVersion.id == version_id))
+    if found is None:
+        png = session.scalars(select(AchievementVersion.picture_png).where(AchievementVersion.id == version_id)).one()
+        found = svg_of_png(png)
+    return found

@@ -1,0 +1,212 @@
+"""A learner's choices: what her credential says of her, and whether it has a public page.
+
+What is inside is signed, so another choice is another edition: it has an id, a salt and a status entry of its own, and
+the old one is replaced. Turning the page on or off changes no credential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lti_tool.credentials.contexts import is_iri
+from lti_tool.credentials.ob3 import signable
+from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.errors import BadInput, Conflict, CredentialHeldBack
+from lti_tool.models import Award, Edition, Evidence
+from lti_tool.sentence import Sentence
+from lti_tool.services import audit, award_acts, editions
+from lti_tool.services.awards import can_choose, get_award, shown_status
+from lti_tool.services.evidence import is_link
+from lti_tool.services.tool import Tool
+
+LONGEST_NARRATIVE = 2000  # characters
+MOST_EVIDENCE = 20  # that can be chosen from, the newest
+
+CHANGED = Sentence("Something has changed since this page was shown, so nothing was done.")
+LOOK_AGAIN = Sentence("Look at what would be public now, then choose again.")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a learner lets others see. `levels` are those she reached, `grades` the points and grades behind them.
+
+    `evidence` are ids of what she has put beside the badge's rows, `narrative` is what she says herself."""
+
+    public: bool = False
+    name: bool = False
+    levels: bool = True
+    grades: bool = False
+    email: bool = False
+    evidence: tuple[str, ...] = ()
+    narrative: str = ""
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A piece of evidence that she can show; `words` is the text or the address itself."""
+
+    id: str
+    row: str
+    kind: str  # "text" or "link"
+    words: str
+
+
+def chosen(award: Award) -> Choices:
+    """Return what an award's newest edition says of its learner."""
+    told = award.editions[-1].choices if award.editions else {}
+    return Choices(
+        public=award.page_public,
+        name=bool(told.get("name")),
+        levels=told.get("results", True),
+        grades=told.get("grades", False),
+        email=bool(told.get("email")),
+        evidence=tuple(each["id"] for each in told.get("evidence", ())),
+        narrative=told.get("narrative", ""),
+    )
+
+
+def offered(session: Session, award: Award, badge: Badge) -> tuple[Offered, ...]:
+    """Return the evidence that a learner can show with an award: her own, not taken back, in the order of the rows."""
+    names = {row.tag: row.name for row in badge.sub_competencies}
+    query = (
+        select(Evidence)
+        .where(
+            Evidence.course_badge_id == award.course_badge_id,
+            Evidence.person_id == award.earner.id,
+            Evidence.created_by == audit.person(award.earner.id),
+            Evidence.withdrawn_at.is_(None),
+        )
+        .order_by(Evidence.created_at, Evidence.id)
+    )
+    found = [Offered(row.id, row.tag, row.kind, row.content) for row in session.scalars(query) if row.tag in names]
+    places = list(names)
+    found = sorted(found[-MOST_EVIDENCE:], key=lambda each: places.index(each.row))
+    return tuple(replace(each, row=names[each.row]) for each in found)
+
+
+def is_closed(award: Award, now: datetime) -> bool:
+    """Tell whether what is inside stays as it is: of one that is over or was taken back, only the page can change."""
+    return shown_status(award, now) != "issued"
+
+
+def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: str, now: datetime) -> bool:
+    """Claim an award with these choices, or change them later; tells whether a new edition was made, signed at once.
+
+    `seen` is the credential the page was made from: raises Conflict where another is there now and says something
+    else. The same choices again do nothing, so a form that is sent twice is harmless. Raises BadInput for a text that
+    no credential can hold."""
+    told = replace(told, narrative=_narrative(told.narrative))
+    with tool.db.write() as session:
+        award = get_award(session, award_id)
+        inside = _inside(session, award, told)
+        old = award.editions[-1] if award.editions else None
+        # The same choices keep what they were made with: a name the LMS tells otherwise now is another choice to make.
+        same = replace(told, public=award.page_public) == chosen(award)
+        new = old is not None and not same and inside != _kept(old)
+        if award.status == "pending" and award.claimed_at is not None and not new and award.page_public == told.public:
+            return False  # the same form a second time, while the first one's edition is being signed
+        if not can_choose(award):
+            raise Conflict(sentence=Sentence("This badge cannot be claimed at the moment."))
+        if shown_status(award, now) == "expired" and award.claimed_at is None:
+            raise Conflict(sentence=Sentence("This badge is not valid any more, so it cannot be claimed."))
+        if is_closed(award, now):
+            new = False
+        if new and old is not None:
+            if seen and seen != old.id:
+                raise Conflict(sentence=CHANGED, what_to_do=LOOK_AGAIN)
+            _replace(tool, session, award, inside, actor, now)
+        if award.claimed_at is None or award.page_public != told.public:
+            audit.record(session, now, actor, "award.claimed", f"award:{award.id}", public=told.public)
+        award.claimed_at = award.claimed_at or now
+        award.page_public = told.public
+    if new:
+        editions.sign_pending(tool, award_id=award_id)
+    return new
+
+
+def _narrative(text: str) -> str:
+    text = signable(text).strip()
+    if len(text) > LONGEST_NARRATIVE:
+        raise BadInput(
+            sentence=Sentence("Your own words are too long by %(num)s characters.", num=len(text) - LONGEST_NARRATIVE),
+            what_to_do=Sentence("Shorten them, then choose again."),
+        )
+    return text
+
+
+def _inside(session: Session, award: Award, told: Choices) -> dict[str, Any]:
+    """Return what an edition keeps of choices. Only what is not as usual is kept, so equal choices are equal."""
+    earner = award.earner
+    inside: dict[str, Any] = {}
+    if told.name and earner.name.strip():
+        inside["name"] = earner.name.strip()
+    if told.email and earner.email.strip():
+        inside["email"] = True
+    if not told.levels:
+        inside["results"] = False
+    elif told.grades:
+        inside["grades"] = True
+    if told.narrative:
+        inside["narrative"] = told.narrative
+    if told.evidence:
+        badge = badge_from_content(award.version.definition)
+        shown = [_evidence(each) for each in offered(session, award, badge) if each.id in told.evidence]
+        if shown:
+            inside["evidence"] = shown
+    return inside
+
+
+def _kept(edition: Edition) -> dict[str, Any]:
+    """Return an edition's choices in the same form."""
+    kept = {name: edition.choices[name] for name in editions.CHOSEN if edition.choices.get(name) is not None}
+    if kept.get("results", True):
+        kept.pop("results", None)
+    if "email" in kept:
+        kept["email"] = True
+    return kept
+
+
+def _evidence(offer: Offered) -> dict[str, Any]:
+    """Return a piece of evidence as an edition keeps it: named by its row, in words that no language page changes."""
+    frozen = {"id": offer.id, "name": offer.row}
+    if offer.kind == "link" and is_link(offer.words) and is_iri(offer.words):
+        return {**frozen, "url": offer.words, "genre": "Link"}
+    return {**frozen, "narrative": offer.words, "genre": "Text"}
+
+
+def _replace(tool: Tool, session: Session, award: Award, inside: Mapping[str, Any], actor: str, now: datetime) -> None:
+    old = award.editions[-1]
+    old.decision = old.decision or award.decision
+    award_acts.withdraw_editions(session, award, now)
+    edition = editions.another(session, award, inside, now)
+    session.flush()
+    try:
+        # Whether it can be signed is known before the one there is goes.
+        said = editions.endorsement_documents(session, [edition])
+        editions.template_for(tool, session, award.version).prepare(editions.edition_facts(edition, said))
+    except CredentialHeldBack as error:
+        raise BadInput(
+            error.detail,
+            sentence=Sentence("No credential can be signed with this in it, so nothing was changed."),
+            what_to_do=Sentence("Look for unusual characters in your own words and in your evidence."),
+        ) from error
+    audit.record(
+        session,
+        now,
+        actor,
+        "award.chosen",
+        f"award:{award.id}",
+        before={"credential": old.id, "shown": _shown(_kept(old))},
+        after={"credential": edition.id, "shown": _shown(inside)},
+    )
+
+
+def _shown(inside: Mapping[str, Any]) -> list[str]:
+    """Name what is shown, and nothing of it: the log holds no name, address or text of hers."""
+    shown = [] if inside.get("results") is False else ["levels"]
+    return shown + sorted(name for name in inside if name != "results")

@@ -1,0 +1,73 @@
+"""The Open Badges 2.0 view: hosted documents for those that read nothing newer, made of what was signed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lti_tool.credentials import baking, ob2, ob3
+from lti_tool.models import AchievementVersion, Edition
+from lti_tool.services.editions import achievement_of
+from lti_tool.services.issuer import issuer_profile
+from lti_tool.services.public_pages import find_issuer
+from lti_tool.services.tool import Tool
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """An assertion; `gone` where it counts no more, and the document says why."""
+
+    document: Json
+    gone: bool
+
+
+def assertion(tool: Tool, edition: Edition) -> Hosted:
+    """Return the assertion of a signed edition, whose document is loaded."""
+    base, version = tool.settings.base_url, edition.award.version
+    address = ob2.assertion_address(base, edition.id)
+    if edition.withdrawn_at is not None:
+        return Hosted(ob2.withdrawn(address, _reason(edition)), gone=True)
+    document = ob2.assertion(
+        json.loads(edition.document or b""),
+        address=address,
+        badge=ob2.badge_address(base, version.achievement.slug, version.number),
+        salt=edition.salt,
+    )
+    return Hosted(document, gone=False)
+
+
+def _reason(edition: Edition) -> str:
+    """Say why an edition counts no more: in English whatever the reader's language, for it is read by machines."""
+    award = edition.award
+    if award.status == "revoked":
+        return award.revocation_reason or "It was taken back."
+    return "It is not in force at the moment." if award.status == "held" else "It was replaced by a newer edition."
+
+
+def baked(edition: Edition, hosted: Hosted) -> bytes:
+    """Return the picture with an assertion inside; its document and picture are loaded."""
+    text = json.dumps(hosted.document, ensure_ascii=False, separators=(",", ":"))
+    return baking.bake_png(edition.award.version.picture_png, text, baking.KEYWORD_OB2)
+
+
+def badge_class(tool: Tool, version: AchievementVersion) -> Json:
+    base, slug = tool.settings.base_url, version.achievement.slug
+    with tool.db.read() as session:
+        profile = issuer_profile(session, tool)
+        achievement = achievement_of(tool, version, profile)
+    return ob2.badge_class(
+        achievement,
+        address=ob2.badge_address(base, slug, version.number),
+        issuer=ob2.issuer_address(base, profile.slug),
+    )
+
+
+def issuer(tool: Tool, slug: str) -> Json:
+    """Return the issuer of a slug; raises NotFound for another."""
+    find_issuer(tool, slug)
+    with tool.db.read() as session:
+        profile = issuer_profile(session, tool)
+    return ob2.issuer_profile(ob3.issuer_profile(profile), address=ob2.issuer_address(tool.settings.base_url, slug))

@@ -1,0 +1,55 @@
+"""Each verifier of others accepts each form it can read, and refuses every copy in which one value was changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.interop import editions
+from tests.interop.forms import FORMS, PICTURE, TOKEN, Form, small, tampered, text_of
+from tests.interop.verifiers import CHECKS_SIGNATURES, VERIFIERS
+
+GENUINE = ("pseudonymous", "everything", "no results", "bare", "stack", "odd words", "revoked")
+
+
+def kind_of(form: Form) -> str:
+    """Return the kind of what a verifier is given: of a picture, of what stands in it."""
+    if form.kind != PICTURE:
+        return form.kind
+    return TOKEN if isinstance(text_of(form.made(small()), PICTURE), str) else "document"
+
+
+CELLS = [
+    (form, verifier) for form in FORMS for verifier, (kinds, _) in VERIFIERS.items() if kind_of(FORMS[form]) in kinds
+]
+
+
+def asked(verifier: str, given: dict[str, Any]) -> dict[str, str]:
+    answers = VERIFIERS[verifier][1](given)
+    assert answers.keys() == given.keys()
+    return answers
+
+
+@pytest.mark.parametrize(("form", "verifier"), CELLS)
+def test_i01_each_verifier_accepts_each_form_it_reads(form: str, verifier: str) -> None:
+    made = {name: FORMS[form].made(editions.signed()[name]) for name in GENUINE} | {"small": FORMS[form].made(small())}
+    answers = asked(verifier, {name: text_of(content, FORMS[form].kind) for name, content in made.items()})
+    revoked = answers.pop("revoked")
+    assert {name: said for name, said in answers.items() if said} == {}
+    if verifier in CHECKS_SIGNATURES and verifier != "jose" and FORMS[form].kind != "list":
+        assert "revo" in revoked or "withdrawn" in revoked, "the bit of a revoked one is set"
+
+
+@pytest.mark.parametrize(("form", "verifier"), [cell for cell in CELLS if cell[1] in CHECKS_SIGNATURES])
+def test_i05_each_verifier_refuses_a_form_with_any_one_value_changed(form: str, verifier: str) -> None:
+    copies = {name: text_of(content, FORMS[form].kind) for name, content in tampered(FORMS[form]).items()}
+    assert len(copies) > (80 if FORMS[form].kind in ("document", "token") else 0)
+    answers = asked(verifier, {**copies, "untouched": text_of(FORMS[form].made(small()), FORMS[form].kind)})
+    assert [name for name, said in answers.items() if not said] == ["untouched"]
+
+
+def test_every_form_is_read_by_others_and_by_us() -> None:
+    for form in FORMS:
+        readers = {verifier for name, verifier in CELLS if name == form}
+        assert readers - {"Official JSON Schema", "lti-tool"}, form

@@ -1,0 +1,143 @@
+"""The verifiers of others, and ours: the columns of the table. Each reads whole batches, by name.
+
+An answer is empty where all was well, else what was said against it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from openbadgeslib.errors import LibOpenBadgesException
+from openbadgeslib.ob3 import OB3LdpVerifier, OB3Verifier
+
+from lti_tool.credentials import ob3
+from lti_tool.credentials.verify import verify
+from lti_tool.errors import ServiceUnreachable
+from tests.credentials import examples
+from tests.interop import editions, outside, schemas
+from tests.interop.forms import DOCUMENT, LIST, TOKEN, payload
+
+Json = dict[str, Any]
+Answers = dict[str, str]
+Verifier = Callable[[dict[str, Any]], Answers]
+
+CREDENTIAL = "ob_v3p0_achievementcredential_schema.json"
+
+
+def documents() -> Json:
+    return outside.documents(editions.status_list())
+
+
+def pages() -> dict[str, bytes]:
+    """Return what the tool serves, by address: what any verifier may ask for."""
+    did = documents()[examples.issuer().did]
+    served: Json = {f"{examples.BASE}/.well-known/did.json": did, f"{examples.BASE}/status/1": editions.status_list()}
+    served |= {ob3.key_address(examples.BASE, key.kid): key.public_jwk() for key in signing_keys()}
+    return {url: json.dumps(page).encode() for url, page in served.items()}
+
+
+def signing_keys() -> tuple[Any, ...]:
+    return examples.ed25519_key(), examples.rsa_key()
+
+
+def by_schema(given: dict[str, Any]) -> Answers:
+    """The official JSON Schema; of a token, over its payload."""
+    found = {}
+    for name, content in given.items():
+        document = payload(content) if isinstance(content, str) else content
+        found[name] = "; ".join(schemas.errors(CREDENTIAL, document))
+    return found
+
+
+def by_digital_bazaar(given: dict[str, Any]) -> Answers:
+    """Safe mode, with the list that each names checked by @digitalbazaar/vc-bitstring-status-list."""
+    answers = outside.run("data_integrity.mjs", {"now": outside.NOW, "documents": documents(), "credentials": given})
+    return {
+        name: "revoked" if answer["revoked"] else "" if answer["verified"] else _said(answer["reasons"])
+        for name, answer in answers.items()
+    }
+
+
+def by_wallet(given: dict[str, Any]) -> Answers:
+    """verifier-core, which the Learner Credential Wallet and VerifierPlus carry."""
+    served = documents()
+    served[f"{examples.BASE}/.well-known/did.json"] = served[examples.issuer().did]
+    served[ob3.SCHEMA] = schemas.read_json(f"ob_schemas/{CREDENTIAL}")
+    answers = outside.run("wallet.mjs", {"documents": served, "credentials": given})
+    found = {}
+    for name, answer in answers.items():
+        steps = answer["steps"]
+        bad = [step for step in ("valid_signature", "revocation_status") if steps.get(step) is not True]
+        found[name] = _said([*answer["errors"], *bad]) if answer["errors"] or bad else ""
+    return found
+
+
+def by_jose(given: dict[str, Any]) -> Answers:
+    keys = {ob3.key_address(examples.BASE, key.kid): key.public_jwk() for key in signing_keys()}
+    answers = outside.run("jwt.mjs", {"now": outside.NOW, "keys": keys, "tokens": given})
+    return {name: "" if answer["verified"] else _said([answer["reason"]]) for name, answer in answers.items()}
+
+
+def by_openbadgeslib(given: dict[str, Any]) -> Answers:
+    """A second opinion in Python. It finds our key by our DID in a document; of a token it is given the key.
+
+    It reads our status list but not its proof: it takes lists signed as VC-JWT alone (4.6.3)."""
+    served = pages()
+    found = {}
+    for name, content in given.items():
+        try:
+            if isinstance(content, str):
+                kid = json.loads(_segment(content, 0))["kid"]
+                key = next(key for key in signing_keys() if kid.endswith(key.kid))
+                pem = key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+                checker: Any = OB3Verifier(pem)
+            else:
+                checker = OB3LdpVerifier.for_issuer_did(examples.issuer().did)
+            checker.verify(content, check_status=True, verify_status_list=False, download=served.__getitem__)
+            found[name] = ""
+        except (LibOpenBadgesException, KeyError, ValueError, StopIteration) as error:
+            found[name] = _said([f"{type(error).__name__}: {error}"])
+    return found
+
+
+def by_us(given: dict[str, Any]) -> Answers:
+    """Our own verifier as a stranger runs it, asking for everything over the wire."""
+    served = pages()
+
+    def fetch(url: str) -> Any:
+        if url not in served:
+            raise ServiceUnreachable(url)
+        return SimpleNamespace(status=200, body=served[url])
+
+    found = {}
+    for name, content in given.items():
+        data = json.dumps(content, ensure_ascii=False) if isinstance(content, dict) else content
+        report = verify(data, now=datetime.fromisoformat(outside.NOW), fetch=fetch)
+        found[name] = "" if report.ok else f"{report.verdict}. {report.explanation}"
+    return found
+
+
+# Name → what it reads, and how it is asked.
+VERIFIERS: dict[str, tuple[frozenset[str], Verifier]] = {
+    "Official JSON Schema": (frozenset({DOCUMENT, TOKEN}), by_schema),
+    "Digital Bazaar vc, safe mode": (frozenset({DOCUMENT, LIST}), by_digital_bazaar),
+    "verifier-core (wallet)": (frozenset({DOCUMENT}), by_wallet),
+    "jose": (frozenset({TOKEN}), by_jose),
+    "openbadgeslib": (frozenset({DOCUMENT, TOKEN}), by_openbadgeslib),
+    "lti-tool": (frozenset({DOCUMENT, TOKEN}), by_us),
+}
+CHECKS_SIGNATURES = [name for name in VERIFIERS if name != "Official JSON Schema"]
+
+
+def _said(reasons: list[Any]) -> str:
+    return "; ".join(str(reason) for reason in reasons)[:300] or "refused"
+
+
+def _segment(token: str, place: int) -> bytes:
+    part = token.split(".")[place]
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
