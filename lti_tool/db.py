@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +113,8 @@ class Database:
         else:
             event.listen(self.engine, "handle_error", _tell_no_values)
         self._writing = self.engine.execution_options(write=True)
+        # What has to be written elsewhere before a transaction counts, see services.journal: the block commits.
+        self.around_commit: Callable[[Session], AbstractContextManager[None]] = lambda _session: nullcontext()
         self._turn = threading.Lock()
 
     @contextmanager
@@ -128,7 +130,9 @@ class Database:
         Raises Busy where another writer holds SQLite's lock for longer than BUSY_TIMEOUT (J08)."""
         with self.turn(), self._session(self._writing) as session:
             yield session
-            session.commit()
+            session.flush()
+            with self.around_commit(session):
+                session.commit()
 
     @contextmanager
     def turn(self) -> Iterator[None]:

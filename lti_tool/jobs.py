@@ -25,6 +25,7 @@ from lti_tool.services import (
     platform_checks,
     posting,
     presence,
+    revocations,
     schedule,
     source_pages,
     sync,
@@ -115,6 +116,7 @@ def sweep(tool: Tool) -> None:
     Two that do it at the same time do no harm: the database lets each thing be made due once."""
     now = datetime.now(UTC)
     presence.seen(tool, presence.SCHEDULE, now)
+    revocations.look(tool, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
     schedule.make_due(tool, now)

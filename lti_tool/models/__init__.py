@@ -49,6 +49,7 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
+from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
@@ -107,10 +108,12 @@ __all__ = [
     "Result",
     "Review",
     "SignInAddress",
+    "SignedStatusList",
     "SourceAnswer",
     "SourceFile",
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "WithdrawnElsewhere",
     "may_be_awarded",
 ]

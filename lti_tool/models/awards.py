@@ -84,7 +84,7 @@ class Award(Base):
     decision: Mapped[dict[str, Any]]  # the decision record, frozen
     earned_at: Mapped[datetime]
     issued_at: Mapped[datetime | None]
-    expires_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None] = mapped_column(index=True)
     claimed_at: Mapped[datetime | None]
     page_public: Mapped[bool] = mapped_column(default=False)
     revoked_at: Mapped[datetime | None]
@@ -115,6 +115,14 @@ class Edition(Base):
     __table_args__ = (
         UniqueConstraint("award_id", "number"),
         UniqueConstraint("status_list_id", "status_index"),
+        # Which bits are set stands in this index: the rows hold a signed document each, and a list has 65,000 of them.
+        Index(
+            "ix_edition_withdrawn",
+            "status_list_id",
+            "status_index",
+            sqlite_where=text("withdrawn_at IS NOT NULL"),
+            postgresql_where=text("withdrawn_at IS NOT NULL"),
+        ),
     )
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
     award_id: Mapped[str] = mapped_column(ForeignKey("award.id"))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Review
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions, prerequisites, schedule
+from lti_tool.services import audit, catalog, editions, journal, places, prerequisites, schedule
 from lti_tool.services.awards import get_award, kept_back
 from lti_tool.services.tool import Tool
 
@@ -98,9 +98,9 @@ def hold(
                 sentence=_("The learner has this badge already, so it cannot be held any more."),
                 what_to_do=_("It can be withdrawn, with a reason."),
             )
-        withdraw_editions(session, award, now)
         award.status, award.issued_at, award.expires_at = "held", None, None
         award.held_reason, award.held_until = reason, until
+        withdraw_editions(session, award, now)
         told = until.isoformat() if until else None
         audit.record(
             session,
@@ -254,11 +254,14 @@ def one_line(text: str) -> str:
 
 
 def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
-    """Set the status bit of every edition still in force; returns their ids."""
+    """Set the status bit of every edition still in force; returns their ids.
+
+    What the award has come to stands in the journal as the reason, so set its status first."""
     withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
     for edition in withdrawn:
         edition.withdrawn_at = now
-    editions.list_changed(session, [edition.status_list_id for edition in withdrawn])
+        journal.note(session, journal.withdrawal(award, edition))
+    places.list_changed(session, [edition.status_list_id for edition in withdrawn])
     return [edition.id for edition in withdrawn]
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials import ob3, status_list
+from lti_tool.credentials import ob3
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.signing import Signed
 from lti_tool.domain.award import is_earned
@@ -22,9 +22,10 @@ from lti_tool.domain.badge import Badge, Gate, badge_from_content, number_text
 from lti_tool.domain.badge import after as after  # the end of what is issued now
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
-from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person, StatusList
+from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person
 from lti_tool.services import held_back, prerequisites, stacks
 from lti_tool.services.issuer import issuer_profile
+from lti_tool.services.places import status_places
 from lti_tool.services.tool import Tool, log
 
 MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
@@ -33,7 +34,6 @@ MOST_ENDORSEMENTS = 10  # in one credential, the newest
 # What a learner has chosen of what an edition says, by the names it is kept under. The rest is told_at's.
 CHOSEN = ("name", "email", "results", "grades", "evidence", "narrative")
 NO_DOCUMENTS: Mapping[str, dict[str, Any]] = MappingProxyType({})
-FULLEST = status_list.ENTRIES // 2  # entries used before a list is closed: a fuller one makes random indexes rare
 
 
 def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datetime) -> None:
@@ -45,11 +45,11 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
     for version_id in {version_id for _, version_id in awards}:
         definition = session.get_one(AchievementVersion, version_id).definition
         lasts[version_id] = definition.get("expires_after", "")
-    places = status_places(session, len(awards), now)
+    given = status_places(session, len(awards), now)
     earlier = _earlier(session, [award_id for award_id, _ in awards])
     told = told_at(session, [award_id for award_id, _ in awards])
     editions = []
-    for (award_id, version_id), (list_id, index) in zip(awards, places, strict=True):
+    for (award_id, version_id), (list_id, index) in zip(awards, given, strict=True):
         salt, before = ob3.new_salt(), earlier.get(award_id)
         chosen = with_salt(before.choices, before.email, salt) if before is not None else {}
         editions.append(
@@ -157,36 +157,6 @@ def another(session: Session, award: Award, choices: Mapping[str, Any], now: dat
     session.add(edition)
     award.status = "pending"
     return edition
-
-
-def status_places(session: Session, count: int, now: datetime) -> list[tuple[int, int]]:
-    places: list[tuple[int, int]] = []
-    while len(places) < count:
-        query = select(StatusList).where(~StatusList.closed).order_by(StatusList.id).limit(1).with_for_update()
-        current = session.scalar(query)
-        if current is None:
-            current = StatusList(created_at=now)
-            session.add(current)
-            session.flush()
-        taken = set(session.scalars(select(Edition.status_index).where(Edition.status_list_id == current.id)))
-        taken |= set(session.scalars(select(Endorsement.status_index).where(Endorsement.status_list_id == current.id)))
-        room = FULLEST - len(taken)
-        if room <= 0:
-            current.closed = True
-            session.flush()
-            continue
-        share = min(room, count - len(places))
-        places += [(current.id, index) for index in status_list.pick_indexes(taken, share)]
-        if share == room:
-            current.closed = True
-            session.flush()
-    return places
-
-
-def list_changed(session: Session, list_ids: Collection[int]) -> None:
-    """Say that bits of these status lists were set, so that they are signed anew."""
-    for list_id in sorted(set(list_ids)):
-        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
 
 
 # -- signing ----------------------------------------------------------------------------------------------------

@@ -18,9 +18,10 @@ from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import endorsements, stacks
+from lti_tool.services import endorsements, expiry, stacks
 from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
+from lti_tool.services.credential_state import state_of
 from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
 from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
@@ -98,7 +99,7 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         checked_at=now,
         downloads=downloads(tool, edition.id),
         qr_svg=qr_code(url),
-        newer_url=_newer_url(tool, edition) if state == "superseded" else "",
+        newer_url=_newer_url(tool, edition),
     )
 
 
@@ -116,11 +117,12 @@ def _parts_that_counted(
 
 
 def _newer_url(tool: Tool, edition: Edition) -> str:
-    """Return the address of the edition that replaced this one, empty where there is none in force."""
-    query = select(Edition.id).where(Edition.award_id == edition.award_id, Edition.withdrawn_at.is_(None))
+    """Return the address of the edition that replaced or renewed this one, empty where there is none in force."""
+    if edition.award.status == "revoked":
+        return ""
     with tool.db.read() as session:
-        newer = session.scalar(query.where(Edition.signed_at.is_not(None)).order_by(Edition.number.desc()))
-    return credential_url(tool, newer) if newer is not None else ""
+        newest = expiry.newest(session, edition.award_id)
+    return credential_url(tool, newest.id) if newest is not None and newest.number > max(0, edition.number) else ""
 
 
 def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView, ...]:
@@ -143,23 +145,19 @@ def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView
 
 
 def _state(edition: Edition, now: datetime) -> tuple[str, str]:
-    award = edition.award
-    if award.status == "revoked":
-        when = award.revoked_at or now
-        return "revoked", _(
-            "The issuer took it back on %(day)s: %(reason)s",
-            day=day(when),
-            reason=award.revocation_reason,
-        )
-    if edition.withdrawn_at is not None:
-        if award.status == "held":
-            return "superseded", _("It is not in force at the moment.")
+    """Return what has become of a credential as its page says it: a word that the page knows, and a sentence."""
+    state = state_of(edition, now)
+    until = day(edition.valid_until) if edition.valid_until else ""
+    if state.word == "revoked":
+        when = day(state.at or now)
+        return "revoked", _("The issuer took it back on %(day)s: %(reason)s", day=when, reason=state.reason)
+    if state.word == "held":
+        return "superseded", _("It is not in force at the moment.")
+    if state.word == "replaced":
         return "superseded", _("It was replaced by a newer edition.")
-    if edition.valid_until is not None and edition.valid_until <= now:
-        return "expired", _("It ended on %(day)s.", day=day(edition.valid_until))
-    return "in force", _("Until %(day)s", day=day(edition.valid_until)) if edition.valid_until else _(
-        "Without an end date"
-    )
+    if state.word == "expired":
+        return "expired", _("It ended on %(day)s.", day=until)
+    return "in force", _("Until %(day)s", day=until) if until else _("Without an end date")
 
 
 # -- what it stands for, who issues it --------------------------------------------------------------------------

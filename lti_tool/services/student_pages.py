@@ -20,6 +20,7 @@ from lti_tool.services import (
     choices,
     editions,
     evaluation,
+    expiry,
     history,
     outside_badges,
     stack_trees,
@@ -242,6 +243,7 @@ def card_of(session: Session, badge: CourseBadge, person_id: str, now: datetime,
         page_public=award is not None and award.page_public,
         next_step=_next_step(rows) if state == "way" and badge.status != "retired" else "",
         retired=badge.status == "retired",
+        ends=expiry.told(award.expires_at, now) if award is not None and state == "earned" else "",
     )
 
 

@@ -15,6 +15,7 @@ from lti_tool.errors import NotAcceptable, NotFound
 from lti_tool.security import public, tool
 from lti_tool.services import checking, forms, status_lists
 from lti_tool.services import public_pages as shown
+from lti_tool.services import refresh as refreshing
 from lti_tool.services.issuer import accent_css, issuer_row
 from lti_tool.services.issuer import did_document as issuers_did
 from lti_tool.web.content import PAGE, answer, answer_json, chosen
@@ -79,6 +80,19 @@ def credential_form(id: str, form: str) -> Response:
     return _credential(forms.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch()), form)
 
 
+@pages.get("/credentials/<id>/refresh")
+@public
+def refresh(id: str) -> Response:
+    """Answer the newest edition of a credential to a wallet: as JSON, or in a form it asks for."""
+    form = chosen(request.accept_mimetypes, [each for each in OF_A_CREDENTIAL if each[1] in ("json", "jwt")])
+    edition = refreshing.refreshed(tool(), id, security.browser_secret(), _now(), form or "json", _launch())
+    if form is None:
+        raise _not_acceptable()
+    response = _credential(edition, form)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
 def _credential(edition: Any, form: str) -> Response:
     response = answer(
         forms.form_of(tool(), edition, form),
@@ -94,7 +108,8 @@ def _credential(edition: Any, form: str) -> Response:
 @pages.get("/status/<int:n>")
 @public
 def status_list(n: int) -> Response:
-    return answer(status_lists.status_list_json(tool(), n, _now()), "application/vc+ld+json", seconds=60)
+    """Answer a signed status list; 304 to whoever has it already."""
+    return answer(status_lists.signed(tool(), n, _now()).content, "application/vc+ld+json", seconds=60)
 
 
 # -- what they stand for, and who issues them -------------------------------------------------------------------

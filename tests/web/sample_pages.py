@@ -52,6 +52,7 @@ from lti_tool.services.endorsements import (
     ToEndorse,
 )
 from lti_tool.services.evidence import EvidenceItem
+from lti_tool.services.expiry import Renewal
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
 from lti_tool.services.marking_pages import (
@@ -415,11 +416,21 @@ AWARDS = (
     award(7, "Noor A.", "revoked", "Withdrawn", revocation_reason="The talk was given by somebody else."),
     award(8, "Hugo B.", "superseded", "Replaced"),
 )
+ENDS = (
+    award(11, "Aya N.", "issued", "Issued", ends="Valid until 3 Dec 2026, for 6 more days.", can_renew=True),
+    award(12, "Bo E.", "expired", "Expired", can_renew=True),
+)
+RENEWALS = (
+    Renewal("a11", "Aya N.", NOW, NOW),
+    Renewal("a12", "Bo E.", None, NOW),
+    Renewal("a13", "Cy T.", NOW, None, "The grades do not carry it any more."),
+)
 HELD = award(9, "Keiko H.", "held", "Held", held_reason="Asked for the second opinion.", can_hold=True)
 BY_HAND = award(10, "Liam D.", "issued", "Issued", given="hand", note="Gave the keynote\nat the open day.",
                 can_hold=True, can_reissue=True)  # fmt: skip
 AWARDS_PAGE = AwardsPage(BADGE.slug, BADGE, "active", AWARDS[:2], AWARDS[2:3], (AWARDS[4], HELD),
                          (AWARDS[3], *AWARDS[5:], BY_HAND), False, None, True)  # fmt: skip
+ENDING = replace(AWARDS_PAGE, to_confirm=(), doubted=(), held=(), rest=ENDS, soon=("a11",))
 NO_AWARDS = replace(AWARDS_PAGE, to_confirm=(), doubted=(), held=(), rest=())
 GIVE = GivePage(BADGE.slug, BADGE, (("p1", "Ana R."), ("p2", "Ben O.")))
 REISSUE = ReissuePage("a4", "Ben O.", BADGE, (ReissueRow("OC-1", "Adapts the message", "Advanced (4 of 4)",
@@ -463,7 +474,8 @@ WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
 WAITING = card("empathy", "Empathy", "waiting", 3, 3, 3, 2,
                sentence="You have 4 of 4.", next_step="A teacher confirms the badge.")  # fmt: skip
 KEPT = card("self-directed-learning", "Self-Directed Learning", "earned", 3, 3, 3, 3, claimed=True, page_public=True,
-            earned_at=NOW - timedelta(days=170), sentence="All four are reached.")  # fmt: skip
+            earned_at=NOW - timedelta(days=170), sentence="All four are reached.",
+            ends="Valid until 3 Dec 2026, for 12 more days.")  # fmt: skip
 PRIVATE = replace(KEPT, slug="empathy", name="Empathy", page_public=False)
 REVOKED = replace(KEPT, slug="initiative", name="Initiative", state="revoked",
                   sentence="Withdrawn: the work was somebody else's.")  # fmt: skip
@@ -710,6 +722,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                        **shown(AWARDS_PAGE)}),
     "awards-many": ("instructor/awards.html", {"page": AWARDS_PAGE, **shown(AWARDS_PAGE), "number": 2, "last": 3,
                     "q": "a", "problem": BadInput(sentence="Choose a day.", what_to_do="Like 2026-11-22.")}),
+    "awards-ending": ("instructor/awards.html", {"page": ENDING, "waiting": 0, **shown(ENDING), "which": "soon"}),
+    "renew": ("instructor/renew.html", {"page": RENEWALS, **of_badge}),
+    "renew-one": ("instructor/renew.html", {"page": RENEWALS[:1], **of_badge}),
+    "renew-none": ("instructor/renew.html", {"page": RENEWALS[2:], "problem": BadInput(sentence="Too late."),
+                   **of_badge}),
     "revoke": ("instructor/revoke.html", {"page": AWARDS[3:4], **of_badge}),
     "revoke-held": ("instructor/revoke.html", {"page": AWARDS[4:5], "problem": BadInput(sentence="Write a reason."),
                     **of_badge}),
@@ -1032,6 +1049,7 @@ ADDRESSES = {
     "awards.hold": "/course/<launch>/<slug>/awards/<award_id>/hold",
     "awards.release": "/course/<launch>/<slug>/release",
     "awards.keep": "/course/<launch>/<slug>/awards/<award_id>/review",
+    "awards.renew": "/course/<launch>/<slug>/awards/renew",
     "awards.revoke": "/course/<launch>/<slug>/awards/revoke",
     "awards.revoke_one": "/course/<launch>/<slug>/awards/<award_id>/revoke",
     "awards.give": "/course/<launch>/<slug>/awards/give",
