@@ -57,7 +57,7 @@ def tally(stack: Stack, parts: Iterable[Part], now: datetime) -> Tally:
     there = [(places[part.slug], part) for part in earned if part.slug in places and part.in_force(now)]
     best: tuple[Part, ...] = ()
     for group in _windows(stack, there):
-        chosen = _in_order(stack, group) if stack.ordered else _one_each(group)
+        chosen = _in_order(stack, group) if stack.ordered else _one_each(stack, group)
         if _worth(stack, chosen) > _worth(stack, best):
             best = chosen
     counted = {part.slug for part in best}
@@ -75,12 +75,13 @@ def _windows(stack: Stack, there: Sequence[tuple[int, Part]]) -> Iterable[Sequen
         yield [(place, part) for place, part in there if start <= part.issued_at <= end]
 
 
-def _one_each(group: Sequence[tuple[int, Part]]) -> tuple[Part, ...]:
-    """Return the earliest of each member, in the stack's order."""
-    first: dict[int, Part] = {}
+def _one_each(stack: Stack, group: Sequence[tuple[int, Part]]) -> tuple[Part, ...]:
+    """Return one of each member, in the stack's order: the earliest of those that are worth most."""
+    best: dict[int, Part] = {}
     for place, part in group:
-        first.setdefault(place, part)
-    return tuple(first[place] for place in sorted(first))
+        if place not in best or _worth(stack, (part,)) > _worth(stack, (best[place],)):
+            best[place] = part
+    return tuple(best[place] for place in sorted(best))
 
 
 def _in_order(stack: Stack, group: Sequence[tuple[int, Part]]) -> tuple[Part, ...]:

@@ -90,6 +90,12 @@ def test_one_that_was_withdrawn_and_earned_again_counts() -> None:
     assert counted(stack("a"), part("a", 0), part("a", 5, withdrawn=True)).met
 
 
+def test_of_two_versions_of_one_badge_the_one_that_is_worth_more_counts() -> None:
+    badge = stack("a", rule="credits 2")
+    assert counted(badge, part("a", 0, credits=1), part("a", 5, credits=2)).met
+    assert counted(badge, part("a", 0, credits=2), part("a", 5, credits=1)).met
+
+
 def test_in_order_means_that_none_was_issued_before_one_further_up() -> None:
     badge = stack(ordered=True)
     assert counted(badge, part("a", 1), part("b", 2), part("c", 3)).met
