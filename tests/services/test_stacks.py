@@ -15,7 +15,7 @@ from lti_tool.domain.badge import Badge, Stack
 from lti_tool.errors import CannotPublish, DefinitionInvalid
 from lti_tool.jobs import RUNNERS
 from lti_tool.models import Achievement, AchievementVersion, Award, CourseBadge, Edition, Mastery, Person, Review
-from lti_tool.services import award_acts, catalog, editions, evaluation, launches, people, reissues, sync, work
+from lti_tool.services import award_acts, catalog, choices, editions, evaluation, launches, people, reissues, sync, work
 from lti_tool.services.definition import read_definition, write_definition
 from tests.classroom import Classroom, at_once, badge, make_room, replace, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
@@ -482,7 +482,9 @@ def test_the_credential_names_its_parts_and_only_public_credentials_of_them(room
     publish(room, a, b, c, whole)
     student = room.students[0]
     earn(room, student, a)
-    award_acts.claim(room.tool, award_of(room, student, a)["id"], public=True, actor="operator", now=now())
+    choices.choose(
+        room.tool, award_of(room, student, a)["id"], choices.Choices(public=True), actor="operator", now=now()
+    )
     earn(room, student, c)
     award = award_of(room, student, whole)
     told = document(room, award)
@@ -498,7 +500,7 @@ def test_the_credential_names_its_parts_and_only_public_credentials_of_them(room
     assert [each["id"] for each in told["evidence"]] == [public]  # the other one is hers alone
     rows = {each["tag"]: each for each in award["decision"]["rows"]}
     assert "credential" not in rows[f"badge:{c.slug}"]
-    award_acts.claim(room.tool, award["id"], public=True, actor="operator", now=now())
+    choices.choose(room.tool, award["id"], choices.Choices(public=True), actor="operator", now=now())
     stranger = room.scene.launch(room.teacher.id, room.course.id)
     page = stranger.get(award["credential_url"].removeprefix(room.scene.url)).text
     assert "First" in page and "Third" in page and "Second" not in page and public in page
