@@ -333,6 +333,7 @@ def freeze(session: Session, decision: dict[str, Any]) -> dict[str, Any]:
         select(Edition.award_id, Edition.id)
         .join(Award)
         .where(Award.id.in_(ids), Award.page_public, Edition.signed_at.is_not(None), Edition.withdrawn_at.is_(None))
+        .where(Edition.holder.is_(None))  # a wallet's copy is that wallet's
         .order_by(Edition.number)
     )
     public = {f"{AWARD}{award_id}": edition_id for award_id, edition_id in session.execute(query)}

@@ -18,7 +18,7 @@ from lti_tool.db import trouble_of
 from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import stack_words, words
-from lti_tool.services.issuer import issuer_row
+from lti_tool.services.issuer import issuer_told
 from lti_tool.web import (
     admin,
     as_student,
@@ -33,6 +33,7 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    oid4vci,
     outside,
     public,
     registration,
@@ -40,6 +41,7 @@ from lti_tool.web import (
     sources,
     student,
     versions,
+    wallet,
     watching,
 )
 from lti_tool.web.markdown import markdown
@@ -107,7 +109,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [endorsements.pages, hosted.pages, sources.back, watching.pages, outside.own]
+    own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -156,8 +158,7 @@ def common_values() -> dict[str, Any]:
     values: dict[str, Any] = {"now": datetime.now(UTC), **language.of_page()}
     if g.get("failed"):
         return values
-    with security.tool().db.read() as session:
-        values["issuer"] = issuer_row(session)
+    values["issuer"] = issuer_told(security.tool())
     if (who := g.get("session")) is not None:
         values.update(
             launch=g.launch,
