@@ -146,6 +146,7 @@ class Edition(Base):
     valid_until: Mapped[datetime | None]
     signed_at: Mapped[datetime | None] = mapped_column(index=True)
     document: Mapped[bytes | None] = mapped_column(Compressed, deferred=True)  # the signed JSON, byte for byte
+    # The same as VC-JWT RS256, once somebody has asked for it: see services.tokens.
     jwt: Mapped[bytes | None] = mapped_column(Compressed, deferred=True)
     withdrawn_at: Mapped[datetime | None]  # its status bit is set: revoked or superseded
     decision: Mapped[dict[str, Any] | None] = mapped_column(

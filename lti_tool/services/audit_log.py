@@ -42,6 +42,7 @@ MOST_NAMED = 500  # people whose name a searched text may match
 KINDS = {
     "administrator": Sentence("Administrators"),
     "award": Sentence("Awards"),
+    "backpack": Sentence("Backpacks"),
     "endorsement": Sentence("Endorsements"),
     "badge": Sentence("Badges"),
     "connection": Sentence("Connections"),
@@ -90,6 +91,9 @@ ACTIONS = {
     "award.restored": Sentence("A replaced award was restored"),
     "award.revoked": Sentence("An award was withdrawn"),
     "award.superseded": Sentence("An award was replaced by an earlier one of the same person"),
+    "backpack.allowed": Sentence("A learner let a backpack fetch her badges"),
+    "backpack.ended": Sentence("A backpack may not fetch a learner's badges any more"),
+    "backpack.refused": Sentence("A learner refused a backpack"),
     "badge.brought_back": Sentence("A retired badge was brought back"),
     "badge.change_discarded": Sentence("A badge's change was thrown away"),
     "badge.column_asked_again": Sentence("A deleted gradebook column is made again"),
@@ -161,6 +165,11 @@ ACTIONS = {
 
 # What stands beside an entry; a key without a word here stands as it is kept.
 DETAILS = {
+    "backpack": Sentence("backpack"),
+    "email": Sentence("e-mail address"),
+    "framework": Sentence("framework"),
+    "scope": Sentence("may read"),
+    "why": Sentence("why"),
     "changed": Sentence("changed"),
     "name": Sentence("name"),
     "issuer": Sentence("issuer"),
@@ -216,6 +225,12 @@ VALUES: dict[str, Mapping[str, str]] = {
         "active": Sentence("let in"),
         "pending": Sentence("waits to be approved"),
         "disabled": Sentence("switched off"),
+    },
+    "backpack.why": {
+        "learner": Sentence("the learner ended it"),
+        "backpack": Sentence("the backpack gave it back"),
+        "code": Sentence("its code came twice"),
+        "refresh": Sentence("its refresh token came twice"),
     },
     "job.kind": JOB_KINDS,
     "counts_for": {"everybody": Sentence("everybody"), "new": Sentence("new learners only")},

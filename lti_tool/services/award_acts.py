@@ -271,11 +271,10 @@ def restore(session: Session, award: Award, status: str, now: datetime) -> None:
 
     A revoked status entry is never cleared (Bitstring Status List 1.0, 3.1: not reversible), so one that was issued
     gets a new edition: another credential id, with the times and choices of the old one."""
-    award.live = True
-    if status not in ("issued", "pending"):
-        award.status = status
-        return
-    editions.another(session, award, award.editions[-1].choices, now)
+    was_issued = status in ("issued", "pending")
+    award.live, award.status = True, "pending" if was_issued else status
+    if was_issued:
+        editions.another(session, award, award.editions[-1].choices, now)
 
 
 def resolve(session: Session, award: Award, resolution: str, now: datetime) -> str:

@@ -44,8 +44,8 @@ def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]],
 def give(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> int:
     """Write awards that grades carry, and an edition for each that is to be signed now; returns how many are new."""
     new = write(session, wanted, now)
-    for row in new:
-        audit.record(session, now, audit.TOOL, "award.earned", f"award:{row['id']}", status=row["status"])
+    told = ((f"award:{row['id']}", {"status": row["status"]}) for row in new)
+    audit.record_all(session, now, audit.TOOL, "award.earned", told)
     return len(new)
 
 

@@ -29,6 +29,7 @@ from lti_tool.models import (
     Launch,
     Mark,
     Mastery,
+    OAuthGrant,
     Person,
     Result,
     SourceAnswer,
@@ -181,6 +182,12 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("To hand it out once, and to one wallet."),
             _counted(WalletOffer.created_at).join(Award).where(mine),
             _("for a day after each"),
+        ),
+        line(
+            _("Backpacks that were let in to fetch badges"),
+            _("To let them do so until it is ended, and to show which they are."),
+            _counted(OAuthGrant.created_at).where(OAuthGrant.person_id == person.id),
+            _("thirty days after it is ended, or a day after it ran out"),
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]

@@ -821,7 +821,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "issuer-empty": ("public/issuer.html", {"page": replace(ISSUER, badges=(), description="", email="",
                      downloads=())}),
     "credential-shown": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ana Ruiz", endorsements=SAID,
-                         term="Autumn 2026", narrative="I spoke in public for the first time.", evidence=(
+                         narrative="I spoke in public for the first time.", evidence=(
                          ShownEvidence("Listens actively", "https://video.hallwood.example/17", ""),
                          ShownEvidence("Adapts the message", "", "I rewrote the talk for twelve-year-olds.")))}),
     "credential-no-levels": ("public/credential.html", {"page": replace(CREDENTIAL, shows_levels=False,
