@@ -123,6 +123,12 @@ def shown_status(award: Held, now: datetime) -> str:
     return "expired" if ended else award.status
 
 
+def fits_a_wallet(tool: Tool, award: Award, now: datetime) -> bool:
+    """Tell whether an award may go into a wallet: in force, and taken by its learner where that is asked of her."""
+    taken = award.claimed_at is not None or tool.settings.privacy.claim == "automatic"
+    return taken and shown_status(award, now) == "issued"
+
+
 def newest_awards(
     session: Session, badge: CourseBadge, person_id: str | None = None, *, issued_here: bool = False
 ) -> dict[str, Award]:

@@ -23,7 +23,9 @@ from lti_tool.credentials.issuer_keys import Own
 from lti_tool.credentials.verify import LASTING, Check, Report, verify
 from lti_tool.errors import Busy, NotFound, ServiceUnreachable
 from lti_tool.http import Response
+from lti_tool.models import Edition
 from lti_tool.sentence import Sentence
+from lti_tool.services import hosted
 from lti_tool.services.forms import FORMS, check_text, find_edition, form_of, signed_edition
 from lti_tool.services.issuer import did_document
 from lti_tool.services.pages import CheckView, ReportPage
@@ -106,18 +108,25 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
         credential_id, _, form = rest.partition(".")
         form = form or "json"
         if form in FORMS:
-            if everyone_sees:
-                check_text(credential_id)
-                with tool.db.read() as session:
-                    edition = signed_edition(session, credential_id, form)
-            else:
-                edition = find_edition(tool, credential_id, None, now, form)
-            return _answer(url, form_of(tool, edition, form))
+            return _answer(url, form_of(tool, _edition_here(tool, credential_id, form, now, everyone_sees), form))
+    if head == "ob2":
+        status, content = hosted.content_at(
+            tool, rest, lambda id, form: _edition_here(tool, id, form, now, everyone_sees)
+        )
+        return _answer(url, content, status)
     raise NotFound("not an address of ours that holds a credential")
 
 
-def _answer(url: str, body: bytes) -> Response:
-    return Response(200, "OK", {}, body, url)
+def _edition_here(tool: Tool, credential_id: str, form: str, now: datetime, everyone_sees: bool) -> Edition:
+    if not everyone_sees:
+        return find_edition(tool, credential_id, None, now, form)
+    check_text(credential_id)
+    with tool.db.read() as session:
+        return signed_edition(session, credential_id, form)
+
+
+def _answer(url: str, body: bytes, status: int = 200) -> Response:
+    return Response(status, "OK" if status == 200 else "Gone", {}, body, url)
 
 
 def own_report(tool: Tool, document: bytes, now: datetime) -> Report:

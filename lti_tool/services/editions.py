@@ -246,6 +246,14 @@ def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str,
     return {"signed": signed}
 
 
+def sign_now(tool: Tool, session: Session, edition: Edition, now: datetime) -> None:
+    """Sign one edition in the caller's transaction; raises CredentialHeldBack."""
+    facts = edition_facts(edition, endorsement_documents(session, [edition]))
+    template = template_for(tool, session, edition.award.version)
+    made = template.sign(facts, ed25519=tool.keyring.ed25519, rsa=tool.keyring.rsa, created=facts.valid_from)
+    edition.document, edition.jwt, edition.signed_at = made.document, made.jwt.encode(), now
+
+
 def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
     query = (
         select(Edition)
@@ -367,7 +375,7 @@ def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] =
     )
     return ob3.EditionFacts(
         credential_id=edition.id,
-        subject_id=award.earner.subject_id,
+        subject_id=edition.holder or award.earner.subject_id,
         valid_from=edition.valid_from,
         valid_until=edition.valid_until,
         status_list=edition.status_list_id,

@@ -57,8 +57,8 @@ def _eddsa_jwt(tool: Tool, edition: Edition) -> bytes:
     document = _document(tool, edition)
     kid = signing.signed_with(document)
     key = tool.keyring.credential_key(kid)
-    if key is None:
-        raise NotFound(f"the key {kid} that signed it is not in keys.dir")
+    if key is None or key.private is None:
+        raise NotFound(f"the private key {kid} that signed it is not in keys.dir")
     return signing.jwt_of_document(document, key).encode()
 
 

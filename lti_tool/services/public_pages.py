@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from flask_babel import gettext as _
 from sqlalchemy import func, select
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy.orm import joinedload
 
 from lti_tool.credentials import ob2, ob3
 from lti_tool.credentials.verify import Report
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
-from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
+from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
 from lti_tool.services import endorsements, expiry
 from lti_tool.services.certificates import drawing_of
@@ -32,6 +32,7 @@ from lti_tool.services.pages import (
     IssuerPage,
     ShownEvidence,
 )
+from lti_tool.services.published import find_issuer
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
@@ -145,24 +146,6 @@ def _state(edition: Edition, now: datetime) -> tuple[str, str]:
 # -- what it stands for, who issues it --------------------------------------------------------------------------
 
 
-def find_version(tool: Tool, slug: str, number: int, form: str = "") -> AchievementVersion:
-    """Return a version of an achievement, with its picture in pixels where that is the form."""
-    check_text(slug)
-    query = (
-        select(AchievementVersion)
-        .join(Achievement)
-        .where(Achievement.slug == slug, AchievementVersion.number == number)
-        .options(joinedload(AchievementVersion.achievement))
-    )
-    if form == "png":
-        query = query.options(undefer(AchievementVersion.picture_png))
-    with tool.db.read() as session:
-        version = session.scalar(query)
-    if version is None:
-        raise NotFound(f"no achievement {slug} v{number}")
-    return version
-
-
 def drawing(tool: Tool, version: AchievementVersion) -> str:
     """Return a version's picture as SVG."""
     with tool.db.read() as session:
@@ -248,15 +231,6 @@ def _issued_badge(base: str, version: AchievementVersion) -> IssuedBadge:
     address = ob3.achievement_address(base, version.achievement.slug, version.number)
     told = version.definition
     return IssuedBadge(told["name"], told.get("level", ""), told["description"], address, f"{address}.png")
-
-
-def find_issuer(tool: Tool, slug: str) -> Issuer:
-    check_text(slug)
-    with tool.db.read() as session:
-        row = session.scalar(select(Issuer).where(Issuer.slug == slug))
-    if row is None:
-        raise NotFound(f"no issuer {slug}")
-    return row
 
 
 def issuer_logo(tool: Tool, slug: str) -> bytes:

@@ -33,12 +33,14 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    oid4vci,
     public,
     registration,
     score_files,
     sources,
     student,
     versions,
+    wallet,
     watching,
 )
 from lti_tool.web.markdown import markdown
@@ -105,7 +107,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [endorsements.pages, hosted.pages, sources.back, watching.pages]
+    own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(

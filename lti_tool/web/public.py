@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool import security
 from lti_tool.errors import NotAcceptable, NotFound
 from lti_tool.security import public, tool
-from lti_tool.services import checking, forms, served, status_lists
+from lti_tool.services import checking, forms, published, served, status_lists
 from lti_tool.services import public_pages as shown
 from lti_tool.services import refresh as refreshing
 from lti_tool.services.issuer import accent_css, issuer_row
@@ -152,7 +152,7 @@ OF_AN_ACHIEVEMENT = (*OF_JSON, ("image/png", "png"), ("image/svg+xml", "svg"))
 @public
 def achievement(slug: str, version: int) -> Response | str:
     form = _asked_for(OF_AN_ACHIEVEMENT)
-    found = shown.find_version(tool(), slug, version, form or "")
+    found = published.find_version(tool(), slug, version, form or "")
     if form is None:
         raise _not_acceptable()
     if form:
@@ -165,7 +165,7 @@ def achievement(slug: str, version: int) -> Response | str:
 def achievement_form(slug: str, version: int, form: str) -> Response:
     if form not in ("json", "png", "svg"):
         raise NotFound(f"no form {form}")
-    return _achievement(shown.find_version(tool(), slug, version, form), form)
+    return _achievement(published.find_version(tool(), slug, version, form), form)
 
 
 def _achievement(found: Any, form: str) -> Response:
@@ -191,7 +191,7 @@ def issuer(slug: str) -> Response | str:
 @pages.get("/issuers/<slug>.json")
 @public
 def issuer_form(slug: str) -> Response:
-    shown.find_issuer(tool(), slug)
+    published.find_issuer(tool(), slug)
     return answer_json(shown.issuer_json(tool()))
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from lti_tool import security, web
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Deployment, Edition, Person, Registration
-from lti_tool.services import award_acts, checking, choices, editions, forms, public_pages
+from lti_tool.services import award_acts, checking, choices, editions, forms, published
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -102,8 +102,8 @@ def test_the_services_themselves_ask_the_database_for_no_odd_name(shared, name):
     with statements(shared.tool) as seen:
         for ask in (
             lambda: forms.find_edition(shared.tool, name, "secret", now()),
-            lambda: public_pages.find_version(shared.tool, name, 1),
-            lambda: public_pages.find_issuer(shared.tool, name),
+            lambda: published.find_version(shared.tool, name, 1),
+            lambda: published.find_issuer(shared.tool, name),
         ):
             with pytest.raises(NotFound):
                 ask()
