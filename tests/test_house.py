@@ -250,6 +250,11 @@ WITHOUT_A_SESSION = {
     "/oid4vci/nonce",
     "/oid4vci/credential",
     "/exchanges/<address>",
+    # A backpack shows its own secrets; what a learner's browser sends carries a token bound to its cookie.
+    "/oauth/register",
+    "/oauth/token",
+    "/oauth/revoke",
+    "/oauth/authorize/<request_id>",
 }
 
 

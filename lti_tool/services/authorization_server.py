@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lti_tool.services import badge_api
 from lti_tool.services.tool import Tool
 
 PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code"
@@ -28,7 +29,11 @@ def of_wallets(tool: Tool) -> dict[str, Any]:
     }
 
 
-PARTS: list[Part] = [of_wallets]
+def of_backpacks(tool: Tool) -> dict[str, Any]:
+    return badge_api.oauth_parts(tool.settings.base_url)
+
+
+PARTS: list[Part] = [of_wallets, of_backpacks]
 
 
 def document(tool: Tool, parts: Sequence[Part] | None = None) -> dict[str, Any]:

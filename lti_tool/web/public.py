@@ -163,7 +163,7 @@ def achievement(slug: str, version: int) -> Response | str:
 @pages.get("/achievements/<slug>/v<int:version>.<form>")
 @public
 def achievement_form(slug: str, version: int, form: str) -> Response:
-    if form not in ("json", "png", "svg"):
+    if form not in ("json", "ctdl.json", "png", "svg"):
         raise NotFound(f"no form {form}")
     return _achievement(published.find_version(tool(), slug, version, form), form)
 
@@ -171,6 +171,8 @@ def achievement_form(slug: str, version: int, form: str) -> Response:
 def _achievement(found: Any, form: str) -> Response:
     if form == "json":
         return answer_json(shown.achievement_json(tool(), found))
+    if form == "ctdl.json":
+        return answer_json(shown.achievement_ctdl(tool(), found))
     name = f"{found.achievement.slug}.{form}"
     if form == "png":
         return answer(found.picture_png, "image/png", seconds=86400, name=name)
