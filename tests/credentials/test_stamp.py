@@ -188,19 +188,20 @@ def test_a_badge_whose_levels_were_taken_for_words_prints_them_all() -> None:
         same(template, examples.facts(reached=reached, subject_id="urn:x:ÿ"))
 
 
+def said(number: int, issuer: ob3.IssuerProfile) -> dict[str, Any]:
+    told = Said(
+        *(f"{number:032x}", FULL.achievement["id"], "Zoë", "Head", "Clinic", 'Does "well".\n', examples.CREATED),
+        *(1, number),
+    )
+    signed: dict[str, Any] = json.loads(signed_endorsement(told, issuer, examples.ed25519_key()))
+    return signed
+
+
 def test_an_edition_with_endorsements_is_printed_with_the_very_same_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their proofs are graphs of their own with blank nodes: statements of four terms."""
-
-    def said(number: int) -> dict[str, Any]:
-        told = Said(
-            *(f"{number:032x}", FULL.achievement["id"], "Zoë", "Head", "Clinic", 'Does "well".\n', examples.CREATED),
-            *(1, number),
-        )
-        signed: dict[str, Any] = json.loads(signed_endorsement(told, examples.issuer(), examples.ed25519_key()))
-        return signed
-
-    template = EditionTemplate(examples.achievement(), examples.issuer(), needed=4)
-    one, both = (said(1),), (said(1), said(2))
+    issuer = examples.issuer(linkedin="")
+    template = EditionTemplate(examples.achievement(), issuer, needed=4)
+    one, both = (said(1, issuer),), (said(1, issuer), said(2, issuer))
     for endorsements in (one, both):
         template.written(dataclasses.replace(examples.everything(), endorsements=endorsements))
     assert len(template._stamps) == 2 and all(template._stamps.values())
@@ -214,4 +215,15 @@ def test_an_edition_with_endorsements_is_printed_with_the_very_same_ones(monkeyp
     no_long_way(monkeypatch, template)
     template.written(facts)
     with pytest.raises(AssertionError):
-        template.written(dataclasses.replace(facts, endorsements=(said(3),)))
+        template.written(dataclasses.replace(facts, endorsements=(said(3, issuer),)))
+
+
+def test_nodes_that_nothing_tells_apart_go_the_long_way() -> None:
+    """The issuer's number at LinkedIn stands in the credential and in the endorsement, as two equal blank nodes."""
+    template = EditionTemplate(examples.achievement(), examples.issuer(), needed=4)
+    for name in ("Zoë", "Ana"):
+        endorsements = (said(1, examples.issuer()),)
+        facts = dataclasses.replace(examples.everything(), endorsements=endorsements, name=name)
+        credential, _, digest = template.written(facts)
+        assert credential["credentialSubject"]["result"]  # the whole of it, which only the long way builds
+        assert digest == sha256_of(canonical_by_pyld(credential))

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 import requests
 import time_machine
+from markupsafe import escape
 from sqlalchemy import select, update
 
-from lti_tool.models import Award, Course, Edition
-from lti_tool.services import award_acts, public_pages, served
+from lti_tool.models import Award, Course, Edition, Issuer
+from lti_tool.services import award_acts, choices, issuer, public_pages, served
 from tests.classroom import badge, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -21,7 +22,7 @@ def claimed(room):  # noqa: F811
     room.publish(badge())
     room.grade(room.students[0], 3, 3)
     room.sync()
-    award_acts.claim(room.tool, room.award()["id"], public=True, actor="operator", now=now())
+    choices.choose(room.tool, room.award()["id"], choices.Choices(public=True), actor="operator", now=now())
     room.url = room.award()["credential_url"]
     room.number = room.url.rpartition("/")[2]
     room.tool.figures.add()  # what was counted until now would be written by one of the requests to come
@@ -92,14 +93,16 @@ def test_a_page_is_made_once_while_nothing_is_written(claimed, made, minute):
 
 def test_a_page_is_made_anew_after_any_write_and_with_the_next_minute(claimed, made, minute):
     get(claimed.url)
-    with claimed.tool.db.write() as session:
-        session.execute(update(Course).where(Course.id == claimed.id).values(title="Another title"))
-    assert "Another title" in get(claimed.url).text and len(made) == 2
+    before = issuer.issuer_told(claimed.tool).name
+    for number, name in enumerate(("Another <name>", before), start=2):
+        with claimed.tool.db.write() as session:
+            session.execute(update(Issuer).values(name=name))
+        assert str(escape(name)) in get(claimed.url).text and len(made) == number
     award_acts.revoke(claimed.tool, claimed.award()["id"], "Given by mistake.", actor="operator", now=now())
-    assert "Given by mistake." in get(claimed.url).text and len(made) == 3
+    assert "Given by mistake." in get(claimed.url).text and len(made) == 4
     minute()
     get(claimed.url)
-    assert len(made) == 4
+    assert len(made) == 5
 
 
 def test_the_databases_version_is_another_after_every_commit_and_no_other(claimed):
