@@ -22,6 +22,7 @@ from lti_tool.services import (
     editions,
     matching,
     notices,
+    oauth_tokens,
     platform_checks,
     posting,
     presence,
@@ -29,6 +30,7 @@ from lti_tool.services import (
     schedule,
     source_pages,
     sync,
+    wallet_offers,
     work,
 )
 from lti_tool.services.tool import Tool, log
@@ -119,6 +121,8 @@ def sweep(tool: Tool) -> None:
     revocations.look(tool, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
+    wallet_offers.forget_expired(tool, now)
+    oauth_tokens.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     for course_id in posting.courses_due(tool, now):

@@ -194,7 +194,8 @@ class Scene:
 
     def forget_sign_ins(self) -> None:
         """Let the next test sign in as often as it likes: those before it came from the same address, seconds ago."""
-        self.app.extensions["sign_in_limit"]._left.clear()
+        for limit in ("sign_in_limit", "oauth_registrations", "oauth_requests", "backpack_codes"):
+            self.app.extensions[limit]._left.clear()
 
     def stop(self) -> None:
         self.server.shutdown()

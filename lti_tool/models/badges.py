@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    JSON,
     ForeignKey,
     LargeBinary,
     Text,
@@ -15,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from lti_tool.db import random_id
+from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.models.base import Base, one_of
 
 if TYPE_CHECKING:
@@ -68,6 +71,8 @@ class AchievementVersion(Base):
     number: Mapped[int]
     digest: Mapped[str] = mapped_column(unique=True)
     definition: Mapped[dict[str, Any]]  # domain.badge.Badge.content()
+    # Of a badge made of badges: what each part meant when it was published, see services.stacks
+    members: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     picture_svg: Mapped[str | None] = mapped_column(Text, deferred=True)
     picture_png: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # read only where it is asked for
     published_at: Mapped[datetime]
@@ -75,6 +80,11 @@ class AchievementVersion(Base):
         default=1, server_default="1"
     )  # how its Achievement is written, for good: ob3.FORM
     achievement: Mapped[Achievement] = relationship(back_populates="versions")
+
+    @cached_property
+    def badge(self) -> Badge:
+        """The definition, read once for as long as this object lives: it never changes."""
+        return badge_from_content(self.definition)
 
 
 class CourseBadge(Base):
@@ -175,7 +185,7 @@ class EarlierVersion(Base):
 
 
 class Prerequisite(Base):
-    """A badge that a published one asks for first, by its slug: whose award may make others due."""
+    """A badge that a published one asks for, first or as a part, by its slug: whose award may make others due."""
 
     __tablename__ = "prerequisite"
     course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), primary_key=True)

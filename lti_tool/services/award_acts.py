@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Review
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions, journal, places, schedule
+from lti_tool.services import audit, catalog, editions, journal, places, prerequisites, schedule
 from lti_tool.services.awards import get_award, kept_back
 from lti_tool.services.tool import Tool
 
@@ -113,7 +113,9 @@ def hold(
             reason=reason,
             until=told,
         )
-        course_id = award.course_id
+        course_id, version_id = award.course_id, award.version_id
+    if before == "issued":
+        prerequisites.look_again(tool, [version_id])
     if until is not None:
         schedule.moment_was_set(tool, course_id, now)
 
@@ -203,8 +205,11 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
     Only a person's act gives it again: the same grades will not (H10)."""
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
-        if not _revoke(session, get_award(session, award_id), reason, actor, now):
+        award = get_award(session, award_id)
+        if not _revoke(session, award, reason, actor, now):
             raise Conflict(sentence=_("This award has been taken back already."))
+        version_id = award.version_id
+    prerequisites.look_again(tool, [version_id])
 
 
 def revoke_many(
@@ -215,7 +220,10 @@ def revoke_many(
     with tool.db.write() as session:
         awards = _locked(session, course_badge_id, award_ids)
         done = [award.id for award in awards if _revoke(session, award, reason, actor, now)]
-        return Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
+        version_ids = {award.version_id for award in awards}
+        outcome = Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
+    prerequisites.look_again(tool, version_ids)
+    return outcome
 
 
 def _reason_to_revoke(reason: str) -> str:
@@ -245,11 +253,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:REASON]
 
 
-def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
-    """Set the status bit of every edition still in force; returns their ids.
+def withdraw_editions(session: Session, award: Award, now: datetime, *, only: str | None = None) -> list[str]:
+    """Set the status bit of every edition still in force, copies in wallets too, or of one; returns their ids.
 
     What the award has come to stands in the journal as the reason, so set its status first."""
-    withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
+    in_force = [edition for edition in award.editions if edition.withdrawn_at is None]
+    withdrawn = [edition for edition in in_force if only in (None, edition.id)]
     for edition in withdrawn:
         edition.withdrawn_at = now
         journal.note(session, journal.withdrawal(award, edition))
@@ -270,11 +279,10 @@ def restore(session: Session, award: Award, status: str, now: datetime) -> None:
 
     A revoked status entry is never cleared (Bitstring Status List 1.0, 3.1: not reversible), so one that was issued
     gets a new edition: another credential id, with the times and choices of the old one."""
-    award.live = True
-    if status not in ("issued", "pending"):
-        award.status = status
-        return
-    editions.another(session, award, award.editions[-1].choices, now)
+    was_issued = status in ("issued", "pending")
+    award.live, award.status = True, "pending" if was_issued else status
+    if was_issued:
+        editions.another(session, award, award.editions[-1].choices, now)
 
 
 def resolve(session: Session, award: Award, resolution: str, now: datetime) -> str:

@@ -27,11 +27,12 @@ def scope_of(badge: Badge, course_id: int) -> str:
 
 def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]], now: datetime) -> dict[str, Any]:
     """Return what an award freezes: each row's source, score, maximum, level and when, and the rule's version."""
-    tags = [row.tag for row in badge.sub_competencies] + [gate.tag for gate in badge.gates]
+    tags = [row.tag for row in badge.sub_competencies] + list(badge.stack.tags if badge.stack is not None else ())
+    tags += [gate.tag for gate in badge.gates]
     tags += [PREREQUISITE + slug for slug in badge.prerequisites]
     return {
         "version": version,
-        "rule": badge.rule,
+        "rule": badge.stack.rule if badge.stack is not None else badge.rule,
         "decided_at": now.isoformat(),
         # Without what passes: a grade is shown to its learner by the time that anybody reads this.
         "rows": [{k: v for k, v in rows[tag].items() if k != "released"} for tag in tags if tag in rows],
@@ -44,8 +45,8 @@ def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]],
 def give(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> int:
     """Write awards that grades carry, and an edition for each that is to be signed now; returns how many are new."""
     new = write(session, wanted, now)
-    for row in new:
-        audit.record(session, now, audit.TOOL, "award.earned", f"award:{row['id']}", status=row["status"])
+    told = ((f"award:{row['id']}", {"status": row["status"]}) for row in new)
+    audit.record_all(session, now, audit.TOOL, "award.earned", told)
     return len(new)
 
 
@@ -121,6 +122,12 @@ def shown_status(award: Held, now: datetime) -> str:
     """Return an award's status as pages show it: its own, or "expired" for one whose time is over."""
     ended = award.status == "issued" and award.expires_at is not None and award.expires_at <= now
     return "expired" if ended else award.status
+
+
+def fits_a_wallet(tool: Tool, award: Award, now: datetime) -> bool:
+    """Tell whether an award may go into a wallet: in force, and taken by its learner where that is asked of her."""
+    taken = award.claimed_at is not None or tool.settings.privacy.claim == "automatic"
+    return taken and shown_status(award, now) == "issued"
 
 
 def newest_awards(

@@ -29,9 +29,12 @@ from lti_tool.models import (
     Launch,
     Mark,
     Mastery,
+    OAuthGrant,
+    OutsideBadge,
     Person,
     Result,
     SourceAnswer,
+    WalletOffer,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -157,6 +160,11 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _counted(Evidence.created_at).where(Evidence.person_id == person.id),
         ),
         line(
+            _("Badges of other issuers, handed in to count here"),
+            _("To let those who teach decide whether they count, and to check that they still do."),
+            _counted(OutsideBadge.handed_at).where(OutsideBadge.person_id == person.id),
+        ),
+        line(
             ngettext(
                 "Awards, each with the record of its decision; %(num)s with a public page",
                 "Awards, each with the record of its decision; %(num)s with a public page",
@@ -174,6 +182,18 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("What people outside said of her awards"),
             _("To show it with the award, as long as its page is public."),
             _counted(Endorsement.said_at).join(Award, Award.id == Endorsement.award_id).where(mine),
+        ),
+        line(
+            _("Offers of a badge to a wallet"),
+            _("To hand it out once, and to one wallet."),
+            _counted(WalletOffer.created_at).join(Award).where(mine),
+            _("for a day after each"),
+        ),
+        line(
+            _("Backpacks that were let in to fetch badges"),
+            _("To let them do so until it is ended, and to show which they are."),
+            _counted(OAuthGrant.created_at).where(OAuthGrant.person_id == person.id),
+            _("thirty days after it is ended, or a day after it ran out"),
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]

@@ -11,24 +11,26 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ob3
 from lti_tool.credentials.canonical import EditionTemplate
-from lti_tool.credentials.signing import Signed
+from lti_tool.db import insert_rows
 from lti_tool.domain.award import is_earned
-from lti_tool.domain.badge import Badge, Gate, badge_from_content, months_and_days, number_text
+from lti_tool.domain.badge import Badge, Gate, number_text
+from lti_tool.domain.badge import after as after  # the end of what is issued now
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person
-from lti_tool.services import held_back, prerequisites
+from lti_tool.services import held_back, prerequisites, stacks
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.places import status_places
 from lti_tool.services.tool import Tool, log
 
 MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
 BATCH = 250  # editions signed between two transactions
+_EDITION = Edition.metadata.tables["edition"]
 MOST_ENDORSEMENTS = 10  # in one credential, the newest
 # What a learner has chosen of what an edition says, by the names it is kept under. The rest is told_at's.
 CHOSEN = ("name", "email", "results", "grades", "evidence", "narrative")
@@ -64,7 +66,7 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
                 "valid_until": after(now, lasts[version_id]) if lasts[version_id] else None,
             }
         )
-    session.execute(insert(Edition), editions)
+    insert_rows(session, Edition, editions)
     ends = [{"id": e["award_id"], "expires_at": e["valid_until"]} for e in editions if e["valid_until"] is not None]
     if ends:
         session.execute(update(Award), ends)
@@ -158,19 +160,6 @@ def another(session: Session, award: Award, choices: Mapping[str, Any], now: dat
     return edition
 
 
-def after(start: datetime, duration: str) -> datetime:
-    """Return the moment a duration of years, months, weeks, days ends; 31 January + P1M is the last of February."""
-    months, days = months_and_days(duration)
-    month = start.month - 1 + months
-    year, month = start.year + month // 12, month % 12 + 1
-    for day in range(start.day, 27, -1):
-        try:
-            return start.replace(year=year, month=month, day=day) + timedelta(days=days)
-        except ValueError:
-            continue
-    return start.replace(year=year, month=month) + timedelta(days=days)
-
-
 # -- signing ----------------------------------------------------------------------------------------------------
 
 
@@ -201,14 +190,14 @@ def sign_pending(tool: Tool, course_id: int | None = None, award_id: str | None 
             if made:  # others may ask for what has just been awarded
                 prerequisites.look_again(tool, made)
             return signed
-        done: list[tuple[_ToSign, Signed]] = []
+        done: list[tuple[_ToSign, bytes]] = []
         for each in batch:
             try:
                 # The proof's time is the edition's, not the clock's: signed again, it is the same bytes.
-                copy = each.template.sign(
-                    each.facts, ed25519=keyring.ed25519, rsa=keyring.rsa, created=each.facts.valid_from
+                signed_document = each.template.sign_document(
+                    each.facts, ed25519=keyring.ed25519, created=each.facts.valid_from
                 )
-                done.append((each, copy))
+                done.append((each, signed_document))
                 made.add(each.version_id)
             except CredentialHeldBack as error:
                 refused[each.edition_id] = _HeldBack(each.award_id, error)
@@ -245,16 +234,25 @@ def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str,
     return {"signed": signed}
 
 
+def sign_now(tool: Tool, session: Session, edition: Edition, now: datetime) -> None:
+    """Sign one edition in the caller's transaction; raises CredentialHeldBack."""
+    facts = edition_facts(edition, endorsement_documents(session, [edition]))
+    template = template_for(tool, session, edition.award.version)
+    made = template.sign(facts, ed25519=tool.keyring.ed25519, rsa=tool.keyring.rsa, created=facts.valid_from)
+    edition.document, edition.jwt, edition.signed_at = made.document, made.jwt.encode(), now
+
+
 def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
     query = (
         select(Edition)
         .join(Award)
         .where(Edition.signed_at.is_(None), Award.status == "pending", Edition.withdrawn_at.is_(None))
         .options(
-            joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement),
-            joinedload(Edition.award).joinedload(Award.person),
-            joinedload(Edition.award).joinedload(Award.earned_as),
-            joinedload(Edition.award).joinedload(Award.course),
+            # What many of them share is read once, not beside each.
+            joinedload(Edition.award).selectinload(Award.version).joinedload(AchievementVersion.achievement),
+            joinedload(Edition.award).selectinload(Award.course),
+            joinedload(Edition.award).selectinload(Award.person),
+            joinedload(Edition.award).selectinload(Award.earned_as),
         )
         .order_by(Edition.id)
         .limit(BATCH)
@@ -268,11 +266,10 @@ def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out:
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
-        said = endorsement_documents(session, editions)
+        base, said = tool.settings.base_url, endorsement_documents(session, editions)
+        facts = {e.id: stacks.with_evidence(edition_facts(e, said), e, base) for e in editions}
         return [
-            _ToSign(
-                e.id, e.award_id, e.award.version_id, edition_facts(e, said), templates[e.award.version], _graded_at(e)
-            )
+            _ToSign(e.id, e.award_id, e.award.version_id, facts[e.id], templates[e.award.version], _graded_at(e))
             for e in editions
         ]
 
@@ -309,7 +306,7 @@ def template_for(tool: Tool, session: Session, version: AchievementVersion) -> E
     profile = issuer_profile(session, tool)
     key = (version.id, profile)
     if key not in tool.templates:
-        needed = badge_from_content(version.definition).needed
+        needed = stacks.least_results(version.badge)
         tool.templates[key] = EditionTemplate(achievement_of(tool, version, profile), profile, needed=needed)
     template: EditionTemplate = tool.templates[key]
     return template
@@ -319,12 +316,13 @@ def achievement_of(tool: Tool, version: AchievementVersion, profile: ob3.IssuerP
     """Return a version as an OB 3.0 Achievement."""
     slug, base = version.achievement.slug, tool.settings.base_url
     return ob3.achievement(
-        badge_from_content(version.definition),
+        version.badge,
         base_url=base,
         slug=slug,
         version=version.number,
         issuer=profile,
         picture_url=f"{ob3.achievement_address(base, slug, version.number)}.png",
+        members=stacks.as_described(version.members, base),
         form=version.form,
     )
 
@@ -341,7 +339,7 @@ def decided(edition: Edition, badge: Badge) -> dict[str, dict[str, Any]]:
 def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] = NO_DOCUMENTS) -> ob3.EditionFacts:
     """Return what an edition says, from its own row, its award's frozen decision, and the endorsements it names."""
     award, choices = edition.award, edition.choices
-    badge = badge_from_content(award.version.definition)
+    badge = award.version.badge
     rows = decided(edition, badge)
     grades = choices.get("grades", False)
     reached = tuple(
@@ -353,7 +351,7 @@ def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] =
         for row in badge.sub_competencies
         if (found := rows.get(row.tag)) is not None and found["level"] is not None
     )
-    gates = tuple(
+    gates = stacks.results_of(badge, rows) + tuple(
         ob3.GateResult(gate.code, gate_value(gate, found) if grades else None, passed=True)
         for gate in badge.gates
         if (found := rows.get(gate.tag)) is not None and found["state"] == "met"
@@ -365,7 +363,7 @@ def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] =
     )
     return ob3.EditionFacts(
         credential_id=edition.id,
-        subject_id=award.earner.subject_id,
+        subject_id=edition.holder or award.earner.subject_id,
         valid_from=edition.valid_from,
         valid_until=edition.valid_until,
         status_list=edition.status_list_id,
@@ -408,7 +406,9 @@ def gate_value(gate: Gate, row: Mapping[str, Any]) -> str | None:
 def carries(badge: Badge, rows: Mapping[str, dict[str, Any]]) -> bool:
     """Tell whether the rows of a decision record, by tag, earn a badge."""
     tags = [row.tag for row in badge.sub_competencies] + [gate.tag for gate in badge.gates]
-    return is_earned(badge, [Standing(tag, "", rows[tag]["state"], "") for tag in tags if tag in rows])
+    tags += badge.stack.tags if badge.stack is not None else ()
+    found = [rows[tag] for tag in tags if tag in rows]
+    return is_earned(badge, [Standing(r["tag"], "", r["state"], "", points=r.get("points", "")) for r in found])
 
 
 def _by_hand(award: Award) -> ob3.Evidence:
@@ -424,7 +424,7 @@ def _by_hand(award: Award) -> ob3.Evidence:
     )
 
 
-def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int:
+def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
     if not done:
         return 0
     now = datetime.now(UTC)
@@ -432,11 +432,13 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int
         # Awards before their editions, each by id, as everywhere: revoke() holds the award when it asks for these.
         awards = select(Award.id).where(Award.id.in_([each.award_id for each, _ in done])).order_by(Award.id)
         session.execute(awards.with_for_update(key_share=True)).all()
-        session.execute(
-            update(Edition),
+        # Into the table: through the class, SQLAlchemy looks at each row three times.
+        signed = update(_EDITION).where(_EDITION.c.id == bindparam("edition"))
+        session.connection().execute(
+            signed.values(document=bindparam("document"), signed_at=now),
             [
-                {"id": each.edition_id, "document": s.document, "jwt": s.jwt.encode(), "signed_at": now}
-                for each, s in sorted(done, key=lambda one: one[0].edition_id)
+                {"edition": each.edition_id, "document": document}
+                for each, document in sorted(done, key=lambda one: one[0].edition_id)
             ],
         )
         for moment in {each.facts.valid_from for each, _ in done}:

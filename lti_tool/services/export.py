@@ -41,6 +41,7 @@ from lti_tool.services import audit, hosted, status_lists
 from lti_tool.services.definition import write_definition
 from lti_tool.services.editions import achievement_of
 from lti_tool.services.issuer import did_document, issuer_profile, issuer_row
+from lti_tool.services.tokens import jwt_made
 from lti_tool.services.tool import Tool
 
 FORMAT = 1
@@ -265,14 +266,17 @@ def credential_file(edition_id: str, form: str, *, public: bool) -> str:
 
 
 def _credentials(out: _Writer, session: Session, tool: Tool) -> int:
-    """Write every signed credential as it was signed, and the Open Badges 2.0 view of those that are public."""
+    """Write each signed credential in both forms, the token too where nobody has asked for it yet.
+
+    Beside them the Open Badges 2.0 view of those that are public."""
     version = joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement)
     query = select(Edition).where(Edition.signed_at.is_not(None)).order_by(Edition.id)
     count = 0
     for (edition,) in _stream(session, query.options(undefer(Edition.document), undefer(Edition.jwt), version)):
         public = edition.award.page_public
-        for form, content in (("json", edition.document), ("jwt", edition.jwt)):
-            if content is not None:
+        if edition.document is not None and edition.signed_at is not None:
+            token = edition.jwt or jwt_made(tool.keyring, edition.document, edition.signed_at)
+            for form, content in (("json", edition.document), ("jwt", token)):
                 out.bytes(credential_file(edition.id, form, public=public), content)
         if public:
             out.json(f"public/ob2/assertions/{edition.id}", hosted.assertion(tool, edition).document)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -9,29 +10,31 @@ from urllib.parse import urlsplit
 
 from flask_babel import gettext as _
 from sqlalchemy import func, select
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials import ob2, ob3
+from lti_tool.credentials import ctdl, ob2, ob3
 from lti_tool.credentials.verify import Report
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
-from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
+from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import endorsements, expiry
+from lti_tool.services import endorsements, expiry, stacks
 from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
 from lti_tool.services.credential_state import state_of
 from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
-from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
+from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, issuer_told, logo_address
 from lti_tool.services.pages import (
     AchievementPage,
     CheckView,
     CredentialPage,
     IssuedBadge,
     IssuerPage,
+    RowView,
     ShownEvidence,
 )
+from lti_tool.services.published import find_issuer
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
@@ -58,11 +61,14 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
     choices = edition.choices
     shows_levels = choices.get("results", True)
-    rows = row_views(badge, decided(edition, badge) if shows_levels else {})
+    parts = {part.slug: part for part in stacks.as_described(version.members, base)}
+    rows = row_views(badge, decided(edition, badge) if shows_levels else {}, parts)
+    if shows_levels:
+        rows = _parts_that_counted(rows, decided(edition, badge), base)
     if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
-        rows = tuple(row if row.steps else replace(row, reached="") for row in rows)
+        rows = tuple(row if row.counts else replace(row, reached="") for row in rows)
+    issuer = issuer_told(tool)
     with tool.db.read() as session:
-        issuer = issuer_row(session)
         endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
     return CredentialPage(
@@ -96,6 +102,19 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         qr_svg=qr_code(url),
         newer_url=_newer_url(tool, edition),
     )
+
+
+def _parts_that_counted(
+    rows: Sequence[RowView], records: Mapping[str, Mapping[str, Any]], base: str
+) -> tuple[RowView, ...]:
+    """Return the rows without the parts of a stack that did not count, and the others with their public credentials.
+
+    Which other badges somebody has earned, and lost, is nobody else's business."""
+    named = {
+        tag: ob3.credential_address(base, row["credential"]) for tag, row in records.items() if "credential" in row
+    }
+    shown = [row for row in rows if not row.part or row.state == "met"]
+    return tuple(replace(row, proof=named.get(row.tag, "")) for row in shown)
 
 
 def _newer_url(tool: Tool, edition: Edition) -> str:
@@ -145,24 +164,6 @@ def _state(edition: Edition, now: datetime) -> tuple[str, str]:
 # -- what it stands for, who issues it --------------------------------------------------------------------------
 
 
-def find_version(tool: Tool, slug: str, number: int, form: str = "") -> AchievementVersion:
-    """Return a version of an achievement, with its picture in pixels where that is the form."""
-    check_text(slug)
-    query = (
-        select(AchievementVersion)
-        .join(Achievement)
-        .where(Achievement.slug == slug, AchievementVersion.number == number)
-        .options(joinedload(AchievementVersion.achievement))
-    )
-    if form == "png":
-        query = query.options(undefer(AchievementVersion.picture_png))
-    with tool.db.read() as session:
-        version = session.scalar(query)
-    if version is None:
-        raise NotFound(f"no achievement {slug} v{number}")
-    return version
-
-
 def drawing(tool: Tool, version: AchievementVersion) -> str:
     """Return a version's picture as SVG."""
     with tool.db.read() as session:
@@ -175,19 +176,32 @@ def achievement_json(tool: Tool, version: AchievementVersion) -> dict[str, Any]:
     return ob3.stand_alone(achievement_of(tool, version, profile))
 
 
+def achievement_ctdl(tool: Tool, version: AchievementVersion) -> dict[str, Any]:
+    """Return a version in CTDL, for catalogues of credentials."""
+    with tool.db.read() as session:
+        profile = issuer_profile(session, tool)
+        newest = _newest(session, version)
+    which = ctdl.Published(version.achievement.slug, version.number, version.published_at, newest)
+    badge = badge_from_content(version.definition)
+    return ctdl.credential(badge, which, base_url=tool.settings.base_url, issuer=profile)
+
+
+def _newest(session: Session, version: AchievementVersion) -> int:
+    query = select(func.max(AchievementVersion.number)).where(
+        AchievementVersion.achievement_id == version.achievement_id
+    )
+    return session.scalar(query) or version.number
+
+
 def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage:
     base, slug = tool.settings.base_url, version.achievement.slug
     with tool.db.read() as session:
         issuer = issuer_row(session)
-        newest = session.scalar(
-            select(func.max(AchievementVersion.number)).where(
-                AchievementVersion.achievement_id == version.achievement_id
-            )
-        )
+        newest = _newest(session, version)
         endorsed = endorsements.in_force(tool, session, version_id=version.id)
     address = ob3.achievement_address(base, slug, version.number)
     before = range(version.number - 1, max(0, version.number - 1 - ob3.MOST_EARLIER), -1)
-    newer = newest is not None and newest > version.number
+    newer = newest > version.number
     return AchievementPage(
         badge=badge_from_content(version.definition),
         version=version.number,
@@ -195,9 +209,11 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         picture_url=f"{address}.png",
         issuer=issuer.name,
         issuer_url=f"{base}/issuers/{issuer.slug}",
-        newest_url=ob3.achievement_address(base, slug, newest) if newer and newest else "",
+        newest_url=ob3.achievement_address(base, slug, newest) if newer else "",
+        parts=stacks.as_described(version.members, base),
         downloads=(
             ("JSON", "", f"{address}.json"),
+            ("CTDL", _("for catalogues"), f"{address}.ctdl.json"),
             ("PNG", "", f"{address}.png"),
             ("SVG", "", f"{address}.svg"),
             ("Open Badges 2.0", "", ob2.badge_address(base, slug, version.number)),
@@ -248,15 +264,6 @@ def _issued_badge(base: str, version: AchievementVersion) -> IssuedBadge:
     address = ob3.achievement_address(base, version.achievement.slug, version.number)
     told = version.definition
     return IssuedBadge(told["name"], told.get("level", ""), told["description"], address, f"{address}.png")
-
-
-def find_issuer(tool: Tool, slug: str) -> Issuer:
-    check_text(slug)
-    with tool.db.read() as session:
-        row = session.scalar(select(Issuer).where(Issuer.slug == slug))
-    if row is None:
-        raise NotFound(f"no issuer {slug}")
-    return row
 
 
 def issuer_logo(tool: Tool, slug: str) -> bytes:

@@ -46,6 +46,8 @@ from lti_tool.services import (
     earned,
     editions,
     evaluation,
+    framework_files,
+    outside_badges,
     schedule,
     score_files,
     sources,
@@ -106,6 +108,7 @@ def run_evaluate(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
 
 
 def _decide(tool: Tool, course: int, now: datetime, counts: dict[str, Any]) -> dict[str, Any]:
+    outside_badges.check_again(tool, course, now)
     failed = evaluate_badges(tool, course, now, counts)
     counts["released"] = award_acts.release_due(tool, datetime.now(UTC), course)
     counts["signed"] = editions.sign_pending(tool, course)
@@ -526,6 +529,7 @@ def forget_expired(tool: Tool, now: datetime) -> None:
         session.execute(delete(Job).where(Job.state.in_(("done", "failed")), Job.finished_at < now - JOBS_KEPT))
         award_files.forget_old(session, now)
         score_files.forget_old(session, now)
+        framework_files.forget_old(session, now)
 
 
 def course_name(tool: Tool, course_id: int) -> str:
