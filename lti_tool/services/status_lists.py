@@ -27,7 +27,7 @@ from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
 A_DAY = timedelta(days=1)  # a list that does not change is signed anew once a day
-OF_OTHERS = 0.25  # seconds to wait for somebody else's signature before making one
+OF_OTHERS = 5.0  # seconds to wait for somebody else's signature before making one: an answer may be late, not behind
 LOOK_AGAIN = 0.01
 LOCKS = 0x6C746973  # "ltis": where PostgreSQL's advisory locks of ours begin; the list's number follows
 
@@ -152,7 +152,7 @@ def _one_signs(tool: Tool, number: int) -> Iterator[bool]:
     """Wait for whoever is signing a list; gives whether nobody else is.
 
     The lock ends with its process or connection. After OF_OTHERS seconds nobody is waited for: a second signature does
-    no harm, and a withdrawal must not stay hidden."""
+    no harm."""
     with _file_lock(tool) if tool.db.is_sqlite else _server_lock(tool, number) as alone:
         yield alone
 

@@ -29,7 +29,7 @@ from tests.scene import now
 
 FULL = 60_000  # withdrawn rows of one list, near the most it can have
 BURST = 1000
-SINGLE = 20
+SINGLE = 10
 ROUNDS = 5
 
 

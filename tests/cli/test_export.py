@@ -23,7 +23,8 @@ from lti_tool.credentials.verify import verify
 from lti_tool.errors import NotFound
 from lti_tool.http import Response
 from lti_tool.models import AuditEvent, Award, Base, Edition, Person, StatusList
-from lti_tool.services import audit, award_acts, checking, editions, export, revocations
+from lti_tool.services import audit, award_acts, checking, choices, editions, export, revocations
+from lti_tool.services.choices import Choices
 from lti_tool.services.definition import read_definition
 from lti_tool.settings import load_settings
 from tests.cli.conftest import Run
@@ -39,8 +40,8 @@ def left(beside: Scene) -> Scene:
     for student in ("student1", "student2", "student3"):
         beside.grade(student, 4, 4, 4, 4)
     assert beside.sync()["state"] == "done"
-    award_acts.claim(beside.tool, beside.award_of("student1")["id"], public=True, actor="operator", now=now())
-    award_acts.claim(beside.tool, beside.award_of("student3")["id"], public=True, actor="operator", now=now())
+    choices.choose(beside.tool, beside.award_of("student1")["id"], Choices(public=True), actor="operator", now=now())
+    choices.choose(beside.tool, beside.award_of("student3")["id"], Choices(public=True), actor="operator", now=now())
     award_acts.revoke(beside.tool, beside.award_of("student3")["id"], "A mistake.", actor="operator", now=now())
     return beside
 

@@ -16,7 +16,8 @@ from sqlalchemy.orm import undefer
 
 from lti_tool.errors import Conflict
 from lti_tool.models import Award, Edition
-from lti_tool.services import award_acts, expiry
+from lti_tool.services import award_acts, choices, expiry
+from lti_tool.services.choices import Choices
 from tests.classroom import Classroom, badge, make_room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -82,7 +83,7 @@ def test_a_learner_reads_until_when_her_badge_is_valid(ending: Classroom) -> Non
     student = ending.enter(ending.students[0])
     assert "Valid until" not in student.get("").text
     award = ends_in(ending, 6.5)
-    award_acts.claim(ending.tool, award["id"], public=True, actor="operator", now=now())
+    choices.choose(ending.tool, award["id"], Choices(public=True), actor="operator", now=now())
     assert "for 7 more days." in student.get("").text
     page = student.get(f"badges/{ending.badge.slug}").text
     assert "for 7 more days." in page and "Your teacher can renew it by then" in page
@@ -104,7 +105,7 @@ def test_an_instructor_finds_what_ends_soon_and_what_has_ended(ending: Classroom
 
 def test_a_renewed_badge_has_a_new_credential_and_the_old_one_stays_good_until_its_day(ending: Classroom) -> None:
     award = ends_in(ending, 10)
-    award_acts.claim(ending.tool, award["id"], public=True, actor="operator", now=now())
+    choices.choose(ending.tool, award["id"], Choices(public=True), actor="operator", now=now())
     asked = ending.page.post(f"badges/{ending.badge.slug}/awards/renew", {"only": award["id"]})
     assert asked.status_code == 200 and "What will happen" in asked.text
     assert len(editions_of(ending, award["id"])) == 1
@@ -192,7 +193,7 @@ def test_D08_another_course_s_award_is_not_renewed(ending: Classroom, make_room:
 
 def test_a_wallet_that_refreshes_gets_the_newest_credential_as_json_or_jwt(ending: Classroom) -> None:
     award = ends_in(ending, 10)
-    award_acts.claim(ending.tool, award["id"], public=True, actor="operator", now=now())
+    choices.choose(ending.tool, award["id"], Choices(public=True), actor="operator", now=now())
     (first,) = editions_of(ending, award["id"])
     url = f"{ending.scene.url}/credentials/{first.id}"
     same = requests.get(f"{url}/refresh", timeout=10)
@@ -220,7 +221,7 @@ def test_I24_a_private_credential_refreshes_for_nobody_as_one_that_is_not_there(
 
 def test_a_withdrawn_credential_has_nothing_newer(ending: Classroom) -> None:
     award = ending.award(ending.students[0])
-    award_acts.claim(ending.tool, award["id"], public=True, actor="operator", now=now())
+    choices.choose(ending.tool, award["id"], Choices(public=True), actor="operator", now=now())
     award_acts.revoke(ending.tool, award["id"], "A mistake.", actor="operator", now=now())
     answer = requests.get(f"{award['credential_url']}/refresh", timeout=10)
     assert answer.status_code == 410
