@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 Rows = Sequence[dict[str, Any]]
 
+THREADS = 4  # of each web process: an answer that waits for the database or another server holds one
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0 done, 1 refused or failed, 2 wrong usage."""
@@ -288,7 +290,7 @@ def _serve(options: argparse.Namespace) -> int:
         port=options.port,
         interface=Interfaces.WSGI,
         workers=options.workers,
-        blocking_threads=int(os.environ.get("BT", "4")),
+        blocking_threads=THREADS,
         log_level="warning",  # type: ignore[arg-type]
         log_access=False,
     )
