@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
-from lti_tool import __version__, logs
+from lti_tool import __version__, create_app, logs
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
 from lti_tool.services import (
     administrators,
@@ -37,8 +37,11 @@ from lti_tool.services import (
 )
 from lti_tool.services.audit import OPERATOR
 from lti_tool.services.issuer import ensure_issuer
-from lti_tool.services.tool import Tool, open_tool
+from lti_tool.services.tool import Tool, open_tool, settle
 from lti_tool.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 Rows = Sequence[dict[str, Any]]
 
@@ -279,7 +282,7 @@ def _serve(options: argparse.Namespace) -> int:
     if not is_free(options.port, options.host):  # granian would share the port with whoever has it
         raise ToolError(sentence=f"port {options.port} is taken. Choose another with --port.")
     server = Granian(
-        "lti_tool:create_app",
+        "lti_tool.cli:served",
         factory=True,
         address=options.host,
         port=options.port,
@@ -291,6 +294,13 @@ def _serve(options: argparse.Namespace) -> int:
     )
     server.serve()
     return 0
+
+
+def served() -> Flask:
+    """Make the web application in a worker process of `serve`."""
+    app = create_app()
+    settle()
+    return app
 
 
 def _worker(options: argparse.Namespace) -> int:
@@ -311,6 +321,7 @@ def _worker(options: argparse.Namespace) -> int:
         # A worker that died holding a job, or whose message was lost, is made good at once and not at the next sweep.
         if periodic:
             jobs.sweep(tool)
+        settle()
         consumer = queue.create_consumer(
             workers=options.workers, periodic=periodic, initial_delay=0.05, backoff=1.3, max_delay=0.5
         )

@@ -30,6 +30,7 @@ from lti_tool.services import (
     schedule,
     source_pages,
     sync,
+    wallet_offers,
     work,
 )
 from lti_tool.services.tool import Tool, log
@@ -120,6 +121,7 @@ def sweep(tool: Tool) -> None:
     revocations.look(tool, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
+    wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)

@@ -144,6 +144,10 @@ class Privacy(_Section):
     claim: Literal["required", "automatic"]
 
 
+class Wallets(_Section):
+    transaction_code: bool
+
+
 class Lti(_Section):
     approve_registrations: Literal["ask", "automatic"]
     approve_deployments: Literal["first-launch", "ask"]
@@ -164,6 +168,7 @@ class Settings(_Section):
     issuer: Issuer
     mail: Mail
     privacy: Privacy
+    wallets: Wallets
     lti: Lti
     network: Network
     log: Log

@@ -54,6 +54,7 @@ from lti_tool.models.people import (
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
+from lti_tool.models.wallets import UsedNonce, WalletOffer
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -121,6 +122,8 @@ __all__ = [
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "UsedNonce",
+    "WalletOffer",
     "WithdrawnElsewhere",
     "may_be_awarded",
 ]

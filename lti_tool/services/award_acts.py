@@ -245,11 +245,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:REASON]
 
 
-def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
-    """Set the status bit of every edition still in force; returns their ids.
+def withdraw_editions(session: Session, award: Award, now: datetime, *, only: str | None = None) -> list[str]:
+    """Set the status bit of every edition still in force, copies in wallets too, or of one; returns their ids.
 
     What the award has come to stands in the journal as the reason, so set its status first."""
-    withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
+    in_force = [edition for edition in award.editions if edition.withdrawn_at is None]
+    withdrawn = [edition for edition in in_force if only in (None, edition.id)]
     for edition in withdrawn:
         edition.withdrawn_at = now
         journal.note(session, journal.withdrawal(award, edition))
@@ -270,11 +271,10 @@ def restore(session: Session, award: Award, status: str, now: datetime) -> None:
 
     A revoked status entry is never cleared (Bitstring Status List 1.0, 3.1: not reversible), so one that was issued
     gets a new edition: another credential id, with the times and choices of the old one."""
-    award.live = True
-    if status not in ("issued", "pending"):
-        award.status = status
-        return
-    editions.another(session, award, award.editions[-1].choices, now)
+    was_issued = status in ("issued", "pending")
+    award.live, award.status = True, "pending" if was_issued else status
+    if was_issued:
+        editions.another(session, award, award.editions[-1].choices, now)
 
 
 def resolve(session: Session, award: Award, resolution: str, now: datetime) -> str:

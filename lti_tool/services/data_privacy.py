@@ -33,6 +33,7 @@ from lti_tool.models import (
     Person,
     Result,
     SourceAnswer,
+    WalletOffer,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -175,6 +176,12 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("What people outside said of her awards"),
             _("To show it with the award, as long as its page is public."),
             _counted(Endorsement.said_at).join(Award, Award.id == Endorsement.award_id).where(mine),
+        ),
+        line(
+            _("Offers of a badge to a wallet"),
+            _("To hand it out once, and to one wallet."),
+            _counted(WalletOffer.created_at).join(Award).where(mine),
+            _("for a day after each"),
         ),
         line(
             _("Backpacks that were let in to fetch badges"),

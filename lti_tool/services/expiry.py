@@ -101,11 +101,17 @@ def planned(session: Session, award: Award, now: datetime) -> Renewal:
         why = _("It is not in force.")
     elif until is None:
         why = _("It has no end, so there is nothing to renew.")
+    elif not can_renew(award, now):
+        why = _("It is valid until %(day)s. Renew it in its last %(days)s days.", day=_day(award), days=STEPS[0])
     elif award.given == "grades" and not editions.carries(definition, evaluation.counted_now(session, award, now)):
         why = _("The grades do not carry it any more.")
     elif _another(session, award):
         why = _("It has been earned again since.")
     return Renewal(award.id, name, award.expires_at, None if why else until, why)
+
+
+def _day(award: Award) -> str:
+    return day(award.expires_at) if award.expires_at is not None else ""
 
 
 def _another(session: Session, award: Award) -> bool:

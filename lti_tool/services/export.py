@@ -35,12 +35,13 @@ from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import BadInput
 from lti_tool.keyring import Key, public_pem
 from lti_tool.migrations import schema
-from lti_tool.models import AchievementVersion, Award, Base, Edition, Issuer, StatusList
+from lti_tool.models import AchievementVersion, Award, Base, Edition, Endorsement, Issuer, StatusList
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, status_lists
+from lti_tool.services import audit, hosted, status_lists
 from lti_tool.services.definition import write_definition
 from lti_tool.services.editions import achievement_of
 from lti_tool.services.issuer import did_document, issuer_profile, issuer_row
+from lti_tool.services.tokens import jwt_made
 from lti_tool.services.tool import Tool
 
 FORMAT = 1
@@ -95,7 +96,7 @@ def write(tool: Tool, folder: Path, now: datetime, *, with_keys: bool = False) -
         if not tool.db.is_sqlite:  # SQLite's transactions see one moment anyway
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         counts = {table.name: _rows(out, session, table) for table in tables(with_keys=with_keys)}
-        credentials = _credentials(out, session)
+        credentials = _credentials(out, session, tool)
         achievements = _achievements(out, session, tool)
         _issuer(out, session, tool)
         _status_lists(out, session, tool, now)
@@ -264,13 +265,22 @@ def credential_file(edition_id: str, form: str, *, public: bool) -> str:
     return f"{'public' if public else 'private'}/credentials/{edition_id}.{form}"
 
 
-def _credentials(out: _Writer, session: Session) -> int:
-    query = select(Edition.id, Edition.document, Edition.jwt, Award.page_public).join(Award).order_by(Edition.id)
+def _credentials(out: _Writer, session: Session, tool: Tool) -> int:
+    """Write each signed credential in both forms, the token too where nobody has asked for it yet.
+
+    Beside them the Open Badges 2.0 view of those that are public."""
+    version = joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement)
+    query = select(Edition).where(Edition.signed_at.is_not(None)).order_by(Edition.id)
     count = 0
-    for row in _stream(session, query.where(Edition.document.is_not(None))):
-        for form, content in (("json", row.document), ("jwt", row.jwt)):
-            if content is not None:
-                out.bytes(credential_file(row.id, form, public=row.page_public), content)
+    for (edition,) in _stream(session, query.options(undefer(Edition.document), undefer(Edition.jwt), version)):
+        public = edition.award.page_public
+        if edition.document is not None and edition.signed_at is not None:
+            token = edition.jwt or jwt_made(tool.keyring, edition.document, edition.signed_at)
+            for form, content in (("json", edition.document), ("jwt", token)):
+                out.bytes(credential_file(edition.id, form, public=public), content)
+        if public:
+            out.json(f"public/ob2/assertions/{edition.id}", hosted.assertion(tool, edition).document)
+        session.expunge(edition)
         count += 1
     return count
 
@@ -284,6 +294,7 @@ def _achievements(out: _Writer, session: Session, tool: Tool) -> int:
         place = f"{version.achievement.slug}/v{version.number}"
         out.text(f"definitions/{place}.toml", write_definition(badge_from_content(version.definition)))
         out.json(f"public/achievements/{place}.json", ob3.stand_alone(achievement_of(tool, version, profile)))
+        out.json(f"public/ob2/badges/{place}", hosted.badge_class(tool, version))
         for folder in ("definitions", "public/achievements"):
             out.bytes(f"{folder}/{place}.png", version.picture_png)
             if version.picture_svg is not None:
@@ -297,6 +308,9 @@ def _issuer(out: _Writer, session: Session, tool: Tool) -> None:
     row = issuer_row(session)
     out.json("public/.well-known/did.json", did_document(tool))
     out.json(f"public/issuers/{row.slug}.json", ob3.issuer_profile(issuer_profile(session, tool)))
+    out.json(f"public/ob2/issuers/{row.slug}", hosted.issuer(tool, row.slug))
+    for endorsement_id, document in _stream(session, select(Endorsement.id, Endorsement.document)):
+        out.bytes(f"public/endorsements/{endorsement_id}.json", document)
     logo = session.scalar(select(Issuer.logo).where(Issuer.logo_at.is_not(None)))
     if logo is not None:
         out.bytes(f"public/issuers/{row.slug}/logo.png", logo)

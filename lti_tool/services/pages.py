@@ -504,6 +504,7 @@ class ClaimView:
     seen: str = ""  # the credential this page was made from
     closed: bool = False  # it is over or was taken back: what is inside stays
     course: str = ""
+    for_wallets: bool = False  # it may go into a wallet now
 
 
 @dataclass(frozen=True)

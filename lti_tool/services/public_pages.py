@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from flask_babel import gettext as _
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, joinedload, undefer
+from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ctdl, ob2, ob3
 from lti_tool.credentials.verify import Report
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
-from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
+from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
 from lti_tool.services import endorsements, expiry
 from lti_tool.services.certificates import drawing_of
@@ -23,7 +23,7 @@ from lti_tool.services.checking import own_report
 from lti_tool.services.credential_state import state_of
 from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
-from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
+from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, issuer_told, logo_address
 from lti_tool.services.pages import (
     AchievementPage,
     CheckView,
@@ -32,6 +32,7 @@ from lti_tool.services.pages import (
     IssuerPage,
     ShownEvidence,
 )
+from lti_tool.services.published import find_issuer
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
@@ -61,8 +62,8 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     rows = row_views(badge, decided(edition, badge) if shows_levels else {})
     if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
         rows = tuple(row if row.steps else replace(row, reached="") for row in rows)
+    issuer = issuer_told(tool)
     with tool.db.read() as session:
-        issuer = issuer_row(session)
         endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
     return CredentialPage(
@@ -143,24 +144,6 @@ def _state(edition: Edition, now: datetime) -> tuple[str, str]:
 
 
 # -- what it stands for, who issues it --------------------------------------------------------------------------
-
-
-def find_version(tool: Tool, slug: str, number: int, form: str = "") -> AchievementVersion:
-    """Return a version of an achievement, with its picture in pixels where that is the form."""
-    check_text(slug)
-    query = (
-        select(AchievementVersion)
-        .join(Achievement)
-        .where(Achievement.slug == slug, AchievementVersion.number == number)
-        .options(joinedload(AchievementVersion.achievement))
-    )
-    if form == "png":
-        query = query.options(undefer(AchievementVersion.picture_png))
-    with tool.db.read() as session:
-        version = session.scalar(query)
-    if version is None:
-        raise NotFound(f"no achievement {slug} v{number}")
-    return version
 
 
 def drawing(tool: Tool, version: AchievementVersion) -> str:
@@ -262,15 +245,6 @@ def _issued_badge(base: str, version: AchievementVersion) -> IssuedBadge:
     address = ob3.achievement_address(base, version.achievement.slug, version.number)
     told = version.definition
     return IssuedBadge(told["name"], told.get("level", ""), told["description"], address, f"{address}.png")
-
-
-def find_issuer(tool: Tool, slug: str) -> Issuer:
-    check_text(slug)
-    with tool.db.read() as session:
-        row = session.scalar(select(Issuer).where(Issuer.slug == slug))
-    if row is None:
-        raise NotFound(f"no issuer {slug}")
-    return row
 
 
 def issuer_logo(tool: Tool, slug: str) -> bytes:

@@ -18,7 +18,7 @@ from lti_tool.db import trouble_of
 from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import words
-from lti_tool.services.issuer import issuer_row
+from lti_tool.services.issuer import issuer_told
 from lti_tool.web import (
     admin,
     as_student,
@@ -37,12 +37,14 @@ from lti_tool.web import (
     marking,
     messages,
     oauth,
+    oid4vci,
     public,
     registration,
     score_files,
     sources,
     student,
     versions,
+    wallet,
     watching,
 )
 from lti_tool.web.markdown import markdown
@@ -110,7 +112,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [endorsements.pages, hosted.pages, sources.back, watching.pages]
+    own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages]
     own += [badge_api.pages, oauth.pages, backpacks.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
@@ -157,8 +159,7 @@ def common_values() -> dict[str, Any]:
     values: dict[str, Any] = {"now": datetime.now(UTC), **language.of_page()}
     if g.get("failed"):
         return values
-    with security.tool().db.read() as session:
-        values["issuer"] = issuer_row(session)
+    values["issuer"] = issuer_told(security.tool())
     if (who := g.get("session")) is not None:
         values.update(
             launch=g.launch,

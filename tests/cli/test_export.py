@@ -99,6 +99,8 @@ def test_an_export_holds_what_an_institution_needs_to_leave(left: Scene, run: Ru
     for path, content in served(left).items():
         if not path.endswith(".png"):
             assert (folder / "public" / path.lstrip("/")).read_bytes() == content
+    ob2 = path_of(left.award_of("student1"), left).replace("credentials", "ob2/assertions")
+    assert json.loads((folder / "public" / ob2.lstrip("/")).read_text()) == requests.get(f"{left.url}{ob2}").json()
     private = path_of(left.award_of("student2"), left)
     assert (folder / "private" / f"{private.lstrip('/')}.json").exists()
     assert not (folder / "public" / f"{private.lstrip('/')}.json").exists()

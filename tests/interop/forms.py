@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lti_tool.credentials import baking, ob3
+from lti_tool.credentials import baking, certificate, clr, ob2, ob3, signing
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.credentials.picture import draw, render_png
 from lti_tool.credentials.signing import Signed
@@ -23,6 +23,8 @@ from tests.interop import editions
 Json = dict[str, Any]
 
 DOCUMENT, TOKEN, PICTURE, LIST = "document", "token", "picture", "list"
+RECORD, ENDORSEMENT, HOSTED = "record", "endorsement", "hosted"
+SALT = "0f" * 16
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,61 @@ def _document(edition: Signed) -> Json:
     return document
 
 
+def _certificate(edition: Signed) -> bytes:
+    sheet = certificate.Sheet(
+        document=edition.document,
+        url=_document(edition)["id"],
+        picture=svg(),
+        logo="",
+        accent="#0E5468",
+        slug="x",
+        level="",
+        language="en",
+        say=str,
+    )
+    return certificate.certificate(sheet)
+
+
+def _record(edition: Signed) -> Json:
+    """Return a learner record with this edition and another one in it."""
+    other = _document(editions.signed()["bare"])
+    record = clr.clr_credential(
+        [_document(edition), other],
+        issuer=examples.issuer(),
+        subject_id=examples.facts().subject_id,
+        name="Learner record",
+        now=examples.CREATED,
+    )
+    document: Json = json.loads(clr.signed(record, examples.ed25519_key(), examples.CREATED))
+    return document
+
+
+def _hosted(edition: Signed) -> Json:
+    """Return the Open Badges 2.0 view: what is at each address, the assertion's own first."""
+    document = _document(edition)
+    achievement = document["credentialSubject"]["achievement"]
+    slug, version = achievement["id"].split("/")[-2], int(achievement["version"])
+    address = ob2.assertion_address(examples.BASE, document["id"].rpartition("/")[2])
+    badge = ob2.badge_address(examples.BASE, slug, version)
+    issuer = ob2.issuer_address(examples.BASE, examples.issuer().slug)
+    said = ob2.assertion(document, address=address, badge=badge, salt=SALT)
+    pages = [said, ob2.badge_class(achievement, address=badge, issuer=issuer)]
+    pages.append(ob2.issuer_profile(ob3.issuer_profile(examples.issuer()), address=issuer))
+    return {page["id"]: page for page in pages}
+
+
 FORMS: dict[str, Form] = {
     "JSON, eddsa-rdfc-2022": Form(DOCUMENT, _document),
     "VC-JWT, RS256": Form(TOKEN, lambda edition: edition.jwt),
+    "VC-JWT, EdDSA": Form(TOKEN, lambda edition: signing.jwt_of_document(edition.document, examples.ed25519_key())),
     "PNG with JSON": Form(PICTURE, lambda edition: baking.bake_png(png(), edition.document.decode())),
     "PNG with VC-JWT": Form(PICTURE, lambda edition: baking.bake_png(png(), edition.jwt)),
     "SVG with JSON": Form(PICTURE, lambda edition: baking.bake_svg(svg(), edition.document.decode()).encode()),
     "SVG with VC-JWT": Form(PICTURE, lambda edition: baking.bake_svg(svg(), edition.jwt).encode()),
+    "PDF certificate": Form(PICTURE, _certificate),
+    "CLR 2.0": Form(RECORD, _record),
+    "Endorsement": Form(ENDORSEMENT, lambda _: examples.endorsed()),
+    "Open Badges 2.0, hosted": Form(HOSTED, _hosted),
     "Status list": Form(LIST, lambda _: editions.status_list()),
 }
 
@@ -120,7 +170,10 @@ def text_of(content: Any, kind: str) -> Any:
     """Return what a verifier of documents or of tokens is given of a form: of a picture, what stands in it."""
     if kind != PICTURE:
         return content
-    baked = baking.unbake_png(content) if content.startswith(b"\x89PNG") else baking.unbake_svg(content)
+    if content.startswith(b"%PDF"):
+        baked = baking.unbake_pdf(content)
+    else:
+        baked = baking.unbake_png(content) if content.startswith(b"\x89PNG") else baking.unbake_svg(content)
     assert baked is not None
     return json.loads(baked) if baked.startswith("{") else baked
 
@@ -129,11 +182,22 @@ def tampered(form: Form) -> dict[str, Any]:
     """Return copies of a form of the small edition, by what was changed: every signed value once."""
     edition = small()
     content = form.made(edition)
-    if form.kind in (DOCUMENT, LIST):
-        return {"/".join(map(str, path)): changed(content, path) for path in leaves(content)}
+    if form.kind in (DOCUMENT, LIST, RECORD, ENDORSEMENT):
+        paths = list(leaves(content))
+        # What a record carries has a row of its own: of that a few are enough to see that the record's proof covers it.
+        inside = [path for path in paths if "verifiableCredential" in path]
+        paths = [path for path in paths if path not in inside] + inside[:: len(inside) // 12 or 1]
+        return {"/".join(map(str, path)): changed(content, path) for path in paths}
     if form.kind == TOKEN:
         claims = payload(content)
         return {"/".join(map(str, p)): with_payload(content, changed(claims, p)) for p in leaves(claims)}
+    if form.kind == HOSTED:
+        address, said = next(iter(content.items()))
+        return {
+            "another badge": {**content, address: {**said, "badge": f"{examples.BASE}/ob2/badges/other/v1"}},
+            "another host": {"https://evil.example/1": {**said, "id": "https://evil.example/1"}, **content},
+            "no date": {**content, address: {name: value for name, value in said.items() if name != "issuedOn"}},
+        }
     # What stands in a picture is one of the others: one value is enough to see that it is what is checked.
     document = {**json.loads(edition.document), "name": "Another"}
     token = with_payload(edition.jwt, {**payload(edition.jwt), "name": "Another"})

@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from openbadgeslib.errors import LibOpenBadgesException
+from openbadgeslib.ob2.verifier import OB2Verifier
 from openbadgeslib.ob3 import OB3LdpVerifier, OB3Verifier
 
 from lti_tool.credentials import ob3
@@ -20,7 +21,7 @@ from lti_tool.credentials.verify import verify
 from lti_tool.errors import ServiceUnreachable
 from tests.credentials import examples
 from tests.interop import editions, outside, schemas
-from tests.interop.forms import DOCUMENT, LIST, TOKEN, payload
+from tests.interop.forms import DOCUMENT, ENDORSEMENT, HOSTED, LIST, RECORD, TOKEN, payload
 
 Json = dict[str, Any]
 Answers = dict[str, str]
@@ -72,7 +73,8 @@ def by_wallet(given: dict[str, Any]) -> Answers:
     found = {}
     for name, answer in answers.items():
         steps = answer["steps"]
-        bad = [step for step in ("valid_signature", "revocation_status") if steps.get(step) is not True]
+        asked = ["valid_signature", *(["revocation_status"] if "credentialStatus" in given[name] else [])]
+        bad = [step for step in asked if steps.get(step) is not True]
         found[name] = _said([*answer["errors"], *bad]) if answer["errors"] or bad else ""
     return found
 
@@ -90,6 +92,9 @@ def by_openbadgeslib(given: dict[str, Any]) -> Answers:
     served = pages()
     found = {}
     for name, content in given.items():
+        if "@context" not in content and isinstance(content, dict):
+            found[name] = _hosted_by_openbadgeslib(content)
+            continue
         try:
             if isinstance(content, str):
                 kid = json.loads(_segment(content, 0))["kid"]
@@ -105,17 +110,50 @@ def by_openbadgeslib(given: dict[str, Any]) -> Answers:
     return found
 
 
+def _hosted_by_openbadgeslib(pages: Json) -> str:
+    def download(url: str) -> bytes:
+        return json.dumps(pages[url]).encode()
+
+    try:
+        OB2Verifier(download=download).verify_hosted(next(iter(pages.values())))
+    except (LibOpenBadgesException, KeyError) as error:
+        return _said([f"{type(error).__name__}: {error}"])
+    return ""
+
+
+def by_validator(given: dict[str, Any]) -> Answers:
+    """1EdTech's validator of Open Badges 2.0, which is given an address and asks for the rest."""
+    badges = {}
+    for name, pages in given.items():
+        served = {url: ["application/ld+json", json.dumps(page)] for url, page in pages.items()}
+        pictures = {url for page in pages.values() for url in _pictures(page)}
+        badges[name] = {
+            "badge": next(iter(pages)),
+            "pages": {**served, **{url: ["image/png", ""] for url in pictures}},
+        }
+    answers = outside.validator(badges)
+    return {name: "" if answer["valid"] else _said(answer["messages"]) for name, answer in answers.items()}
+
+
+def _pictures(page: Json) -> list[str]:
+    image = page.get("image")
+    return [image["id"] if isinstance(image, dict) else image] if image else []
+
+
 def by_us(given: dict[str, Any]) -> Answers:
     """Our own verifier as a stranger runs it, asking for everything over the wire."""
-    served = pages()
-
-    def fetch(url: str) -> Any:
-        if url not in served:
-            raise ServiceUnreachable(url)
-        return SimpleNamespace(status=200, body=served[url])
-
     found = {}
     for name, content in given.items():
+        served = pages()
+        if isinstance(content, dict) and "@context" not in content:
+            served = {url: json.dumps(page).encode() for url, page in content.items()}
+            content = next(iter(content.values()))
+
+        def fetch(url: str, served: dict[str, bytes] = served) -> Any:
+            if url not in served:
+                raise ServiceUnreachable(url)
+            return SimpleNamespace(status=200, body=served[url])
+
         data = json.dumps(content, ensure_ascii=False) if isinstance(content, dict) else content
         report = verify(data, now=datetime.fromisoformat(outside.NOW), fetch=fetch)
         found[name] = "" if report.ok else f"{report.verdict}. {report.explanation}"
@@ -125,11 +163,12 @@ def by_us(given: dict[str, Any]) -> Answers:
 # Name → what it reads, and how it is asked.
 VERIFIERS: dict[str, tuple[frozenset[str], Verifier]] = {
     "Official JSON Schema": (frozenset({DOCUMENT, TOKEN}), by_schema),
-    "Digital Bazaar vc, safe mode": (frozenset({DOCUMENT, LIST}), by_digital_bazaar),
-    "verifier-core (wallet)": (frozenset({DOCUMENT}), by_wallet),
+    "Digital Bazaar vc, safe mode": (frozenset({DOCUMENT, LIST, RECORD, ENDORSEMENT}), by_digital_bazaar),
+    "verifier-core (wallet)": (frozenset({DOCUMENT, RECORD, ENDORSEMENT}), by_wallet),
     "jose": (frozenset({TOKEN}), by_jose),
-    "openbadgeslib": (frozenset({DOCUMENT, TOKEN}), by_openbadgeslib),
-    "lti-tool": (frozenset({DOCUMENT, TOKEN}), by_us),
+    "openbadgeslib": (frozenset({DOCUMENT, TOKEN, HOSTED}), by_openbadgeslib),
+    "1EdTech openbadges 1.1.2": (frozenset({HOSTED}), by_validator),
+    "lti-tool": (frozenset({DOCUMENT, TOKEN, RECORD, ENDORSEMENT, HOSTED}), by_us),
 }
 CHECKS_SIGNATURES = [name for name in VERIFIERS if name != "Official JSON Schema"]
 

@@ -160,6 +160,14 @@ def test_a_badge_that_was_earned_again_meanwhile_is_not_renewed_beside_it(ending
             expiry.renew(ending.tool, badge_id(ending), [award["id"]], actor="operator", now=now())
 
 
+def test_a_badge_that_is_valid_for_long_is_not_renewed_yet(ending: Classroom) -> None:
+    award, other = ends_in(ending, 61, 0), ends_in(ending, 59, 1)
+    assert renew(ending, award).status_code == 409
+    answer = renew(ending, award, other)
+    assert "1 award is valid anew." in answer.text
+    assert [len(editions_of(ending, each["id"])) for each in (award, other)] == [1, 2]
+
+
 def test_a_badge_without_an_end_has_nothing_to_renew(make_room: Callable[..., Classroom]) -> None:  # noqa: F811
     made = make_room()
     made.publish(badge())

@@ -114,6 +114,7 @@ from lti_tool.services.score_files import FileRow, ScoresPage
 from lti_tool.services.score_files import GoodLine as GoodScore
 from lti_tool.services.source_pages import Choice as SourceChoice
 from lti_tool.services.source_pages import SourcePage, SourceRow
+from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
 
@@ -609,6 +610,18 @@ OWN = {**values_of(GATED), "own_levels": "on"}
 CLASHES = (Clash("name", "Mine", "Theirs"), Clash("rows.r9.name", "Lost", None))
 OWN_FILE = {**EMPTY, "picture": {**EMPTY["picture"], "kind": "file", "file": "own.png"}}
 
+OFFER_LINK = "openid-credential-offer://?credential_offer_uri=https%3A%2F%2Fbadges.example.edu%2Foid4vci%2Foffers%2Fs3"
+LCW_LINK = "dccrequest://request?issuer=https%3A%2F%2Fbadges.example.edu&auth_type=bearer&challenge=c4&vc_request_url=u"
+
+
+def code(link: str) -> str:
+    return str(segno.make(link, error="m").svg_inline(scale=4, border=0, omitsize=True, svgclass="qr", lineclass=None))
+
+
+WALLET = WalletPage(BADGE.slug, BADGE, None, ())
+OFFER = OfferView("f1", "open", NOW, OFFER_LINK, code(OFFER_LINK), "402917", LCW_LINK, code(LCW_LINK))
+COPIES = (CopyView("e1", NOW, f"{URL}x"), CopyView("e2", NOW - timedelta(days=3), ""))
+
 BACKPACK = Backpack("A Backpack", "backpack.example", f"{BASE}/", f"{BASE}/terms", f"{BASE}/privacy")
 CONNECTIONS = (
     Connection("c1", BACKPACK, True, True, ("name", "email"), True, NOW, NOW),
@@ -809,6 +822,13 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                    downloads=FILES)}),
     "claim-private": ("student/claim.html", {"page": replace(CLAIM, claimed=True, page_public=False, issued_at=NOW,
                       credential_url=URL, downloads=FILES, rows=(*FRESH.rows, gate_row("met")))}),
+    "wallet": ("student/wallet.html", {"page": WALLET}),
+    "wallet-open": ("student/wallet.html", {"page": replace(WALLET, offer=OFFER, copies=COPIES[:1])}),
+    "wallet-open-no-pin": ("student/wallet.html", {"page": replace(WALLET, offer=replace(OFFER, pin=""))}),
+    "wallet-opened": ("student/wallet.html", {"page": replace(WALLET, offer=OfferView("f1", "opened", NOW))}),
+    "wallet-taken": ("student/wallet.html", {"page": replace(WALLET, offer=OfferView("f1", "taken", NOW),
+                     copies=COPIES)}),
+    "wallet-over": ("student/wallet.html", {"page": replace(WALLET, offer=OfferView("f1", "over", NOW))}),
     "credential": ("public/credential.html", {"page": CREDENTIAL}),
     "credential-named": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ben O.", expires_at=None,
                          rows=(*CREDENTIAL.rows, gate_row("met")))}),
@@ -826,7 +846,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "issuer-empty": ("public/issuer.html", {"page": replace(ISSUER, badges=(), description="", email="",
                      downloads=())}),
     "credential-shown": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ana Ruiz", endorsements=SAID,
-                         term="Autumn 2026", narrative="I spoke in public for the first time.", evidence=(
+                         narrative="I spoke in public for the first time.", evidence=(
                          ShownEvidence("Listens actively", "https://video.hallwood.example/17", ""),
                          ShownEvidence("Adapts the message", "", "I rewrote the talk for twelve-year-olds.")))}),
     "credential-no-levels": ("public/credential.html", {"page": replace(CREDENTIAL, shows_levels=False,
@@ -1045,6 +1065,9 @@ ADDRESSES = {
     "student.home": "/me/<launch>/",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",
+    "wallet.show": "/me/<launch>/badges/<slug>/wallet",
+    "wallet.offer": "/me/<launch>/badges/<slug>/wallet/offer",
+    "wallet.withdraw": "/me/<launch>/badges/<slug>/wallet/copies/<edition_id>/withdraw",
     "backpacks.home": "/me/<launch>/backpacks/",
     "backpacks.code": "/me/<launch>/backpacks/code",
     "backpacks.ask": "/me/<launch>/backpacks/requests/<request_id>",

@@ -1,4 +1,4 @@
-"""Finds a credential in what was given: JSON, a compact JWT, a baked PNG or SVG, or an address to get one from."""
+"""Finds a credential in what was given: JSON, a compact JWT, a baked PNG or SVG, a PDF, or an address."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Summary:
 class Report:
     """All checks in the order they are asked. `ok` only where every one passed.
 
-    `form` is where the credential was found (JSON, JWT, PNG, SVG), `kind` which of the standards' credentials it is;
+    `form` is where it was found (JSON, JWT, PNG, SVG, PDF), `kind` which of the standards' credentials it is;
     `document` is the credential itself, or None; `inside` are the reports of those that a learner record carries."""
 
     checks: tuple[Check, ...]
