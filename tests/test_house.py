@@ -250,7 +250,7 @@ WITHOUT_A_SESSION = {
     "/oid4vci/nonce",
     "/oid4vci/credential",
     "/exchanges/<address>",
-    # A backpack's own secrets, and a token bound to the browser's cookie.
+    # A backpack shows its own secrets; what a learner's browser sends carries a token bound to its cookie.
     "/oauth/register",
     "/oauth/token",
     "/oauth/revoke",

@@ -30,7 +30,6 @@ def of_wallets(tool: Tool) -> dict[str, Any]:
 
 
 def of_backpacks(tool: Tool) -> dict[str, Any]:
-    """Return the Open Badges API's part."""
     return badge_api.oauth_parts(tool.settings.base_url)
 
 

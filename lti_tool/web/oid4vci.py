@@ -19,7 +19,6 @@ from lti_tool.errors import NotFound, ToolError, WalletRefused
 from lti_tool.security import public, tool
 from lti_tool.services import authorization_server, wallet_offers, wallets
 from lti_tool.services.authorization_server import PRE_AUTHORIZED
-from lti_tool.services.oauth_clients import GRANT_TYPES
 from lti_tool.web import oauth
 
 log = logging.getLogger("lti_tool")
@@ -95,8 +94,13 @@ def _pre_authorized() -> Response:
     return _json(wallet_offers.redeem(tool(), code, form.get("tx_code"), form.get("authorization_details"), _now()))
 
 
-# What answers a token request, by its grant type, wallets' and backpacks': the metadata names one token endpoint.
-GRANTS: dict[str, Callable[[], Response]] = {PRE_AUTHORIZED: _pre_authorized, **dict.fromkeys(GRANT_TYPES, oauth.token)}
+# What answers a token request, by its grant type: the metadata names one token endpoint. That of the Open Badges API
+# stands in its discovery document, too.
+GRANTS: dict[str, Callable[[], Response]] = {
+    PRE_AUTHORIZED: _pre_authorized,
+    "authorization_code": oauth.token,
+    "refresh_token": oauth.token,
+}
 
 
 @pages.post("/oid4vci/token")

@@ -136,7 +136,8 @@ def test_the_authorization_server_takes_a_code_from_anybody(earned):
     told = requests.get(f"{earned.scene.url}/.well-known/oauth-authorization-server", timeout=20).json()
     assert told["issuer"] == earned.scene.url
     assert told["token_endpoint"] == f"{earned.scene.url}/oid4vci/token"
-    assert PRE_AUTHORIZED in told["grant_types_supported"]
+    assert {PRE_AUTHORIZED, "authorization_code", "refresh_token"} == set(told["grant_types_supported"])
+    assert told["authorization_endpoint"] == f"{earned.scene.url}/oauth/authorize"
     assert told["pre-authorized_grant_anonymous_access_supported"] is True
 
 
