@@ -100,7 +100,8 @@ def profile(tool: Tool, token: TokenFound, now: datetime) -> dict[str, Any]:
 def oauth_parts(base_url: str) -> dict[str, Any]:
     """Return what this service adds to the authorization server's metadata (RFC 8414).
 
-    Not the token endpoint: the metadata have one for all grants, and the API's own stands in its discovery document."""
+    Not the token endpoint: the metadata name one for all grants (services/authorization_server.py), which answers these
+    as /oauth/token does."""
     return {
         "authorization_endpoint": f"{base_url}/oauth/authorize",
         "registration_endpoint": f"{base_url}/oauth/register",

@@ -36,6 +36,8 @@ from lti_tool.errors import BadInput
 from lti_tool.lti.platforms import platform_of
 from lti_tool.services import stack_words, words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
+from lti_tool.services.backpacks import Backpack, Connection, Consent
+from lti_tool.services.case_package import Framework, Item
 from lti_tool.services.choices import Choices, Offered
 from lti_tool.services.draft_values import PAIRS, blank, blank_stack, definition, values_of
 from lti_tool.services.drafts import Choice as DraftChoice
@@ -53,6 +55,7 @@ from lti_tool.services.endorsements import (
 )
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.expiry import Renewal
+from lti_tool.services.framework_files import FrameworkPage, RubricOffer
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
 from lti_tool.services.marking_pages import (
@@ -625,6 +628,28 @@ WALLET = WalletPage(BADGE.slug, BADGE, None, ())
 OFFER = OfferView("f1", "open", NOW, OFFER_LINK, code(OFFER_LINK), "402917", LCW_LINK, code(LCW_LINK))
 COPIES = (CopyView("e1", NOW, f"{URL}x"), CopyView("e2", NOW - timedelta(days=3), ""))
 
+BACKPACK = Backpack("A Backpack", "backpack.example", f"{BASE}/", f"{BASE}/terms", f"{BASE}/privacy")
+CONNECTIONS = (
+    Connection("c1", BACKPACK, True, True, ("name", "email"), True, NOW, NOW),
+    Connection("c2", BACKPACK, True, True, ("email",), False, NOW, None),
+    Connection("c3", BACKPACK, False, True, (), True, NOW, None),
+)
+CONSENT = Consent("r1", BACKPACK, True, True, True, NOW, "Ana Ruiz", "ana@example.edu", 2, 0, None, "")
+ITEMS = tuple(
+    Item(f"i{n}", f"{BASE}/i{n}", f"Statement {n}", "", f"S.{n}", "Standard" if n % 2 else "", min(n % 4, 2))
+    for n in range(90)
+)
+FRAMEWORK = FrameworkPage(
+    "f1",
+    "speaking.json",
+    Framework("Speaking", f"{BASE}/d", "Hallwood University", "", "en", ITEMS[:8], ()),
+    (
+        RubricOffer("r1", "Oral communication", "In rows.", SUBS, ("Its levels get 1, 2, 3.",), ""),
+        RubricOffer("r2", "Too tall", "", (), (), "One of its rows has more than 10 levels."),
+    ),
+)
+LARGE_FRAMEWORK = replace(FRAMEWORK, framework=replace(FRAMEWORK.framework, items=ITEMS, language=""), rubrics=())
+
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "edit-blank": ("instructor/edit_about.html", {**written(EMPTY, "new-badge"), "check": True}),
     "edit-about": ("instructor/edit_about.html", written(values_of(BADGE), BADGE.slug, version=2, may_rename=False)),
@@ -860,6 +885,22 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                      downloads=FILES, closed=True, choices=Choices(True, True, True, False, True, ("e1",), "Mine."))}),
     "claim-problem": ("student/claim.html", {"page": replace(CLAIM, name="", email="", offered=()),
                       "problem": BadInput(sentence="Your own words are too long by 12 characters.")}),
+    "backpacks": ("student/backpacks.html", {"connections": CONNECTIONS, "problem": None, "typed": "", "done": "ended",
+                  "base_url": BASE}),
+    "backpacks-none": ("student/backpacks.html", {"connections": (), "problem": BadInput(sentence="Not right.",
+                       what_to_do="Begin again."), "typed": "ABCD", "done": "", "base_url": BASE}),
+    "backpack-ask": ("student/backpack_ask.html", {"consent": CONSENT, "finished": False, "problem": None}),
+    "backpack-ask-little": ("student/backpack_ask.html", {"consent": replace(CONSENT, badges=0, unclaimed=2,
+                            lasts=False, name="", email="", replaces=NOW), "finished": False, "problem": None}),
+    "backpack-allowed": ("student/backpack_ask.html", {"consent": replace(CONSENT, decision="allowed"),
+                         "finished": False, "problem": BadInput(sentence="Answered already.")}),
+    "backpack-refused": ("student/backpack_ask.html", {"consent": replace(CONSENT, decision="refused"),
+                         "finished": True, "problem": None}),
+    "framework": ("instructor/framework.html", {"page": FRAMEWORK}),
+    "framework-large": ("instructor/framework.html", {"page": LARGE_FRAMEWORK, "ticked": ["i3"],
+                        "problem": BadInput(sentence="Choose a rubric, or tick items.")}),
+    "home-framework": ("instructor/home.html", {"page": HOME,
+                       "framework_problem": BadInput(sentence="Not a package.")}),
     "verify": ("public/verify.html", {}),
     "verify-bad": ("public/verify.html", {"report": REPORT}),
     "verify-good": ("public/verify.html", {"report": GOOD}),
@@ -1115,6 +1156,12 @@ ADDRESSES = {
     "wallet.show": "/me/<launch>/badges/<slug>/wallet",
     "wallet.offer": "/me/<launch>/badges/<slug>/wallet/offer",
     "wallet.withdraw": "/me/<launch>/badges/<slug>/wallet/copies/<edition_id>/withdraw",
+    "backpacks.home": "/me/<launch>/backpacks/",
+    "backpacks.code": "/me/<launch>/backpacks/code",
+    "backpacks.ask": "/me/<launch>/backpacks/requests/<request_id>",
+    "backpacks.end": "/me/<launch>/backpacks/<grant_id>/end",
+    "frameworks.put": "/course/<launch>/framework/",
+    "frameworks.begin": "/course/<launch>/framework/<file_id>",
     "student.picture": "/me/<launch>/<slug>/picture.svg",
     "student.sync": "/me/<launch>/sync",
     "student.record": "/me/<launch>/clr.json",

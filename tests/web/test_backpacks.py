@@ -23,7 +23,7 @@ from lti_tool.models import (
     OAuthToken,
     Person,
 )
-from lti_tool.services import award_acts, badge_api, checking, choices, editions, oauth, oauth_tokens
+from lti_tool.services import award_acts, checking, choices, editions, oauth, oauth_tokens
 from tests.backpack import (
     CREDENTIALS,
     EVERYTHING,
@@ -337,14 +337,20 @@ def test_the_discovery_document_is_open_and_names_what_a_backpack_needs(holder):
     assert same.status_code == 304
 
 
-def test_the_metadata_of_the_authorization_server_names_the_same_addresses(holder):
-    parts = badge_api.oauth_parts(holder.scene.url)
-    flow = requests.get(f"{holder.scene.url}/ims/ob/v3p0/discovery", timeout=20).json()["components"][
-        "securitySchemes"
-    ]["OAuth2ACG"]["flows"]["authorizationCode"]
-    assert parts["authorization_endpoint"] == flow["authorizationUrl"]
-    assert set(parts["scopes_supported"]) == set(flow["scopes"])
-    assert parts["code_challenge_methods_supported"] == ["S256"]
+def test_the_metadata_of_the_authorization_server_lead_to_the_same(holder, backpack):
+    told = requests.get(f"{holder.scene.url}/.well-known/oauth-authorization-server", timeout=20).json()
+    assert told["issuer"] == holder.scene.url
+    assert told["authorization_endpoint"] == backpack.flow["authorizationUrl"]
+    assert told["registration_endpoint"] == backpack.scheme["x-imssf-registrationUrl"]
+    assert set(told["scopes_supported"]) >= set(backpack.flow["scopes"])
+    assert {"authorization_code", "refresh_token"} <= set(told["grant_types_supported"])
+    assert told["code_challenge_methods_supported"] == ["S256"]
+    code = code_of(backpack, holder.learner)
+    backpack.flow = {**backpack.flow, "tokenUrl": told["token_endpoint"]}
+    first = exchange(backpack, code).json()
+    second = refresh(backpack, first["refresh_token"]).json()
+    assert backpack.get("credentials", second["access_token"]).status_code == 200
+    assert refresh(backpack, first["refresh_token"]).json()["error"] == "invalid_grant"
 
 
 # -- registration -----------------------------------------------------------------------------------------------
