@@ -22,6 +22,7 @@ from lti_tool.credentials.issuer_keys import Own
 from lti_tool.credentials.verify import LASTING, Check, Report, verify
 from lti_tool.errors import Busy, NotFound, ServiceUnreachable
 from lti_tool.http import Response
+from lti_tool.models import Edition
 from lti_tool.sentence import Sentence
 from lti_tool.services.forms import FORMS, check_text, find_edition, form_of, signed_edition
 from lti_tool.services.issuer import did_document
@@ -98,22 +99,43 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
         return _answer(url, status_list_json(tool, int(rest), now))
     if head == "keys" and (key := tool.keyring.credential_key(rest)) is not None:
         return _answer(url, json.dumps(key.public_jwk()).encode())
+    if head == "ob2" and rest:
+        return _hosted_here(tool, url, rest, now, everyone_sees)
     if head == "credentials" and rest:
         credential_id, _, form = rest.partition(".")
         form = form or "json"
         if form in FORMS:
-            if everyone_sees:
-                check_text(credential_id)
-                with tool.db.read() as session:
-                    edition = signed_edition(session, credential_id, form)
-            else:
-                edition = find_edition(tool, credential_id, None, now, form)
-            return _answer(url, form_of(tool, edition, form))
+            return _answer(url, form_of(tool, _edition(tool, credential_id, form, now, everyone_sees), form))
     raise NotFound("not an address of ours that holds a credential")
 
 
-def _answer(url: str, body: bytes) -> Response:
-    return Response(200, "OK", {}, body, url)
+def _hosted_here(tool: Tool, url: str, path: str, now: datetime, everyone_sees: bool) -> Response:
+    """Answer an address of the Open Badges 2.0 view."""
+    from lti_tool.services import hosted, public_pages  # they show reports, and so need this room first
+
+    what, _, rest = path.partition("/")
+    if what == "assertions":
+        found = hosted.assertion(tool, _edition(tool, rest, "json", now, everyone_sees))
+        return _answer(url, json.dumps(found.document).encode(), 410 if found.gone else 200)
+    if what == "issuers":
+        return _answer(url, json.dumps(hosted.issuer(tool, rest)).encode())
+    slug, _, version = rest.rpartition("/v")
+    if what == "badges" and re.fullmatch("[0-9]{1,9}", version):
+        badge = hosted.badge_class(tool, public_pages.find_version(tool, slug, int(version)))
+        return _answer(url, json.dumps(badge).encode())
+    raise NotFound("not an address of ours that holds a credential")
+
+
+def _edition(tool: Tool, credential_id: str, form: str, now: datetime, everyone_sees: bool) -> Edition:
+    if not everyone_sees:
+        return find_edition(tool, credential_id, None, now, form)
+    check_text(credential_id)
+    with tool.db.read() as session:
+        return signed_edition(session, credential_id, form)
+
+
+def _answer(url: str, body: bytes, status: int = 200) -> Response:
+    return Response(status, "", {}, body, url)
 
 
 def own_report(tool: Tool, document: bytes, now: datetime) -> Report:
