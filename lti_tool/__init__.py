@@ -14,12 +14,15 @@ __version__ = "0.1.0"
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the web application, for any WSGI server. Raises ConfigurationError where it cannot start as it is."""
+    from datetime import UTC, datetime
+
     from flask import Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from lti_tool import jobs, logs, web
     from lti_tool.migrations import schema
     from lti_tool.security import add_headers
+    from lti_tool.services import revocations
     from lti_tool.services.issuer import ensure_issuer
     from lti_tool.services.tool import open_tool
     from lti_tool.settings import load_settings
@@ -29,6 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     tool = open_tool(settings)
     schema.check(tool.db)
     ensure_issuer(tool)
+    revocations.keep(tool, datetime.now(UTC))
     queue = jobs.connect(tool)
 
     app = Flask(__name__)

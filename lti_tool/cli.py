@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
-from lti_tool import __version__, logs
+from lti_tool import __version__, create_app, logs
 from lti_tool.errors import BadInput, DefinitionInvalid, ToolError
 from lti_tool.services import (
     administrators,
@@ -25,17 +25,23 @@ from lti_tool.services import (
     catalog,
     checking,
     doctor,
+    export,
     keys,
     platforms,
     presence,
     registration,
+    revocations,
     sync,
+    takeover,
     work,
 )
 from lti_tool.services.audit import OPERATOR
 from lti_tool.services.issuer import ensure_issuer
-from lti_tool.services.tool import Tool, open_tool
+from lti_tool.services.tool import Tool, open_tool, settle
 from lti_tool.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 Rows = Sequence[dict[str, Any]]
 
@@ -93,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
     _command(db, "upgrade", _db_upgrade, "bring the schema to this version")
     _command(db, "backup", _db_backup, "copy the database while it is in use").add_argument("file", type=Path)
     _command(db, "restore", _db_restore, "put a backup in its place").add_argument("file", type=Path)
+    replaying = _command(db, "replay", _db_replay, "do again what was withdrawn, by the journal or another one")
+    replaying.add_argument("file", type=Path, nargs="?", help="another journal (default: this installation's)")
 
     _platform_commands(_group(groups, "platforms", "the LMSs this tool is registered with"))
 
@@ -131,6 +139,12 @@ def parser() -> argparse.ArgumentParser:
     jobs = _group(groups, "jobs", "work that failed")
     _listing(jobs, "list", _jobs_list, "what failed or waits").add_argument("--all", action="store_true")
     _command(jobs, "retry", _jobs_retry, "try a job again, now").add_argument("id", type=int)
+
+    out = _listing(groups, "export", _export, "everything an institution needs to leave, as files")
+    out.add_argument("directory", metavar="DIR", type=Path)
+    out.add_argument("--with-keys", action="store_true", help="the private keys too: whoever has them can sign")
+    into = _listing(groups, "import", _import, "an export into an empty installation")
+    into.add_argument("directory", metavar="DIR", type=Path)
 
     checking = _listing(groups, "verify", _verify, "every check of a credential; exit 0 only where all passed")
     checking.add_argument("what", metavar="FILE|URL")
@@ -268,7 +282,7 @@ def _serve(options: argparse.Namespace) -> int:
     if not is_free(options.port, options.host):  # granian would share the port with whoever has it
         raise ToolError(sentence=f"port {options.port} is taken. Choose another with --port.")
     server = Granian(
-        "lti_tool:create_app",
+        "lti_tool.cli:served",
         factory=True,
         address=options.host,
         port=options.port,
@@ -282,6 +296,13 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def served() -> Flask:
+    """Make the web application in a worker process of `serve`."""
+    app = create_app()
+    settle()
+    return app
+
+
 def _worker(options: argparse.Namespace) -> int:
     from lti_tool import jobs
 
@@ -292,6 +313,7 @@ def _worker(options: argparse.Namespace) -> int:
         if not presence.is_well(tool, _now()):
             raise ToolError(sentence="No worker of this host has been seen for two minutes.")
         return 0
+    revocations.keep(tool, _now())
     queue = jobs.connect(tool)
     jobs.check_queue(tool, queue)
     periodic = not options.no_periodic
@@ -299,6 +321,7 @@ def _worker(options: argparse.Namespace) -> int:
         # A worker that died holding a job, or whose message was lost, is made good at once and not at the next sweep.
         if periodic:
             jobs.sweep(tool)
+        settle()
         consumer = queue.create_consumer(
             workers=options.workers, periodic=periodic, initial_delay=0.05, backoff=1.3, max_delay=0.5
         )
@@ -325,6 +348,7 @@ def _db_upgrade(options: argparse.Namespace) -> int:
     before = schema.current(tool.db)
     after = schema.upgrade(tool.db)
     ensure_issuer(tool)
+    revocations.keep(tool, _now())
     print(f"The database is at schema {after}." if before == after else f"The database went to schema {after}.")
     return 0
 
@@ -335,13 +359,34 @@ def _db_backup(options: argparse.Namespace) -> int:
     return 0
 
 
+def _db_replay(options: argparse.Namespace) -> int:
+    tool = _open()
+    if options.file is None:
+        done = revocations.keep(tool, _now())
+    else:
+        done = revocations.read_file(tool, options.file.read_bytes(), _now())
+    _tell_replayed(done)
+    print(f"Database and journal ({tool.journal.path}) agree.")
+    return 0
+
+
+def _tell_replayed(done: revocations.Replayed) -> None:
+    if done.revoked:
+        print(f"{done.revoked} awards that were revoked since are revoked again.")
+    if done.elsewhere:
+        print(f"{done.elsewhere} withdrawn credentials are not in this database; their status stays withdrawn.")
+    if done.again:
+        print(f"{done.again} awards are issued anew: their credential had been replaced since.")
+    if done.written:
+        print(f"{done.written} withdrawals were added to the journal.")
+
+
 def _db_restore(options: argparse.Namespace) -> int:
     done = backup.restore(_open(check=False), options.file, _now())
     print(f"The database is that of {options.file}, at schema {done.schema}.")
     if done.kept is not None:
         print(f"What it held before is in {done.kept}.")
-    if done.revoked:
-        print(f"{done.revoked} awards that were revoked since are revoked again.")
+    _tell_replayed(done.replayed)
     print("Start the web application and the worker, then look at lti-tool doctor.")
     return 0
 
@@ -452,23 +497,11 @@ def _admin_invite(options: argparse.Namespace) -> int:
 
 
 def _keys_list(options: argparse.Namespace) -> int:
-    from lti_tool.keyring import load_keyring
-
     folder = Path(_settings().keys.dir)
-    found = load_keyring(folder, _now()).keys if any(folder.glob("*.pem")) else ()
-    if not found and not options.json:
+    rows = keys.all_keys(folder, _now())
+    if not rows and not options.json:
         print(f"There are no keys in {folder} yet. They are made at the first start, as by lti-tool db upgrade.")
         return 0
-    rows = [
-        {
-            "kind": key.kind,
-            "kid": key.kid,
-            "state": "signs" if key.retired is None else "retired",
-            "created": key.created.isoformat(),
-            "retired": key.retired.isoformat() if key.retired else None,
-        }
-        for key in found
-    ]
     _print(options, rows, rows, ("kind", "kid", "state", "created", "retired"))
     return 0
 
@@ -633,6 +666,34 @@ def _doctor(options: argparse.Namespace) -> int:
     ]
     _print(options, document, rows, ("check", "result", "told"))
     return 0 if all(f.ok for f in findings) else 1
+
+
+def _export(options: argparse.Namespace) -> int:
+    done = export.write(_open(), options.directory, _now(), with_keys=options.with_keys)
+    if options.json:
+        print(json.dumps(dataclasses.asdict(done), ensure_ascii=False))
+        return 0
+    print(f"{done.directory} holds {_told(done)}, in {done.files} files of {done.size / 1e6:.1f} MB.")
+    print("It names people and holds credentials that are not public: keep it where you keep backups.")
+    if done.keys:
+        print("The private keys are in it: whoever has them can sign in the name of your institution.")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    done = takeover.take_over(_open(), options.directory, _now())
+    if options.json:
+        print(json.dumps(dataclasses.asdict(done), ensure_ascii=False))
+        return 0
+    print(f"{_told(done)} are here, at their old addresses.")
+    if not done.keys:
+        print("The export held no private keys: the tool signs with its own, and the old ones go on verifying.")
+    print("Start the web application and the worker, then look at lti-tool doctor.")
+    return 0
+
+
+def _told(done: export.Summary) -> str:
+    return f"{done.awards} awards, {done.credentials} signed credentials and {done.people} people"
 
 
 def _jobs_list(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,7 +113,13 @@ class Database:
         else:
             event.listen(self.engine, "handle_error", _tell_no_values)
         self._writing = self.engine.execution_options(write=True)
+        # What has to be written elsewhere before a transaction counts, see services.journal: the block commits.
+        self.around_commit: Callable[[Session], AbstractContextManager[None]] = lambda _session: nullcontext()
         self._turn = threading.Lock()
+        self._watching: Any = None  # a connection of its own, see `version`
+        self._watched = 0  # how many there have been: each counts for itself
+        self._watch = threading.Lock()
+        event.listen(self.engine, "engine_disposed", lambda _engine: self._stop_watching())
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -128,7 +134,9 @@ class Database:
         Raises Busy where another writer holds SQLite's lock for longer than BUSY_TIMEOUT (J08)."""
         with self.turn(), self._session(self._writing) as session:
             yield session
-            session.commit()
+            session.flush()
+            with self.around_commit(session):
+                session.commit()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -155,6 +163,34 @@ class Database:
             if (trouble := trouble_of(error.orig)) is not None:
                 raise trouble from error
             raise
+
+    def version(self) -> object:
+        """Return what is another as soon as anybody has committed anything, in this process or in another.
+
+        So what was read after the same version is still so. Costs one short statement, and no look at any table."""
+        with self._watch:
+            try:
+                if self._watching is None:
+                    pooled = self.engine.raw_connection()
+                    self._watching = pooled.driver_connection
+                    pooled.detach()
+                    self._watched += 1
+                    if not self.is_sqlite:
+                        self._watching.autocommit = True
+                # SQLite counts the commits of other connections, and this one makes none
+                # (https://www.sqlite.org/pragma.html#pragma_data_version). PostgreSQL tells which transactions are
+                # over: two that see the same ones see the same rows.
+                asked = "PRAGMA data_version" if self.is_sqlite else "SELECT pg_current_snapshot()::text"
+                return self._watched, self._watching.execute(asked).fetchone()[0]
+            except self.driver_error:
+                self._watching = None
+                return object()  # is the same as nothing else: whoever asked reads again
+
+    def _stop_watching(self) -> None:
+        with self._watch:
+            if self._watching is not None:
+                self._watching.close()
+                self._watching = None
 
     @property
     def driver_error(self) -> type[Exception]:

@@ -364,3 +364,22 @@ class NotAcceptable(ToolError):
     reason = "not_acceptable"
     sentence = Sentence("There is nothing of this kind at this address.")
     what_to_do = Sentence("Open it in a browser: the page names every form there is.")
+
+
+# -- wallets ----------------------------------------------------------------------------------------------------
+
+
+class WalletRefused(ToolError):
+    """A wallet's request that is not granted: `reason` is the error code of OAuth 2.0 or OpenID4VCI.
+
+    The detail is told to the wallet as `error_description`: ASCII, and nothing of what was sent."""
+
+    status = 400
+    reason = "invalid_request"
+    sentence = Sentence("The wallet's request cannot be granted.")
+
+
+class ProofRefused(WalletRefused):
+    """A proof that does not show that the wallet holds its key."""
+
+    reason = "invalid_proof"

@@ -22,12 +22,15 @@ from lti_tool.services import (
     editions,
     matching,
     notices,
+    oauth_tokens,
     platform_checks,
     posting,
     presence,
+    revocations,
     schedule,
     source_pages,
     sync,
+    wallet_offers,
     work,
 )
 from lti_tool.services.tool import Tool, log
@@ -115,8 +118,11 @@ def sweep(tool: Tool) -> None:
     Two that do it at the same time do no harm: the database lets each thing be made due once."""
     now = datetime.now(UTC)
     presence.seen(tool, presence.SCHEDULE, now)
+    revocations.look(tool, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
+    wallet_offers.forget_expired(tool, now)
+    oauth_tokens.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     for course_id in posting.courses_due(tool, now):

@@ -2,6 +2,7 @@
 
 A key is a file `<kind>-<made>.pem` in `keys.dir`, mode 0600. The newest of a kind signs. Older ones are retired, and
 stay: LTI keys are published for seven more days, credential keys for ever (a credential of ten years ago must verify).
+A credential key whose private half stayed elsewhere, as after an import, is a file `<kind>-<made>.pub`.
 
 Beside them, `secrets-<made>.key` seals what the tool must keep and nobody may read: tokens of other systems.
 """
@@ -36,17 +37,18 @@ PublicKey = rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
 @dataclass(frozen=True)
 class Key:
-    """One key pair. `retired` is when a newer key of its kind took over."""
+    """One key pair, or its public half alone (`private` is None). `retired` is when another key took over."""
 
     kid: str
     kind: str
     private: Any  # PrivateKey; Any, so that a caller who knows the kind needs no cast
     created: datetime
     retired: datetime | None = None
+    public_half: Any = None  # of a key whose private half is not here
 
     @property
     def public(self) -> Any:
-        return self.private.public_key()
+        return self.private.public_key() if self.private is not None else self.public_half
 
     def public_jwk(self) -> dict[str, str]:
         """Return the bare public JWK (RFC 7517) with kid, use and alg."""
@@ -56,7 +58,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Keyring:
-    """All keys of an installation, each kind newest first."""
+    """All keys of an installation, each kind newest first; those that cannot sign come last."""
 
     keys: tuple[Key, ...]
     sealing: tuple[bytes, ...] = field(default=(), repr=False)  # newest first; the newest seals, all open
@@ -154,6 +156,29 @@ def thumbprint(public: PublicKey) -> str:
     return _base64url(hashlib.sha256(text.encode()).digest())
 
 
+def keep_public(folder: Path, kind: str, public_pem: bytes, created: datetime) -> None:
+    """Keep the public half of a credential key that signed elsewhere, so that what it signed goes on verifying."""
+    if kind not in ("ed25519", "rsa"):
+        raise ValueError(f"no public half of {kind} is kept")
+    path = folder / f"{KINDS[kind]}-{created.strftime(MADE)}.pub"
+    if not path.exists():
+        _write(path, public_pem)
+
+
+def public_pem(key: Key) -> bytes:
+    pem: bytes = key.public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem
+
+
+def sealing_keys(folder: Path) -> list[tuple[str, datetime]]:
+    """Return what the sealing keys can be told apart by, and when each was made, newest first."""
+    found = []
+    for path in _sealing_files(folder):
+        name = hashlib.sha256(_read_sealing(path)).hexdigest()[:16]
+        found.append((name, _made(path, SEALING)))
+    return found
+
+
 def _files(folder: Path, kind: str) -> list[Path]:
     return sorted(folder.glob(f"{KINDS[kind]}-*.pem"), reverse=True)
 
@@ -162,15 +187,38 @@ def _load_kind(folder: Path, kind: str) -> list[Key]:
     keys: list[Key] = []
     for path in _files(folder, kind):
         private = _read(path, kind)
-        try:
-            created = datetime.strptime(path.stem.removeprefix(f"{KINDS[kind]}-"), MADE).replace(tzinfo=UTC)
-        except ValueError:
-            raise ConfigurationError(
-                f"{path.name} does not say when it was made. Name it {KINDS[kind]}-20261122T090000000000Z.pem"
-            ) from None
+        created = _made(path, KINDS[kind])
         retired = keys[-1].created if keys else None
         keys.append(Key(thumbprint(private.public_key()), kind, private, created, retired))
+    known = {key.kid for key in keys}
+    later = [key.created for key in keys]
+    for path in sorted(folder.glob(f"{KINDS[kind]}-*.pub"), reverse=True):
+        public = _read_public(path, kind)
+        created = _made(path, KINDS[kind])
+        retired = min((each for each in later if each > created), default=created)
+        if (kid := thumbprint(public)) not in known:
+            keys.append(Key(kid, kind, None, created, retired, public))
+        later.append(created)
     return keys
+
+
+def _made(path: Path, name: str) -> datetime:
+    try:
+        return datetime.strptime(path.stem.removeprefix(f"{name}-"), MADE).replace(tzinfo=UTC)
+    except ValueError:
+        raise ConfigurationError(
+            f"{path.name} does not say when it was made. Name it {name}-20261122T090000000000Z{path.suffix}"
+        ) from None
+
+
+def _read_public(path: Path, kind: str) -> PublicKey:
+    try:
+        public = serialization.load_pem_public_key(path.read_bytes())
+    except (ValueError, TypeError):
+        raise ConfigurationError(f"The key {path} is not a public key in PEM form. Put its backup back") from None
+    if not isinstance(public, ed25519.Ed25519PublicKey if kind == "ed25519" else rsa.RSAPublicKey):
+        raise ConfigurationError(f"The key {path} is not of the kind its name says. Move it away: mv {path} {path}.bak")
+    return public
 
 
 def _sealing_files(folder: Path) -> list[Path]:

@@ -282,6 +282,7 @@ def _time(value: bytes) -> datetime:
 # By the type's number in pg_type: https://www.postgresql.org/docs/current/catalog-pg-type.html
 _FROM_TEXT: dict[int, Callable[[bytes], Any]] = {
     16: lambda value: value == b"t",
+    17: lambda value: bytes.fromhex(value[2:].decode()),  # bytea: \\x and hexadecimal digits, its default
     20: int,
     21: int,
     23: int,

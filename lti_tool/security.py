@@ -83,8 +83,9 @@ def browser_secret() -> str | None:
     return request.cookies.get(cookie_name("browser"))
 
 
-def set_admin_cookie(response: BaseResponse, name: str, value: str, lasts: timedelta) -> None:
-    """Set a cookie of the administrator's pages, which are never framed: other sites' requests do not carry it."""
+def set_unframed_cookie(response: BaseResponse, name: str, value: str, lasts: timedelta) -> None:
+    """Set a cookie of pages that are never framed (the administrator's, a backpack's): other sites' requests do not
+    carry it, but for a link that leads here."""
     response.set_cookie(
         cookie_name(name),
         value,
@@ -96,7 +97,7 @@ def set_admin_cookie(response: BaseResponse, name: str, value: str, lasts: timed
     )
 
 
-def drop_admin_cookie(response: BaseResponse, name: str) -> None:
+def drop_unframed_cookie(response: BaseResponse, name: str) -> None:
     response.delete_cookie(cookie_name(name), path="/", secure=True, httponly=True, samesite="Lax")
 
 

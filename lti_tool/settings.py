@@ -72,6 +72,7 @@ def networks_of(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Netwo
 
 class Database(_Section):
     url: str
+    revocations: str
 
     @field_validator("url")
     @classmethod
@@ -79,6 +80,15 @@ class Database(_Section):
         if not value.startswith(("sqlite:///", "postgresql+psycopg://")) or not _is_address(value):
             raise ValueError('write "sqlite:///path" or "postgresql+psycopg://user:password@host/name"')
         return value
+
+    @property
+    def journal(self) -> Path:
+        """The file of `revocations`, or its default: named after the database, and beside it where that is a file."""
+        if self.revocations:
+            return Path(self.revocations)
+        name = urlsplit(self.url).path[1:]
+        file = Path(name) if self.url.startswith("sqlite:") else Path("data", name or "database")
+        return file.with_name(f"{file.stem}.revocations.jsonl")
 
 
 class Queue(_Section):
@@ -134,6 +144,10 @@ class Privacy(_Section):
     claim: Literal["required", "automatic"]
 
 
+class Wallets(_Section):
+    transaction_code: bool
+
+
 class Lti(_Section):
     approve_registrations: Literal["ask", "automatic"]
     approve_deployments: Literal["first-launch", "ask"]
@@ -154,6 +168,7 @@ class Settings(_Section):
     issuer: Issuer
     mail: Mail
     privacy: Privacy
+    wallets: Wallets
     lti: Lti
     network: Network
     log: Log

@@ -109,6 +109,7 @@ def settings_for(folder: Path, database_url: str, base_url: str, **more: str) ->
     told = {
         "LTI_TOOL_SERVER__BASE_URL": base_url,
         "LTI_TOOL_DATABASE__URL": database_url,
+        "LTI_TOOL_DATABASE__REVOCATIONS": str(folder / "revocations.jsonl"),
         "LTI_TOOL_QUEUE__URL": f"sqlite:///{folder / 'queue.db'}",
         "LTI_TOOL_KEYS__DIR": str(folder / "keys"),
         "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",
@@ -181,6 +182,7 @@ class Scene:
         self.app: Flask = create_app(self.settings)
         self.tool: Tool = self.app.extensions["lti_tool"]
         self.tool.wake = self._wake
+        self.tool.status_lag = 0  # whoever withdraws here looks at the list in the same moment
         self.server.app = self.app
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.platform: dict[str, int] = {}
@@ -192,7 +194,8 @@ class Scene:
 
     def forget_sign_ins(self) -> None:
         """Let the next test sign in as often as it likes: those before it came from the same address, seconds ago."""
-        self.app.extensions["sign_in_limit"]._left.clear()
+        for limit in ("sign_in_limit", "oauth_registrations", "oauth_requests", "backpack_codes"):
+            self.app.extensions[limit]._left.clear()
 
     def stop(self) -> None:
         self.server.shutdown()

@@ -135,6 +135,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         assert told["LTI_TOOL_QUEUE__URL"] == "redis://redis:6379/0" and told["LTI_TOOL_KEYS__DIR"] == "/keys"
         here = {
             "LTI_TOOL_DATABASE__URL": database,
+            "LTI_TOOL_DATABASE__REVOCATIONS": str(keys.with_name("revocations.jsonl")),
             "LTI_TOOL_QUEUE__URL": queue,
             "LTI_TOOL_KEYS__DIR": str(keys),
         }

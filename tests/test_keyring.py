@@ -13,7 +13,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from lti_tool.errors import ConfigurationError, SecretLost
-from lti_tool.keyring import KINDS, RETIRED_LTI_KEYS_STAY, load_keyring, make_key, make_sealing_key, thumbprint
+from lti_tool.keyring import (
+    KINDS,
+    RETIRED_LTI_KEYS_STAY,
+    keep_public,
+    load_keyring,
+    make_key,
+    make_sealing_key,
+    public_pem,
+    sealing_keys,
+    thumbprint,
+)
 from lti_tool.lti.jwks import public_jwks
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -214,3 +224,52 @@ def test_L06_a_sealing_key_that_others_can_read_or_that_is_none_stops_the_start(
 def test_a_keyring_shows_no_sealing_key_when_it_is_printed(folder: Path) -> None:
     (path,) = folder.glob("secrets-*.key")
     assert path.read_text().strip() not in repr(load_keyring(folder, NOON))
+
+
+# -- keys that signed elsewhere ---------------------------------------------------------------------------------
+
+
+def test_L05_the_public_half_of_a_key_is_published_and_never_signs(folder: Path, tmp_path: Path) -> None:
+    elsewhere = load_keyring(tmp_path / "elsewhere", NOON + timedelta(days=1))  # newer than any of ours
+    for key in (elsewhere.ed25519, elsewhere.rsa):
+        keep_public(folder, key.kind, public_pem(key), key.created)
+    before, found = load_keyring(folder, NOON).lti, load_keyring(folder, NOON)
+    for kind in ("ed25519", "rsa"):
+        ours, theirs = found.of(kind)
+        assert theirs.kid == getattr(elsewhere, kind).kid and theirs.private is None and theirs.retired is not None
+        assert getattr(found, kind) == ours and ours.retired is None
+        assert found.credential_key(theirs.kid) == theirs
+        assert theirs.public_jwk() == getattr(elsewhere, kind).public_jwk()
+    assert found.lti.kid == before.kid
+
+
+def test_a_key_that_is_here_whole_is_listed_once(folder: Path) -> None:
+    key = load_keyring(folder, NOON).ed25519
+    keep_public(folder, "ed25519", public_pem(key), key.created)
+    (found,) = load_keyring(folder, NOON).of("ed25519")
+    assert found.private is not None and found.retired is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [("ed25519", b"nothing", "not a public key in PEM form"), ("rsa", None, "not of the kind its name says")],
+)
+def test_L06_a_public_half_that_is_none_stops_the_start_with_a_line(
+    folder: Path, kind: str, content: bytes | None, said: str
+) -> None:
+    other = public_pem(load_keyring(folder, NOON).ed25519)
+    keep_public(folder, kind, content if content is not None else other, NOON)
+    assert said in refusal(folder)
+
+
+def test_the_half_of_an_lti_key_is_not_kept(folder: Path) -> None:
+    with pytest.raises(ValueError, match="no public half of lti"):
+        keep_public(folder, "lti", b"", NOON)
+
+
+def test_sealing_keys_can_be_told_apart_without_being_shown(folder: Path) -> None:
+    make_sealing_key(folder, NOON + timedelta(days=1))
+    (new, made), (old, first) = sealing_keys(folder)
+    assert new != old and (made, first) == (NOON + timedelta(days=1), NOON)
+    for path in folder.glob("secrets-*.key"):
+        assert path.read_bytes().strip().decode() not in (new, old)

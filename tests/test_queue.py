@@ -58,6 +58,7 @@ def worker(scene: Scene, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     told = {
         "LTI_TOOL_SERVER__BASE_URL": scene.settings.base_url,
         "LTI_TOOL_DATABASE__URL": scene.settings.database.url,
+        "LTI_TOOL_DATABASE__REVOCATIONS": scene.settings.database.revocations,
         "LTI_TOOL_QUEUE__URL": scene.settings.queue.url,
         "LTI_TOOL_KEYS__DIR": str(scene.settings.keys.dir),
         "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",

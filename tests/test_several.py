@@ -28,6 +28,7 @@ def told(tmp_path: Path) -> Iterator[dict[str, str]]:
             **inherited,
             "LTI_TOOL_SERVER__BASE_URL": "https://badges.example.edu",
             "LTI_TOOL_DATABASE__URL": database,
+            "LTI_TOOL_DATABASE__REVOCATIONS": str(tmp_path / "revocations.jsonl"),
             "LTI_TOOL_QUEUE__URL": queue,
             "LTI_TOOL_KEYS__DIR": str(tmp_path / "keys"),
             "LTI_TOOL_ISSUER__NAME": "Example University",

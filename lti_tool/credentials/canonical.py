@@ -23,8 +23,9 @@ from typing import Any
 
 from pyld import jsonld
 
-from lti_tool.credentials import ob3
+from lti_tool.credentials import ob3, stamp
 from lti_tool.credentials.contexts import (
+    CREDENTIAL_CONTEXTS,
     canonical_of_nquads,
     context_resolver,
     dataset,
@@ -36,6 +37,7 @@ from lti_tool.credentials.contexts import (
 )
 from lti_tool.credentials.self_check import check_whole
 from lti_tool.credentials.signing import Signed, compact, data_integrity, vc_jwt
+from lti_tool.credentials.stamp import Pattern, first_degree
 from lti_tool.domain.badge import Badge
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.keyring import Key
@@ -69,16 +71,53 @@ class EditionTemplate:
         self.issuer = issuer
         self.needed = needed
         self._shapes: dict[tuple[Any, ...], Shape] = {}
+        self._taking = stamp.Taking(achievement, needed)
+        self._stamps: dict[tuple[Any, ...], stamp.Stamp | None] = {}  # None: editions like this go the long way
 
     def sign(self, facts: ob3.EditionFacts, *, ed25519: Key, rsa: Key, created: datetime) -> Signed:
         """Check, build and sign one edition; byte for byte what `signing.sign(ob3.credential(…))` gives.
 
         Raises CredentialHeldBack for facts that do not earn the badge or a text that cannot be signed."""
-        credential, text, digest = self.prepare(facts)
-        return Signed(data_integrity(credential, text, digest, ed25519, created), vc_jwt(credential, text, rsa))
+        head, text, digest = self.written(facts)
+        return Signed(data_integrity(head, text, digest, ed25519, created), vc_jwt(head, text, rsa))
 
-    def prepare(self, facts: ob3.EditionFacts) -> tuple[Json, str, bytes]:
+    def sign_document(self, facts: ob3.EditionFacts, *, ed25519: Key, created: datetime) -> bytes:
+        """Do the same with Data Integrity alone."""
+        return data_integrity(*self.written(facts), ed25519, created)
+
+    def prepare(self, facts: ob3.EditionFacts) -> tuple[Json, bytes, bytes]:
         """Return the checked, unsigned credential, its compact JSON, and the SHA-256 of its canonical N-Quads."""
+        _, text, digest = self.written(facts)
+        return ob3.credential(self.achievement, self.issuer, facts), text, digest
+
+    def written(self, facts: ob3.EditionFacts) -> tuple[Json, bytes, bytes]:
+        """Return the same with no more of the credential than its signatures name."""
+        taken = self._taking.take(facts)
+        known = self._stamps.get(taken.key) if taken is not None else None
+        if taken is not None and known is not None and (printed := known.print(taken.values)) is not None:
+            return self._head(facts), *printed
+        credential, text, digest = self._the_long_way(facts)
+        if taken is not None and taken.key not in self._stamps:
+            made = self._stamp(facts)
+            if len(self._stamps) >= MOST_SHAPES:
+                self._stamps.clear()
+            # One that does not print what the long way has just written is not used.
+            self._stamps[taken.key] = made if made is not None and made.print(taken.values) == (text, digest) else None
+        return credential, text, digest
+
+    def _head(self, facts: ob3.EditionFacts) -> Json:
+        head: Json = {
+            "@context": CREDENTIAL_CONTEXTS,
+            "id": ob3.credential_address(self.issuer.base_url, facts.credential_id),
+            "issuer": self.issuer.did,
+            "validFrom": stamp.instant(facts.valid_from),
+            "credentialSubject": {"id": facts.subject_id},
+        }
+        if facts.valid_until is not None:
+            head["validUntil"] = stamp.instant(facts.valid_until)
+        return head
+
+    def _the_long_way(self, facts: ob3.EditionFacts) -> tuple[Json, bytes, bytes]:
         credential = ob3.credential(self.achievement, self.issuer, facts)
         checked = credential
         if not facts.include_results:
@@ -88,24 +127,35 @@ class EditionTemplate:
         ob3.check_links(checked, needed=self.needed)
         return self.encode(credential)
 
-    def encode(self, credential: Json) -> tuple[Json, str, bytes]:
+    def encode(self, credential: Json) -> tuple[Json, bytes, bytes]:
         """Return a credential of this template with its compact JSON and the SHA-256 of its canonical N-Quads."""
         shape, values = self.shape(credential)
-        return credential, shape.json_text(values), sha256_of(shape.canonical(values))
+        return credential, shape.json_text(values).encode(), sha256_of(shape.canonical(values))
 
     def shape(self, credential: Json) -> tuple[Shape, list[str]]:
         """Return a credential's shape, learning it where it is new, and its strings."""
-        key: list[Any] = []
-        values: list[str] = []
-        _walk(credential, key, values)
-        shape = self._shapes.get(tuple(key))
+        key, values = split(credential)
+        shape = self._shapes.get(key)
         if shape is None:
             shape = _learn(credential, values)
             _check_shape(shape, credential, values)
             if len(self._shapes) >= MOST_SHAPES:
                 self._shapes.clear()
-            self._shapes[tuple(key)] = shape
+            self._shapes[key] = shape
         return shape, values
+
+    def _stamp(self, facts: ob3.EditionFacts) -> stamp.Stamp | None:
+        """Return what prints editions like this one; None where it cannot be told how their texts come about."""
+
+        def build(told: ob3.EditionFacts) -> Json:
+            return ob3.credential(self.achievement, self.issuer, told)
+
+        try:
+            learnt = stamp.learnt(facts, self._taking, build, split)
+            shape = self._shapes.get(learnt.key) if learnt is not None else None
+            return shape.stamp(learnt) if learnt is not None and shape is not None else None
+        except (CredentialHeldBack, ValueError, ArithmeticError):  # marks are no words that every member takes
+            return None
 
 
 def sha256_of(canonical: str) -> bytes:
@@ -160,17 +210,6 @@ def sample_facts(achievement: Json, badge: Badge) -> tuple[ob3.EditionFacts, ob3
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
-    """A text with places, and which value goes into each."""
-
-    text: str
-    places: tuple[int, ...]
-
-    def fill(self, values: list[str]) -> str:
-        return self.text % tuple([values[place] for place in self.places])
-
-
-@dataclass(frozen=True, slots=True)
 class Shape:
     """What editions with the same members share.
 
@@ -193,10 +232,12 @@ class Shape:
         for place in self.iris:
             if not is_iri(values[place]):
                 raise CredentialHeldBack(f"not an absolute IRI: {values[place]!r}")
+        if any(value.startswith("_:") for value in values):  # see stamp.CHANGED: not of this shape's first one alone
+            raise CredentialHeldBack("a text that verifiers take for the label of a blank node")
         texts = [escaped(value) for value in values]
         lines = self.ground.fill(texts).split("\n")
         if self.nodes:
-            hashes = [node if isinstance(node, str) else _first_degree(node.fill(texts)) for node in self.nodes]
+            hashes = [node if isinstance(node, str) else first_degree(node.fill(texts)) for node in self.nodes]
             if len(set(hashes)) < len(hashes):
                 return canonical_of_nquads(self.nquads(values))
             rank = {value: place for place, value in enumerate(sorted(hashes))}
@@ -214,9 +255,32 @@ class Shape:
         labels = [f"_:b{place}" for place in range(len(self.nodes))]
         return "\n".join([*self.fixed, self.ground.fill(texts), self.blank.fill(texts + labels)]) + "\n"
 
+    def stamp(self, learnt: stamp.Learnt) -> stamp.Stamp | None:
+        """Return the same with places for the values of facts; None where an IRI might come out as none."""
+        if not all(learnt.is_iri(place) for place in self.iris):
+            return None
+        inner = dict(enumerate(learnt.strings))
+        places = range(len(self.nodes))
+        labels = {len(inner) + place: Pattern(["", ""], [len(learnt.kinds) + place]) for place in places}
+        lines = [*self.ground.put(inner, escaped).split("\n"), *self.blank.put(inner | labels, escaped).split("\n")]
+        return stamp.Stamp(
+            self.json.put(inner, lambda text: encode_basestring(text)[1:-1], '"'),
+            [f"{line}\n" for line in self.fixed],
+            [stamp.joined([line, Pattern([""], [])], "\n") for line in lines if line.parts != ("",)],
+            [node if isinstance(node, str) else node.put(inner, escaped) for node in self.nodes],
+            len(learnt.kinds),
+        )
+
+
+def split(credential: Json) -> tuple[tuple[Any, ...], list[str]]:
+    """Split a credential into its shape (everything but strings, in order) and its strings."""
+    key: list[Any] = []
+    values: list[str] = []
+    _walk(credential, key, values)
+    return tuple(key), values
+
 
 def _walk(node: Any, key: list[Any], values: list[str]) -> None:
-    """Split a credential into its shape (everything but strings, in order) and its strings."""
     if isinstance(node, str):
         key.append("")
         values.append(node)
@@ -266,7 +330,7 @@ def _learn(credential: Json, values: list[str]) -> Shape:
     for name in names:
         seen = {other: "_:a" if other == name else "_:z" for other in names}
         own = "\n".join(_quad(quad, seen) for quad in quads if name in _named(quad))
-        nodes.append(_pattern(own, in_quads) if mark in own else _first_degree(own))
+        nodes.append(_pattern(own, in_quads) if mark in own else first_degree(own))
     iris = {int(found[1]) for quad in quads for term in quad if (found := re.fullmatch(f"<{mark}(\\d+):>", term))}
     return Shape(
         json=_pattern(compact(document), in_json),
@@ -280,7 +344,7 @@ def _learn(credential: Json, values: list[str]) -> Shape:
 
 def _pattern(text: str, place: re.Pattern[str]) -> Pattern:
     parts = place.split(text)
-    return Pattern("%s".join(part.replace("%", "%%") for part in parts[::2]), tuple(map(int, parts[1::2])))
+    return Pattern(parts[::2], [int(each) for each in parts[1::2]])
 
 
 def _terms(line: str) -> tuple[str, ...]:
@@ -299,11 +363,6 @@ def _named(quad: tuple[str, ...]) -> tuple[str, ...]:
 def _quad(quad: tuple[str, ...], names: Mapping[str, str] = NO_NAMES) -> str:
     """Write a quad, blank nodes by these names where they have one."""
     return " ".join([names.get(quad[0], quad[0]), quad[1], *(names.get(term, term) for term in quad[2:]), "."])
-
-
-def _first_degree(quads: str) -> str:
-    """Return RDFC-1.0's first-degree hash of quads in which the node is _:a and every other one _:z."""
-    return hashlib.sha256("".join(f"{quad}\n" for quad in sorted(quads.split("\n"))).encode()).hexdigest()
 
 
 def _check_shape(shape: Shape, credential: Json, values: list[str]) -> None:

@@ -47,7 +47,7 @@ FONTS = (
 WESTERN = re.compile("[\x00-\u05ff\u1e00-\u22ff\u2300-\u23ff\u25a0-\u25ff\u2713]*")
 
 LONGEST_WORD = 28  # characters without a break; more are given places to break at
-LONGEST_EVIDENCE = 700
+LONGEST_TEXT = 700  # of a narrative: the whole of it is in the attached credential
 TONES = 4
 
 Json = dict[str, Any]
@@ -141,6 +141,7 @@ def contents(sheet: Sheet) -> Json:
         "name": breakable(name),
         "level": breakable(sheet.level),
         "description": breakable(text_of(achievement.get("description"))),
+        "narrative": breakable(_shortened(text_of(subject.get("narrative")))),
         "issuer": {
             "name": breakable(issuer_name),
             "logo": sheet.logo,
@@ -261,15 +262,17 @@ def _evidence(document: Json) -> Iterator[Json]:
     for each in objects(document.get("evidence", [])):
         address = text_of(each.get("id"))
         url = address if address.startswith(("https://", "http://")) and "#evidence-" not in address else ""
-        words = text_of(each.get("narrative")) or text_of(each.get("description"))
-        if len(words) > LONGEST_EVIDENCE:
-            words = words[:LONGEST_EVIDENCE].rstrip() + " …"
+        words = _shortened(text_of(each.get("narrative")) or text_of(each.get("description")))
         yield {
             "name": breakable(text_of(each.get("name")) or ", ".join(strings(each.get("genre")))),
             "url": url,
             "shown": breakable(url),
             "text": breakable(words),
         }
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT].rstrip() + " …"
 
 
 def breakable(text: str) -> str:

@@ -74,6 +74,8 @@ RELATIVE = f"x-relative-{secrets.token_hex(8)}:"
 XSD_STRING = "http://www.w3.org/2001/XMLSchema#string"
 LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 
+MOST_RESOLVED = 1000  # scoped contexts kept by a thread; the pinned ones have some hundred
+
 ESCAPED = {code: f"\\u{code:04X}" for code in (*range(0x20), 0x7F)} | str.maketrans(
     {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 )
@@ -129,8 +131,38 @@ def load_document(url: str, options: object = None) -> Json:
 def context_resolver() -> ContextResolver:
     """Return what resolves contexts in this thread; PyLD's own would share a cache that two threads break."""
     if not hasattr(_of_thread, "contexts"):
-        _of_thread.contexts = {}
-    return ContextResolver(_of_thread.contexts, load_document)
+        _forget_contexts()
+    return _Resolver(_of_thread.contexts, load_document)
+
+
+def _forget_contexts() -> None:
+    _of_thread.contexts, _of_thread.resolved = {}, {}
+
+
+class _Resolver(ContextResolver):
+    """PyLD's, which writes a scoped context as canonical JSON each time it meets it, to know it again."""
+
+    def resolve(self, active_ctx: Any, context: Any, base: Any, cycles: Any = None) -> Any:
+        if not isinstance(context, dict):
+            return super().resolve(active_ctx, context, base, cycles)
+        kept: dict[int, tuple[Any, Any]] = _of_thread.resolved
+        known = kept.get(id(context))
+        if known is None or known[0] is not context:
+            if len(kept) >= MOST_RESOLVED:
+                kept.clear()
+            known = kept[id(context)] = (context, super().resolve(active_ctx, context, base, cycles))
+        return known[1]
+
+
+class _Expanded(list[Any]):
+    """What has been expanded already."""
+
+
+class _Processor(jsonld.JsonLdProcessor):
+    """PyLD's, which expands whatever it turns into RDF, expanded or not."""
+
+    def expand(self, input_: Any, options: Any) -> Any:
+        return list(input_) if isinstance(input_, _Expanded) else super().expand(input_, options)
 
 
 def expand(document: Json) -> list[Any]:
@@ -157,7 +189,7 @@ def nquads(document: Json) -> str:
 
 def dataset(document: Json) -> Json:
     """Return the document's RDF as PyLD holds it. Raises as `expand` does."""
-    expanded = expand(document)
+    expanded = _Expanded(expand(document))
     statements: Json = _process(lambda processor, options: processor.to_rdf(expanded, options))
     return statements
 
@@ -247,13 +279,13 @@ def canonical_of_nquads(text: str) -> str:
 def _process(work: Callable[[Any, Json], Any]) -> Any:
     """Run one operation of a JSON-LD processor that drops nothing and fetches nothing."""
     dropped: list[str | None] = []
-    processor = jsonld.JsonLdProcessor(on_property_dropped=dropped.append)
+    processor = _Processor(on_property_dropped=dropped.append)
     try:
         options = {"base": f"{RELATIVE}//x/", "documentLoader": load_document, "contextResolver": context_resolver()}
         done = work(processor, options)
     except (jsonld.JsonLdError, ValueError, TypeError, AttributeError, RecursionError) as error:
         # pyld 3.3.0 answers some malformed documents with Python's own errors.
-        _of_thread.contexts = {}
+        _forget_contexts()
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, CredentialHeldBack | ConfigurationError):

@@ -664,7 +664,7 @@ def check_links(credential: Json, *, needed: int | None = None) -> None:
         return
     enough = 0
     for result in results:
-        met = _check_result(result, descriptions)
+        met = check_result(result, descriptions)
         if "achievedLevel" in result:
             enough += met
             met = met or needed is not None
@@ -691,7 +691,7 @@ def _check_levels(description: Json) -> None:
         raise CredentialHeldBack(f"a required level that is not there: {description['id']}")
 
 
-def _check_result(result: Json, descriptions: dict[str, Json]) -> bool:
+def check_result(result: Json, descriptions: dict[str, Json]) -> bool:
     """Tell whether a result meets what its description requires; raises CredentialHeldBack for a dangling link."""
     description = descriptions.get(result["resultDescription"])
     if description is None:

@@ -6,19 +6,20 @@ https://www.w3.org/TR/vc-di-eddsa/#eddsa-rdfc-2022 · https://www.imsglobal.org/
 
 from __future__ import annotations
 
-import base64
+import binascii
 import functools
 import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from lti_tool.credentials.contexts import canonical_nquads
 from lti_tool.errors import CredentialHeldBack
@@ -27,6 +28,8 @@ from lti_tool.keyring import Key
 CRYPTOSUITE = "eddsa-rdfc-2022"
 JWT_ALGORITHMS = {"rsa": "RS256", "ed25519": "EdDSA"}
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_BASE58_PAIRS = [high + low for high in BASE58 for low in BASE58]
+PROOF = b',"proof":'
 ED25519_PUBLIC = b"\xed\x01"  # multicodec, https://www.w3.org/TR/cid-1.0/#Multikey
 
 Json = dict[str, Any]
@@ -44,7 +47,7 @@ def sign(credential: Json, *, ed25519: Key, rsa: Key, created: datetime) -> Sign
     """Sign an unsigned credential in both forms; the general way, about 15 ms. `created` is the proof's time.
 
     Raises CredentialHeldBack for a document a strict verifier would refuse."""
-    text = compact(credential)
+    text = compact(credential).encode()
     digest = hashlib.sha256(canonical_nquads(credential).encode()).digest()
     return Signed(data_integrity(credential, text, digest, ed25519, created), vc_jwt(credential, text, rsa))
 
@@ -52,23 +55,18 @@ def sign(credential: Json, *, ed25519: Key, rsa: Key, created: datetime) -> Sign
 def sign_document(document: Json, *, ed25519: Key, created: datetime) -> bytes:
     """Sign any credential (a status list, say) with Data Integrity alone."""
     digest = hashlib.sha256(canonical_nquads(document).encode()).digest()
-    return data_integrity(document, compact(document), digest, ed25519, created)
+    return data_integrity(document, compact(document).encode(), digest, ed25519, created)
 
 
-def data_integrity(document: Json, text: str, digest: bytes, key: Key, created: datetime) -> bytes:
+def data_integrity(document: Json, text: bytes | str, digest: bytes, key: Key, created: datetime) -> bytes:
     """Return `text`, the compact JSON of `document`, with its proof as last member.
 
     `digest` is the SHA-256 of the document's canonical N-Quads."""
-    proof = proof_options(f"{_issuer(document)}#{key.kid}", created)
-    signed = proof_digest(document["@context"], proof) + digest
-    signature = key.private.sign(signed)
-    try:
-        # What leaves the house has been checked with the public key: a flipped bit stops here, not at an employer.
-        key.public.verify(signature, signed)
-    except InvalidSignature:
-        raise CredentialHeldBack("the signature does not verify") from None
-    proof["proofValue"] = base58_multibase(signature)
-    return f'{text[:-1]},"proof":{compact(proof)}}}'.encode()
+    proof = _proof_text(tuple(document["@context"]), f"{_issuer(document)}#{key.kid}")
+    moment = _whole_second(created)
+    signature = _signature(proof.digest(moment) + digest, key)
+    written = proof.json(moment, base58_multibase(signature))
+    return b"".join((_utf8(text)[:-1], PROOF, written.encode(), b"}"))
 
 
 def signed_with(document: bytes) -> str:
@@ -80,12 +78,14 @@ def signed_with(document: bytes) -> str:
 def jwt_of_document(document: bytes, key: Key) -> str:
     """Return a signed document as VC-JWT of another key: the same credential, without its proof."""
     credential = json.loads(document)
-    del credential["proof"]
-    return vc_jwt(credential, compact(credential), key)
+    end = b"".join((PROOF, compact(credential.pop("proof")).encode(), b"}"))
+    # As `data_integrity` has written it: writing it anew would take half as long as the signature.
+    text = document[: -len(end)] + b"}" if document.endswith(end) else compact(credential).encode()
+    return vc_jwt(credential, text, key)
 
 
-def vc_jwt(credential: Json, text: str, key: Key) -> str:
-    """Return the VC-JWT, RS256 or EdDSA by the key's kind.
+def vc_jwt(credential: Json, text: bytes | str, key: Key) -> str:
+    """Return the VC-JWT around `text`, the compact JSON of `credential`: RS256 or EdDSA, as the key is.
 
     Its `kid` is the address that answers the bare JWK; the header holds alg, kid and typ only."""
     base_url = "{0.scheme}://{0.netloc}".format(urlsplit(credential["id"]))
@@ -97,15 +97,33 @@ def vc_jwt(credential: Json, text: str, key: Key) -> str:
     }
     if "validUntil" in credential:
         claims["exp"] = _seconds(credential["validUntil"])
-    payload = f"{text[:-1]},{compact(claims)[1:]}"
-    signed = _jwt_header(base_url, key.kid, JWT_ALGORITHMS[key.kind]) + "." + base64url(payload.encode())
-    method = () if key.kind == "ed25519" else (padding.PKCS1v15(), hashes.SHA256())
-    signature = key.private.sign(signed.encode(), *method)
+    payload = b"".join((_utf8(text)[:-1], b",", compact(claims)[1:].encode()))
+    signed = f"{_jwt_header(base_url, key.kid, key.kind)}.{base64url(payload)}"
+    return f"{signed}.{base64url(_signature(signed.encode(), key))}"
+
+
+def _signature(signed: bytes, key: Key) -> bytes:
+    """Sign with a key of either kind.
+
+    What leaves the house has been checked with the public key: a flipped bit stops here, not at an employer."""
+    signature: bytes
     try:
-        key.public.verify(signature, signed.encode(), *method)
+        if key.kind == "ed25519":
+            signature = key.private.sign(signed)
+            _public_half(key.private).verify(signature, signed)
+        else:
+            # Hashed once for both: of 23 kB that is as much work as checking the signature.
+            digest = hashlib.sha256(signed).digest()
+            signature = key.private.sign(digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
+            _public_half(key.private).verify(signature, digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
     except InvalidSignature:
         raise CredentialHeldBack("the signature does not verify") from None
-    return signed + "." + base64url(signature)
+    return signature
+
+
+@functools.lru_cache(maxsize=64)
+def _public_half(private: Any) -> Any:
+    return private.public_key()
 
 
 def verify_proof(document: Json, public: Ed25519PublicKey) -> bool:
@@ -137,7 +155,7 @@ def proof_options(verification_method: str, created: datetime) -> Json:
     return {
         "type": "DataIntegrityProof",
         "cryptosuite": CRYPTOSUITE,
-        "created": created.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z",
+        "created": _whole_second(created),
         "verificationMethod": verification_method,
         "proofPurpose": "assertionMethod",
     }
@@ -145,27 +163,54 @@ def proof_options(verification_method: str, created: datetime) -> Json:
 
 def proof_digest(contexts: list[str], options: Json) -> bytes:
     """Return the SHA-256 of the canonical proof configuration, which takes the document's contexts."""
-    before, after = _proof_text(tuple(contexts), options["verificationMethod"])
-    return hashlib.sha256(f"{before}{options['created']}{after}".encode()).digest()
+    return _proof_text(tuple(contexts), options["verificationMethod"]).digest(options["created"])
+
+
+@functools.lru_cache(maxsize=256)
+def _whole_second(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+class _ProofText(NamedTuple):
+    """A key's proof around the time: nothing else in it differs, but for the signature in its JSON."""
+
+    canonical: tuple[str, str]
+    before: str
+    between: str
+    after: str
+
+    def digest(self, created: str) -> bytes:
+        return hashlib.sha256(created.join(self.canonical).encode()).digest()
+
+    def json(self, created: str, value: str) -> str:
+        return f"{self.before}{created}{self.between}{value}{self.after}"
 
 
 @functools.lru_cache(maxsize=64)
-def _proof_text(contexts: tuple[str, ...], verification_method: str) -> tuple[str, str]:
-    """Return a key's canonical proof configuration around the time: nothing else in it differs."""
-    place = "9999-12-31T23:59:59Z"
-    options = proof_options(verification_method, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
-    before, after = canonical_nquads({"@context": list(contexts), **options}).split(place)
-    return before, after
+def _proof_text(contexts: tuple[str, ...], verification_method: str) -> _ProofText:
+    place, value = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "z9999"
+    options = proof_options(verification_method, place)
+    before, after = canonical_nquads({"@context": list(contexts), **options}).split(options["created"])
+    start, rest = compact({**options, "proofValue": value}).split(options["created"])
+    between, end = rest.rsplit(value, 1)
+    return _ProofText((before, after), start, between, end)
 
 
 @functools.lru_cache(maxsize=64)
-def _jwt_header(base_url: str, kid: str, algorithm: str) -> str:
-    return base64url(compact({"alg": algorithm, "kid": f"{base_url}/keys/{kid}", "typ": "JWT"}).encode())
+def _jwt_header(base_url: str, kid: str, kind: str) -> str:
+    return base64url(compact({"alg": JWT_ALGORITHMS[kind], "kid": f"{base_url}/keys/{kid}", "typ": "JWT"}).encode())
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def compact(value: Any) -> str:
     """Write JSON without spaces, members in their order, characters as they are."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
+
+
+def _utf8(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def multikey(public: Ed25519PublicKey) -> str:
@@ -185,12 +230,16 @@ def key_of_multikey(text: str) -> Ed25519PublicKey:
 def base58_multibase(raw: bytes) -> str:
     """Write bytes in multibase base58-btc, prefix z (https://www.w3.org/TR/cid-1.0/#multibase-0)."""
     number = int.from_bytes(raw, "big")
-    digits = []
-    while number:
-        number, rest = divmod(number, 58)
-        digits.append(BASE58[rest])
+    digits: list[str] = []
+    pairs = _BASE58_PAIRS
+    while number:  # eight digits at a time: dividing the long number costs several times what the rest does
+        number, eight = divmod(number, 58**8)
+        high, low = divmod(eight, 58**4)
+        digits.append(pairs[high // 58**2] + pairs[high % 58**2] + pairs[low // 58**2] + pairs[low % 58**2])
+    digits.reverse()
+    text = "".join(digits).lstrip(BASE58[0])
     zeros = len(raw) - len(raw.lstrip(b"\0"))
-    return "z" + "1" * zeros + "".join(reversed(digits))
+    return "z" + BASE58[0] * zeros + text
 
 
 def base58_bytes(text: str) -> bytes:
@@ -206,7 +255,13 @@ def base58_bytes(text: str) -> bytes:
 
 
 def base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    encoded = binascii.b2a_base64(raw, newline=False).rstrip(b"=")
+    if b"+" in encoded or b"/" in encoded:  # of ASCII text, only where it has >, ? or ~
+        encoded = encoded.translate(_URL_SAFE)
+    return encoded.decode()
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def _issuer(document: Json) -> str:

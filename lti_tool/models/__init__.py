@@ -3,7 +3,8 @@
 Registration → Deployment → Course; Registration → Person; Person × Course → Enrolment.
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
 Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
-Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery."""
+Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery.
+OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
 from lti_tool.models.awards import (
@@ -32,7 +33,9 @@ from lti_tool.models.badges import (
 )
 from lti_tool.models.base import Base
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
+from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
+from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
     DRIFTS_OF_THE_COURSE,
@@ -49,7 +52,9 @@ from lti_tool.models.people import (
     ResourceLink,
     may_be_awarded,
 )
+from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
+from lti_tool.models.wallets import UsedNonce, WalletOffer
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -85,6 +90,7 @@ __all__ = [
     "Enrolment",
     "Evidence",
     "Figure",
+    "FrameworkFile",
     "Invite",
     "Issuer",
     "Job",
@@ -93,6 +99,11 @@ __all__ = [
     "Mark",
     "Mastery",
     "Message",
+    "OAuthClient",
+    "OAuthCode",
+    "OAuthGrant",
+    "OAuthRequest",
+    "OAuthToken",
     "Person",
     "PersonLink",
     "PlatformLoad",
@@ -105,10 +116,14 @@ __all__ = [
     "Result",
     "Review",
     "SignInAddress",
+    "SignedStatusList",
     "SourceAnswer",
     "SourceFile",
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "UsedNonce",
+    "WalletOffer",
+    "WithdrawnElsewhere",
     "may_be_awarded",
 ]

@@ -84,7 +84,7 @@ class Award(Base):
     decision: Mapped[dict[str, Any]]  # the decision record, frozen
     earned_at: Mapped[datetime]
     issued_at: Mapped[datetime | None]
-    expires_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None] = mapped_column(index=True)
     claimed_at: Mapped[datetime | None]
     page_public: Mapped[bool] = mapped_column(default=False)
     revoked_at: Mapped[datetime | None]
@@ -109,12 +109,31 @@ class Award(Base):
 
 
 class Edition(Base):
-    """What is signed: an award and the learner's choices. Its id is the credential's."""
+    """What is signed: an award and the learner's choices. Its id is the credential's.
+
+    One with a `holder` is a copy of the newest edition, bound to that wallet. Copies are numbered -1, -2, …, so that
+    the highest number is always an award's own edition."""
 
     __tablename__ = "edition"
     __table_args__ = (
         UniqueConstraint("award_id", "number"),
         UniqueConstraint("status_list_id", "status_index"),
+        Index(
+            "uq_edition_holder",
+            "award_id",
+            "holder",
+            unique=True,
+            sqlite_where=text("holder IS NOT NULL AND withdrawn_at IS NULL"),
+            postgresql_where=text("holder IS NOT NULL AND withdrawn_at IS NULL"),
+        ),
+        # Which bits are set stands in this index: the rows hold a signed document each, and a list has 65,000 of them.
+        Index(
+            "ix_edition_withdrawn",
+            "status_list_id",
+            "status_index",
+            sqlite_where=text("withdrawn_at IS NOT NULL"),
+            postgresql_where=text("withdrawn_at IS NOT NULL"),
+        ),
     )
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
     award_id: Mapped[str] = mapped_column(ForeignKey("award.id"))
@@ -127,11 +146,13 @@ class Edition(Base):
     valid_until: Mapped[datetime | None]
     signed_at: Mapped[datetime | None] = mapped_column(index=True)
     document: Mapped[bytes | None] = mapped_column(Compressed, deferred=True)  # the signed JSON, byte for byte
+    # The same as VC-JWT RS256, once somebody has asked for it: see services.tokens.
     jwt: Mapped[bytes | None] = mapped_column(Compressed, deferred=True)
     withdrawn_at: Mapped[datetime | None]  # its status bit is set: revoked or superseded
     decision: Mapped[dict[str, Any] | None] = mapped_column(
         JSON
     )  # what it was made from, if its award's is another now
+    holder: Mapped[str | None]  # the DID of the wallet it is bound to
     award: Mapped[Award] = relationship(back_populates="editions")
 
 

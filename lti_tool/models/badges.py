@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from lti_tool.db import random_id
+from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.models.base import Base, one_of
 
 if TYPE_CHECKING:
@@ -75,6 +77,11 @@ class AchievementVersion(Base):
         default=1, server_default="1"
     )  # how its Achievement is written, for good: ob3.FORM
     achievement: Mapped[Achievement] = relationship(back_populates="versions")
+
+    @cached_property
+    def badge(self) -> Badge:
+        """The definition, read once for as long as this object lives: it never changes."""
+        return badge_from_content(self.definition)
 
 
 class CourseBadge(Base):

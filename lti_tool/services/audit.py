@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from lti_tool.db import insert_rows
 from lti_tool.models import AuditEvent
 
 OPERATOR = "operator"
@@ -25,3 +27,11 @@ def administrator(administrator_id: str) -> str:
 def record(session: Session, now: datetime, actor: str, action: str, subject: str, **detail: Any) -> None:
     """Add a row in the caller's transaction, so that an act and its record stand or fall together."""
     session.add(AuditEvent(at=now, actor=actor, action=action, subject=subject, detail=detail))
+
+
+def record_all(
+    session: Session, now: datetime, actor: str, action: str, subjects: Iterable[tuple[str, dict[str, Any]]]
+) -> None:
+    """Add a row for each subject with its detail, in one statement: for what is done to a whole class."""
+    told = {"at": now, "actor": actor, "action": action}
+    insert_rows(session, AuditEvent, [{**told, "subject": subject, "detail": detail} for subject, detail in subjects])

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Review
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions, schedule
+from lti_tool.services import audit, catalog, editions, journal, places, schedule
 from lti_tool.services.awards import get_award, kept_back
 from lti_tool.services.tool import Tool
 
@@ -98,9 +98,9 @@ def hold(
                 sentence=_("The learner has this badge already, so it cannot be held any more."),
                 what_to_do=_("It can be withdrawn, with a reason."),
             )
-        withdraw_editions(session, award, now)
         award.status, award.issued_at, award.expires_at = "held", None, None
         award.held_reason, award.held_until = reason, until
+        withdraw_editions(session, award, now)
         told = until.isoformat() if until else None
         audit.record(
             session,
@@ -245,12 +245,16 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:REASON]
 
 
-def withdraw_editions(session: Session, award: Award, now: datetime) -> list[str]:
-    """Set the status bit of every edition still in force; returns their ids."""
-    withdrawn = [edition for edition in award.editions if edition.withdrawn_at is None]
+def withdraw_editions(session: Session, award: Award, now: datetime, *, only: str | None = None) -> list[str]:
+    """Set the status bit of every edition still in force, copies in wallets too, or of one; returns their ids.
+
+    What the award has come to stands in the journal as the reason, so set its status first."""
+    in_force = [edition for edition in award.editions if edition.withdrawn_at is None]
+    withdrawn = [edition for edition in in_force if only in (None, edition.id)]
     for edition in withdrawn:
         edition.withdrawn_at = now
-    editions.list_changed(session, [edition.status_list_id for edition in withdrawn])
+        journal.note(session, journal.withdrawal(award, edition))
+    places.list_changed(session, [edition.status_list_id for edition in withdrawn])
     return [edition.id for edition in withdrawn]
 
 
@@ -267,11 +271,10 @@ def restore(session: Session, award: Award, status: str, now: datetime) -> None:
 
     A revoked status entry is never cleared (Bitstring Status List 1.0, 3.1: not reversible), so one that was issued
     gets a new edition: another credential id, with the times and choices of the old one."""
-    award.live = True
-    if status not in ("issued", "pending"):
-        award.status = status
-        return
-    editions.another(session, award, award.editions[-1].choices, now)
+    was_issued = status in ("issued", "pending")
+    award.live, award.status = True, "pending" if was_issued else status
+    if was_issued:
+        editions.another(session, award, award.editions[-1].choices, now)
 
 
 def resolve(session: Session, award: Award, resolution: str, now: datetime) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.credentials.ob3 import credential_address
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Edition, Enrolment
-from lti_tool.services import by_hand, catalog, held_back
+from lti_tool.services import by_hand, catalog, expiry, held_back
 from lti_tool.services.awards import get_award, kept_back, shown_status, under_review
 from lti_tool.services.editions import carries
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -58,6 +58,7 @@ def award_list(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> Awar
             held_back=badge.version is not None and not catalog.released(badge, now),
             released_at=ahead,
             may_manage=MANAGE in who.rights,
+            soon=tuple(each.award_id for each in expiry.expiring(session, now, badge.id)),
         )
 
 
@@ -81,6 +82,8 @@ def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict
         held_until=award.held_until,
         can_hold=status in ("review", "held", "pending") or (status == "issued" and not in_hands),
         can_reissue=status == "issued",
+        can_renew=expiry.can_renew(award, now),
+        ends=expiry.told(award.expires_at, now) if status == "issued" else "",
     )
 
 

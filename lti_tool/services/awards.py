@@ -44,8 +44,8 @@ def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]],
 def give(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> int:
     """Write awards that grades carry, and an edition for each that is to be signed now; returns how many are new."""
     new = write(session, wanted, now)
-    for row in new:
-        audit.record(session, now, audit.TOOL, "award.earned", f"award:{row['id']}", status=row["status"])
+    told = ((f"award:{row['id']}", {"status": row["status"]}) for row in new)
+    audit.record_all(session, now, audit.TOOL, "award.earned", told)
     return len(new)
 
 
@@ -121,6 +121,12 @@ def shown_status(award: Held, now: datetime) -> str:
     """Return an award's status as pages show it: its own, or "expired" for one whose time is over."""
     ended = award.status == "issued" and award.expires_at is not None and award.expires_at <= now
     return "expired" if ended else award.status
+
+
+def fits_a_wallet(tool: Tool, award: Award, now: datetime) -> bool:
+    """Tell whether an award may go into a wallet: in force, and taken by its learner where that is asked of her."""
+    taken = award.claimed_at is not None or tool.settings.privacy.claim == "automatic"
+    return taken and shown_status(award, now) == "issued"
 
 
 def newest_awards(

@@ -9,22 +9,22 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, make_url, select, text, update
+from sqlalchemy import delete, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from lti_tool.db import Database
 from lti_tool.errors import BadInput, ConfigurationError, Conflict
 from lti_tool.migrations import schema
-from lti_tool.models import AuditEvent, Award, Presence, StatusList
+from lti_tool.models import AuditEvent, Presence
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts, presence
-from lti_tool.services.awards import get_award
+from lti_tool.services import audit, presence, revocations
+from lti_tool.services.revocations import Replayed
 from lti_tool.services.tool import Tool
 
 SQLITE, POSTGRESQL = b"SQLite format 3\x00", b"PGDMP"
@@ -34,7 +34,7 @@ PAGES_AT_A_TIME = 2000  # of SQLite's copy: writers get their turn in between
 @dataclass(frozen=True)
 class Restored:
     schema: str
-    revoked: int  # awards that were revoked after the backup was made, and are again
+    replayed: Replayed  # what was withdrawn after the backup was made, and is again
     kept: Path | None  # what the database held before
 
 
@@ -112,7 +112,7 @@ def restore(tool: Tool, file: Path, now: datetime) -> Restored:
     """Put a backup in the place of the database, and bring it to this version's schema.
 
     What is there before is kept beside the backup. New credentials go to new status lists: entries of the backup's
-    were given out after it was made. What the database before still knows to be revoked is revoked again.
+    were given out after it was made. What was withdrawn since is withdrawn again, by the journal of revocations.
     Refuses, and changes nothing: a file of another kind, one of a newer version, and while a worker runs."""
     url = tool.settings.database.url
     _check_file(tool, file)
@@ -123,8 +123,7 @@ def restore(tool: Tool, file: Path, now: datetime) -> Restored:
         raise ConfigurationError(
             f"{file} was written by a newer version (schema {revision}). Install that version, then restore it"
         )
-    before = _before(tool, now)
-    kept = _keep(tool, file.parent, now) if before is not None else None
+    kept = _keep(tool, file.parent, now) if _before(tool, now) else None
     if tool.db.is_sqlite:
         tool.db.engine.dispose()
         Path(_path(url)).parent.mkdir(parents=True, exist_ok=True)
@@ -150,8 +149,7 @@ def restore(tool: Tool, file: Path, now: datetime) -> Restored:
             ],
         )
     reached = schema.upgrade(tool.db)
-    revoked = _go_on(tool, before or {}, now)
-    return Restored(reached, revoked, kept)
+    return Restored(reached, _go_on(tool, now), kept)
 
 
 def _name(url: str) -> str:
@@ -185,22 +183,21 @@ def _revision(tool: Tool, file: Path) -> str | None:
     return found[1] if found else None
 
 
-def _before(tool: Tool, now: datetime) -> dict[str, dict[str, Any]] | None:
-    """Return the awards that the database now knows to be revoked, with what was said; None where there is none yet."""
+def _before(tool: Tool, now: datetime) -> bool:
+    """Tell whether there is a database already. What it knows to be withdrawn is in the journal afterwards."""
     try:
         if schema.current(tool.db) is None:
-            return None
+            return False
         schema.check(tool.db)
         if presence.watch(tool, now).workers:
             raise Conflict(
                 sentence=Sentence("A worker is running, or was two minutes ago."),
                 what_to_do=Sentence("Stop every worker and every web application, wait two minutes, then restore."),
             )
-        query = select(Award.id, Award.revoked_at, Award.revocation_reason).where(Award.status == "revoked")
-        with tool.db.read() as session:
-            return {row.id: {"at": row.revoked_at, "reason": row.revocation_reason} for row in session.execute(query)}
+        revocations.keep(tool, now)
     except (SQLAlchemyError, ConfigurationError):  # damaged, or of another version: that is why somebody restores
-        return {}
+        return True
+    return True
 
 
 def _keep(tool: Tool, folder: Path, now: datetime) -> Path | None:
@@ -217,22 +214,16 @@ def _keep(tool: Tool, folder: Path, now: datetime) -> Path | None:
     return kept
 
 
-def _go_on(tool: Tool, revoked_before: Mapping[str, Mapping[str, Any]], now: datetime) -> int:
-    """Start fresh status lists, and revoke again what was revoked since; returns how many that were."""
-    again = 0
+def _go_on(tool: Tool, now: datetime) -> Replayed:
+    """Start fresh status lists, and do again what the journal knows to have been withdrawn since."""
     with tool.db.write() as session:
         session.execute(delete(Presence))  # the workers of then
-        session.execute(update(StatusList).values(closed=True, revision=StatusList.revision + 1))
-        known = select(Award.id).where(Award.status != "revoked").order_by(Award.id)
-        for award_id in [each for each in session.scalars(known) if each in revoked_before]:
-            award = get_award(session, award_id)
-            told = revoked_before[award_id]
-            award.status, award.live = "revoked", False
-            award.revoked_at, award.revocation_reason = told["at"], told["reason"]
-            award_acts.withdraw_editions(session, award, now)
-            again += 1
-        audit.record(session, now, audit.OPERATOR, "database.restored", "database:1", revoked=again)
-    return again
+    done = revocations.keep(tool, now, went_back=True)
+    with tool.db.write() as session:
+        audit.record(
+            session, now, audit.OPERATOR, "database.restored", "database:1", revoked=done.revoked, again=done.again
+        )
+    return done
 
 
 def last_backup(tool: Tool) -> datetime | None:

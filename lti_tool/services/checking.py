@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -24,12 +25,16 @@ from lti_tool.errors import Busy, NotFound, ServiceUnreachable
 from lti_tool.http import Response
 from lti_tool.models import Edition
 from lti_tool.sentence import Sentence
+from lti_tool.services import hosted
 from lti_tool.services.forms import FORMS, check_text, find_edition, form_of, signed_edition
 from lti_tool.services.issuer import did_document
 from lti_tool.services.pages import CheckView, ReportPage
 from lti_tool.services.status_lists import status_list_json
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
+
+LISTS = re.compile(rb'"statusListCredential":"([^"\\]*)"')
+METHODS = re.compile(rb'"verificationMethod":"([^"\\]*)"')
 
 LARGEST_FETCH = 5 * 1024 * 1024
 LONGEST_CHECK = 15.0  # seconds for all that one check asks other servers
@@ -99,34 +104,20 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
         return _answer(url, status_list_json(tool, int(rest), now))
     if head == "keys" and (key := tool.keyring.credential_key(rest)) is not None:
         return _answer(url, json.dumps(key.public_jwk()).encode())
-    if head == "ob2" and rest:
-        return _hosted_here(tool, url, rest, now, everyone_sees)
     if head == "credentials" and rest:
         credential_id, _, form = rest.partition(".")
         form = form or "json"
         if form in FORMS:
-            return _answer(url, form_of(tool, _edition(tool, credential_id, form, now, everyone_sees), form))
+            return _answer(url, form_of(tool, _edition_here(tool, credential_id, form, now, everyone_sees), form))
+    if head == "ob2":
+        status, content = hosted.content_at(
+            tool, rest, lambda id, form: _edition_here(tool, id, form, now, everyone_sees)
+        )
+        return _answer(url, content, status)
     raise NotFound("not an address of ours that holds a credential")
 
 
-def _hosted_here(tool: Tool, url: str, path: str, now: datetime, everyone_sees: bool) -> Response:
-    """Answer an address of the Open Badges 2.0 view."""
-    from lti_tool.services import hosted, public_pages  # they show reports, and so need this room first
-
-    what, _, rest = path.partition("/")
-    if what == "assertions":
-        found = hosted.assertion(tool, _edition(tool, rest, "json", now, everyone_sees))
-        return _answer(url, json.dumps(found.document).encode(), 410 if found.gone else 200)
-    if what == "issuers":
-        return _answer(url, json.dumps(hosted.issuer(tool, rest)).encode())
-    slug, _, version = rest.rpartition("/v")
-    if what == "badges" and re.fullmatch("[0-9]{1,9}", version):
-        badge = hosted.badge_class(tool, public_pages.find_version(tool, slug, int(version)))
-        return _answer(url, json.dumps(badge).encode())
-    raise NotFound("not an address of ours that holds a credential")
-
-
-def _edition(tool: Tool, credential_id: str, form: str, now: datetime, everyone_sees: bool) -> Edition:
+def _edition_here(tool: Tool, credential_id: str, form: str, now: datetime, everyone_sees: bool) -> Edition:
     if not everyone_sees:
         return find_edition(tool, credential_id, None, now, form)
     check_text(credential_id)
@@ -135,24 +126,63 @@ def _edition(tool: Tool, credential_id: str, form: str, now: datetime, everyone_
 
 
 def _answer(url: str, body: bytes, status: int = 200) -> Response:
-    return Response(status, "", {}, body, url)
+    return Response(status, "OK" if status == 200 else "Gone", {}, body, url)
 
 
 def own_report(tool: Tool, document: bytes, now: datetime) -> Report:
-    """Check a credential of our own, asking once a process what stays the same for these bytes and keys."""
-    keys = json.dumps(did_document(tool)).encode()
-    known = _known(hashlib.sha256(document).digest(), hashlib.sha256(keys).digest())
-    report = check(tool, document, now, known=known)
+    """Check a credential of our own; asked again only where something it rests on is another than the last time.
+
+    That is its bytes and the keys, which its signature rests on, and the status lists as they stand at this moment."""
+    did = did_document(tool)
+    last = _last(hashlib.sha256(document).digest(), hashlib.sha256(json.dumps(did).encode()).digest())
+    status = _status_of(tool, document, did["id"], now)
+    if last.report is not None and last.status == status and _in_time(last.report, now):
+        return last.report
+    report = check(tool, document, now, known=last.known)
     lasting = {each.name: each for each in report.checks if each.name in LASTING}
     if all(each.outcome == "passed" for each in lasting.values()):
-        known.update(lasting)
+        last.known.update(lasting)
+    last.status, last.report = status, report if report.ok and status else None
     return report
 
 
+@dataclass
+class _Last:
+    """What came out the last time for a document and the keys: the answers that last, and all of it if all was well.
+
+    `status` is what the status lists were then."""
+
+    known: dict[str, Check] = field(default_factory=dict)
+    status: bytes = b""
+    report: Report | None = None
+
+
 @functools.lru_cache(maxsize=2000)
-def _known(_document: bytes, _keys: bytes) -> dict[str, Check]:
-    """Return the place where the lasting answers about a document are kept, by its digest and the keys'."""
-    return {}
+def _last(_document: bytes, _keys: bytes) -> _Last:
+    """Return the place where it is kept, by the document's digest and the keys'."""
+    return _Last()
+
+
+def _in_time(report: Report, now: datetime) -> bool:
+    until = report.summary.valid_until if report.summary is not None else None
+    return until is None or now < until
+
+
+def _status_of(tool: Tool, document: bytes, did: str, now: datetime) -> bytes:
+    """Return a digest of the status lists that a document of ours names; empty where more than these can change.
+
+    That is where anything in it was signed by somebody else, names another's list, or ends at a time of its own."""
+    lists, methods = set(LISTS.findall(document)), METHODS.findall(document)
+    begin = f"{tool.settings.base_url}/status/".encode()
+    ours = all(url.startswith(begin) and re.fullmatch(b"[0-9]{1,9}", url[len(begin) :]) for url in lists)
+    if not (lists and ours and all(each.startswith(f"{did}#".encode()) for each in methods)):
+        return b""
+    if document.count(b'"validUntil":') > 1:
+        return b""
+    digest = hashlib.sha256()
+    for url in sorted(lists):
+        digest.update(status_list_json(tool, int(url[len(begin) :]), now))
+    return digest.digest()
 
 
 def report_page(report: Report, source: str, now: datetime, address: str = "") -> ReportPage:

@@ -29,9 +29,11 @@ from lti_tool.models import (
     Launch,
     Mark,
     Mastery,
+    OAuthGrant,
     Person,
     Result,
     SourceAnswer,
+    WalletOffer,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -174,6 +176,18 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("What people outside said of her awards"),
             _("To show it with the award, as long as its page is public."),
             _counted(Endorsement.said_at).join(Award, Award.id == Endorsement.award_id).where(mine),
+        ),
+        line(
+            _("Offers of a badge to a wallet"),
+            _("To hand it out once, and to one wallet."),
+            _counted(WalletOffer.created_at).join(Award).where(mine),
+            _("for a day after each"),
+        ),
+        line(
+            _("Backpacks that were let in to fetch badges"),
+            _("To let them do so until it is ended, and to show which they are."),
+            _counted(OAuthGrant.created_at).where(OAuthGrant.person_id == person.id),
+            _("thirty days after it is ended, or a day after it ran out"),
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]

@@ -15,7 +15,7 @@ from lti_tool.errors import ConfigurationError, ToolError
 from lti_tool.lti.platforms import platform_of
 from lti_tool.migrations import schema
 from lti_tool.models import Deployment, Job, Registration
-from lti_tool.services import backup, platform_checks, platform_load, presence, schedule, words
+from lti_tool.services import backup, keys, platform_checks, platform_load, presence, revocations, schedule, words
 from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
 
@@ -42,6 +42,7 @@ def examine(
     if any(not finding.ok and finding.what == "database" for finding in findings):
         return findings
     findings += [_queue(queue), *_work(tool, now), *_disk(tool), _backup(tool, now)]
+    findings.append(Finding("revocations", *revocations.standing(tool)))
     with tool.db.read() as session:
         query = select(Registration).order_by(Registration.id)
         if platform_id is not None:
@@ -59,7 +60,8 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
     mode = "production" if settings.production else "not production: no https address"
     yield Finding("configuration", True, f"{settings.base_url}, {mode}")
     keyring = tool.keyring
-    yield Finding("keys", True, f"{len(keyring.keys)} keys in {settings.keys.dir}, all readable by the tool alone")
+    there = f"{len(keyring.keys)} keys in {settings.keys.dir}, all readable by the tool alone"
+    yield Finding("keys", True, f"{there}; {keys.age(keyring, now)}")
     try:
         schema.check(tool.db)
         kind = "SQLite" if tool.db.is_sqlite else "PostgreSQL"

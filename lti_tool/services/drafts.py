@@ -239,7 +239,7 @@ def start_blank(tool: Tool, course_id: int, *, language: str, actor: str, now: d
 
 def _start_blank(tool: Tool, course_id: int, language: str, actor: str, now: datetime) -> str:
     with tool.db.write() as session:
-        slug = _free_slug(session, course_id, UNNAMED)
+        slug = free_slug(session, course_id, UNNAMED)
         values = {**blank(language), "slug": slug}
         badge = CourseBadge(id=random_id(), course_id=course_id, slug=slug, created_at=now, working=values)
         badge.working_at, badge.working_by = now, actor
@@ -249,7 +249,8 @@ def _start_blank(tool: Tool, course_id: int, language: str, actor: str, now: dat
         return badge.id
 
 
-def _free_slug(session: Session, course_id: int, wanted: str, but: str = "") -> str:
+def free_slug(session: Session, course_id: int, wanted: str, but: str = "") -> str:
+    """Return the slug that is wanted, or that with a number where a badge of the course has it."""
     query = select(CourseBadge.slug).where(CourseBadge.course_id == course_id, CourseBadge.id != but)
     taken = set(session.scalars(query))
     tries = (wanted, *(f"{wanted[:74]}-{number}" for number in range(2, 10_000)))
@@ -421,12 +422,12 @@ def _rename(session: Session, badge: CourseBadge, values: Values) -> None:
     if values["auto_slug"]:
         wanted = slug_of(values["name"]) or UNNAMED
         if wanted != badge.slug and not _numbered(badge.slug, wanted):
-            badge.slug = _free_slug(session, badge.course_id, wanted, badge.id)
+            badge.slug = free_slug(session, badge.course_id, wanted, badge.id)
         values["slug"] = badge.slug
         return
     wanted = values["slug"].strip()
     usable = wanted != badge.slug and SLUG.fullmatch(wanted) and len(wanted) <= 80
-    if usable and _free_slug(session, badge.course_id, wanted, badge.id) == wanted:
+    if usable and free_slug(session, badge.course_id, wanted, badge.id) == wanted:
         badge.slug = values["slug"] = wanted
 
 

@@ -11,28 +11,29 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials import ob3, status_list
+from lti_tool.credentials import ob3
 from lti_tool.credentials.canonical import EditionTemplate
-from lti_tool.credentials.signing import Signed
+from lti_tool.db import insert_rows
 from lti_tool.domain.award import is_earned
-from lti_tool.domain.badge import Badge, Gate, badge_from_content, months_and_days, number_text
+from lti_tool.domain.badge import Badge, Gate, months_and_days, number_text
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
-from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person, StatusList
+from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person
 from lti_tool.services import held_back, prerequisites
 from lti_tool.services.issuer import issuer_profile
+from lti_tool.services.places import status_places
 from lti_tool.services.tool import Tool, log
 
 MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
 BATCH = 250  # editions signed between two transactions
+_EDITION = Edition.metadata.tables["edition"]
 MOST_ENDORSEMENTS = 10  # in one credential, the newest
 # What a learner has chosen of what an edition says, by the names it is kept under. The rest is told_at's.
 CHOSEN = ("name", "email", "results", "grades", "evidence", "narrative")
 NO_DOCUMENTS: Mapping[str, dict[str, Any]] = MappingProxyType({})
-FULLEST = status_list.ENTRIES // 2  # entries used before a list is closed: a fuller one makes random indexes rare
 
 
 def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datetime) -> None:
@@ -44,11 +45,11 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
     for version_id in {version_id for _, version_id in awards}:
         definition = session.get_one(AchievementVersion, version_id).definition
         lasts[version_id] = definition.get("expires_after", "")
-    places = status_places(session, len(awards), now)
+    given = status_places(session, len(awards), now)
     earlier = _earlier(session, [award_id for award_id, _ in awards])
     told = told_at(session, [award_id for award_id, _ in awards])
     editions = []
-    for (award_id, version_id), (list_id, index) in zip(awards, places, strict=True):
+    for (award_id, version_id), (list_id, index) in zip(awards, given, strict=True):
         salt, before = ob3.new_salt(), earlier.get(award_id)
         chosen = with_salt(before.choices, before.email, salt) if before is not None else {}
         editions.append(
@@ -64,7 +65,7 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
                 "valid_until": after(now, lasts[version_id]) if lasts[version_id] else None,
             }
         )
-    session.execute(insert(Edition), editions)
+    insert_rows(session, Edition, editions)
     ends = [{"id": e["award_id"], "expires_at": e["valid_until"]} for e in editions if e["valid_until"] is not None]
     if ends:
         session.execute(update(Award), ends)
@@ -158,36 +159,6 @@ def another(session: Session, award: Award, choices: Mapping[str, Any], now: dat
     return edition
 
 
-def status_places(session: Session, count: int, now: datetime) -> list[tuple[int, int]]:
-    places: list[tuple[int, int]] = []
-    while len(places) < count:
-        query = select(StatusList).where(~StatusList.closed).order_by(StatusList.id).limit(1).with_for_update()
-        current = session.scalar(query)
-        if current is None:
-            current = StatusList(created_at=now)
-            session.add(current)
-            session.flush()
-        taken = set(session.scalars(select(Edition.status_index).where(Edition.status_list_id == current.id)))
-        taken |= set(session.scalars(select(Endorsement.status_index).where(Endorsement.status_list_id == current.id)))
-        room = FULLEST - len(taken)
-        if room <= 0:
-            current.closed = True
-            session.flush()
-            continue
-        share = min(room, count - len(places))
-        places += [(current.id, index) for index in status_list.pick_indexes(taken, share)]
-        if share == room:
-            current.closed = True
-            session.flush()
-    return places
-
-
-def list_changed(session: Session, list_ids: Collection[int]) -> None:
-    """Say that bits of these status lists were set, so that they are signed anew."""
-    for list_id in sorted(set(list_ids)):
-        session.execute(update(StatusList).where(StatusList.id == list_id).values(revision=StatusList.revision + 1))
-
-
 def after(start: datetime, duration: str) -> datetime:
     """Return the moment a duration of years, months, weeks, days ends; 31 January + P1M is the last of February."""
     months, days = months_and_days(duration)
@@ -231,14 +202,14 @@ def sign_pending(tool: Tool, course_id: int | None = None, award_id: str | None 
             if made:  # others may ask for what has just been awarded
                 prerequisites.look_again(tool, made)
             return signed
-        done: list[tuple[_ToSign, Signed]] = []
+        done: list[tuple[_ToSign, bytes]] = []
         for each in batch:
             try:
                 # The proof's time is the edition's, not the clock's: signed again, it is the same bytes.
-                copy = each.template.sign(
-                    each.facts, ed25519=keyring.ed25519, rsa=keyring.rsa, created=each.facts.valid_from
+                signed_document = each.template.sign_document(
+                    each.facts, ed25519=keyring.ed25519, created=each.facts.valid_from
                 )
-                done.append((each, copy))
+                done.append((each, signed_document))
                 made.add(each.version_id)
             except CredentialHeldBack as error:
                 refused[each.edition_id] = _HeldBack(each.award_id, error)
@@ -275,16 +246,25 @@ def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str,
     return {"signed": signed}
 
 
+def sign_now(tool: Tool, session: Session, edition: Edition, now: datetime) -> None:
+    """Sign one edition in the caller's transaction; raises CredentialHeldBack."""
+    facts = edition_facts(edition, endorsement_documents(session, [edition]))
+    template = template_for(tool, session, edition.award.version)
+    made = template.sign(facts, ed25519=tool.keyring.ed25519, rsa=tool.keyring.rsa, created=facts.valid_from)
+    edition.document, edition.jwt, edition.signed_at = made.document, made.jwt.encode(), now
+
+
 def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
     query = (
         select(Edition)
         .join(Award)
         .where(Edition.signed_at.is_(None), Award.status == "pending", Edition.withdrawn_at.is_(None))
         .options(
-            joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement),
-            joinedload(Edition.award).joinedload(Award.person),
-            joinedload(Edition.award).joinedload(Award.earned_as),
-            joinedload(Edition.award).joinedload(Award.course),
+            # What many of them share is read once, not beside each.
+            joinedload(Edition.award).selectinload(Award.version).joinedload(AchievementVersion.achievement),
+            joinedload(Edition.award).selectinload(Award.course),
+            joinedload(Edition.award).selectinload(Award.person),
+            joinedload(Edition.award).selectinload(Award.earned_as),
         )
         .order_by(Edition.id)
         .limit(BATCH)
@@ -339,7 +319,7 @@ def template_for(tool: Tool, session: Session, version: AchievementVersion) -> E
     profile = issuer_profile(session, tool)
     key = (version.id, profile)
     if key not in tool.templates:
-        needed = badge_from_content(version.definition).needed
+        needed = version.badge.needed
         tool.templates[key] = EditionTemplate(achievement_of(tool, version, profile), profile, needed=needed)
     template: EditionTemplate = tool.templates[key]
     return template
@@ -349,7 +329,7 @@ def achievement_of(tool: Tool, version: AchievementVersion, profile: ob3.IssuerP
     """Return a version as an OB 3.0 Achievement."""
     slug, base = version.achievement.slug, tool.settings.base_url
     return ob3.achievement(
-        badge_from_content(version.definition),
+        version.badge,
         base_url=base,
         slug=slug,
         version=version.number,
@@ -371,7 +351,7 @@ def decided(edition: Edition, badge: Badge) -> dict[str, dict[str, Any]]:
 def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] = NO_DOCUMENTS) -> ob3.EditionFacts:
     """Return what an edition says, from its own row, its award's frozen decision, and the endorsements it names."""
     award, choices = edition.award, edition.choices
-    badge = badge_from_content(award.version.definition)
+    badge = award.version.badge
     rows = decided(edition, badge)
     grades = choices.get("grades", False)
     reached = tuple(
@@ -395,7 +375,7 @@ def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] =
     )
     return ob3.EditionFacts(
         credential_id=edition.id,
-        subject_id=award.earner.subject_id,
+        subject_id=edition.holder or award.earner.subject_id,
         valid_from=edition.valid_from,
         valid_until=edition.valid_until,
         status_list=edition.status_list_id,
@@ -454,7 +434,7 @@ def _by_hand(award: Award) -> ob3.Evidence:
     )
 
 
-def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int:
+def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
     if not done:
         return 0
     now = datetime.now(UTC)
@@ -462,11 +442,13 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, Signed]]) -> int
         # Awards before their editions, each by id, as everywhere: revoke() holds the award when it asks for these.
         awards = select(Award.id).where(Award.id.in_([each.award_id for each, _ in done])).order_by(Award.id)
         session.execute(awards.with_for_update(key_share=True)).all()
-        session.execute(
-            update(Edition),
+        # Into the table: through the class, SQLAlchemy looks at each row three times.
+        signed = update(_EDITION).where(_EDITION.c.id == bindparam("edition"))
+        session.connection().execute(
+            signed.values(document=bindparam("document"), signed_at=now),
             [
-                {"id": each.edition_id, "document": s.document, "jwt": s.jwt.encode(), "signed_at": now}
-                for each, s in sorted(done, key=lambda one: one[0].edition_id)
+                {"edition": each.edition_id, "document": document}
+                for each, document in sorted(done, key=lambda one: one[0].edition_id)
             ],
         )
         for moment in {each.facts.valid_from for each, _ in done}:

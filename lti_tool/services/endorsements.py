@@ -22,7 +22,7 @@ from lti_tool.errors import BadInput, Conflict, CredentialHeldBack, NotFound
 from lti_tool.lti.registration import digest
 from lti_tool.models import AchievementVersion, Award, Edition, Endorsement, EndorsementRequest
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions
+from lti_tool.services import audit, catalog, editions, journal, places
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.awards import get_award, shown_status
 from lti_tool.services.forms import check_text
@@ -301,7 +301,7 @@ def answer(tool: Tool, secret: str, told: Answer, now: datetime) -> str:
             about = ob3.achievement_address(tool.settings.base_url, version.achievement.slug, version.number)
         if edition is not None:
             about = ob3.credential_address(tool.settings.base_url, edition.id)
-        ((list_id, index),) = editions.status_places(session, 1, now)
+        ((list_id, index),) = places.status_places(session, 1, now)
         said = Said(
             endorsement_id=ob3.new_credential_id(),
             about=about,
@@ -378,7 +378,8 @@ def withdraw(
         if found.withdrawn_at is not None:
             raise Conflict(sentence=_("This endorsement has been taken back already."))
         found.withdrawn_at, found.withdrawn_reason = now, reason
-        editions.list_changed(session, [found.status_list_id])
+        journal.note(session, journal.other_withdrawal(found, reason))
+        places.list_changed(session, [found.status_list_id])
         audit.record(session, now, actor, "endorsement.withdrawn", _subject(request), id=found.id, reason=reason)
 
 

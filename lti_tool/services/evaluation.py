@@ -41,6 +41,7 @@ from lti_tool.models import Review as ReviewRow
 from lti_tool.sentence import Sentence
 from lti_tool.services import awards, catalog, evidence, marking, prerequisites, sources, versions
 
+Records = dict[str, dict[str, dict[str, Any]]]  # decision records by person id, then by tag
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
 Stored = Select[str, str, str | None, datetime]  # tag, LTI `sub`, text as received, when
 EVALUATOR = 2  # raised when the rules of domain/ change, so that every badge is looked at again
@@ -235,8 +236,9 @@ def evaluate(
             learner.person_id: judges.of(earlier.get(learner.person_id, badge.version)).standings(learner, inputs)
             for learner in inputs.learners
         }
-        counts["standings"] += _store_standings(session, badge, judges, inputs, standings, now)
-        for name, count in _store_decisions(session, badge, judges, inputs, standings, now).items():
+        stored, records = _store_standings(session, badge, judges, inputs, standings, now)
+        counts["standings"] += stored
+        for name, count in _store_decisions(session, badge, judges, inputs, standings, records, now).items():
             counts[name] += count
     badge.evaluated = seen
     return counts
@@ -332,7 +334,8 @@ def _store_standings(
     inputs: Inputs,
     standings: dict[str, list[Standing]],
     now: datetime,
-) -> int:
+) -> tuple[int, Records]:
+    """Store what has changed; returns how many rows, and every record as it stands in the table now."""
     query = select(Mastery.person_id, Mastery.tag, Mastery.record, Mastery.before, Mastery.decided_at)
     query = query.where(Mastery.course_badge_id == badge.id, Mastery.person_id.in_(standings))
     known = {(person_id, tag): (record, before, at) for person_id, tag, record, before, at in session.execute(query)}
@@ -340,15 +343,18 @@ def _store_standings(
     links = sources.links_of(session, badge)
     fresh: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
+    records: Records = {}
     for learner in inputs.learners:
         version = inputs.earlier.get(learner.person_id, judges.present)
         judge = judges.of(version)
+        of_learner = records[learner.person_id] = {}
         for standing in standings[learner.person_id]:
             received = judge.received(standing.tag, learner, inputs)
             maker = judge.maker(standing.tag, learner, inputs)
             record = _record(standing, received, labels.get(standing.tag, ""), version.number, maker)
             record |= origin(judge, links, standing.tag, received)
             key = (learner.person_id, standing.tag)
+            of_learner[standing.tag] = record
             row = {
                 "course_badge_id": badge.id,
                 "person_id": learner.person_id,
@@ -365,10 +371,12 @@ def _store_standings(
                 kept = ("reached", "required", "state", "version", "released")
                 was = {**{k: old[k] for k in kept if k in old}, "until": at.isoformat()}
                 changed.append({**row, "before": [was, *before][:KEPT_BEFORE]})
+            else:
+                of_learner[standing.tag] = known[key][0]
     insert_rows(session, Mastery, fresh)
     if changed:
         session.execute(update(Mastery), changed)
-    return len(fresh) + len(changed)
+    return len(fresh) + len(changed), records
 
 
 def _record(
@@ -435,6 +443,7 @@ def _store_decisions(
     judges: Judges,
     inputs: Inputs,
     standings: dict[str, list[Standing]],
+    records: Records,
     now: datetime,
 ) -> dict[str, int]:
     gone = {column.tag for column in badge.columns if column.state != "bound"}
@@ -490,23 +499,17 @@ def _store_decisions(
             reviews += _open_review(session, award, lower, now)
         else:
             restored += _settle_review(session, award, now)
-    given = awards.give(session, _with_decisions(session, badge, earned, now), now)
+    given = awards.give(session, _with_decisions(earned, records, now), now)
     return {"awards": given, "reviews": reviews, "restored": restored}
 
 
 def _with_decisions(
-    session: Session,
-    badge: CourseBadge,
-    earned: Sequence[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]],
-    now: datetime,
+    earned: Sequence[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]], records: Records, now: datetime
 ) -> list[dict[str, Any]]:
     """Return the awards that were earned with the record each freezes, as it stands in the table now."""
-    if not earned:
-        return []
-    records = awards.records_of(session, badge.id, [learner.person_id for learner, _, _, _ in earned])
     wanted = []
     for learner, judge, version, row in earned:
-        rows = records.get(learner.person_id, {})
+        rows = records[learner.person_id]
         wanted.append({**row, "decision": awards.decision_record(judge.definition, version.number, rows, now)})
     return wanted
 

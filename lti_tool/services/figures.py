@@ -58,6 +58,7 @@ FIGURES: Mapping[str, Told] = {
         (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400),
     ),
     "signatures": Told("Credentials that were signed.", ()),
+    "status_lists_signed": Told("Status lists that were signed.", ()),
     "calls": Told("Requests to an LMS, each attempt, by status or by what failed.", ("platform", "status")),
     "call_seconds": Told("Duration of a request to an LMS.", ("platform",), (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)),
 }

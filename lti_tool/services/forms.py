@@ -18,6 +18,7 @@ from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Deployment, Edition, Launch
 from lti_tool.services.certificates import certificate_of, drawing_of
 from lti_tool.services.launches import LOOK, opened_by, rights_of, switched_off
+from lti_tool.services.tokens import jwt_of
 from lti_tool.services.tool import Tool
 
 Make = Callable[[Tool, Edition], bytes]
@@ -47,10 +48,8 @@ def _document(_tool: Tool, edition: Edition) -> bytes:
     return edition.document
 
 
-def _jwt(_tool: Tool, edition: Edition) -> bytes:
-    if edition.jwt is None:
-        raise NotFound("not signed yet")
-    return edition.jwt
+def _jwt(tool: Tool, edition: Edition) -> bytes:
+    return jwt_of(tool, edition.id)
 
 
 def _eddsa_jwt(tool: Tool, edition: Edition) -> bytes:
@@ -58,8 +57,8 @@ def _eddsa_jwt(tool: Tool, edition: Edition) -> bytes:
     document = _document(tool, edition)
     kid = signing.signed_with(document)
     key = tool.keyring.credential_key(kid)
-    if key is None:
-        raise NotFound(f"the key {kid} that signed it is not in keys.dir")
+    if key is None or key.private is None:
+        raise NotFound(f"the private key {kid} that signed it is not in keys.dir")
     return signing.jwt_of_document(document, key).encode()
 
 
@@ -86,7 +85,7 @@ FORMS: Mapping[str, Form] = {
             "jwt",
             ("application/vc+jwt", "application/jwt", "text/plain"),
             _jwt,
-            of=(Edition.jwt,),
+            of=(),
             served_as="text/plain; charset=utf-8",  # https://www.imsglobal.org/spec/ob/v3p0#jwt-proof
         ),
         Form("eddsa.jwt", (), _eddsa_jwt, served_as="text/plain; charset=utf-8"),

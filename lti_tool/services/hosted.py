@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from lti_tool.credentials import baking, ob2, ob3
+from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Edition
 from lti_tool.services.editions import achievement_of
 from lti_tool.services.issuer import issuer_profile
-from lti_tool.services.public_pages import find_issuer
+from lti_tool.services.published import find_issuer, find_version
 from lti_tool.services.tool import Tool
 
 Json = dict[str, Any]
@@ -22,6 +25,32 @@ class Hosted:
 
     document: Json
     gone: bool
+
+
+ADDRESS = re.compile(
+    r"assertions/(?P<id>[^/.]+)(?P<form>\.json|\.png)?"
+    r"|badges/(?P<slug>[^/]+)/v(?P<number>[0-9]{1,9})"
+    r"|issuers/(?P<of>[^/]+)"
+)
+
+
+def content_at(tool: Tool, path: str, find: Callable[[str, str], Edition]) -> tuple[int, bytes]:
+    """Return what an address below /ob2/ answers, as the pages do: status and content; raises NotFound.
+
+    `find` returns the edition of an id, loaded for a form, if whoever asks may see it."""
+    named = ADDRESS.fullmatch(path)
+    if named is None:
+        raise NotFound("no address of the Open Badges 2.0 view")
+    if named["id"]:
+        form = (named["form"] or ".json")[1:]
+        edition = find(named["id"], form)
+        found = assertion(tool, edition)
+        if form == "png" and not found.gone:
+            return 200, baked(edition, found)
+        return (410 if found.gone else 200), json.dumps(found.document).encode()
+    if named["slug"]:
+        return 200, json.dumps(badge_class(tool, find_version(tool, named["slug"], int(named["number"])))).encode()
+    return 200, json.dumps(issuer(tool, named["of"])).encode()
 
 
 def assertion(tool: Tool, edition: Edition) -> Hosted:

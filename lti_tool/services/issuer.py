@@ -18,6 +18,7 @@ from lti_tool.credentials.picture import read_logo_file
 from lti_tool.domain.badge import EXTENSION, IDENTIFIER_TYPES, Identifier
 from lti_tool.errors import BadInput, ConfigurationError
 from lti_tool.models import Edition, Issuer
+from lti_tool.prepared import Prepared, Row
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.administrators import problem_of_email
@@ -67,6 +68,18 @@ def issuer_row(session: Session) -> Issuer:
     return row
 
 
+# Every page names the issuer: without a session, and with whatever columns there are.
+_TOLD = Prepared(select(*(column for column in Issuer.__table__.c if column.name != "logo")))
+
+
+def issuer_told(tool: Tool) -> Row:
+    """Return the issuer's row as it stands, to be read."""
+    row = tool.statements.one(_TOLD, {})
+    if row is None:
+        raise ConfigurationError("The database holds no issuer yet. Run: lti-tool db upgrade")
+    return row
+
+
 def issuer_profile(session: Session, tool: Tool) -> IssuerProfile:
     """Return the issuer as credentials name it."""
     row = issuer_row(session)
@@ -90,10 +103,12 @@ def issuer_profile(session: Session, tool: Tool) -> IssuerProfile:
 
 def did_document(tool: Tool) -> dict[str, Any]:
     """Return the issuer's DID document with every credential key there ever was."""
-    keyring = tool.keyring
-    with tool.db.read() as session:
-        did = issuer_row(session).did
-    return ob3.did_document(did, keyring.of("ed25519"), keyring.of("rsa"), tool.settings.base_url)
+    keyring, did = tool.keyring, issuer_told(tool).did
+    of, document = tool.did_documents.get(did, (None, {}))
+    if of is not keyring:
+        document = ob3.did_document(did, keyring.of("ed25519"), keyring.of("rsa"), tool.settings.base_url)
+        tool.did_documents[did] = (keyring, document)
+    return document
 
 
 def logo_address(tool: Tool, row: Issuer) -> str | None:

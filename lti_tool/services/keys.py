@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
 
 from lti_tool.errors import Conflict
-from lti_tool.keyring import RETIRED_LTI_KEYS_STAY, Key, Keyring, load_keyring, make_key, make_sealing_key
+from lti_tool.keyring import RETIRED_LTI_KEYS_STAY, Key, Keyring, load_keyring, make_key, make_sealing_key, sealing_keys
 from lti_tool.models import Connection, Issuer
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -22,6 +22,8 @@ KIND_WORDS = {
     "ed25519": Sentence("Ed25519, for Data Integrity proofs"),
     "rsa": Sentence("RSA, for VC-JWT"),
 }
+
+OLD = timedelta(days=2 * 365)  # of a key that signs credentials: it is said, and nothing fails by it
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,48 @@ def _row(key: Key, now: datetime) -> KeyRow:
     shown_until = key.retired + RETIRED_LTI_KEYS_STAY if key.kind == "lti" and key.retired is not None else None
     state = "signs" if key.retired is None else "hidden" if shown_until and shown_until <= now else "published"
     return KeyRow(key.kid, key.kind, KIND_WORDS[key.kind], state, key.created, key.retired, shown_until)
+
+
+def all_keys(folder: Path, now: datetime) -> list[dict[str, str | None]]:
+    """Return every key of a folder as the command prints it, also those that seal secrets; none where there are none.
+
+    `kid` of a sealing key is a part of its digest: it is named nowhere else."""
+    if not any(folder.glob("*.pem")):
+        return []
+    keyring = load_keyring(folder, now)
+    rows: list[dict[str, str | None]] = [
+        {
+            "kind": key.kind,
+            "kid": key.kid,
+            "state": "signs" if key.retired is None else "retired" if key.private is not None else "public half",
+            "created": key.created.isoformat(),
+            "retired": key.retired.isoformat() if key.retired else None,
+        }
+        for key in keyring.keys
+    ]
+    retired: datetime | None = None
+    for kid, created in sealing_keys(folder):
+        rows.append(
+            {
+                "kind": "secrets",
+                "kid": kid,
+                "state": "seals" if retired is None else "opens",
+                "created": created.isoformat(),
+                "retired": retired.isoformat() if retired else None,
+            }
+        )
+        retired = created
+    return rows
+
+
+def age(keyring: Keyring, now: datetime) -> str:
+    """Say since when the keys that sign credentials do, and what to do about old ones."""
+    since = min(keyring.of(kind)[0].created for kind in SETS["credentials"])
+    days = (now - since).days
+    told = f"those for credentials sign since {since:%Y-%m-%d}"
+    if now - since > OLD:
+        return f"{told}, for {days} days: a good moment for lti-tool keys rotate credentials"
+    return told
 
 
 def signing(keyring: Keyring, name: str) -> str:

@@ -351,6 +351,8 @@ class AwardRow:
     held_until: datetime | None = None
     can_hold: bool = False
     can_reissue: bool = False
+    can_renew: bool = False
+    ends: str = ""  # said of one that ends soon
     kept_back: bool = False  # held, and the LMS does not show a grade behind it to the learner yet
     waits: str = ""  # its credential is held back: in words
 
@@ -369,10 +371,18 @@ class AwardsPage:
     held_back: bool  # the badge's release lets learners see nothing yet
     released_at: datetime | None  # the moment an instructor set for that, where it lies ahead
     may_manage: bool
+    soon: tuple[str, ...] = ()  # the ids of those that end soon, the next first
 
     @property
     def waiting(self) -> int:
         return len(self.to_confirm) + len(self.doubted)
+
+    def shown(self, which: str) -> tuple[AwardRow, ...]:
+        """Return those of the rest that end soon ("soon"), whose time is over ("expired"), or all."""
+        if which == "soon":
+            by_id = {row.id: row for row in self.rest}
+            return tuple(by_id[award_id] for award_id in self.soon if award_id in by_id)
+        return tuple(row for row in self.rest if which != "expired" or row.status == "expired")
 
     @property
     def all(self) -> tuple[AwardRow, ...]:
@@ -439,6 +449,7 @@ class StudentCard:
     page_public: bool
     next_step: str
     retired: bool = False  # nobody is awarded any more
+    ends: str = ""  # said of one that ends soon
 
 
 @dataclass(frozen=True)
@@ -493,6 +504,7 @@ class ClaimView:
     seen: str = ""  # the credential this page was made from
     closed: bool = False  # it is over or was taken back: what is inside stays
     course: str = ""
+    for_wallets: bool = False  # it may go into a wallet now
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,21 @@ from urllib.parse import urlsplit
 
 from flask_babel import gettext as _
 from sqlalchemy import func, select
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.credentials import ob2, ob3
+from lti_tool.credentials import ctdl, ob2, ob3
 from lti_tool.credentials.verify import Report
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
-from lti_tool.models import Achievement, AchievementVersion, Edition, Issuer
+from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import endorsements
+from lti_tool.services import endorsements, expiry
 from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
+from lti_tool.services.credential_state import state_of
 from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
-from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, logo_address
+from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, issuer_told, logo_address
 from lti_tool.services.pages import (
     AchievementPage,
     CheckView,
@@ -31,6 +32,7 @@ from lti_tool.services.pages import (
     IssuerPage,
     ShownEvidence,
 )
+from lti_tool.services.published import find_issuer
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
@@ -60,8 +62,8 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     rows = row_views(badge, decided(edition, badge) if shows_levels else {})
     if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
         rows = tuple(row if row.steps else replace(row, reached="") for row in rows)
+    issuer = issuer_told(tool)
     with tool.db.read() as session:
-        issuer = issuer_row(session)
         endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
     return CredentialPage(
@@ -93,16 +95,17 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         checked_at=now,
         downloads=downloads(tool, edition.id),
         qr_svg=qr_code(url),
-        newer_url=_newer_url(tool, edition) if state == "superseded" else "",
+        newer_url=_newer_url(tool, edition),
     )
 
 
 def _newer_url(tool: Tool, edition: Edition) -> str:
-    """Return the address of the edition that replaced this one, empty where there is none in force."""
-    query = select(Edition.id).where(Edition.award_id == edition.award_id, Edition.withdrawn_at.is_(None))
+    """Return the address of the edition that replaced or renewed this one, empty where there is none in force."""
+    if edition.award.status == "revoked":
+        return ""
     with tool.db.read() as session:
-        newer = session.scalar(query.where(Edition.signed_at.is_not(None)).order_by(Edition.number.desc()))
-    return credential_url(tool, newer) if newer is not None else ""
+        newest = expiry.newest(session, edition.award_id)
+    return credential_url(tool, newest.id) if newest is not None and newest.number > max(0, edition.number) else ""
 
 
 def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView, ...]:
@@ -125,44 +128,22 @@ def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView
 
 
 def _state(edition: Edition, now: datetime) -> tuple[str, str]:
-    award = edition.award
-    if award.status == "revoked":
-        when = award.revoked_at or now
-        return "revoked", _(
-            "The issuer took it back on %(day)s: %(reason)s",
-            day=day(when),
-            reason=award.revocation_reason,
-        )
-    if edition.withdrawn_at is not None:
-        if award.status == "held":
-            return "superseded", _("It is not in force at the moment.")
+    """Return what has become of a credential as its page says it: a word that the page knows, and a sentence."""
+    state = state_of(edition, now)
+    until = day(edition.valid_until) if edition.valid_until else ""
+    if state.word == "revoked":
+        when = day(state.at or now)
+        return "revoked", _("The issuer took it back on %(day)s: %(reason)s", day=when, reason=state.reason)
+    if state.word == "held":
+        return "superseded", _("It is not in force at the moment.")
+    if state.word == "replaced":
         return "superseded", _("It was replaced by a newer edition.")
-    if edition.valid_until is not None and edition.valid_until <= now:
-        return "expired", _("It ended on %(day)s.", day=day(edition.valid_until))
-    return "in force", _("Until %(day)s", day=day(edition.valid_until)) if edition.valid_until else _(
-        "Without an end date"
-    )
+    if state.word == "expired":
+        return "expired", _("It ended on %(day)s.", day=until)
+    return "in force", _("Until %(day)s", day=until) if until else _("Without an end date")
 
 
 # -- what it stands for, who issues it --------------------------------------------------------------------------
-
-
-def find_version(tool: Tool, slug: str, number: int, form: str = "") -> AchievementVersion:
-    """Return a version of an achievement, with its picture in pixels where that is the form."""
-    check_text(slug)
-    query = (
-        select(AchievementVersion)
-        .join(Achievement)
-        .where(Achievement.slug == slug, AchievementVersion.number == number)
-        .options(joinedload(AchievementVersion.achievement))
-    )
-    if form == "png":
-        query = query.options(undefer(AchievementVersion.picture_png))
-    with tool.db.read() as session:
-        version = session.scalar(query)
-    if version is None:
-        raise NotFound(f"no achievement {slug} v{number}")
-    return version
 
 
 def drawing(tool: Tool, version: AchievementVersion) -> str:
@@ -177,19 +158,32 @@ def achievement_json(tool: Tool, version: AchievementVersion) -> dict[str, Any]:
     return ob3.stand_alone(achievement_of(tool, version, profile))
 
 
+def achievement_ctdl(tool: Tool, version: AchievementVersion) -> dict[str, Any]:
+    """Return a version in CTDL, for catalogues of credentials."""
+    with tool.db.read() as session:
+        profile = issuer_profile(session, tool)
+        newest = _newest(session, version)
+    which = ctdl.Published(version.achievement.slug, version.number, version.published_at, newest)
+    badge = badge_from_content(version.definition)
+    return ctdl.credential(badge, which, base_url=tool.settings.base_url, issuer=profile)
+
+
+def _newest(session: Session, version: AchievementVersion) -> int:
+    query = select(func.max(AchievementVersion.number)).where(
+        AchievementVersion.achievement_id == version.achievement_id
+    )
+    return session.scalar(query) or version.number
+
+
 def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage:
     base, slug = tool.settings.base_url, version.achievement.slug
     with tool.db.read() as session:
         issuer = issuer_row(session)
-        newest = session.scalar(
-            select(func.max(AchievementVersion.number)).where(
-                AchievementVersion.achievement_id == version.achievement_id
-            )
-        )
+        newest = _newest(session, version)
         endorsed = endorsements.in_force(tool, session, version_id=version.id)
     address = ob3.achievement_address(base, slug, version.number)
     before = range(version.number - 1, max(0, version.number - 1 - ob3.MOST_EARLIER), -1)
-    newer = newest is not None and newest > version.number
+    newer = newest > version.number
     return AchievementPage(
         badge=badge_from_content(version.definition),
         version=version.number,
@@ -197,9 +191,10 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         picture_url=f"{address}.png",
         issuer=issuer.name,
         issuer_url=f"{base}/issuers/{issuer.slug}",
-        newest_url=ob3.achievement_address(base, slug, newest) if newer and newest else "",
+        newest_url=ob3.achievement_address(base, slug, newest) if newer else "",
         downloads=(
             ("JSON", "", f"{address}.json"),
+            ("CTDL", _("for catalogues"), f"{address}.ctdl.json"),
             ("PNG", "", f"{address}.png"),
             ("SVG", "", f"{address}.svg"),
             ("Open Badges 2.0", "", ob2.badge_address(base, slug, version.number)),
@@ -250,15 +245,6 @@ def _issued_badge(base: str, version: AchievementVersion) -> IssuedBadge:
     address = ob3.achievement_address(base, version.achievement.slug, version.number)
     told = version.definition
     return IssuedBadge(told["name"], told.get("level", ""), told["description"], address, f"{address}.png")
-
-
-def find_issuer(tool: Tool, slug: str) -> Issuer:
-    check_text(slug)
-    with tool.db.read() as session:
-        row = session.scalar(select(Issuer).where(Issuer.slug == slug))
-    if row is None:
-        raise NotFound(f"no issuer {slug}")
-    return row
 
 
 def issuer_logo(tool: Tool, slug: str) -> bytes:

@@ -29,6 +29,7 @@ def record_of(tool: Tool, who: LaunchSession, now: datetime) -> bytes:
         mine = (
             Award.person_id == holder.id,
             Award.status == "issued",
+            Edition.holder.is_(None),  # a wallet's copy says the same again
             Edition.signed_at.is_not(None),
             Edition.withdrawn_at.is_(None),
             or_(Edition.valid_until.is_(None), Edition.valid_until > now),

@@ -15,8 +15,8 @@ from lti_tool.credentials.ob3 import achievement_address
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
-from lti_tool.services import catalog, choices, editions, evaluation, history, versions
-from lti_tool.services.awards import can_choose, newest_awards, shown_status, standing_rows
+from lti_tool.services import catalog, choices, editions, evaluation, expiry, history, versions
+from lti_tool.services.awards import can_choose, fits_a_wallet, newest_awards, shown_status, standing_rows
 from lti_tool.services.forms import credential_url, downloads
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
@@ -117,7 +117,13 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
             seen=award.editions[-1].id if award.editions else "",
             closed=choices.is_closed(award, now),
             course=award.course.title,
+            for_wallets=fits_a_wallet(tool, award, now),
         )
+
+
+def own_award(session: Session, who: LaunchSession, slug: str, now: datetime) -> Award | None:
+    """Return the award that a learner's page of a badge shows, None where there is none."""
+    return _seen(session, _published(session, who, slug), who.person_id, now).award
 
 
 def _published(session: Session, who: LaunchSession, slug: str) -> CourseBadge:
@@ -213,6 +219,7 @@ def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
         page_public=award is not None and award.page_public,
         next_step=_next_step(rows) if state == "way" and badge.status != "retired" else "",
         retired=badge.status == "retired",
+        ends=expiry.told(award.expires_at, now) if award is not None and state == "earned" else "",
     )
 
 

@@ -46,6 +46,7 @@ from lti_tool.services import (
     earned,
     editions,
     evaluation,
+    framework_files,
     schedule,
     score_files,
     sources,
@@ -526,6 +527,7 @@ def forget_expired(tool: Tool, now: datetime) -> None:
         session.execute(delete(Job).where(Job.state.in_(("done", "failed")), Job.finished_at < now - JOBS_KEPT))
         award_files.forget_old(session, now)
         score_files.forget_old(session, now)
+        framework_files.forget_old(session, now)
 
 
 def course_name(tool: Tool, course_id: int) -> str:

@@ -360,6 +360,20 @@
   const sending = one("form[data-send]");
   if (sending) sending.submit();
 
+  /* -- a page that waits for an answer given in another window; without this there is its button ------------------ */
+
+  function wait(place) {
+    setTimeout(async () => {
+      try {
+        const answer = await fetch(place.dataset.wait);
+        if (answer.status === 404 || (answer.ok && (await answer.json()).answered)) { window.location.reload(); return; }
+      } catch { /* the next look may reach it */ }
+      wait(place);
+    }, 3000);
+  }
+  const waiting = one("[data-wait]");
+  if (waiting) wait(waiting);
+
   /* -- on arrival, and after every swap -------------------------------------------------------------------------- */
 
   function arrive() {

@@ -18,14 +18,17 @@ from lti_tool.db import trouble_of
 from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import words
-from lti_tool.services.issuer import issuer_row
+from lti_tool.services.issuer import issuer_told
 from lti_tool.web import (
     admin,
     as_student,
     awards,
+    backpacks,
+    badge_api,
     editor,
     endorsements,
     evidence,
+    frameworks,
     gradebook,
     hosted,
     instructor,
@@ -33,12 +36,15 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    oauth,
+    oid4vci,
     public,
     registration,
     score_files,
     sources,
     student,
     versions,
+    wallet,
     watching,
 )
 from lti_tool.web.markdown import markdown
@@ -60,6 +66,7 @@ INSTRUCTORS = (
     as_student.pages,
     sources.pages,
     score_files.pages,
+    frameworks.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
@@ -105,7 +112,8 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [endorsements.pages, hosted.pages, sources.back, watching.pages]
+    own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages]
+    own += [badge_api.pages, oauth.pages, backpacks.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -151,8 +159,7 @@ def common_values() -> dict[str, Any]:
     values: dict[str, Any] = {"now": datetime.now(UTC), **language.of_page()}
     if g.get("failed"):
         return values
-    with security.tool().db.read() as session:
-        values["issuer"] = issuer_row(session)
+    values["issuer"] = issuer_told(security.tool())
     if (who := g.get("session")) is not None:
         values.update(
             launch=g.launch,
@@ -216,6 +223,8 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
         "refused error_id=%s status=%s reason=%s endpoint=%s detail=%s",
         *(error_id, status, error.reason, request.endpoint, _one_line(error.detail)[:300]),
     )
+    if (answer := badge_api.error_answer(error, status) or oauth.error_answer(error, status)) is not None:
+        return answer
     g.failed = True
     if g.get("session") is None and request.path.startswith(IN_AN_LMS):
         g.frame_anywhere = True

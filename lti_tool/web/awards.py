@@ -10,9 +10,9 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response as BaseResponse
 
-from lti_tool.errors import BadInput, ToolError
+from lti_tool.errors import BadInput, Conflict, ToolError
 from lti_tool.security import guarded, tool
-from lti_tool.services import award_acts, award_files, award_pages, by_hand, catalog, editions, reissues
+from lti_tool.services import award_acts, award_files, award_pages, by_hand, catalog, editions, expiry, reissues
 from lti_tool.services.award_acts import Outcome
 from lti_tool.services.launches import LOOK, MANAGE
 from lti_tool.services.pages import AwardsPage
@@ -53,7 +53,8 @@ def _list(slug: str, problem: ToolError | None = None) -> Page:
     """Show the list; `problem` is why an act was not done."""
     page = award_pages.award_list(tool(), g.session, slug, moment())
     wanted = request.args.get("q", "").strip()[:200]
-    rest = [row for row in page.rest if wanted.casefold() in row.name.casefold()]
+    which = request.args.get("show", "")
+    rest = [row for row in page.shown(which) if wanted.casefold() in row.name.casefold()]
     last = max(1, -(-len(rest) // A_PAGE))
     number = min(max(request.args.get("page", 1, int), 1), last)
     html = render_template(
@@ -67,6 +68,7 @@ def _list(slug: str, problem: ToolError | None = None) -> Page:
         number=number,
         last=last,
         q=wanted,
+        which=which if which in ("soon", "expired") else "",
         notice="" if problem else _notice(page),
         late=_late(page),
         problem=problem,
@@ -85,6 +87,8 @@ def _notice(page: AwardsPage) -> str:
         return str(ngettext("%(num)s award is confirmed.", "%(num)s awards are confirmed.", n))
     if done == "revoked" and n:
         return str(ngettext("%(num)s award is withdrawn.", "%(num)s awards are withdrawn.", n))
+    if done == "renewed" and n:
+        return str(ngettext("%(num)s award is valid anew.", "%(num)s awards are valid anew.", n))
     if done == "released":
         return str(
             ngettext(
@@ -268,7 +272,35 @@ def _revoke_page(slug: str, ids: list[str], reason: str, problem: ToolError | No
         reason=reason,
         problem=problem,
     )
-    return (html, 409) if problem else html
+    return (html, max(problem.status, 409)) if problem else html
+
+
+# -- making valid anew ------------------------------------------------------------------------------------------
+
+
+@pages.post("/awards/renew")
+@guarded(MANAGE)
+def renew(slug: str) -> Page:
+    """Say until when these awards would be valid, and which cannot be; confirmed, renew them."""
+    ids = _named()
+    if not ids:
+        return _back(slug, "none")
+    problem: ToolError | None = None
+    if request.form.get("confirmed"):
+        try:
+            done = expiry.renew(tool(), _badge_id(slug), ids, actor=acting(), now=moment())
+            _sign()
+            return _back(slug, "renewed", n=len(done))
+        except Conflict as error:
+            problem = error
+    html = render_template(
+        "instructor/renew.html",
+        page=expiry.plans(tool(), _badge_id(slug), ids, moment()),
+        slug=slug,
+        badge=_definition(slug),
+        problem=problem,
+    )
+    return (html, problem.status) if problem else html
 
 
 # -- giving by hand and from a file -----------------------------------------------------------------------------

@@ -9,8 +9,7 @@ from flask import Blueprint, Response, request
 from lti_tool import security
 from lti_tool.errors import NotFound
 from lti_tool.security import public, tool
-from lti_tool.services import forms, hosted
-from lti_tool.services import public_pages as shown
+from lti_tool.services import forms, hosted, published
 from lti_tool.web.content import answer, answer_json
 
 pages = Blueprint("hosted", __name__, url_prefix="/ob2")
@@ -49,7 +48,7 @@ def _assertion(id: str, form: str) -> Response:
 @pages.get("/badges/<slug>/v<int:version>")
 @public
 def badge(slug: str, version: int) -> Response:
-    return answer_json(hosted.badge_class(tool(), shown.find_version(tool(), slug, version)))
+    return answer_json(hosted.badge_class(tool(), published.find_version(tool(), slug, version)))
 
 
 @pages.get("/issuers/<slug>")

@@ -13,11 +13,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool import security
 from lti_tool.errors import NotAcceptable, NotFound
 from lti_tool.security import public, tool
-from lti_tool.services import checking, forms, status_lists
+from lti_tool.services import checking, forms, published, served, status_lists
 from lti_tool.services import public_pages as shown
+from lti_tool.services import refresh as refreshing
 from lti_tool.services.issuer import accent_css, issuer_row
 from lti_tool.services.issuer import did_document as issuers_did
 from lti_tool.web.content import PAGE, answer, answer_json, chosen
+from lti_tool.web.kept import KeptPages, kept
 
 pages = Blueprint("public", __name__)
 
@@ -27,6 +29,7 @@ CHECKS_PER_MINUTE = 60  # from one address: a check costs far more than a page
 @pages.record_once
 def _limit(state: Any) -> None:
     state.app.extensions["verify_limit"] = security.RateLimit(CHECKS_PER_MINUTE)
+    state.app.extensions["kept_pages"] = KeptPages()
 
 
 def _now() -> datetime:
@@ -58,14 +61,39 @@ OF_A_CREDENTIAL = tuple((kind, form.name) for form in forms.FORMS.values() for k
 def credential(id: str) -> Response | str:
     """Show a credential, or answer the form of it that a client asks for."""
     form = _asked_for(OF_A_CREDENTIAL)
+    if form == "json" and (stored := _stored_document(id)) is not None:
+        return stored
+    if form == "" and served.is_public(tool(), id):
+        return _credential_page(kept(f"credential {id}", lambda: _made_page(id)))
     edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form or "json", _launch())
     if form is None:  # only now: what is not there, or private, is 404 whatever is asked for
         raise _not_acceptable()
     if form:
         return _credential(edition, form)
-    response = Response(render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now())))
+    page = shown.credential_page(tool(), edition, _now())
+    return _credential_page(render_template("public/credential.html", page=page))
+
+
+def _made_page(id: str) -> str:
+    edition = forms.find_edition(tool(), id, None, _now())
+    return render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now()))
+
+
+def _credential_page(page: str | bytes) -> Response:
+    response = Response(page)
     response.headers["Vary"] = "Accept"
     response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _stored_document(id: str) -> Response | None:
+    """Answer a public credential's signed JSON with one statement; None for what only some may see, or nobody."""
+    document = served.public_document(tool(), id)
+    if document is None:
+        return None
+    name = f"{document.slug}.json"
+    response = answer(document.content, forms.FORMS["json"].content_type, seconds=60, name=name)
     response.headers["X-Robots-Tag"] = "noindex"
     return response
 
@@ -76,7 +104,22 @@ def credential_form(id: str, form: str) -> Response:
     id, _, form = f"{id}.{form}".partition(".")  # the form may have a dot of its own, the credential's number has none
     if form not in forms.FORMS:
         raise NotFound(f"no form {form}")
+    if form == "json" and (stored := _stored_document(id)) is not None:
+        return stored
     return _credential(forms.find_edition(tool(), id, security.browser_secret(), _now(), form, _launch()), form)
+
+
+@pages.get("/credentials/<id>/refresh")
+@public
+def refresh(id: str) -> Response:
+    """Answer the newest edition of a credential to a wallet: as JSON, or in a form it asks for."""
+    form = chosen(request.accept_mimetypes, [each for each in OF_A_CREDENTIAL if each[1] in ("json", "jwt")])
+    edition = refreshing.refreshed(tool(), id, security.browser_secret(), _now(), form or "json", _launch())
+    if form is None:
+        raise _not_acceptable()
+    response = _credential(edition, form)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _credential(edition: Any, form: str) -> Response:
@@ -94,7 +137,8 @@ def _credential(edition: Any, form: str) -> Response:
 @pages.get("/status/<int:n>")
 @public
 def status_list(n: int) -> Response:
-    return answer(status_lists.status_list_json(tool(), n, _now()), "application/vc+ld+json", seconds=60)
+    """Answer a signed status list; 304 to whoever has it already."""
+    return answer(status_lists.signed(tool(), n, _now()).content, "application/vc+ld+json", seconds=60)
 
 
 # -- what they stand for, and who issues them -------------------------------------------------------------------
@@ -108,7 +152,7 @@ OF_AN_ACHIEVEMENT = (*OF_JSON, ("image/png", "png"), ("image/svg+xml", "svg"))
 @public
 def achievement(slug: str, version: int) -> Response | str:
     form = _asked_for(OF_AN_ACHIEVEMENT)
-    found = shown.find_version(tool(), slug, version, form or "")
+    found = published.find_version(tool(), slug, version, form or "")
     if form is None:
         raise _not_acceptable()
     if form:
@@ -119,14 +163,16 @@ def achievement(slug: str, version: int) -> Response | str:
 @pages.get("/achievements/<slug>/v<int:version>.<form>")
 @public
 def achievement_form(slug: str, version: int, form: str) -> Response:
-    if form not in ("json", "png", "svg"):
+    if form not in ("json", "ctdl.json", "png", "svg"):
         raise NotFound(f"no form {form}")
-    return _achievement(shown.find_version(tool(), slug, version, form), form)
+    return _achievement(published.find_version(tool(), slug, version, form), form)
 
 
 def _achievement(found: Any, form: str) -> Response:
     if form == "json":
         return answer_json(shown.achievement_json(tool(), found))
+    if form == "ctdl.json":
+        return answer_json(shown.achievement_ctdl(tool(), found))
     name = f"{found.achievement.slug}.{form}"
     if form == "png":
         return answer(found.picture_png, "image/png", seconds=86400, name=name)
@@ -147,7 +193,7 @@ def issuer(slug: str) -> Response | str:
 @pages.get("/issuers/<slug>.json")
 @public
 def issuer_form(slug: str) -> Response:
-    shown.find_issuer(tool(), slug)
+    published.find_issuer(tool(), slug)
     return answer_json(shown.issuer_json(tool()))
 
 

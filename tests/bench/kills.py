@@ -122,6 +122,7 @@ def told(scene: Scene) -> dict[str, str]:
     return {
         "LTI_TOOL_SERVER__BASE_URL": settings.base_url,
         "LTI_TOOL_DATABASE__URL": settings.database.url,
+        "LTI_TOOL_DATABASE__REVOCATIONS": settings.database.revocations,
         "LTI_TOOL_QUEUE__URL": settings.queue.url,
         "LTI_TOOL_KEYS__DIR": str(settings.keys.dir),
         "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",

@@ -94,6 +94,7 @@ def ours(name: str, folder: Path, database_url: str, generator: Generator, *more
         "LTI_TOOL_SERVER__BASE_URL": f"http://localhost:{port}",
         "LTI_TOOL_SERVER__LOGINS_PER_MINUTE": "1000000",
         "LTI_TOOL_DATABASE__URL": database_url,
+        "LTI_TOOL_DATABASE__REVOCATIONS": str(folder / "revocations.jsonl"),
         "LTI_TOOL_QUEUE__URL": f"sqlite:///{folder / 'queue.db'}",
         "LTI_TOOL_QUEUE__SYNC_ON_LAUNCH_AFTER": "86400",
         "LTI_TOOL_KEYS__DIR": str(folder / "keys"),

@@ -72,6 +72,7 @@ def installation(server: str, lms: str, courses: int, platforms: int) -> Iterato
                 "LTI_TOOL_SERVER__BASE_URL": BASE_URL,
                 "LTI_TOOL_SERVER__LOG_LEVEL": "ERROR",
                 "LTI_TOOL_DATABASE__URL": url,
+                "LTI_TOOL_DATABASE__REVOCATIONS": settings.database.revocations,
                 "LTI_TOOL_QUEUE__URL": settings.queue.url,
                 "LTI_TOOL_KEYS__DIR": str(settings.keys.dir),
                 "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",

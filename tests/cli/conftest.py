@@ -52,6 +52,7 @@ def empty(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
     told = {
         "LTI_TOOL_SERVER__BASE_URL": "https://badges.example.edu",
         "LTI_TOOL_DATABASE__URL": database_url,
+        "LTI_TOOL_DATABASE__REVOCATIONS": str(tmp_path / "revocations.jsonl"),
         "LTI_TOOL_QUEUE__URL": f"sqlite:///{tmp_path / 'queue.db'}",
         "LTI_TOOL_KEYS__DIR": str(tmp_path / "keys"),
         "LTI_TOOL_ISSUER__NAME": "Hallwood University",
@@ -76,6 +77,7 @@ def beside(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     told = {
         "LTI_TOOL_SERVER__BASE_URL": settings.base_url,
         "LTI_TOOL_DATABASE__URL": settings.database.url,
+        "LTI_TOOL_DATABASE__REVOCATIONS": settings.database.revocations,
         "LTI_TOOL_QUEUE__URL": settings.queue.url,
         "LTI_TOOL_KEYS__DIR": str(settings.keys.dir),
         "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",

@@ -12,6 +12,7 @@ import pytest
 import requests
 from sqlalchemy import select, text
 
+from lti_tool.credentials import status_list
 from lti_tool.models import Award, Edition, StatusList
 from lti_tool.services import award_acts, presence
 from tests.cli.conftest import Run
@@ -79,6 +80,47 @@ def test_what_was_revoked_since_the_backup_is_revoked_after_the_restore(
         editions = session.scalars(select(Edition).where(Edition.award_id == award)).all()
         assert editions and all(edition.withdrawn_at for edition in editions)
         assert session.get_one(Award, award).live is False
+
+
+def test_a_database_that_is_lost_altogether_is_no_reason_to_forget_a_withdrawal(
+    awarded: Scene, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "monday.db"
+    assert run("db", "backup", str(file)).status == 0
+    awarded.grade("student3", 4, 4, 4, 4)
+    assert awarded.sync()["awards"] == 1
+    late = awarded.award_of("student3")
+    place = place_of(awarded, late["id"])
+    for user in ("student1", "student3"):
+        award_acts.revoke(awarded.tool, awarded.award_of(user)["id"], "A mistake", actor="operator", now=now())
+    with awarded.tool.db.write() as session:  # nothing that could tell is left of it
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    done = run("db", "restore", str(file))
+    assert done.status == 0, done.err
+    assert "2 awards that were revoked since" in done.out and "1 withdrawn credentials are not in this" in done.out
+    assert statuses(awarded)[awarded.lms.user("student1").id] == "revoked"
+    answer = requests.get(f"{awarded.url}/status/{place[0]}", timeout=10).json()
+    assert status_list.read_bit(answer["credentialSubject"]["encodedList"], place[1])
+    line = next(each for each in run("doctor", "--json").json if each["check"] == "revocations")
+    assert line["ok"], line
+
+
+def place_of(scene: Scene, award_id: str) -> tuple[int, int]:
+    with scene.tool.db.read() as session:
+        edition = session.scalars(select(Edition).where(Edition.award_id == award_id)).one()
+        return edition.status_list_id, edition.status_index
+
+
+def test_the_journal_is_replayed_by_hand_too(awarded: Scene, run: Run) -> None:
+    award = awarded.award_of("student1")["id"]
+    award_acts.revoke(awarded.tool, award, "A mistake", actor="operator", now=now())
+    assert run("db", "replay").out.strip().endswith("agree.")
+    with awarded.tool.db.write() as session:  # as in a copy of an earlier day
+        session.execute(text("UPDATE award SET status = 'issued', live = true, revoked_at = NULL"))
+        session.execute(text("UPDATE edition SET withdrawn_at = NULL"))
+    done = run("db", "replay")
+    assert done.status == 0 and "1 awards that were revoked since are revoked again." in done.out
+    assert awarded.award_of("student1")["status"] == "revoked"
 
 
 def test_J12_a_backup_of_a_newer_version_is_refused_and_nothing_changes(

@@ -138,7 +138,7 @@ def test_an_administrator_s_one_time_address_is_printed_alone_and_as_json(instal
 
 def test_keys_are_listed_and_rotated_one_kind_at_a_time(installed: Path, run: Run) -> None:
     before = {row["kind"]: row["kid"] for row in run("keys", "list", "--json").json}
-    assert before.keys() == {"lti", "ed25519", "rsa"}
+    assert before.keys() == {"lti", "ed25519", "rsa", "secrets"}
     assert run("keys", "rotate", "lti").status == 0
     after = run("keys", "list", "--json").json
     assert [row["state"] for row in after if row["kind"] == "lti"] == ["signs", "retired"]

@@ -85,6 +85,13 @@ def test_a_certificate_says_what_the_credential_says() -> None:
     ]
 
 
+def test_a_long_narrative_is_shortened_for_it_is_whole_in_what_is_attached() -> None:
+    one = sheet(facts=examples.facts(evidence=(ob3.Evidence("Essay", narrative="A word. " * 500),)))
+    (essay,) = contents(one)["evidence"]
+    assert essay["text"].endswith(" …") and len(essay["text"]) < 720
+    assert "A word. " * 400 in json.loads(unbake_pdf(certificate.certificate(one)) or "")["evidence"][0]["narrative"]
+
+
 def test_a_name_that_was_not_chosen_and_results_that_were_left_out_are_not_on_it() -> None:
     data = contents(sheet(facts=examples.facts(include_results=False)))
     assert data["holder"] == ""

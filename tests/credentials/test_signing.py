@@ -192,6 +192,16 @@ def test_i02_the_jwt_has_exactly_the_profiles_header_and_claims() -> None:
     }
 
 
+def test_i02_the_jwt_of_an_ed25519_key_says_eddsa_and_is_that_of_the_document_without_its_proof() -> None:
+    key, credential = examples.ed25519_key(), unsigned()
+    token = signing.vc_jwt(credential, signing.compact(credential), key)
+    assert header(token) == {"alg": "EdDSA", "kid": f"{examples.BASE}/keys/{key.kid}", "typ": "JWT"}
+    jwt.decode(token, key.public, algorithms=["EdDSA"], options={"verify_nbf": False, "verify_exp": False})
+    both = sign(credential)
+    assert signing.jwt_of_document(both.document, key) == token
+    assert signing.jwt_of_document(both.document, examples.rsa_key()) == both.jwt
+
+
 def test_i02_a_credential_that_does_not_expire_has_no_exp() -> None:
     token = sign(unsigned(examples.facts())).jwt
     claims = jwt.decode(token, examples.rsa_key().public, algorithms=["RS256"], options={"verify_nbf": False})

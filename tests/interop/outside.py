@@ -24,7 +24,8 @@ def run(script: str, given: Json) -> Json:
     )
     assert done.returncode == 0, done.stderr
     answers: Json = json.loads(done.stdout)
-    assert answers.keys() == (given.get("credentials") or given["tokens"]).keys()
+    (asked,) = (given[each] for each in ("credentials", "tokens", "offers") if each in given)
+    assert answers.keys() == asked.keys()
     return answers
 
 

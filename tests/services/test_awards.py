@@ -475,7 +475,14 @@ sync.run_sync(tool, sys.argv[1], print)
 def environment(scene: Scene) -> dict[str, str]:
     """The scene's settings as a process of its own reads them."""
     told = {}
-    for section in ("server.base_url", "database.url", "queue.url", "keys.dir", "network.allow_private"):
+    for section in (
+        "server.base_url",
+        "database.url",
+        "database.revocations",
+        "queue.url",
+        "keys.dir",
+        "network.allow_private",
+    ):
         group, key = section.split(".")
         told[f"LTI_TOOL_{group}__{key}".upper()] = str(getattr(getattr(scene.settings, group), key))
     return {**os.environ, **told}

@@ -50,6 +50,7 @@ from lti_tool.services.endorsements import (
     ToEndorse,
 )
 from lti_tool.services.evidence import EvidenceItem
+from lti_tool.services.expiry import Renewal
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
 from lti_tool.services.marking_pages import (
@@ -110,6 +111,7 @@ from lti_tool.services.score_files import FileRow, ScoresPage
 from lti_tool.services.score_files import GoodLine as GoodScore
 from lti_tool.services.source_pages import Choice as SourceChoice
 from lti_tool.services.source_pages import SourcePage, SourceRow
+from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
 
@@ -409,11 +411,21 @@ AWARDS = (
     award(7, "Noor A.", "revoked", "Withdrawn", revocation_reason="The talk was given by somebody else."),
     award(8, "Hugo B.", "superseded", "Replaced"),
 )
+ENDS = (
+    award(11, "Aya N.", "issued", "Issued", ends="Valid until 3 Dec 2026, for 6 more days.", can_renew=True),
+    award(12, "Bo E.", "expired", "Expired", can_renew=True),
+)
+RENEWALS = (
+    Renewal("a11", "Aya N.", NOW, NOW),
+    Renewal("a12", "Bo E.", None, NOW),
+    Renewal("a13", "Cy T.", NOW, None, "The grades do not carry it any more."),
+)
 HELD = award(9, "Keiko H.", "held", "Held", held_reason="Asked for the second opinion.", can_hold=True)
 BY_HAND = award(10, "Liam D.", "issued", "Issued", given="hand", note="Gave the keynote\nat the open day.",
                 can_hold=True, can_reissue=True)  # fmt: skip
 AWARDS_PAGE = AwardsPage(BADGE.slug, BADGE, "active", AWARDS[:2], AWARDS[2:3], (AWARDS[4], HELD),
                          (AWARDS[3], *AWARDS[5:], BY_HAND), False, None, True)  # fmt: skip
+ENDING = replace(AWARDS_PAGE, to_confirm=(), doubted=(), held=(), rest=ENDS, soon=("a11",))
 NO_AWARDS = replace(AWARDS_PAGE, to_confirm=(), doubted=(), held=(), rest=())
 GIVE = GivePage(BADGE.slug, BADGE, (("p1", "Ana R."), ("p2", "Ben O.")))
 REISSUE = ReissuePage("a4", "Ben O.", BADGE, (ReissueRow("OC-1", "Adapts the message", "Advanced (4 of 4)",
@@ -457,7 +469,8 @@ WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
 WAITING = card("empathy", "Empathy", "waiting", 3, 3, 3, 2,
                sentence="You have 4 of 4.", next_step="A teacher confirms the badge.")  # fmt: skip
 KEPT = card("self-directed-learning", "Self-Directed Learning", "earned", 3, 3, 3, 3, claimed=True, page_public=True,
-            earned_at=NOW - timedelta(days=170), sentence="All four are reached.")  # fmt: skip
+            earned_at=NOW - timedelta(days=170), sentence="All four are reached.",
+            ends="Valid until 3 Dec 2026, for 12 more days.")  # fmt: skip
 PRIVATE = replace(KEPT, slug="empathy", name="Empathy", page_public=False)
 REVOKED = replace(KEPT, slug="initiative", name="Initiative", state="revoked",
                   sentence="Withdrawn: the work was somebody else's.")  # fmt: skip
@@ -594,6 +607,18 @@ OWN = {**values_of(GATED), "own_levels": "on"}
 CLASHES = (Clash("name", "Mine", "Theirs"), Clash("rows.r9.name", "Lost", None))
 OWN_FILE = {**EMPTY, "picture": {**EMPTY["picture"], "kind": "file", "file": "own.png"}}
 
+OFFER_LINK = "openid-credential-offer://?credential_offer_uri=https%3A%2F%2Fbadges.example.edu%2Foid4vci%2Foffers%2Fs3"
+LCW_LINK = "dccrequest://request?issuer=https%3A%2F%2Fbadges.example.edu&auth_type=bearer&challenge=c4&vc_request_url=u"
+
+
+def code(link: str) -> str:
+    return str(segno.make(link, error="m").svg_inline(scale=4, border=0, omitsize=True, svgclass="qr", lineclass=None))
+
+
+WALLET = WalletPage(BADGE.slug, BADGE, None, ())
+OFFER = OfferView("f1", "open", NOW, OFFER_LINK, code(OFFER_LINK), "402917", LCW_LINK, code(LCW_LINK))
+COPIES = (CopyView("e1", NOW, f"{URL}x"), CopyView("e2", NOW - timedelta(days=3), ""))
+
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "edit-blank": ("instructor/edit_about.html", {**written(EMPTY, "new-badge"), "check": True}),
     "edit-about": ("instructor/edit_about.html", written(values_of(BADGE), BADGE.slug, version=2, may_rename=False)),
@@ -704,6 +729,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                        **shown(AWARDS_PAGE)}),
     "awards-many": ("instructor/awards.html", {"page": AWARDS_PAGE, **shown(AWARDS_PAGE), "number": 2, "last": 3,
                     "q": "a", "problem": BadInput(sentence="Choose a day.", what_to_do="Like 2026-11-22.")}),
+    "awards-ending": ("instructor/awards.html", {"page": ENDING, "waiting": 0, **shown(ENDING), "which": "soon"}),
+    "renew": ("instructor/renew.html", {"page": RENEWALS, **of_badge}),
+    "renew-one": ("instructor/renew.html", {"page": RENEWALS[:1], **of_badge}),
+    "renew-none": ("instructor/renew.html", {"page": RENEWALS[2:], "problem": BadInput(sentence="Too late."),
+                   **of_badge}),
     "revoke": ("instructor/revoke.html", {"page": AWARDS[3:4], **of_badge}),
     "revoke-held": ("instructor/revoke.html", {"page": AWARDS[4:5], "problem": BadInput(sentence="Write a reason."),
                     **of_badge}),
@@ -767,6 +797,13 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                    downloads=FILES)}),
     "claim-private": ("student/claim.html", {"page": replace(CLAIM, claimed=True, page_public=False, issued_at=NOW,
                       credential_url=URL, downloads=FILES, rows=(*FRESH.rows, gate_row("met")))}),
+    "wallet": ("student/wallet.html", {"page": WALLET}),
+    "wallet-open": ("student/wallet.html", {"page": replace(WALLET, offer=OFFER, copies=COPIES[:1])}),
+    "wallet-open-no-pin": ("student/wallet.html", {"page": replace(WALLET, offer=replace(OFFER, pin=""))}),
+    "wallet-opened": ("student/wallet.html", {"page": replace(WALLET, offer=OfferView("f1", "opened", NOW))}),
+    "wallet-taken": ("student/wallet.html", {"page": replace(WALLET, offer=OfferView("f1", "taken", NOW),
+                     copies=COPIES)}),
+    "wallet-over": ("student/wallet.html", {"page": replace(WALLET, offer=OfferView("f1", "over", NOW))}),
     "credential": ("public/credential.html", {"page": CREDENTIAL}),
     "credential-named": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ben O.", expires_at=None,
                          rows=(*CREDENTIAL.rows, gate_row("met")))}),
@@ -784,7 +821,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "issuer-empty": ("public/issuer.html", {"page": replace(ISSUER, badges=(), description="", email="",
                      downloads=())}),
     "credential-shown": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ana Ruiz", endorsements=SAID,
-                         term="Autumn 2026", narrative="I spoke in public for the first time.", evidence=(
+                         narrative="I spoke in public for the first time.", evidence=(
                          ShownEvidence("Listens actively", "https://video.hallwood.example/17", ""),
                          ShownEvidence("Adapts the message", "", "I rewrote the talk for twelve-year-olds.")))}),
     "credential-no-levels": ("public/credential.html", {"page": replace(CREDENTIAL, shows_levels=False,
@@ -948,6 +985,7 @@ ADDRESSES = {
     "awards.hold": "/course/<launch>/<slug>/awards/<award_id>/hold",
     "awards.release": "/course/<launch>/<slug>/release",
     "awards.keep": "/course/<launch>/<slug>/awards/<award_id>/review",
+    "awards.renew": "/course/<launch>/<slug>/awards/renew",
     "awards.revoke": "/course/<launch>/<slug>/awards/revoke",
     "awards.revoke_one": "/course/<launch>/<slug>/awards/<award_id>/revoke",
     "awards.give": "/course/<launch>/<slug>/awards/give",
@@ -986,6 +1024,9 @@ ADDRESSES = {
     "student.home": "/me/<launch>/",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",
+    "wallet.show": "/me/<launch>/badges/<slug>/wallet",
+    "wallet.offer": "/me/<launch>/badges/<slug>/wallet/offer",
+    "wallet.withdraw": "/me/<launch>/badges/<slug>/wallet/copies/<edition_id>/withdraw",
     "student.picture": "/me/<launch>/<slug>/picture.svg",
     "student.sync": "/me/<launch>/sync",
     "student.record": "/me/<launch>/clr.json",

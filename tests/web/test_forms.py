@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -19,7 +20,7 @@ from lti_tool.credentials.signing import verify_proof
 from lti_tool.credentials.untrusted import base64url_bytes
 from lti_tool.domain.badge import Picture
 from lti_tool.models import AchievementVersion, Edition, Issuer
-from lti_tool.services import award_acts, certificates, checking, keys, records
+from lti_tool.services import award_acts, certificates, checking, choices, keys, records
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.interop import outside
 from tests.scene import now
@@ -45,6 +46,11 @@ def give(room, definition, picture_png: bytes | None = None) -> None:  # noqa: F
     room.publish(definition, picture_png)
     room.grade(room.students[0], 3, 3)
     room.sync()
+    name(room)
+
+
+def name(room) -> None:  # noqa: F811
+    """Keep the addresses of the edition in force."""
     room.url = room.award()["credential_url"]
     room.ob2 = room.url.replace("/credentials/", "/ob2/assertions/")
 
@@ -52,8 +58,14 @@ def give(room, definition, picture_png: bytes | None = None) -> None:  # noqa: F
 @pytest.fixture
 def claimed(earned):
     """The same, claimed and public."""
-    award_acts.claim(earned.tool, earned.award()["id"], public=True, actor="operator", now=now())
+    claim(earned)
     return earned
+
+
+def claim(room, **told: Any) -> None:  # noqa: F811
+    told_all = choices.Choices(public=True, **told)
+    choices.choose(room.tool, room.award()["id"], told_all, actor="operator", now=now())
+    name(room)
 
 
 def get(url: str, accept: str | None = None, **headers: str) -> requests.Response:
@@ -244,7 +256,7 @@ def test_I02_a_token_s_key_is_at_the_address_that_it_names(claimed):
 
 def test_a_badge_whose_picture_is_pixels_has_an_svg_with_them(room):  # noqa: F811
     give(room, badge(picture=Picture(alt="A square", file="square.png")), pixels())
-    award_acts.claim(room.tool, room.award()["id"], public=True, actor="operator", now=now())
+    claim(room)
     pictures = select(AchievementVersion.picture_svg, AchievementVersion.picture_png)
     with room.tool.db.read() as session:
         svg, png = session.execute(pictures.order_by(AchievementVersion.id.desc())).first()
@@ -275,7 +287,7 @@ def test_a_certificate_speaks_the_badge_s_language_whoever_asks(make_room):  # n
     for language, words in (("es-MX", "Certificado"), ("de", "Certificate"), ("en", "Certificate")):
         room = make_room()  # noqa: F811
         give(room, badge(language=language))
-        award_acts.claim(room.tool, room.award()["id"], public=True, actor="operator", now=now())
+        claim(room)
         made = get(f"{room.url}.pdf", **{"Accept-Language": "fr"}).content
         assert f">{words}: Careful Work<".encode() in made
         assert get(f"{room.url}.pdf", **{"Accept-Language": "es"}).content == made
@@ -337,6 +349,24 @@ def test_I14_the_picture_of_an_assertion_holds_it_under_the_older_keyword(claime
     assert unbake_png(baked) is None
 
 
+def test_an_assertion_given_to_verify_is_asked_for_here_and_good_until_it_is_taken_back(claimed):
+    for given in (claimed.ob2, f"{claimed.ob2}.png", get(f"{claimed.ob2}.png").content, get(claimed.ob2).content):
+        report = checking.check(claimed.tool, given, now())
+        assert report.outcome("hosted") == "passed", [(each.name, each.sentence) for each in report.checks]
+        assert report.ok, [(each.name, each.sentence) for each in report.checks if each.outcome != "passed"]
+    kept = get(claimed.ob2).content
+    revoke(claimed)
+    assert checking.check(claimed.tool, kept, now()).outcome("withdrawn") == "failed"
+    forged = json.loads(kept) | {"issuedOn": "2020-01-01T00:00:00Z"}
+    assert checking.check(claimed.tool, json.dumps(forged), now()).outcome("hosted") != "unknown"
+
+
+def test_I24_a_private_assertion_given_to_verify_is_as_one_that_is_not_there(earned):
+    kept = earned.enter(earned.students[0]).get(earned.ob2.removeprefix(earned.scene.url)).content
+    assert not checking.check(earned.tool, kept, now()).ok
+    assert checking.check(earned.tool, earned.ob2, now()).summary is None
+
+
 def test_I12_an_assertion_that_was_taken_back_is_gone_and_says_why(claimed):
     revoke(claimed)
     for address in (claimed.ob2, f"{claimed.ob2}.json", f"{claimed.ob2}.png"):
@@ -357,6 +387,24 @@ def test_I12_one_that_was_replaced_is_gone_too(claimed):
     answer = get(claimed.ob2)
     assert (answer.status_code, answer.json()["revoked"]) == (410, True)
     assert answer.json()["revocationReason"] == "It was replaced by a newer edition."
+
+
+def test_I13_whoever_chose_her_e_mail_hash_and_her_name_is_named_so_and_the_edition_before_is_gone(claimed):
+    before = claimed.ob2
+    claim(claimed, email=True, name=True)
+    recipient = get(claimed.ob2).json()["recipient"]
+    email = claimed.students[0].email
+    expected = hashlib.sha256((email.lower() + recipient["salt"]).encode()).hexdigest()
+    assert recipient == {
+        "type": "email",
+        "hashed": True,
+        "salt": recipient["salt"],
+        "identity": f"sha256${expected}",
+    }
+    assert email.lower() not in get(claimed.ob2).text.lower()
+    assert get(before).status_code == 410
+    report = checking.check(claimed.tool, get(f"{claimed.url}.pdf").content, now())
+    assert report.ok and report.document["credentialSubject"]["identifier"]
 
 
 def test_I13_the_recipient_is_salted_for_each_award(claimed):

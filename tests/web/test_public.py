@@ -14,13 +14,13 @@ from datetime import timedelta
 
 import pytest
 import requests
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from lti_tool import security, web
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Deployment, Edition, Person, Registration
-from lti_tool.services import award_acts, checking, choices, forms, public_pages
+from lti_tool.services import award_acts, checking, choices, editions, forms, published
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -102,8 +102,8 @@ def test_the_services_themselves_ask_the_database_for_no_odd_name(shared, name):
     with statements(shared.tool) as seen:
         for ask in (
             lambda: forms.find_edition(shared.tool, name, "secret", now()),
-            lambda: public_pages.find_version(shared.tool, name, 1),
-            lambda: public_pages.find_issuer(shared.tool, name),
+            lambda: published.find_version(shared.tool, name, 1),
+            lambda: published.find_issuer(shared.tool, name),
         ):
             with pytest.raises(NotFound):
                 ask()
@@ -216,8 +216,9 @@ def test_pages_load_pictures_and_signed_files_only_where_they_show_them(claimed)
             with statements(claimed.tool) as seen:
                 assert get(path).status_code == 200
             assert [each for each in seen if LARGE.search(each)] == [], path
+    assert student.get(f"{claimed.path}.jwt").status_code == 200  # made of the document, once
     for form, wanted in (
-        (f"{claimed.path}.json", {"edition.document"}),
+        (f"{claimed.path}.json", set()),  # straight from the table, see services.served
         (f"{claimed.path}.jwt", {"edition.jwt"}),
         (f"{claimed.path}.png", {"edition.document", "picture_png"}),
         (f"{slug}.png", {"picture_png"}),
@@ -228,16 +229,40 @@ def test_pages_load_pictures_and_signed_files_only_where_they_show_them(claimed)
         assert {found for each in seen for found in LARGE.findall(each)} == wanted, form
 
 
+def touch(room) -> None:  # noqa: F811
+    """Write something, so that a page is made anew."""
+    for told in (True, False):
+        with room.tool.db.write() as session:
+            session.execute(update(Award).values(note_told=told))
+
+
 def test_a_credential_page_checks_the_signature_once_and_the_status_each_time(claimed, monkeypatch):
     asked = []
     real = checking.verify
-    monkeypatch.setattr(checking, "verify", lambda *a, **o: asked.append(dict(o["known"])) or real(*a, **o))
+    monkeypatch.setattr(checking, "verify", lambda *a, **o: asked.append(set(o["known"])) or real(*a, **o))
     url = f"{claimed.scene.url}{claimed.path}"
-    first, again = (requests.get(url, timeout=10).text for _ in range(2))
-    assert "Unchanged since it was signed" in first and "Unchanged since it was signed" in again
-    assert [set(known) for known in asked] == [set(), {"complete", "links", "unchanged", "key"}]
+    for _ in range(2):
+        touch(claimed)
+        assert "Unchanged since it was signed" in requests.get(url, timeout=10).text
+    assert asked == [set()]
     award_acts.revoke(claimed.tool, claimed.award()["id"], "Given by mistake.", actor="operator", now=now())
-    assert "Yes, the issuer has withdrawn it." in requests.get(url, timeout=10).text
+    for _ in range(2):  # what is not well is looked at each time
+        touch(claimed)
+        assert "Yes, the issuer has withdrawn it." in requests.get(url, timeout=10).text
+    assert asked[1:] == [{"complete", "links", "unchanged", "key"}] * 2
+
+
+def test_a_credential_that_was_well_is_looked_at_again_when_its_time_is_over(claimed):
+    ends = now().replace(microsecond=0) + timedelta(days=1)
+    with claimed.tool.db.write() as session:
+        session.execute(update(Award).where(Award.id == claimed.award()["id"]).values(status="pending"))
+        unsigned = {"valid_until": ends, "document": None, "signed_at": None}
+        session.execute(update(Edition).where(Edition.award_id == claimed.award()["id"]).values(**unsigned))
+    assert editions.sign_pending(claimed.tool, claimed.id) == 1
+    with claimed.tool.db.read() as session:
+        document = session.scalar(select(Edition.document).where(Edition.award_id == claimed.award()["id"]))
+    for at, ok in ((now(), True), (now(), True), (ends, False), (now(), True)):
+        assert checking.own_report(claimed.tool, document, at).ok is ok
 
 
 def test_a_signed_file_that_was_changed_in_the_database_is_not_taken_for_the_one_checked_before(claimed):

@@ -41,7 +41,7 @@ def sign_in(secret: str) -> Response:
     asked = administrators.look(tool(), secret, datetime.now(UTC))
     browser = secrets.token_urlsafe(32)
     response = Response(_page(asked, secret, browser))
-    security.set_admin_cookie(response, COOKIE, browser, security.LOGIN_COOKIE_LASTS)
+    security.set_unframed_cookie(response, COOKIE, browser, security.LOGIN_COOKIE_LASTS)
     return response
 
 
@@ -63,8 +63,8 @@ def use_address(secret: str) -> BaseResponse:
         return Response(_page(asked, secret, browser, problems=problems, **told), 400)
     opened = administrators.sign_in(tool(), secret, before=security.admin_secret(), now=now, **told)
     response = redirect(url_for("admin.home"), 303)
-    security.drop_admin_cookie(response, COOKIE)
-    security.set_admin_cookie(response, "admin", opened.secret, administrators.SESSION_LASTS)
+    security.drop_unframed_cookie(response, COOKIE)
+    security.set_unframed_cookie(response, "admin", opened.secret, administrators.SESSION_LASTS)
     return response
 
 
@@ -95,5 +95,5 @@ def sign_out() -> Response:
     administrators.sign_out(tool(), g.admin, datetime.now(UTC))
     g.no_store = True
     response = Response(render_template("admin/bye.html"))
-    security.drop_admin_cookie(response, "admin")
+    security.drop_unframed_cookie(response, "admin")
     return response
