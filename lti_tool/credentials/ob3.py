@@ -649,8 +649,9 @@ def _evidence(address: str, place: int, evidence: Evidence) -> Json:
 def check_links(credential: Json, *, needed: int | None = None) -> None:
     """Check what the official schema does not: links resolve, levels suffice, the subject is somebody.
 
-    `needed` is how many sub-competencies must stand at their required level (none given: every one that the badge
-    describes). A credential without results passes: then there is nothing to compare. Raises CredentialHeldBack."""
+    `needed` is how many sub-competencies must stand at their required level, or parts of a stack be earned (none given:
+    every sub-competency that the badge describes). A credential without results passes: then there is nothing to
+    compare. Raises CredentialHeldBack."""
     subject = credential["credentialSubject"]
     _check_subject(subject)
     descriptions = {d["id"]: d for d in subject["achievement"].get("resultDescription", [])}
@@ -668,10 +669,17 @@ def check_links(credential: Json, *, needed: int | None = None) -> None:
         if "achievedLevel" in result:
             enough += met
             met = met or needed is not None
+        elif _is_member(descriptions[result["resultDescription"]]):
+            enough += met
         if not met:
             raise CredentialHeldBack(f"a result below what the badge requires: {result['resultDescription']}")
     if enough < (rubric_rows if needed is None else needed):
-        raise CredentialHeldBack(f"{enough} sub-competencies at their level, too few")
+        raise CredentialHeldBack(f"{enough} sub-competencies or parts reached, too few")
+
+
+def _is_member(description: Json) -> bool:
+    """Tell whether a result is that of a stack's part, see `_member`."""
+    return any(each["targetType"] == "ceterms:Credential" for each in description.get("alignment", ()))
 
 
 def _check_subject(subject: Json) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from lti_tool.domain.badge import ROW, Badge, number_text
@@ -64,44 +65,70 @@ def decide(badge: Badge, standings: Sequence[Standing], *, awarded: str | None, 
 
 def is_earned(badge: Badge, standings: Sequence[Standing]) -> bool:
     """Tell whether as many rows as the rule asks stand at their level and every further condition holds."""
-    return 0 < badge.needed <= met_rows(standings) and all(s.met for s in standings if not _is_row(s))
+    rows, conditions = _rows(badge, standings)
+    return 0 < badge.needed <= _worth(badge, rows) and all(s.met for s in conditions)
 
 
-def met_rows(standings: Sequence[Standing]) -> int:
-    """Count the sub-competencies that stand at their required level or above."""
-    return sum(s.met for s in standings if _is_row(s))
+def met_rows(badge: Badge, standings: Sequence[Standing]) -> int | Decimal:
+    """Count the sub-competencies at their required level or above; of a stack: the badges that count, or credits."""
+    return _worth(badge, _rows(badge, standings)[0])
 
 
 def missing(badge: Badge, standings: Sequence[Standing]) -> list[Standing]:
     """Return the rows and conditions that still count as missing: no rows once as many as the rule asks are met."""
-    conditions = [s for s in standings if not _is_row(s) and not s.met]
-    if met_rows(standings) >= badge.needed:
-        return conditions
-    return [s for s in standings if _is_row(s) and not s.met] + conditions
+    rows, conditions = _rows(badge, standings)
+    short = [s for s in conditions if not s.met]
+    if _worth(badge, rows) >= badge.needed:
+        return short
+    return [s for s in rows if not s.met] + short
 
 
 def steps_to_go(badge: Badge, standings: Sequence[Standing]) -> int:
     """Count the steps to the badge: rows the rule still asks for, and conditions that do not hold yet."""
-    conditions = sum(not s.met for s in standings if not _is_row(s))
-    return max(0, badge.needed - met_rows(standings)) + conditions
+    rows, conditions = _rows(badge, standings)
+    steps = sum(not s.met for s in conditions)
+    short = badge.needed - _worth(badge, rows)
+    if not badge.counts_credits:
+        return steps + max(0, int(short))
+    for credits in sorted((_credits(s) for s in rows if not s.met), reverse=True):  # the largest ones first
+        if short <= 0:
+            return steps
+        short, steps = short - credits, steps + 1
+    return steps + (short > 0)
 
 
-def _is_row(standing: Standing) -> bool:
-    return standing.tag.startswith(ROW)
+def _rows(badge: Badge, standings: Sequence[Standing]) -> tuple[list[Standing], list[Standing]]:
+    """Return what is counted (sub-competencies, or the members of a stack), and the further conditions."""
+    members = badge.stack.tags if badge.stack is not None else ()
+    rows = [s for s in standings if s.tag.startswith(ROW) or s.tag in members]
+    return rows, [s for s in standings if not (s.tag.startswith(ROW) or s.tag in members)]
+
+
+def _worth(badge: Badge, rows: Sequence[Standing]) -> int | Decimal:
+    if badge.counts_credits:
+        return sum((_credits(s) for s in rows if s.met), Decimal(0))
+    return sum(s.met for s in rows)
+
+
+def _credits(standing: Standing) -> Decimal:
+    return Decimal(standing.points or 0)
 
 
 def progress(badge: Badge, standings: Sequence[Standing]) -> Sentence:
     """Say where a learner stands: "3 of 4. Missing: Listens actively (Beginning, needs Proficient).\""""
     of = badge.needed
+    met = min(met_rows(badge, standings), of)
     short = missing(badge, standings)
+    if badge.counts_credits:
+        have = Number(number_text(Decimal(met)))
+        if not short:
+            return Sentence("%(met)s of %(all)s credits.", met=have, all=of)
+        rows = [each.missing for each in short]
+        return Sentence("%(met)s of %(all)s credits. Missing: %(rows)s.", met=have, all=of, rows=rows)
     if not short:
-        return Sentence("%(met)s of %(all)s.", met=min(met_rows(standings), of), all=of)
-    return Sentence(
-        "%(met)s of %(all)s. Missing: %(rows)s.",
-        met=min(met_rows(standings), of),
-        all=of,
-        rows=[each.missing for each in short],
-    )
+        return Sentence("%(met)s of %(all)s.", met=int(met), all=of)
+    rows = [each.missing for each in short]
+    return Sentence("%(met)s of %(all)s. Missing: %(rows)s.", met=int(met), all=of, rows=rows)
 
 
 def lowered(decided: Mapping[str, Mapping[str, Any]], standings: Sequence[Standing]) -> str:

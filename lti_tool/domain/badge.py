@@ -8,11 +8,13 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 ROW, GATE, PREREQUISITE = "sub-competency:", "gate:", "badge:"  # what a standing's tag begins with
+CREDITS = "credits "  # what the rule of a stack begins with that counts its badges' credits
 TOTAL = "total"  # the tag of the one column of `columns = "total"`
 
 SHAPES = ("hexagon", "cushion", "shield", "scallop")
@@ -180,6 +182,20 @@ class Stack:
     ordered: bool = False
     within: str = ""
 
+    @property
+    def counts_credits(self) -> bool:
+        return self.rule.startswith(CREDITS)
+
+    @property
+    def needed(self) -> int:
+        """How many of its badges it takes, or how many of their credits."""
+        return int(self.rule.removeprefix(CREDITS)) if self.counts_credits else needed(self.rule, len(self.members))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What its members' standings are known by."""
+        return tuple(PREREQUISITE + slug for slug in self.members)
+
 
 @dataclass(frozen=True, slots=True)
 class Badge:
@@ -216,8 +232,13 @@ class Badge:
 
     @property
     def needed(self) -> int:
-        """How many sub-competencies must stand at their required level or above."""
-        return needed(self.rule, len(self.sub_competencies))
+        """How many sub-competencies must stand at their level or above; of a stack: how many badges, or credits."""
+        return self.stack.needed if self.stack is not None else needed(self.rule, len(self.sub_competencies))
+
+    @property
+    def counts_credits(self) -> bool:
+        """Tell whether `needed` is a number of credits."""
+        return self.stack is not None and self.stack.counts_credits
 
     @property
     def resource_id(self) -> str:
@@ -263,6 +284,19 @@ def months_and_days(duration: str) -> tuple[int, int]:
         raise ValueError(f"not a duration of years, months, weeks or days: {duration!r}")
     years, months, weeks, days = (int(part or 0) for part in match.groups())
     return years * 12 + months, weeks * 7 + days
+
+
+def after(start: datetime, duration: str) -> datetime:
+    """Return the moment a duration of years, months, weeks, days ends; 31 January + P1M is the last of February."""
+    months, days = months_and_days(duration)
+    month = start.month - 1 + months
+    year, month = start.year + month // 12, month % 12 + 1
+    for day in range(start.day, 27, -1):
+        try:
+            return start.replace(year=year, month=month, day=day) + timedelta(days=days)
+        except ValueError:
+            continue
+    return start.replace(year=year, month=month) + timedelta(days=days)
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lti_tool.domain.badge import Badge, Gate, SubCompetency, number_text
+from lti_tool.domain.badge import Badge, Gate, Stack, SubCompetency, number_text
 
 # Changes that can change who earns the badge; all others are words and looks.
 WEIGHTY = frozenset(
@@ -22,6 +22,12 @@ WEIGHTY = frozenset(
         "gate_changed",
         "first_added",
         "first_removed",
+        "part_added",
+        "part_removed",
+        "parts_order",
+        "parts_ordered",
+        "parts_rule",
+        "parts_within",
         "rule",
         "columns",
         "once",
@@ -56,7 +62,7 @@ class Change:
 
 def changes(old: Badge, new: Badge) -> list[Change]:
     """Return what is different, in the order people read a badge: rows, conditions, rule, how it is given, words."""
-    return [*_rows(old, new), *_gates(old.gates, new.gates), *_head(old, new)]
+    return [*_rows(old, new), *_parts(old, new), *_gates(old.gates, new.gates), *_head(old, new)]
 
 
 def _rows(old: Badge, new: Badge) -> Iterator[Change]:
@@ -118,6 +124,20 @@ def _gates(old: Sequence[Gate], new: Sequence[Gate]) -> Iterator[Change]:
     for code, gate in before.items():
         if code not in after:
             yield Change("gate_removed", gate.name, code)
+
+
+def _parts(old: Badge, new: Badge) -> Iterator[Change]:
+    before, after = old.stack or Stack(()), new.stack or Stack(())
+    yield from (Change("part_added", slug) for slug in after.members if slug not in before.members)
+    yield from (Change("part_removed", slug) for slug in before.members if slug not in after.members)
+    if [s for s in before.members if s in after.members] != [s for s in after.members if s in before.members]:
+        yield Change("parts_order")
+    if before.rule != after.rule:
+        yield Change("parts_rule", old=before.rule, new=after.rule)
+    if before.ordered != after.ordered:
+        yield Change("parts_ordered", new="yes" if after.ordered else "")
+    if before.within != after.within:
+        yield Change("parts_within", old=before.within, new=after.within)
 
 
 def _asked(gate: Gate) -> str:

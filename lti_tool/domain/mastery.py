@@ -18,7 +18,8 @@ from lti_tool.sentence import Number, Sentence
 class Standing:
     """Where a learner stands in one row. `level` is an index from the lowest, 0; None where no level is reached.
 
-    `state` is "met", "short", "ungraded", "malformed", or "unproven": the level is there, its evidence is not.
+    `state` is "met", "short", "ungraded", "malformed", or "unproven": the level is there, its evidence is not. That of
+    a badge in a stack is "met", "ungraded" (not earned), or one of PART_WORDS: earned, and why it does not count.
     `reached` and `required` are the words people see."""
 
     tag: str
@@ -42,6 +43,8 @@ class Standing:
         if self.state == "unproven":
             return Sentence("%(row)s (%(level)s, evidence is missing)", row=self.name, level=self.reached)
         if self.tag.startswith(PREREQUISITE):
+            if self.state in PART_WORDS:
+                return Sentence("the badge “%(badge)s” (%(why)s)", badge=self.name, why=PART_WORDS[self.state])
             return Sentence("the badge “%(badge)s”", badge=self.name)
         return Sentence("%(row)s (%(have)s, needs %(required)s)", row=self.name, have=self.have, required=self.required)
 
@@ -55,6 +58,12 @@ FIELDS = tuple(field.name for field in dataclasses.fields(Standing))
 NO_RESULT = Sentence("no result yet")
 BELOW = Sentence("below the lowest level")
 EARNED, NOT_EARNED = Sentence("earned"), Sentence("not earned")
+PART_WORDS = {
+    "withdrawn": Sentence("withdrawn"),
+    "ended": Sentence("no longer valid"),
+    "early": Sentence("earned too early"),
+    "apart": Sentence("earned outside the time window"),
+}
 
 
 def stand(row: SubCompetency, reading: Reading) -> Standing:
@@ -104,6 +113,26 @@ def explain_prerequisite(name: str, state: str) -> Sentence:
     if state == "met":
         return Sentence("The badge “%(badge)s” is in force.", badge=name)
     return Sentence("The badge “%(badge)s” is not earned yet, or not in force any more.", badge=name)
+
+
+def part_word(state: str) -> Sentence:
+    """Say in a word how a badge of a stack stands."""
+    return EARNED if state == "met" else PART_WORDS.get(state, NOT_EARNED)
+
+
+def explain_part(name: str, state: str) -> Sentence:
+    """Say why a badge counts towards a stack or does not."""
+    if state == "met":
+        return Sentence("The badge “%(badge)s” is in force and counts.", badge=name)
+    if state == "withdrawn":
+        return Sentence("The badge “%(badge)s” was withdrawn, so it counts no more.", badge=name)
+    if state == "ended":
+        return Sentence("The badge “%(badge)s” is no longer valid, so it counts no more.", badge=name)
+    if state == "early":
+        return Sentence("The badge “%(badge)s” was issued before one that has to come first.", badge=name)
+    if state == "apart":
+        return Sentence("The badge “%(badge)s” was not issued within the time window of the others.", badge=name)
+    return Sentence("The badge “%(badge)s” has not been earned yet.", badge=name)
 
 
 def choose(row: SubCompetency, level: int) -> Standing:

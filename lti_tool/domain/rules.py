@@ -406,24 +406,33 @@ def _gate(at: Place, gate: Gate) -> Iterator[Problem]:
 
 
 def _stack(badge: Badge) -> Iterator[Problem]:
-    if badge.stack is None:
+    stack = badge.stack
+    if stack is None:
         return
     if badge.sub_competencies:
         yield ("stack",), Sentence("a badge has sub-competencies or is a stack of badges, not both")
-    for index, slug in enumerate(badge.stack.members):
+    if not stack.members:
+        yield ("stack", "members"), Sentence("name at least one badge")
+    if len(stack.members) > MOST_ROWS:
+        yield ("stack", "members"), Sentence("a stack has at most %(most)s badges", most=MOST_ROWS)
+    for index, slug in enumerate(stack.members):
+        at: Place = ("stack", "members", index)
         if not SLUG.fullmatch(slug):
-            yield ("stack", "members", index), Sentence("%(slug)s is not the slug of a badge", slug=f"{slug!r}")
+            yield at, Sentence("%(slug)s is not the slug of a badge", slug=f"{slug!r}")
         if slug == badge.slug:
-            yield ("stack", "members", index), Sentence("a stack cannot hold itself")
-    if len(set(badge.stack.members)) != len(badge.stack.members):
+            yield at, Sentence("a stack cannot hold itself")
+        if slug in badge.prerequisites:
+            yield at, Sentence("%(slug)s is a part of the stack, and a prerequisite too", slug=f"{slug!r}")
+    if len(set(stack.members)) != len(stack.members):
         yield ("stack", "members"), Sentence("a badge is there twice")
-    word, _, number = badge.stack.rule.partition(" ")
-    if badge.stack.rule != "all" and not (word in ("any", "credits") and number.isdecimal() and int(number) > 0):
+    word, _, number = stack.rule.partition(" ")
+    counts = word in ("any", "credits") and bool(re.fullmatch("[1-9][0-9]{0,5}", number))
+    if stack.rule != "all" and not counts:
         yield ("stack", "rule"), Sentence('write "all", "any 3" or "credits 12"')
-    elif word == "any" and int(number) > len(badge.stack.members):
+    elif word == "any" and int(number) > len(stack.members):
         yield (
             ("stack", "rule"),
-            Sentence("asks for %(number)s of %(all)s badges", number=number, all=len(badge.stack.members)),
+            Sentence("asks for %(number)s of %(all)s badges", number=number, all=len(stack.members)),
         )
-    if badge.stack.within:
-        yield from _duration(("stack", "within"), badge.stack.within)
+    if stack.within:
+        yield from _duration(("stack", "within"), stack.within)

@@ -54,6 +54,7 @@ from lti_tool.models.people import (
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
+from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
@@ -104,6 +105,7 @@ __all__ = [
     "OAuthGrant",
     "OAuthRequest",
     "OAuthToken",
+    "OutsideBadge",
     "Person",
     "PersonLink",
     "PlatformLoad",

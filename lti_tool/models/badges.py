@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    JSON,
     ForeignKey,
     LargeBinary,
     Text,
@@ -70,6 +71,8 @@ class AchievementVersion(Base):
     number: Mapped[int]
     digest: Mapped[str] = mapped_column(unique=True)
     definition: Mapped[dict[str, Any]]  # domain.badge.Badge.content()
+    # Of a badge made of badges: what each part meant when it was published, see services.stacks
+    members: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     picture_svg: Mapped[str | None] = mapped_column(Text, deferred=True)
     picture_png: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # read only where it is asked for
     published_at: Mapped[datetime]
@@ -182,7 +185,7 @@ class EarlierVersion(Base):
 
 
 class Prerequisite(Base):
-    """A badge that a published one asks for first, by its slug: whose award may make others due."""
+    """A badge that a published one asks for, first or as a part, by its slug: whose award may make others due."""
 
     __tablename__ = "prerequisite"
     course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"), primary_key=True)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Review
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions, journal, places, schedule
+from lti_tool.services import audit, catalog, editions, journal, places, prerequisites, schedule
 from lti_tool.services.awards import get_award, kept_back
 from lti_tool.services.tool import Tool
 
@@ -113,7 +113,9 @@ def hold(
             reason=reason,
             until=told,
         )
-        course_id = award.course_id
+        course_id, version_id = award.course_id, award.version_id
+    if before == "issued":
+        prerequisites.look_again(tool, [version_id])
     if until is not None:
         schedule.moment_was_set(tool, course_id, now)
 
@@ -203,8 +205,11 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
     Only a person's act gives it again: the same grades will not (H10)."""
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
-        if not _revoke(session, get_award(session, award_id), reason, actor, now):
+        award = get_award(session, award_id)
+        if not _revoke(session, award, reason, actor, now):
             raise Conflict(sentence=_("This award has been taken back already."))
+        version_id = award.version_id
+    prerequisites.look_again(tool, [version_id])
 
 
 def revoke_many(
@@ -215,7 +220,10 @@ def revoke_many(
     with tool.db.write() as session:
         awards = _locked(session, course_badge_id, award_ids)
         done = [award.id for award in awards if _revoke(session, award, reason, actor, now)]
-        return Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
+        version_ids = {award.version_id for award in awards}
+        outcome = Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
+    prerequisites.look_again(tool, version_ids)
+    return outcome
 
 
 def _reason_to_revoke(reason: str) -> str:

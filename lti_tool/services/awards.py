@@ -27,11 +27,12 @@ def scope_of(badge: Badge, course_id: int) -> str:
 
 def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]], now: datetime) -> dict[str, Any]:
     """Return what an award freezes: each row's source, score, maximum, level and when, and the rule's version."""
-    tags = [row.tag for row in badge.sub_competencies] + [gate.tag for gate in badge.gates]
+    tags = [row.tag for row in badge.sub_competencies] + list(badge.stack.tags if badge.stack is not None else ())
+    tags += [gate.tag for gate in badge.gates]
     tags += [PREREQUISITE + slug for slug in badge.prerequisites]
     return {
         "version": version,
-        "rule": badge.rule,
+        "rule": badge.stack.rule if badge.stack is not None else badge.rule,
         "decided_at": now.isoformat(),
         # Without what passes: a grade is shown to its learner by the time that anybody reads this.
         "rows": [{k: v for k, v in rows[tag].items() if k != "released"} for tag in tags if tag in rows],

@@ -179,9 +179,10 @@ def why_not(why: str, name: str) -> str:
 def _chosen(
     definition: Badge, badge: CourseBadge, rows: dict[str, dict[str, Any]], levels: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the rows of a decision record with the levels an instructor chose; gates stay as they stand."""
+    """Return the rows of a decision record with the levels an instructor chose; gates and parts stay as they are."""
     number = badge.version.number if badge.version else 0
-    chosen = {tag: row for tag, row in rows.items() if tag.startswith("gate:")}
+    parts = definition.stack.tags if definition.stack is not None else ()
+    chosen = {tag: row for tag, row in rows.items() if tag.startswith("gate:") or tag in parts}
     for row in definition.sub_competencies:
         names = [level.name for level in row.levels]
         name = levels.get(row.tag, "")

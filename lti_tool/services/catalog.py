@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from lti_tool.credentials import ob3, picture
 from lti_tool.credentials.canonical import EditionTemplate, check_template
@@ -35,7 +35,7 @@ from lti_tool.models import (
     Registration,
 )
 from lti_tool.sentence import Number, Sentence
-from lti_tool.services import audit, draft_values, drift, prerequisites, sources, versions, work
+from lti_tool.services import audit, draft_values, drift, prerequisites, sources, stacks, versions, work
 from lti_tool.services.access import course_service
 from lti_tool.services.definition import read_definition, write_definition
 from lti_tool.services.issuer import is_complete, issuer_profile
@@ -147,6 +147,8 @@ def _put_badge(
         course = session.get_one(Course, course_id)
         if round_about := prerequisites.circular(session, course.id, badge):
             raise DefinitionInvalid(badge.slug, [(0, Sentence("prerequisites: %(problem)s", problem=round_about))])
+        if too_few := stacks.too_few_credits(session, course.id, badge):
+            raise DefinitionInvalid(badge.slug, [(0, Sentence("rule: %(problem)s", problem=too_few))])
         query = select(CourseBadge).where(CourseBadge.course_id == course.id, CourseBadge.slug == badge.slug)
         found = session.scalar(query.with_for_update(key_share=True))
         if found is not None:
@@ -155,7 +157,7 @@ def _put_badge(
             found = CourseBadge(course_id=course.id, slug=badge.slug, created_at=now)
             session.add(found)
             what = "new"
-        elif found.version is not None and found.version.digest == content_digest(badge, picture_png):
+        elif found.version is not None and found.version.digest == _digest(session, found, badge, picture_png):
             _forget_change(found)
             return found.id, "unchanged"
         else:
@@ -191,6 +193,11 @@ def content_digest(badge: Badge, png: bytes | None) -> str:
     if not badge.picture.file or png is None:
         return badge.digest()
     return hashlib.sha256(badge.digest().encode() + png).hexdigest()
+
+
+def _digest(session: Session, course_badge: CourseBadge, badge: Badge, png: bytes | None) -> str:
+    """Return the digest a version of a course's badge is found by; of a stack: with what its parts mean there."""
+    return stacks.digest(content_digest(badge, png), session, course_badge, badge)
 
 
 def remove_draft(tool: Tool, course_id: int, slug: str, *, actor: str, now: datetime) -> None:
@@ -334,8 +341,7 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found += list(_gradebook_obstacles(badge.course))
     if badge.status == "retired":
         found.append(Sentence("This badge is retired. Bring it back under History first."))
-    if definition.stack is not None:
-        found.append(Sentence("A badge made of badges cannot be published here yet."))
+    found += list(stacks.obstacles(session, badge, definition))
     found += list(prerequisites.obstacles(session, badge, definition))
     found += list(_other_maximums(badge, definition))
     found += list(sources.obstacles(session, badge, definition))
@@ -379,7 +385,7 @@ def _other_maximums(badge: CourseBadge, definition: Badge) -> Iterator[str]:
 def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png: bytes, now: datetime) -> None:
     """Give the badge the version with this content: one that is there, the owner's next, or a new achievement."""
     before = badge.version
-    digest = content_digest(definition, png)
+    digest = _digest(session, badge, definition, png)
     version = session.scalar(select(AchievementVersion).where(AchievementVersion.digest == digest))
     if version is None:
         achievement = _achievement_for(session, badge, definition.slug, now)
@@ -391,6 +397,7 @@ def freeze_version(session: Session, badge: CourseBadge, definition: Badge, png:
             number=(newest or 0) + 1,
             digest=digest,
             definition=definition.content(),
+            members=stacks.frozen(session, badge, definition),
             picture_svg=badge.draft_picture_svg if definition.picture.file else drawing(definition),
             picture_png=png,
             published_at=now,
@@ -460,7 +467,7 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
         made = bind_columns(tool, course_badge_id, course_id, definition.resource_id, wanted, say)
         if not changed:  # a column that had been deleted was asked for again, and nothing else
             return {"columns": len(wanted), "made": made, "version": "unchanged"}
-        _check_credential(tool, definition)
+        _check_credential(tool, course_badge_id, definition)
         png = uploaded or picture.render_png(drawing(definition), SIZE)
         # Another course may be freezing the same content, or other content under the same slug: it is looked at again.
         number = repeat_collided(lambda: _freeze(tool, course_badge_id, definition, png, made))
@@ -473,6 +480,8 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
     with tool.db.write() as session:  # its grades are read with the next sweep
         session.execute(update(Course).where(Course.id == course_id).values(next_sync_at=None))
     say(Sentence("Published."))
+    if definition.stack is not None:  # nothing of the LMS's is read for it
+        work.start(tool, "evaluate", str(course_id), again=True)
     if writes_earned is not None:
         tool.wake(writes_earned)
     return {"columns": len(wanted), "made": made, "version": number}
@@ -501,12 +510,13 @@ def _ask_for_earned(tool: Tool, course_badge_id: str) -> int | None:
     return repeat_collided(ask)
 
 
-def _check_credential(tool: Tool, definition: Badge) -> None:
+def _check_credential(tool: Tool, course_badge_id: str, definition: Badge) -> None:
     """Check what the badge's credentials will look like as strictly as any reader will, before anybody earns one.
 
     Raises CannotPublish; a version that no credential can be signed for would be found out by its first learner."""
     with tool.db.read() as session:
         profile = issuer_profile(session, tool)
+        parts = stacks.frozen(session, session.get_one(CourseBadge, course_badge_id), definition)
     address = ob3.achievement_address(profile.base_url, definition.slug, 1)
     described = ob3.achievement(
         definition,
@@ -515,9 +525,10 @@ def _check_credential(tool: Tool, definition: Badge) -> None:
         version=1,
         issuer=profile,
         picture_url=f"{address}.png",
+        members=stacks.as_described(parts, profile.base_url),
     )
     try:
-        check_template(EditionTemplate(described, profile, needed=definition.needed), definition)
+        check_template(EditionTemplate(described, profile, needed=stacks.least_results(definition)), definition)
     except CredentialHeldBack as error:
         raise CannotPublish(
             error.detail,
@@ -580,7 +591,9 @@ LOOK_AGAIN = Sentence("Look at it again, then publish.")
 
 def draft_digest(badge: CourseBadge) -> str:
     """Return what tells one draft from another, the picture that came with it included."""
-    return content_digest(next_definition(badge), badge.draft_picture)
+    session = object_session(badge)
+    assert session is not None  # nobody asks for that of a badge that was let go of
+    return _digest(session, badge, next_definition(badge), badge.draft_picture)
 
 
 def start_publishing(

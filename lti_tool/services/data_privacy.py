@@ -30,6 +30,7 @@ from lti_tool.models import (
     Mark,
     Mastery,
     OAuthGrant,
+    OutsideBadge,
     Person,
     Result,
     SourceAnswer,
@@ -157,6 +158,11 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("Evidence put beside a badge's rows"),
             _("To let those who mark see what was done."),
             _counted(Evidence.created_at).where(Evidence.person_id == person.id),
+        ),
+        line(
+            _("Badges of other issuers, handed in to count here"),
+            _("To let those who teach decide whether they count, and to check that they still do."),
+            _counted(OutsideBadge.handed_at).where(OutsideBadge.person_id == person.id),
         ),
         line(
             ngettext(

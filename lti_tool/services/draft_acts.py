@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from lti_tool.domain.badge import Gate, number_text
 from lti_tool.domain.rules import MOST_GATES, MOST_LEVELS, MOST_ROWS
 from lti_tool.errors import BadInput
+from lti_tool.services import draft_stack
 from lti_tool.services.draft_values import LATER_OF_ALIGNMENTS, PAIRS, Values, blank, gate_values, slug_of
 
 MOST_ALIGNMENTS = 20
@@ -23,7 +24,8 @@ def act(values: Values, what: str) -> str:
     Raises BadInput for one that is not there or not possible."""
     name, *told = what.split(":")
     done = ACTS.get(name)
-    if done is None or len(told) > 3:
+    of_rows = name.startswith(("row.", "level", "sources."))
+    if done is None or len(told) > 3 or (of_rows and not values["rows"]):  # a stack has none
         raise BadInput(f"no act {what[:60]!r}")
     try:
         return done(values, *told)
@@ -266,4 +268,5 @@ ACTS: dict[str, Callable[..., str]] = {
     "sources.all": _sources_all,
     "picture.colours": _picture_colours,
     "picture.drawn": _picture_drawn,
+    **draft_stack.ACTS,
 }

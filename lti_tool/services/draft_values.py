@@ -28,7 +28,6 @@ from lti_tool.domain.badge import (
     Level,
     Picture,
     Related,
-    Stack,
     SubCompetency,
     badge_from_content,
     number_text,
@@ -36,6 +35,7 @@ from lti_tool.domain.badge import (
 )
 from lti_tool.domain.rules import LANGUAGE, Place, problems
 from lti_tool.errors import BadInput
+from lti_tool.services import draft_stack
 from lti_tool.services.words import said
 
 Values = dict[str, Any]
@@ -155,6 +155,11 @@ def blank(language: str) -> Values:
     return {**values_of(begun), "language": language, "auto_slug": "yes"}
 
 
+def blank_stack(language: str) -> Values:
+    """Return what a badge made of badges begins with."""
+    return {**blank(language), "rows": [], "stack": draft_stack.blank()}
+
+
 def values_of(badge: Badge) -> Values:
     """Return the form of a definition; `definition` makes an equal one of it again."""
     expires = DURATION.fullmatch(badge.expires_after) if badge.expires_after else None
@@ -202,7 +207,7 @@ def values_of(badge: Badge) -> Values:
         "identifiers": "".join(f"{each.type} {each.value}\n" for each in badge.identifiers),
         "related": "".join(f"{' '.join([r.url, r.language, r.version]).strip()}\n" for r in badge.related),
         "creator": dataclasses.asdict(badge.creator) if badge.creator is not None else dict(CREATOR),
-        "stack": plain(badge.stack) if badge.stack is not None else None,
+        "stack": draft_stack.values_of(badge.stack) if badge.stack is not None else None,
     }
 
 
@@ -326,7 +331,7 @@ def definition(values: Values, slug: str) -> tuple[Badge, Problems]:
         picture=_picture(values["picture"], say),
         alignment=_alignments(values["alignment"], "alignment", say),
         prerequisites=tuple(dict.fromkeys(values["prerequisites"].split())),
-        stack=Stack(**{**values["stack"], "members": tuple(values["stack"]["members"])}) if values["stack"] else None,
+        stack=draft_stack.read(values["stack"], say) if values["stack"] else None,
         type="" if values["type"].strip() == MICRO_CREDENTIAL else values["type"].strip(),
         field_of_study=values["field_of_study"].strip(),
         specialization=values["specialization"].strip(),
@@ -554,6 +559,8 @@ def _path(values: Values, place: Place, sentence: str) -> str:
     """Return the field a problem of the rules stands at; empty where there is none."""
     lists = {"sub_competency": "rows", "gate": "gates"}
     root, *rest = place
+    if root == "stack":
+        return draft_stack.path_of(place)
     node: Any = values
     parts: list[str] = []
     if root == "badge":

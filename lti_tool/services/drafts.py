@@ -15,21 +15,22 @@ from datetime import datetime, timedelta
 from babel.lists import format_list
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, undefer
 
 from lti_tool.credentials import picture
 from lti_tool.credentials.icons import ICONS
 from lti_tool.db import random_id, repeat_collided
-from lti_tool.domain.badge import ACHIEVEMENT_TYPES, SHAPES, SLUG, Badge, badge_from_content
+from lti_tool.domain.badge import ACHIEVEMENT_TYPES, SHAPES, SLUG, Badge, badge_from_content, number_text
 from lti_tool.errors import BadInput, Conflict, NotFound
-from lti_tool.models import AuditEvent, CourseBadge, Person
-from lti_tool.services import audit, catalog, prerequisites, sources
+from lti_tool.models import AchievementVersion, AuditEvent, CourseBadge, Person
+from lti_tool.services import audit, catalog, draft_stack, prerequisites, sources, stacks
 from lti_tool.services.draft_acts import act
 from lti_tool.services.draft_values import (
     Problems,
     Values,
     blank,
+    blank_stack,
     clean,
     complete,
     definition,
@@ -40,6 +41,7 @@ from lti_tool.services.draft_values import (
     write,
 )
 from lti_tool.services.launches import LaunchSession
+from lti_tool.services.stack_words import rule_words
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
 
@@ -90,6 +92,17 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class PartChoice:
+    """A badge that is, or may be, a part of a stack. `here`: this course has it; `open`: it is published."""
+
+    slug: str
+    name: str
+    credits: str
+    here: bool
+    open: bool
+
+
+@dataclass(frozen=True)
 class DraftPage:
     """A draft as its three steps show it."""
 
@@ -111,6 +124,8 @@ class DraftPage:
     gate_sources: tuple[str, ...] = ()  # beside column
     clashes: tuple[Clash, ...] = ()  # of the save just made
     typed: Mapping[str, str] = field(default_factory=dict)  # what was sent and not kept
+    parts: tuple[PartChoice, ...] = ()  # of a stack, as chosen
+    offers: tuple[PartChoice, ...] = ()  # what else may be a part of it
     types: tuple[str, ...] = ACHIEVEMENT_TYPES
 
     def value(self, path: str) -> str:
@@ -132,7 +147,7 @@ def step_of(path: str) -> str:
     root, _dot, rest = path.partition(".")
     if root in ("columns", "award", "release", "release_at") or (root == "rows" and rest.endswith(".source")):
         return "grades"
-    return "rubric" if root in ("rows", "levels", "gates", "rule", "any", "own_levels") else "about"
+    return "rubric" if root in ("rows", "levels", "gates", "rule", "any", "own_levels", "stack") else "about"
 
 
 # -- what a badge is being written as ---------------------------------------------------------------------------
@@ -141,7 +156,9 @@ def step_of(path: str) -> str:
 def written(badge: CourseBadge) -> Values:
     """Return what stands in the form: what was typed last, else the draft, else what is published."""
     if badge.working is not None:
-        return complete(copy.deepcopy(badge.working))
+        values: Values = complete(copy.deepcopy(badge.working))
+        values["stack"] = draft_stack.usual(values.get("stack"))
+        return values
     return values_of(catalog.next_definition(badge))
 
 
@@ -179,12 +196,53 @@ def editor_page(tool: Tool, who: LaunchSession, badge_id: str) -> DraftPage:
             sentence=in_one_sentence(sketch),
             may_rename=_may_rename(badge),
             badges=tuple(Choice(each.slug, _title(written(each))) for each in others if each.status != "retired"),
+            parts=tuple(_part(session, badge, slug) for slug in values["stack"]["members"]) if values["stack"] else (),
+            offers=tuple(_offers(session, badge, values["stack"]["members"])) if values["stack"] else (),
             shapes=tuple((shape, picture.OUTLINES[shape].ground) for shape in SHAPES),
             icons=tuple(
                 (name, said(icon.word), icon.drawing.format(light="currentColor", dark="#0E5468"))
                 for name, icon in ICONS.items()
             ),
         )
+
+
+def _part(session: Session, badge: CourseBadge, slug: str) -> PartChoice:
+    """Return what a chosen part is called, or its slug where nobody has made it yet."""
+    query = select(CourseBadge).where(CourseBadge.course_id == badge.course_id, CourseBadge.slug == slug)
+    if (here := session.scalar(query)) is not None:
+        return _choice_here(here)
+    found = stacks.member(session, badge, slug)
+    if found is None:
+        return PartChoice(slug, slug, "", here=False, open=False)
+    return PartChoice(slug, found.name, number_text(found.credits) if found.credits else "", here=False, open=True)
+
+
+def _choice_here(badge: CourseBadge) -> PartChoice:
+    content = badge.version.definition if badge.version is not None else badge.draft or {}
+    name = str(content.get("name") or _title(written(badge)))
+    return PartChoice(badge.slug, name, str(content.get("credits", "")), here=True, open=badge.version is not None)
+
+
+def _offers(session: Session, badge: CourseBadge, chosen: Sequence[str]) -> list[PartChoice]:
+    """Return what may be added: badges of this course, then the institution's published ones, each by name."""
+    query = select(CourseBadge).where(CourseBadge.course_id == badge.course_id, CourseBadge.status != "retired")
+    here = [each for each in session.scalars(query) if each.id != badge.id]
+    known = {each.version.achievement_id for each in here if each.version is not None}
+    newest = select(func.max(AchievementVersion.id)).group_by(AchievementVersion.achievement_id)
+    versions = session.scalars(select(AchievementVersion).where(AchievementVersion.id.in_(newest)))
+    own = badge.version.achievement_id if badge.version is not None else None
+    slugs = {each.slug for each in here} | {badge.slug}
+    elsewhere = [
+        PartChoice(
+            v.achievement.slug, v.definition["name"], str(v.definition.get("credits", "")), here=False, open=True
+        )
+        for v in versions
+        if v.achievement_id not in known and v.achievement_id != own and v.achievement.slug not in slugs
+    ]
+    found = [_choice_here(each) for each in here] + elsewhere
+    return sorted(
+        (each for each in found if each.slug not in chosen), key=lambda each: (not each.here, each.name.casefold())
+    )
 
 
 def _title(values: Values) -> str:
@@ -205,6 +263,9 @@ def _may_rename(badge: CourseBadge) -> bool:
 def in_one_sentence(badge: Badge) -> str:
     """Say what earns the badge."""
     rows = [row for row in badge.sub_competencies if row.name]
+    if badge.stack is not None and badge.stack.members:
+        title = badge.name or _("this badge")
+        return rule_words(badge) + " " + _("“%(badge)s” comes by itself with the last of them.", badge=title)
     if badge.stack is not None or not rows:
         return ""
     levels: dict[str, list[str]] = {}
@@ -232,15 +293,17 @@ def _listed(parts: Sequence[str]) -> str:
 # -- begun ------------------------------------------------------------------------------------------------------
 
 
-def start_blank(tool: Tool, course_id: int, *, language: str, actor: str, now: datetime) -> str:
-    """Begin a badge that nobody has written yet; returns its id."""
-    return repeat_collided(lambda: _start_blank(tool, course_id, language, actor, now))
+def start_blank(
+    tool: Tool, course_id: int, *, language: str, of_badges: bool = False, actor: str, now: datetime
+) -> str:
+    """Begin a badge that nobody has written yet, or one made of badges; returns its id."""
+    return repeat_collided(lambda: _start_blank(tool, course_id, language, of_badges, actor, now))
 
 
-def _start_blank(tool: Tool, course_id: int, language: str, actor: str, now: datetime) -> str:
+def _start_blank(tool: Tool, course_id: int, language: str, of_badges: bool, actor: str, now: datetime) -> str:
     with tool.db.write() as session:
         slug = free_slug(session, course_id, UNNAMED)
-        values = {**blank(language), "slug": slug}
+        values = {**(blank_stack if of_badges else blank)(language), "slug": slug}
         badge = CourseBadge(id=random_id(), course_id=course_id, slug=slug, created_at=now, working=values)
         badge.working_at, badge.working_by = now, actor
         session.add(badge)
@@ -391,9 +454,14 @@ def _checked(session: Session, badge: CourseBadge, values: Values) -> tuple[Badg
             found["slug"] = _("Write it in small letters, digits and hyphens, as oral-communication.")
         else:
             found["slug"] = _("Another badge of this course has this short name.")
-    whole = "prerequisites" not in found and sketch.prerequisites
+    whole = "prerequisites" not in found and sketch.prerequisites and sketch.stack is None
     if whole and (round_about := prerequisites.circular(session, badge.course_id, sketch)):
         found["prerequisites"] = round_about
+    if sketch.stack is not None and not found.keys() & {"stack.members", "stack.rule", "stack.credits"}:
+        if round_about := prerequisites.circular(session, badge.course_id, sketch):
+            found["stack.members"] = said(round_about)
+        if too_few := stacks.too_few_credits(session, badge.course_id, sketch, badge):
+            found["stack.credits"] = said(too_few)
     return sketch, found
 
 

@@ -18,11 +18,12 @@ from lti_tool.credentials import ob3
 from lti_tool.credentials.canonical import EditionTemplate
 from lti_tool.db import insert_rows
 from lti_tool.domain.award import is_earned
-from lti_tool.domain.badge import Badge, Gate, months_and_days, number_text
+from lti_tool.domain.badge import Badge, Gate, number_text
+from lti_tool.domain.badge import after as after  # the end of what is issued now
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person
-from lti_tool.services import held_back, prerequisites
+from lti_tool.services import held_back, prerequisites, stacks
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.places import status_places
 from lti_tool.services.tool import Tool, log
@@ -159,19 +160,6 @@ def another(session: Session, award: Award, choices: Mapping[str, Any], now: dat
     return edition
 
 
-def after(start: datetime, duration: str) -> datetime:
-    """Return the moment a duration of years, months, weeks, days ends; 31 January + P1M is the last of February."""
-    months, days = months_and_days(duration)
-    month = start.month - 1 + months
-    year, month = start.year + month // 12, month % 12 + 1
-    for day in range(start.day, 27, -1):
-        try:
-            return start.replace(year=year, month=month, day=day) + timedelta(days=days)
-        except ValueError:
-            continue
-    return start.replace(year=year, month=month) + timedelta(days=days)
-
-
 # -- signing ----------------------------------------------------------------------------------------------------
 
 
@@ -278,11 +266,10 @@ def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out:
     with tool.db.read() as session:
         editions = list(session.scalars(query))
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
-        said = endorsement_documents(session, editions)
+        base, said = tool.settings.base_url, endorsement_documents(session, editions)
+        facts = {e.id: stacks.with_evidence(edition_facts(e, said), e, base) for e in editions}
         return [
-            _ToSign(
-                e.id, e.award_id, e.award.version_id, edition_facts(e, said), templates[e.award.version], _graded_at(e)
-            )
+            _ToSign(e.id, e.award_id, e.award.version_id, facts[e.id], templates[e.award.version], _graded_at(e))
             for e in editions
         ]
 
@@ -319,7 +306,7 @@ def template_for(tool: Tool, session: Session, version: AchievementVersion) -> E
     profile = issuer_profile(session, tool)
     key = (version.id, profile)
     if key not in tool.templates:
-        needed = version.badge.needed
+        needed = stacks.least_results(version.badge)
         tool.templates[key] = EditionTemplate(achievement_of(tool, version, profile), profile, needed=needed)
     template: EditionTemplate = tool.templates[key]
     return template
@@ -335,6 +322,7 @@ def achievement_of(tool: Tool, version: AchievementVersion, profile: ob3.IssuerP
         version=version.number,
         issuer=profile,
         picture_url=f"{ob3.achievement_address(base, slug, version.number)}.png",
+        members=stacks.as_described(version.members, base),
         form=version.form,
     )
 
@@ -363,7 +351,7 @@ def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] =
         for row in badge.sub_competencies
         if (found := rows.get(row.tag)) is not None and found["level"] is not None
     )
-    gates = tuple(
+    gates = stacks.results_of(badge, rows) + tuple(
         ob3.GateResult(gate.code, gate_value(gate, found) if grades else None, passed=True)
         for gate in badge.gates
         if (found := rows.get(gate.tag)) is not None and found["state"] == "met"
@@ -418,7 +406,9 @@ def gate_value(gate: Gate, row: Mapping[str, Any]) -> str | None:
 def carries(badge: Badge, rows: Mapping[str, dict[str, Any]]) -> bool:
     """Tell whether the rows of a decision record, by tag, earn a badge."""
     tags = [row.tag for row in badge.sub_competencies] + [gate.tag for gate in badge.gates]
-    return is_earned(badge, [Standing(tag, "", rows[tag]["state"], "") for tag in tags if tag in rows])
+    tags += badge.stack.tags if badge.stack is not None else ()
+    found = [rows[tag] for tag in tags if tag in rows]
+    return is_earned(badge, [Standing(r["tag"], "", r["state"], "", points=r.get("points", "")) for r in found])
 
 
 def _by_hand(award: Award) -> ob3.Evidence:

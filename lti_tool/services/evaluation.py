@@ -19,9 +19,11 @@ from sqlalchemy.orm import Session
 
 from lti_tool.db import insert_rows
 from lti_tool.domain.award import Hold, Issue, Nothing, Review, decide, lowered, other_total
-from lti_tool.domain.badge import TOTAL, Badge, SubCompetency, badge_from_content
+from lti_tool.domain.badge import TOTAL, Badge, Stack, SubCompetency, badge_from_content
 from lti_tool.domain.mastery import FIELDS, Standing, choose, pass_gate, prerequisite, stand, with_evidence
 from lti_tool.domain.scores import Reading, Score, Ungraded, read_back, read_result
+from lti_tool.domain.stacks import Part, Tally
+from lti_tool.domain.stacks import standings as part_standings
 from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.grades.source import wanted_sources
 from lti_tool.models import (
@@ -39,7 +41,7 @@ from lti_tool.models import (
 )
 from lti_tool.models import Review as ReviewRow
 from lti_tool.sentence import Sentence
-from lti_tool.services import awards, catalog, evidence, marking, prerequisites, sources, versions
+from lti_tool.services import awards, catalog, evidence, marking, prerequisites, sources, stacks, versions
 
 Records = dict[str, dict[str, dict[str, Any]]]  # decision records by person id, then by tag
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
@@ -93,6 +95,7 @@ class Inputs:
     makers: Mapping[tuple[str, str], Mapping[str, str]]
     evidence: AbstractSet[tuple[str, str]]
     held: prerequisites.Held
+    parts: stacks.Earned
     earlier: Mapping[str, AchievementVersion]
 
 
@@ -104,11 +107,14 @@ class Judge:
         self.reads = {column.tag for column in wanted_columns(definition)}
         self.elsewhere = {each.tag: each.source for each in wanted_sources(definition)}
         self._known: dict[tuple[str, Reading], Standing] = {}
+        self._tallies: dict[str, Tally] = {}
 
     def standings(self, learner: Learner, inputs: Inputs) -> list[Standing]:
-        """Return where a learner stands: rows, gates, badges to be earned first, in the badge's order."""
+        """Return where a learner stands: rows or parts, gates, badges to be earned first, in the badge's order."""
         definition = self.definition
         rows = [self._row(row, learner, inputs) for row in definition.sub_competencies]
+        if definition.stack is not None:
+            rows += stacks.standings_of(definition.stack, self._tally(definition.stack, learner, inputs), inputs.parts)
         for gate in definition.gates:
             reading = self._result(inputs, gate.tag, learner)
             rows.append(self._once(gate.tag, reading, partial(pass_gate, gate)))
@@ -116,6 +122,18 @@ class Judge:
             in_force = (learner.holder_id, slug) in inputs.held.pairs
             rows.append(prerequisite(slug, inputs.held.names.get(slug, slug), in_force=in_force))
         return rows
+
+    def _tally(self, stack: Stack, learner: Learner, inputs: Inputs) -> Tally:
+        if learner.holder_id not in self._tallies:
+            self._tallies[learner.holder_id] = stacks.tally_of(stack, learner.holder_id, inputs.parts)
+        return self._tallies[learner.holder_id]
+
+    def part(self, tag: str, learner: Learner, inputs: Inputs) -> dict[str, Any]:
+        """Return what a record keeps of a part that counts; nothing of any other row."""
+        stack = self.definition.stack
+        if stack is None or tag not in stack.tags:
+            return {}
+        return stacks.record_of(self._tally(stack, learner, inputs), tag)
 
     def _row(self, row: SubCompetency, learner: Learner, inputs: Inputs) -> Standing:
         mark = inputs.marks.get((learner.person_id, row.tag))
@@ -211,6 +229,7 @@ def _besides_results(
         makers={key: maker for key, (_, maker) in made.items()},
         evidence=evidence.handed_in(session, badge.id) if proven else frozenset(),
         held=prerequisites.held(session, badge.course_id, asked, now),
+        parts=stacks.earned(session, badge, definitions, now),
         earlier=versions.earlier(session, badge),
     )
 
@@ -225,8 +244,11 @@ def evaluate(
         return {}
     judges = Judges(badge.version)
     earlier = versions.earlier(session, badge)
-    definitions = [judges.of(version).definition for version in {badge.version, *earlier.values()}]
+    judged_by = {badge.version, *earlier.values(), *_awarded_under(session, badge)}
+    definitions = [judges.of(version).definition for version in sorted(judged_by, key=lambda version: version.id)]
     everybody = _besides_results(session, badge, definitions, now, marks)
+    others = elsewhere(session, badge, judges.of(badge.version).definition, everybody)
+    everybody = dataclasses.replace(everybody, learners=[*everybody.learners, *others])
     seen = _digest(session, badge, everybody, now)
     if seen == badge.evaluated:
         return {"unchanged": 1}
@@ -242,6 +264,19 @@ def evaluate(
             counts[name] += count
     badge.evaluated = seen
     return counts
+
+
+def _awarded_under(session: Session, badge: CourseBadge) -> list[AchievementVersion]:
+    """Return the versions by which awards that were given here are still looked at."""
+    given = select(Award.version_id).where(Award.course_badge_id == badge.id, Award.live).distinct()
+    return list(session.scalars(select(AchievementVersion).where(AchievementVersion.id.in_(given))))
+
+
+def elsewhere(session: Session, badge: CourseBadge, definition: Badge, inputs: Inputs) -> list[Learner]:
+    """Return who is judged without being in the course: see `services.stacks`."""
+    here = {learner.holder_id for learner in inputs.learners}
+    found = stacks.others(session, badge, definition)
+    return [Learner(person, sub, person) for person, sub in found if person not in here]
 
 
 def _batches(session: Session, badge: CourseBadge, inputs: Inputs) -> Iterator[Inputs]:
@@ -321,6 +356,7 @@ def _digest(session: Session, badge: CourseBadge, inputs: Inputs, now: datetime)
         digest.update(f"{person_id} {tag} {mark.points} {mark.maximum} {maker}\n".encode())
     digest.update(repr((sorted(inputs.answered_by.items()), sorted(inputs.evidence))).encode())
     digest.update(repr((sorted(inputs.held.names.items()), sorted(inputs.held.pairs))).encode())
+    digest.update(inputs.parts.told().encode())
     return digest.hexdigest()
 
 
@@ -352,7 +388,7 @@ def _store_standings(
             received = judge.received(standing.tag, learner, inputs)
             maker = judge.maker(standing.tag, learner, inputs)
             record = _record(standing, received, labels.get(standing.tag, ""), version.number, maker)
-            record |= origin(judge, links, standing.tag, received)
+            record |= origin(judge, links, standing.tag, received) | judge.part(standing.tag, learner, inputs)
             key = (learner.person_id, standing.tag)
             of_learner[standing.tag] = record
             row = {
@@ -424,6 +460,9 @@ def chosen_record(standing: Standing, version: int) -> dict[str, Any]:
 def records_at_required(definition: Badge) -> dict[str, dict[str, Any]]:
     """Return the records of somebody who stands exactly at each required level, by tag: an example, nobody's."""
     rows = [choose(row, row.required_index) for row in definition.sub_competencies]
+    if definition.stack is not None:
+        counted = Tally(tuple(Part(slug, datetime.min) for slug in definition.stack.members), Decimal(0), 0, {})
+        rows += part_standings(definition.stack, counted, {}, {})
     return {standing.tag: chosen_record(standing, 0) for standing in rows}
 
 
@@ -499,18 +538,22 @@ def _store_decisions(
             reviews += _open_review(session, award, lower, now)
         else:
             restored += _settle_review(session, award, now)
-    given = awards.give(session, _with_decisions(earned, records, now), now)
+    given = awards.give(session, _with_decisions(session, earned, records, now), now)
     return {"awards": given, "reviews": reviews, "restored": restored}
 
 
 def _with_decisions(
-    earned: Sequence[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]], records: Records, now: datetime
+    session: Session,
+    earned: Sequence[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]],
+    records: Records,
+    now: datetime,
 ) -> list[dict[str, Any]]:
     """Return the awards that were earned with the record each freezes, as it stands in the table now."""
     wanted = []
     for learner, judge, version, row in earned:
         rows = records[learner.person_id]
-        wanted.append({**row, "decision": awards.decision_record(judge.definition, version.number, rows, now)})
+        decision = awards.decision_record(judge.definition, version.number, rows, now)
+        wanted.append({**row, "decision": stacks.freeze(session, decision)})
     return wanted
 
 
@@ -568,7 +611,8 @@ def counted_now(session: Session, award: Award, now: datetime) -> dict[str, dict
         received = judge.received(standing.tag, earner, inputs)
         maker = judge.maker(standing.tag, earner, inputs)
         record = _record(standing, received, labels.get(standing.tag, ""), award.version.number, maker)
-        found[standing.tag] = record | origin(judge, links, standing.tag, received)
+        record |= origin(judge, links, standing.tag, received) | judge.part(standing.tag, earner, inputs)
+        found[standing.tag] = record
     return found
 
 

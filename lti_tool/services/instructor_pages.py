@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.award import met_rows, steps_to_go
@@ -27,7 +28,7 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import catalog, copies, draft_values, drift, matching, platform_load, versions
+from lti_tool.services import catalog, copies, draft_values, drift, matching, outside_badges, platform_load, versions
 from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -44,9 +45,10 @@ from lti_tool.services.pages import (
     RowView,
     SyncState,
 )
-from lti_tool.services.rows import row_views, rows_beside
+from lti_tool.services.rows import amount, met_of, missing_of, row_views, rows_beside
+from lti_tool.services.stacks import AWARD
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day, moment, name, said, status_word
+from lti_tool.services.words import day, decimal, moment, name, said, status_word
 
 HOLDS = ("pending", "issued", "held")  # has the badge, looked at again or not
 
@@ -135,10 +137,25 @@ def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], can_pub
                 _("Look"),
                 f"badges/{card.slug}/plan",
             )
+        if handed_in := _handed_in(session, course, card.slug):
+            yield Need(
+                "acc",
+                ngettext(
+                    "One badge from elsewhere waits for you", "%(num)s badges from elsewhere wait for you", handed_in
+                ),
+                _("in %(badge)s.", badge=name(card.name)),
+                _("Look and decide"),
+                f"badges/{card.slug}/outside/",
+            )
         if card.waiting:
             waits = ngettext("One award waits for you", "%(num)s awards wait for you", card.waiting)
             where = _("in %(badge)s.", badge=name(card.name))
             yield Need("acc", waits, where, _("Look and confirm"), f"badges/{card.slug}/awards")
+
+
+def _handed_in(session: Session, course: Course, slug: str) -> int:
+    badge = next(each for each in course.badges if each.slug == slug)
+    return outside_badges.waiting(session, badge) if badge.version is not None and badge.version.members else 0
 
 
 def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now: datetime) -> BadgeCard:
@@ -156,7 +173,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     waiting = sum(states[p] == "review" or award.id in doubted for p, award in counted.items())
     started = set(
         session.scalars(
-            select(Mastery.person_id).where(Mastery.course_badge_id == badge.id, Mastery.level.is_not(None)).distinct()
+            select(Mastery.person_id).where(Mastery.course_badge_id == badge.id, _begun(definition)).distinct()
         )
     )
     with_award = {person_id for person_id, status in states.items() if status not in ("revoked", "expired")}
@@ -178,7 +195,7 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
         name=definition.name,
         level=definition.level,
         status=status,
-        rows=len(definition.sub_competencies),
+        rows=len(definition.stack.members if definition.stack is not None else definition.sub_competencies),
         earned=earned,
         on_the_way=on_the_way,
         not_started=max(0, len(people - with_award) - on_the_way),
@@ -189,7 +206,15 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
         changed=badge.version is not None and badge.draft is not None and badge.status != "publishing",
         problem=problem,
         left=_left(badge),
+        of_badges=definition.stack is not None,
     )
+
+
+def _begun(definition: Badge) -> ColumnElement[bool]:
+    """Tell standings apart that somebody has worked for: a level reached; of a stack, a part that counts."""
+    if definition.stack is None:
+        return Mastery.level.is_not(None)
+    return Mastery.tag.in_(definition.stack.tags) & Mastery.met
 
 
 def _left(badge: CourseBadge) -> int:
@@ -202,8 +227,11 @@ def _left(badge: CourseBadge) -> int:
 def _unfinished_card(badge: CourseBadge) -> BadgeCard:
     sketch, left = draft_values.definition(badge.working or draft_values.blank("en"), badge.slug)
     name = sketch.name or _("Untitled badge")
-    rows = len(sketch.sub_competencies)
-    return BadgeCard(badge.slug, name, sketch.level, "draft", rows, 0, 0, 0, 0, 0, 0, 0, "", left=len(left))
+    rows = len(sketch.stack.members if sketch.stack is not None else sketch.sub_competencies)
+    of_badges = sketch.stack is not None
+    return BadgeCard(
+        badge.slug, name, sketch.level, "draft", rows, 0, 0, 0, 0, 0, 0, 0, "", left=len(left), of_badges=of_badges
+    )
 
 
 _RESTS = Sentence("Your LMS does not answer as it should at the moment, so it is left alone for a while.")
@@ -278,15 +306,10 @@ def learner_row(
 ) -> LearnerRow:
     """`badge` is what she is judged by; `heads` the version whose rows head the matrix, where that is another one."""
     cells = row_views(badge, records)
-    rows = [cell for cell in cells if cell.steps]
-    met, of = sum(cell.state == "met" for cell in rows), badge.needed
-    missing = (
-        [cell for cell in cells if cell.state != "met"]
-        if met < of
-        else [c for c in cells if not c.steps and c.state != "met"]
-    )
+    met, of = met_of(badge, cells), badge.needed
+    missing = missing_of(badge, cells)
     status = shown_status(award, now) if award is not None else ""
-    standings = [Standing(cell.tag, "", cell.state, "") for cell in cells]
+    standings = [Standing(cell.tag, "", cell.state, "", points=cell.points) for cell in cells]
     state, word = standing_word(badge, standings, status, doubted=award is not None and award.id in reviews)
     return LearnerRow(
         person_id=person_id,
@@ -297,14 +320,14 @@ def learner_row(
         state=state,
         word=word,
         award_id=award.id if award else "",
-        sentence=_learner_sentence(known_as or _("This learner"), met, of, missing),
+        sentence=_learner_sentence(known_as or _("This learner"), badge, met, missing),
         holds=status in HOLDS,
     )
 
 
 def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, doubted: bool) -> tuple[str, str]:
     """Return in which of the matrix's groups a learner is, and the word for it. `status`: of her award, if any."""
-    met = met_rows(standings)
+    met = min(met_rows(badge, standings), badge.needed)
     if doubted:
         return "review", _("Needs review")
     if status == "review":
@@ -315,21 +338,22 @@ def standing_word(badge: Badge, standings: Sequence[Standing], status: str, *, d
         return status, status_word(status)
     if all(s.state == "ungraded" for s in standings):
         return "none", _("Not started")
-    return ("one" if steps_to_go(badge, standings) == 1 else "way"), _(
-        "%(met)s of %(all)s", met=min(met, badge.needed), all=badge.needed
-    )
+    told = _("%(met)s of %(all)s", met=amount(met), all=badge.needed)
+    if badge.counts_credits:
+        told = _("%(met)s of %(all)s credits", met=amount(met), all=badge.needed)
+    return ("one" if steps_to_go(badge, standings) == 1 else "way"), told
 
 
-def _learner_sentence(who: str, met: int, of: int, missing: Sequence[RowView]) -> str:
+def _learner_sentence(who: str, badge: Badge, met: int | Decimal, missing: Sequence[RowView]) -> str:
+    values = {"name": name(who), "met": amount(min(met, badge.needed)), "all": badge.needed}
+    parts = ", ".join(cell.lacking for cell in missing)
+    if badge.counts_credits:
+        if not missing:
+            return _("%(name)s has %(met)s of %(all)s credits.", **values)
+        return _("%(name)s has %(met)s of %(all)s credits. Missing: %(parts)s.", **values, parts=parts)
     if not missing:
-        return _("%(name)s has %(met)s of %(all)s.", name=name(who), met=min(met, of), all=of)
-    return _(
-        "%(name)s has %(met)s of %(all)s. Missing: %(parts)s.",
-        name=name(who),
-        met=min(met, of),
-        all=of,
-        parts=", ".join(cell.lacking for cell in missing),
-    )
+        return _("%(name)s has %(met)s of %(all)s.", **values)
+    return _("%(name)s has %(met)s of %(all)s. Missing: %(parts)s.", **values, parts=parts)
 
 
 # -- one cell ---------------------------------------------------------------------------------------------------
@@ -388,6 +412,8 @@ def _standing(session: Session, badge: CourseBadge, definition: Badge, person: P
 
 
 def _verdict(row: RowView) -> str:
+    if row.part:
+        return row.sentence
     if row.state == "met":
         return _("Met: %(reached)s, needs %(required)s.", reached=row.reached, required=row.required)
     if row.state == "ungraded":
@@ -410,6 +436,8 @@ def _facts(
     kept = mastery.record
     if kept.get("source") in SOURCES:
         yield from _origin(session, kept, badge)
+    if kept.get("part"):
+        yield from _part(kept)
     if kept["score"]:
         yield _("Score"), _("%(score)s of %(maximum)s", score=kept["score"], maximum=kept["maximum"])
     if kept.get("marked"):
@@ -426,6 +454,14 @@ def _facts(
         if since
         else _("version %(version)s", version=kept["version"]),
     )
+
+
+def _part(kept: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    own = kept["part"].startswith(AWARD)
+    yield _("Source"), _("an award of this institution") if own else _("a badge of another issuer, accepted here")
+    yield _("Issued"), _when(kept["issued_at"])
+    if kept["points"]:
+        yield _("Credits"), decimal(kept["points"])
 
 
 def _origin(session: Session, kept: Mapping[str, Any], badge: CourseBadge) -> Iterable[tuple[str, str]]:

@@ -5,33 +5,34 @@ A class of 1,000 is told apart by a few columns of each row; only the page of it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from lti_tool import sheets
 from lti_tool.domain.award import met_rows
 from lti_tool.domain.badge import GATE, PREREQUISITE, Badge
-from lti_tool.domain.mastery import Standing
+from lti_tool.domain.mastery import Standing, part_word
 from lti_tool.errors import NotFound
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import CourseBadge, Enrolment, Mastery, Person, may_be_awarded
-from lti_tool.services import catalog, drift, earned, versions
+from lti_tool.services import catalog, drift, earned, stacks, versions
 from lti_tool.services.awards import AwardState, newest_states, records_of, shown_status, under_review
 from lti_tool.services.instructor_pages import HOLDS, column_plans, learner_row, standing_word, sync_state
 from lti_tool.services.launches import MANAGE, LaunchSession
-from lti_tool.services.pages import LearnerRow, Matrix, MatrixView
+from lti_tool.services.pages import LearnerRow, Matrix, MatrixView, RowView
 from lti_tool.services.posting import PASSING
-from lti_tool.services.rows import row_views
+from lti_tool.services.rows import Parts, row_views
 from lti_tool.services.sync import count_aside
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import words
+from lti_tool.services.words import said, words
 
 A_PAGE = 50  # learners
 GROUPS = ("ready", "one", "review", "earned", "way", "none")
@@ -53,7 +54,7 @@ class _Line:
     """Where a learner stands, without the words of each cell."""
 
     person: _Person
-    met: int
+    met: int | Decimal
     state: str
     word: str
     award: AwardState | None
@@ -74,6 +75,7 @@ def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matri
         here = [line for line in lines if view.section in ("", *(id_ for id_, _name in line.person.sections))]
         counts = Counter(line.state for line in here)
         fitting = _arranged(here, view)
+        parts = stacks.parts_of(session, badge, definition, tool.settings.base_url)
         last = max(1, -(-len(fitting) // A_PAGE))
         number = min(max(view.page, 1), last)
         shown = fitting[(number - 1) * A_PAGE : number * A_PAGE]
@@ -83,9 +85,9 @@ def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matri
             status=badge.status,
             version=badge.version.number if badge.version else 0,
             summary=_summary(lines),
-            most_missing=_most_missing(lines, definition),
+            most_missing=_most_missing(lines, definition, parts),
             rows=_rows(session, badge, definition, shown, doubted, now),
-            heads=row_views(definition, {}),
+            heads=row_views(definition, {}, parts),
             counts={"all": len(here), **{group: counts[group] for group in GROUPS}},
             sync=sync_state(session, badge.course),
             columns=column_plans(badge, definition),
@@ -148,17 +150,20 @@ def _lines(
 ) -> list[_Line]:
     earlier = versions.definitions(session, badge)
     tags_of = {id(each): _tags(each) for each in (definition, *earlier.values())}
-    none = {tag: _nothing(tag) for tags in tags_of.values() for tag in tags}
+    parts = {tag for each in (definition, *earlier.values()) if each.stack is not None for tag in each.stack.tags}
+    none = {tag: _nothing(tag, parts) for tags in tags_of.values() for tag in tags}
     # A class has a few hundred kinds of cells: each is one object.
-    kinds: dict[tuple[str, str], Standing] = {}
+    kinds: dict[tuple[str, str, str], Standing] = {}
     found: dict[str, dict[str, Standing]] = {}
     state = Mastery.record["state"].as_string()
-    query = select(Mastery.person_id, Mastery.tag, state).where(Mastery.course_badge_id == badge.id)
-    for person_id, tag, word in session.execute(query):
-        kind = (tag, word)
-        standing = kinds.get(kind)
+    # The points of a part are its credits; how many points a row has matters to nobody here.
+    points = Mastery.record["points"].as_string() if definition.counts_credits else literal("")
+    query = select(Mastery.person_id, Mastery.tag, state, points).where(Mastery.course_badge_id == badge.id)
+    for person_id, *kind in session.execute(query):
+        tag, word, worth = kind
+        standing = kinds.get((tag, word, worth))
         if standing is None:
-            standing = kinds[kind] = Standing(tag, "", word, "")
+            standing = kinds[tag, word, worth] = Standing(tag, "", word, "", points=worth)
         found.setdefault(person_id, {})[tag] = standing
     newest = newest_states(session, badge)
     lines = []
@@ -169,20 +174,22 @@ def _lines(
         award = newest.get(person.holder_id)
         status = shown_status(award, now) if award is not None else ""
         group, word = standing_word(judged_by, standings, status, doubted=award is not None and award.id in doubted)
-        met = met_rows(standings)
+        met = met_rows(judged_by, standings)
         open_tags = tuple(standing.tag for standing in standings if not standing.met)
         lines.append(_Line(person, met, group, word, award, status in HOLDS, open_tags))
     return lines
 
 
 def _tags(definition: Badge) -> list[str]:
-    rows = [row.tag for row in definition.sub_competencies] + [gate.tag for gate in definition.gates]
+    rows = [row.tag for row in definition.sub_competencies]
+    rows += definition.stack.tags if definition.stack is not None else ()
+    rows += [gate.tag for gate in definition.gates]
     return rows + [PREREQUISITE + slug for slug in definition.prerequisites]
 
 
-def _nothing(tag: str) -> Standing:
+def _nothing(tag: str, parts: Set[str]) -> Standing:
     """Return the standing of somebody about whom nothing is recorded: a badge to be earned first is not there yet."""
-    return Standing(tag, "", "short" if tag.startswith(PREREQUISITE) else "ungraded", "")
+    return Standing(tag, "", "short" if tag.startswith(PREREQUISITE) and tag not in parts else "ungraded", "")
 
 
 def _arranged(lines: Sequence[_Line], view: MatrixView) -> list[_Line]:
@@ -248,7 +255,7 @@ def _summary(rows: Sequence[_Line]) -> str:
     return ", ".join(parts) + "."
 
 
-def _most_missing(rows: Sequence[_Line], definition: Badge) -> str:
+def _most_missing(rows: Sequence[_Line], definition: Badge, parts: Parts) -> str:
     """Return the row that most learners on the way still miss, empty where none stands out."""
     short = Counter(tag for row in rows if row.state in ("way", "one") for tag in row.open)
     top = short.most_common(2)
@@ -256,6 +263,7 @@ def _most_missing(rows: Sequence[_Line], definition: Badge) -> str:
         return ""
     names = {row.tag: row.name for row in definition.sub_competencies}
     names |= {gate.tag: gate.name for gate in definition.gates}
+    names |= {PREREQUISITE + slug: part.name for slug, part in parts.items()}
     return names.get(top[0][0], "")
 
 
@@ -269,22 +277,24 @@ def matrix_csv(tool: Tool, who: LaunchSession, slug: str) -> str:
         sections = dict(_sections(people))
         lines = _lines(session, badge, definition, people, under_review(session, badge), now)
         records = records_of(session, badge.id)
-    heads = row_views(definition, {})
+        heads = row_views(definition, {}, stacks.parts_of(session, badge, definition, tool.settings.base_url))
     told = [_("Section")] if sections else []
-    rows = [[_("Learner"), *told, *(f"{head.code} {head.name}" for head in heads), _("Badge"), _("User id")]]
+    rows = [[_("Learner"), *told, *(f"{head.code} {head.name}".strip() for head in heads), _("Badge"), _("User id")]]
     for line in lines:
         of = [", ".join(sections[id_] for id_, _name in line.person.sections)] if sections else []
-        cells = [_cell(records.get(line.person.id, {}).get(head.tag), head.highest) for head in heads]
+        cells = [_cell(records.get(line.person.id, {}).get(head.tag), head) for head in heads]
         rows.append([line.person.name or _("Learner"), *of, *cells, line.word, line.person.sub])
     return sheets.write_csv(rows)
 
 
-def _cell(record: dict[str, Any] | None, highest: str) -> str:
+def _cell(record: dict[str, Any] | None, head: RowView) -> str:
     """Return a cell in words: "Proficient (3 of 4)"; empty where there is no result."""
+    if head.part:
+        return said(part_word(record["state"])) if record is not None and record["state"] != "ungraded" else ""
     if record is None or not record["points"]:
         return ""
     gate = record["tag"].startswith(GATE)
-    points, most = (record["score"], record["maximum"]) if gate else (record["points"], highest)
+    points, most = (record["score"], record["maximum"]) if gate else (record["points"], head.highest)
     reached = record["reached"] or _("below the lowest level")
     return str(_("%(level)s (%(points)s of %(highest)s)", level=reached, points=points, highest=most))
 

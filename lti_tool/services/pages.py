@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
 
+from lti_tool.credentials.ob3 import StackMember
 from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.domain.changes import Change
-from lti_tool.domain.mastery import BELOW, NO_RESULT
+from lti_tool.domain.mastery import BELOW, NO_RESULT, PART_WORDS
 from lti_tool.lti.platforms import Clicks, CourseTotal
 from lti_tool.services.drift import DriftNote
 from lti_tool.services.earned import EarnedView
@@ -59,6 +61,14 @@ class RowView:
     alignment: tuple[Any, ...] = ()
     next_asks: str = ""  # what the required level asks, where it is not reached
     beyond: str = ""  # what the next level above the reached one asks, where it is
+    part: bool = False  # it is a badge that a stack is made of
+    link: str = ""  # of a part: the address of what it stands for
+    proof: str = ""  # of a part that counted: the address of its credential, where that is public
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether the badge's rule counts it: a sub-competency or a part, and no further condition."""
+        return bool(self.steps) or self.part
 
     @property
     def have(self) -> str:
@@ -76,6 +86,8 @@ class RowView:
         if self.state == "unproven":
             return _("%(row)s (%(level)s, evidence is missing)", row=self.name, level=self.reached)
         if self.tag.startswith(PREREQUISITE):
+            if self.state in PART_WORDS:
+                return _("the badge “%(badge)s” (%(why)s)", badge=self.name, why=said(PART_WORDS[self.state]))
             return _("the badge “%(badge)s”", badge=self.name)
         return _("%(row)s (%(have)s, needs %(required)s)", row=self.name, have=self.have, required=self.required)
 
@@ -87,7 +99,7 @@ class LearnerRow:
     person_id: str
     name: str
     cells: tuple[RowView, ...]
-    met: int
+    met: int | Decimal  # sub-competencies; of a stack: badges, or their credits
     of: int
     state: str  # "earned", "ready", "review", "one", "way", "none", "revoked"
     word: str  # "Earned", "Ready", "Review", "3 of 4", "Not started", "Withdrawn", "Expired"
@@ -125,6 +137,7 @@ class BadgeCard:
     problem: str
     changed: bool = False  # a change waits beside the version in force
     left: int = 0  # what is still missing in a draft that is being written, or in the change of a published badge
+    of_badges: bool = False  # `rows` are the badges it is made of
 
 
 @dataclass(frozen=True)
@@ -250,6 +263,7 @@ class Effect:
     keep_under: tuple[int, ...]  # the numbers of the versions they were awarded under
     again: bool  # it becomes a badge of its own: whoever has the present one may earn this one beside it
     read_at: datetime | None  # when the results it is counted on were read
+    elsewhere: int = 0  # people who are not in this course and would have it
 
     @property
     def reached(self) -> int:
@@ -282,6 +296,7 @@ class BadgePlan:
     drifts: tuple[DriftNote, ...] = ()  # what in the LMS is no longer as it was set up
     earned: EarnedView | None = None  # whether who has earned it is written back, and how that stands
     gate: Clicks = ()  # in the LMS, to open something by that
+    parts: tuple[StackMember, ...] = ()  # what a stack is made of
 
 
 @dataclass(frozen=True)
@@ -439,7 +454,7 @@ class StudentCard:
     name: str
     level: str
     state: str  # "earned", "way", "none", "waiting", "expired", "revoked"
-    met: int
+    met: int | Decimal  # as LearnerRow.met
     of: int
     sentence: str
     rows: tuple[RowView, ...]
@@ -450,6 +465,44 @@ class StudentCard:
     next_step: str
     retired: bool = False  # nobody is awarded any more
     ends: str = ""  # said of one that ends soon
+
+
+@dataclass(frozen=True)
+class TreeNode:
+    """A badge in the tree of a stack, as one learner has it. `slug` leads to her page of it, empty where she has none.
+
+    `state` is "done" (in force), "way" (begun), "over" (withdrawn or expired) or "todo"; `word` says it."""
+
+    name: str
+    state: str
+    word: str
+    slug: str
+    picture: str  # its address; empty: that of `slug`
+    rule: str = ""  # what it takes, of a stack
+    parts: tuple[TreeNode, ...] = ()
+    described: str = ""  # the public page of what it stands for
+
+
+@dataclass(frozen=True)
+class OutsideView:
+    """A badge of another issuer that is to count as a part. `status` is "waiting", "accepted" or "refused"."""
+
+    id: str
+    part: str  # the name of the part
+    status: str
+    name: str
+    issuer: str
+    issued_at: datetime
+    source: str
+    reason: str
+    checked_at: datetime
+    problem: str  # why it counts no more
+    person_id: str = ""
+    learner: str = ""
+    names: str = ""  # how it names its recipient: "email" (hers), "other", "none"
+    checks: tuple[CheckView, ...] = ()
+    ok: bool = True  # every check passed
+    tried_at: datetime | None = None  # a later look that could not be made
 
 
 @dataclass(frozen=True)
@@ -464,6 +517,7 @@ class StudentHome:
     over: tuple[StudentCard, ...]  # withdrawn or expired
     available: tuple[StudentCard, ...]
     preview: bool  # a test student or an instructor looking
+    trees: tuple[TreeNode, ...] = ()  # the badges that others build up to
 
 
 @dataclass(frozen=True)
@@ -482,6 +536,10 @@ class StudentBadge:
     given_for: int = 0  # the version her award was given under, where the page shows another; else 0
     shown_version: int = 0
     given_url: str = ""  # of that version's public page
+    tree: TreeNode | None = None  # of a badge made of badges
+    outside: tuple[OutsideView, ...] = ()  # hers, that are to count as its parts
+    elsewhere: str = ""  # the course it belongs to, where that is another one
+    key: str = ""  # what its addresses say: its slug, or its id where it belongs to another course
 
 
 @dataclass(frozen=True)
@@ -655,6 +713,7 @@ class AchievementPage:
     issuer: str
     issuer_url: str
     newest_url: str = ""  # of a newer version, where there is one
+    parts: tuple[StackMember, ...] = ()  # what a stack is made of
     downloads: tuple[tuple[str, str, str], ...] = ()
     endorsements: tuple[EndorsementView, ...] = ()
     earlier: tuple[tuple[int, str], ...] = ()  # (number, address) of the versions before, the newest first

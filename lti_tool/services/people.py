@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, Course, Enrolment, Person, PersonLink, Registration
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts
+from lti_tool.services import audit, award_acts, prerequisites
 from lti_tool.services.tool import Tool
 
 MOST_SUGGESTIONS = 200
@@ -172,7 +172,18 @@ def link(tool: Tool, person_id: str, same_as_id: str, *, actor: str, now: dateti
 
     Of two live awards of one badge and scope the one that is issued stays, of two of a kind the earlier; the other is
     superseded (H15). Raises Conflict where the two cannot be linked."""
-    return repeat_collided(lambda: _link(tool, person_id, same_as_id, actor, now))
+    link_id = repeat_collided(lambda: _link(tool, person_id, same_as_id, actor, now))
+    _look_again(tool, [person_id, same_as_id])
+    return link_id
+
+
+def _look_again(tool: Tool, people: Sequence[str]) -> None:
+    """Let badges be looked at again that ask for what one of these has: it is another's now."""
+    with tool.db.read() as session:
+        theirs = or_(Award.person_id.in_(people), Award.earned_as_id.in_(people))
+        versions = set(session.scalars(select(Award.version_id).where(theirs).distinct()))
+    if versions:
+        prerequisites.look_again(tool, versions)
 
 
 def _link(tool: Tool, person_id: str, same_as_id: str, actor: str, now: datetime) -> str:
@@ -263,10 +274,10 @@ def unlink(tool: Tool, link_id: str, *, actor: str, now: datetime) -> None:
     """Take a link back: each has her own awards again, and those that were superseded by it count again (H16).
 
     One whose credential had been issued gets a new one, which `editions.sign_pending` signs. The decision is kept."""
-    repeat_collided(lambda: _unlink(tool, link_id, actor, now))
+    _look_again(tool, repeat_collided(lambda: _unlink(tool, link_id, actor, now)))
 
 
-def _unlink(tool: Tool, link_id: str, actor: str, now: datetime) -> None:
+def _unlink(tool: Tool, link_id: str, actor: str, now: datetime) -> list[str]:
     with tool.db.write() as session:
         row = session.get(PersonLink, link_id, with_for_update={"key_share": True})
         if row is None or row.state != "linked":
@@ -282,6 +293,7 @@ def _unlink(tool: Tool, link_id: str, actor: str, now: datetime) -> None:
         for award_id in restored:
             audit.record(session, now, actor, "award.restored", f"award:{award_id}")
         audit.record(session, now, actor, "person.unlinked", f"person:{person.id}", same_as=row.same_as_id, link=row.id)
+        return [person.id, row.same_as_id]
 
 
 def _restore(session: Session, told: dict[str, Any], now: datetime) -> bool:

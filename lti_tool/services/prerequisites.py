@@ -5,7 +5,7 @@ slug. Which course it was earned in makes no difference."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -71,32 +71,55 @@ def name_of(session: Session, course_id: int, slug: str) -> str:
 # -- what cannot be ---------------------------------------------------------------------------------------------
 
 
-def circular(session: Session, course_id: int, badge: Badge) -> str:
-    """Say in words that a definition's prerequisites come round to itself; empty where they do not.
+ELSEWHERE = "/"  # before the public slug of a badge that this course has not: no slug begins so
 
-    Looked at are this course's drafts and badges, and everything that is published anywhere. A draft of another
-    course is not: nobody is to learn of it here, and it cannot be published once this is."""
+
+def circular(session: Session, course_id: int, badge: Badge) -> str:
+    """Say in words that what a definition asks for comes round to itself; empty where it does not.
+
+    Looked at are this course's drafts and badges, and everything that is published anywhere, each slug as it is meant
+    where it is written. A draft of another course is not: nobody is to learn of it here, and it cannot be published
+    once this is."""
     way = circle(badge.slug, _asks(session, course_id, badge))
     if not way:
         return ""
     said: str = f"“{way[0]}”"
     for slug in way[1:]:
-        said = Sentence("%(way)s asks for “%(badge)s”", way=said, badge=slug)
+        said = Sentence("%(way)s asks for “%(badge)s”", way=said, badge=slug.removeprefix(ELSEWHERE))
     return Sentence("It would have to be earned before itself: %(way)s.", way=said)
 
 
 def _asks(session: Session, course_id: int, badge: Badge) -> Callable[[str], Sequence[str]]:
     query = select(CourseBadge).where(CourseBadge.course_id == course_id)
     here = {each.slug: each for each in session.scalars(query)}
+    public = {each.version.achievement.slug: each.slug for each in here.values() if each.version is not None}
 
-    def asks(slug: str) -> Sequence[str]:
-        if slug == badge.slug:
-            return first_of(badge)
-        if slug in here:
-            draft, version = here[slug].draft, here[slug].version
-            return _asked_in(draft or (version.definition if version is not None else {}))
-        achievement = session.scalar(select(Achievement).where(Achievement.slug == slug))
-        return _asked_in(achievement.versions[-1].definition) if achievement is not None else ()
+    def of_public(slug: str) -> str:
+        return public.get(slug, ELSEWHERE + slug)
+
+    def written_here(slug: str) -> str:
+        return slug if slug in here or slug == badge.slug else of_public(slug)
+
+    def of_version(version: AchievementVersion, at: int) -> Iterator[str]:
+        """Yield what a published version asks for: its parts as it has kept them, what comes first as meant there."""
+        yield from (of_public(each["achievement"]) for each in version.members or ())
+        for slug in version.definition.get("prerequisites", ()):
+            if at == course_id:
+                yield written_here(slug)
+            elif (found := achievement_of(session, at, slug)) is not None:
+                yield of_public(found.slug)
+
+    def asks(key: str) -> Sequence[str]:
+        if key == badge.slug:
+            return [written_here(slug) for slug in first_of(badge)]
+        if key in here:
+            draft, version = here[key].draft, here[key].version
+            if draft is not None:
+                return [written_here(slug) for slug in _asked_in(draft)]
+            return list(of_version(version, course_id)) if version is not None else ()
+        query = select(Achievement).where(Achievement.slug == key.removeprefix(ELSEWHERE))
+        found = session.scalar(query)
+        return list(of_version(found.versions[-1], found.owner_course_id)) if found is not None else ()
 
     return asks
 
@@ -129,9 +152,9 @@ def obstacles(session: Session, badge: CourseBadge, definition: Badge) -> Iterab
 
 
 def remember(session: Session, badge: CourseBadge, definition: Badge) -> None:
-    """Write down what a badge that is being published asks for first."""
+    """Write down what a badge that is being published asks for, first or as its parts."""
     known = set(session.scalars(select(Prerequisite.slug).where(Prerequisite.course_badge_id == badge.id)))
-    wanted = set(definition.prerequisites)
+    wanted = set(first_of(definition))
     for row in session.scalars(select(Prerequisite).where(Prerequisite.course_badge_id == badge.id)):
         if row.slug not in wanted:
             session.delete(row)
@@ -140,7 +163,7 @@ def remember(session: Session, badge: CourseBadge, definition: Badge) -> None:
 
 
 def look_again(tool: Tool, version_ids: Collection[int]) -> None:
-    """Make courses due whose badges ask for one of these, which has just been awarded.
+    """Make courses due whose badges ask for one of these, which has just been awarded, withdrawn or moved.
 
     Only a hint: what is lost here is found by the course's next sync."""
     with tool.db.read() as session:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.award import Hold, Issue, decide, missing, steps_to_go
+from lti_tool.domain.award import Hold, Issue, decide, is_earned, missing, steps_to_go
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.domain.changes import changes
 from lti_tool.domain.mastery import Standing
@@ -23,8 +23,8 @@ from lti_tool.errors import NotFound
 from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import AchievementVersion, Award, CourseBadge, Job, Person
-from lti_tool.services import awards, catalog, drift, earned, matching, versions
-from lti_tool.services.evaluation import Inputs, Judge, Learner, gather
+from lti_tool.services import awards, catalog, drift, earned, matching, prerequisites, stacks, versions
+from lti_tool.services.evaluation import Inputs, Judge, Learner, elsewhere, gather
 from lti_tool.services.instructor_pages import column_plans
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages import BadgePlan, ColumnPlan, Effect, Mover
@@ -84,7 +84,10 @@ def effect(
                 continue
         award = then_holding.get(learner.holder_id)
         then[person] = _place(draft, judges[id(draft)], learner, inputs, award, released_then, now)
-    return _effect(session, badge, inputs.learners, today, then, holding, begun, achievement != own, now)
+    found = _effect(session, badge, inputs.learners, today, then, holding, begun, achievement != own, now)
+    outside = [each for each in elsewhere(session, badge, draft, inputs) if each.holder_id not in then_holding]
+    reached = [is_earned(draft, judges[id(draft)].standings(each, inputs)) for each in outside]
+    return replace(found, elsewhere=sum(reached))
 
 
 def _place(
@@ -221,6 +224,7 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
             orphans=_orphans(badge, definition, bool(versions.earlier(session, badge)) or choice == versions.NEW),
             notes=tuple(_notes(session, badge, definition)),
             drifts=drift.notes(session, badge.course, badge) if badge.version is not None else (),
+            parts=tuple(stacks.parts_of(session, badge, definition, tool.settings.base_url).values()),
             earned=earned.view(session, badge, PASSING) if badge.status != "retired" or badge.writes_earned else None,
         )
 
@@ -256,4 +260,5 @@ def _orphans(badge: CourseBadge, definition: Badge, still_read: bool) -> tuple[C
 def _notes(session: Session, badge: CourseBadge, definition: Badge) -> list[str]:
     """Name the badges asked for first that nobody can earn here at present."""
     here = {each.slug: each for each in badge.course.badges}
-    return [slug for slug in definition.prerequisites if slug in here and here[slug].status == "retired"]
+    asked = prerequisites.first_of(definition)
+    return [slug for slug in asked if slug in here and here[slug].status == "retired"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import endorsements, expiry
+from lti_tool.services import endorsements, expiry, stacks
 from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
 from lti_tool.services.credential_state import state_of
@@ -30,6 +31,7 @@ from lti_tool.services.pages import (
     CredentialPage,
     IssuedBadge,
     IssuerPage,
+    RowView,
     ShownEvidence,
 )
 from lti_tool.services.published import find_issuer
@@ -59,9 +61,12 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
     choices = edition.choices
     shows_levels = choices.get("results", True)
-    rows = row_views(badge, decided(edition, badge) if shows_levels else {})
+    parts = {part.slug: part for part in stacks.as_described(version.members, base)}
+    rows = row_views(badge, decided(edition, badge) if shows_levels else {}, parts)
+    if shows_levels:
+        rows = _parts_that_counted(rows, decided(edition, badge), base)
     if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
-        rows = tuple(row if row.steps else replace(row, reached="") for row in rows)
+        rows = tuple(row if row.counts else replace(row, reached="") for row in rows)
     issuer = issuer_told(tool)
     with tool.db.read() as session:
         endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
@@ -97,6 +102,19 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         qr_svg=qr_code(url),
         newer_url=_newer_url(tool, edition),
     )
+
+
+def _parts_that_counted(
+    rows: Sequence[RowView], records: Mapping[str, Mapping[str, Any]], base: str
+) -> tuple[RowView, ...]:
+    """Return the rows without the parts of a stack that did not count, and the others with their public credentials.
+
+    Which other badges somebody has earned, and lost, is nobody else's business."""
+    named = {
+        tag: ob3.credential_address(base, row["credential"]) for tag, row in records.items() if "credential" in row
+    }
+    shown = [row for row in rows if not row.part or row.state == "met"]
+    return tuple(replace(row, proof=named.get(row.tag, "")) for row in shown)
 
 
 def _newer_url(tool: Tool, edition: Edition) -> str:
@@ -192,6 +210,7 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         issuer=issuer.name,
         issuer_url=f"{base}/issuers/{issuer.slug}",
         newest_url=ob3.achievement_address(base, slug, newest) if newer else "",
+        parts=stacks.as_described(version.members, base),
         downloads=(
             ("JSON", "", f"{address}.json"),
             ("CTDL", _("for catalogues"), f"{address}.ctdl.json"),

@@ -12,10 +12,10 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.badge import badge_from_content
+from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict
 from lti_tool.models import Award, CourseBadge
-from lti_tool.services import audit, award_acts, awards, catalog, editions, evaluation
+from lti_tool.services import audit, award_acts, awards, catalog, editions, evaluation, stacks
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages import ReissuePage, ReissueRow
@@ -58,6 +58,7 @@ def page(tool: Tool, who: LaunchSession, slug: str, award_id: str) -> ReissuePag
         now = _now_for(session, award, datetime.now(UTC))
         before = {row["tag"]: row for row in award.decision["rows"]}
         names = {row.tag: (row.code, row.name) for row in definition.sub_competencies}
+        names |= {tag: ("", now.rows[tag]["name"]) for tag in _parts(definition) if tag in now.rows}
         names |= {gate.tag: (gate.code, gate.name) for gate in definition.gates}
         old_name = award.editions[-1].choices.get("name", "") if award.editions else ""
         return ReissuePage(
@@ -75,6 +76,10 @@ def page(tool: Tool, who: LaunchSession, slug: str, award_id: str) -> ReissuePag
             by_hand=award.given != "grades",
             seal=now.seal,
         )
+
+
+def _parts(definition: Badge) -> tuple[str, ...]:
+    return definition.stack.tags if definition.stack is not None else ()
 
 
 def _level(row: Mapping[str, Any] | None) -> str:
@@ -124,7 +129,8 @@ def _replace(
     award_acts.withdraw_editions(session, award, now)
     if award.given == "grades":
         definition = badge_from_content(award.version.definition)
-        award.decision = awards.decision_record(definition, award.version.number, fresh.rows, now)
+        decision = awards.decision_record(definition, award.version.number, fresh.rows, now)
+        award.decision = stacks.freeze(session, decision)
     choices = {**old.choices, "name": fresh.name} if old.choices.get("name") else old.choices
     edition = editions.another(session, award, choices, now)
     award_acts.resolve(session, award, "reissued", now)

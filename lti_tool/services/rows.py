@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
+from lti_tool.credentials.ob3 import StackMember
 from lti_tool.domain.badge import PREREQUISITE, Badge, Gate, Level, SubCompetency, number_text
 from lti_tool.domain.mastery import (
     EARNED,
     NOT_EARNED,
     explain,
     explain_gate,
+    explain_part,
     explain_prerequisite,
     gate_needs,
     gate_reached,
+    part_word,
     pass_gate,
     stand,
     standing_of,
@@ -23,14 +28,20 @@ from lti_tool.domain.mastery import (
 from lti_tool.domain.scores import Ungraded
 from lti_tool.sentence import Sentence
 from lti_tool.services.pages import LevelMark, RowView
-from lti_tool.services.words import said
+from lti_tool.services.words import decimal, said
 
 TONES = 4
 
 
-def row_views(badge: Badge, records: dict[str, dict[str, Any]]) -> tuple[RowView, ...]:
+Parts = Mapping[str, StackMember]  # what the parts of a stack are called and where they are described, by slug
+NO_PARTS: Parts = MappingProxyType({})
+
+
+def row_views(badge: Badge, records: dict[str, dict[str, Any]], parts: Parts = NO_PARTS) -> tuple[RowView, ...]:
     """Return every row and condition of a badge, with what is recorded for one learner (nothing: no result yet)."""
     rows = [sub_competency_view(row, records.get(row.tag)) for row in badge.sub_competencies]
+    if badge.stack is not None:
+        rows += [part_view(slug, records.get(PREREQUISITE + slug), parts.get(slug)) for slug in badge.stack.members]
     rows += [gate_view(gate, records.get(gate.tag)) for gate in badge.gates]
     return tuple(rows + [prerequisite_view(slug, records.get(PREREQUISITE + slug)) for slug in badge.prerequisites])
 
@@ -62,6 +73,49 @@ def prerequisite_view(slug: str, record: dict[str, Any] | None) -> RowView:
         highest="",
         share=1.0 if met else 0.0,
     )
+
+
+def part_view(slug: str, record: dict[str, Any] | None, part: StackMember | None) -> RowView:
+    """Return a badge that a stack is made of: earned or not, and why one that is does not count."""
+    state, name = (record["state"], record["name"]) if record else ("ungraded", part.name if part is not None else slug)
+    met = state == "met"
+    return RowView(
+        tag=PREREQUISITE + slug,
+        code="",
+        name=name,
+        description="",
+        state=state,
+        told=partial(explain_part, name, state),
+        reached=said(part_word(state)),
+        required=said(EARNED),
+        tone=3 if met else 0,
+        steps=0,
+        level=0,
+        required_step=0,
+        short_by=0 if met else 1,
+        points=record["points"] if record else "",
+        highest="",
+        share=1.0 if met else 0.0,
+        part=True,
+        link=part.address if part is not None else "",
+    )
+
+
+def met_of(badge: Badge, rows: Sequence[RowView]) -> int | Decimal:
+    """Count what counts of these rows: those at their level; of a stack the parts that count, or their credits."""
+    met = [row for row in rows if row.counts and row.state == "met"]
+    return sum((Decimal(row.points or 0) for row in met), Decimal(0)) if badge.counts_credits else len(met)
+
+
+def missing_of(badge: Badge, rows: Sequence[RowView]) -> list[RowView]:
+    """Return what is still missing, as `domain.award.missing`: no rows once as many as the rule asks are met."""
+    short = [row for row in rows if row.counts and row.state != "met"] if met_of(badge, rows) < badge.needed else []
+    return short + [row for row in rows if not row.counts and row.state != "met"]
+
+
+def amount(number: int | Decimal) -> str:
+    """Write how much counts, as its reader writes numbers."""
+    return decimal(number_text(Decimal(number)))
 
 
 def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> RowView:

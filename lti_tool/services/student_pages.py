@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flask_babel import gettext as _
@@ -15,14 +15,25 @@ from lti_tool.credentials.ob3 import achievement_address
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Course, CourseBadge, Edition, Enrolment, Mastery, Person
-from lti_tool.services import catalog, choices, editions, evaluation, expiry, history, versions
+from lti_tool.services import (
+    catalog,
+    choices,
+    editions,
+    evaluation,
+    expiry,
+    history,
+    outside_badges,
+    stack_trees,
+    stacks,
+    versions,
+)
 from lti_tool.services.awards import can_choose, fits_a_wallet, newest_awards, shown_status, standing_rows
 from lti_tool.services.forms import credential_url, downloads
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
 from lti_tool.services.pages import ClaimView, RowView, StudentBadge, StudentCard, StudentHome, SyncState
-from lti_tool.services.rows import hide, row_views
+from lti_tool.services.rows import amount, hide, met_of, missing_of, row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, lasts
 
@@ -32,8 +43,13 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
     with tool.db.read() as session:
         course = session.get_one(Course, who.course_id)
         published = [badge for badge in course.badges if badge.version is not None]
-        cards = [_card(session, badge, who.person_id, now) for badge in published]
+        base = tool.settings.base_url
+        cards = [card_of(session, badge, who.person_id, now, base) for badge in published]
         cards = [card for card in cards if card.award_id or not card.retired]
+        elsewhere = [(badge, badge.id) for badge in stack_trees.earned_elsewhere(session, who, now)]
+        others = [replace(card_of(session, badge, who.person_id, now, base), slug=key) for badge, key in elsewhere]
+        trees = stack_trees.trees(session, who, {card.slug: card for card in cards}, now)
+        cards += [card for card in others if card.award_id]
         live = [card for card in cards if card.state == "earned"]
         return StudentHome(
             title=course.title,
@@ -46,6 +62,7 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
             on_the_way=tuple(card for card in cards if card.state in ("way", "waiting")),
             available=tuple(card for card in cards if card.state == "none"),
             preview=_only_looks(session, who),
+            trees=trees,
         )
 
 
@@ -60,13 +77,14 @@ def badge(tool: Tool, who: LaunchSession, slug: str) -> StudentBadge:
     now = datetime.now(UTC)
     with tool.db.read() as session:
         found = _published(session, who, slug)
-        seen = _seen(session, found, who.person_id, now)
+        base = tool.settings.base_url
+        seen = _seen(session, found, who.person_id, now, base)
         definition, award = seen.definition, seen.award
         given_for, shown_version = history.note_of_version(session, found, award, who.person_id)
         return StudentBadge(
             slug=slug,
             badge=definition,
-            card=_card(session, found, who.person_id, now),
+            card=card_of(session, found, who.person_id, now, base),
             rows=seen.rows,
             history=seen.history,
             sync=sync_state(session, found.course),
@@ -77,6 +95,10 @@ def badge(tool: Tool, who: LaunchSession, slug: str) -> StudentBadge:
             retired=found.status == "retired",
             given_for=given_for if seen.present else 0,
             shown_version=shown_version,
+            tree=stack_trees.tree(session, who, found, now),
+            outside=outside_badges.own(session, found, who.person_id),
+            elsewhere=_label(found.course) if found.course_id != who.course_id else "",
+            key=slug,
             given_url=achievement_address(tool.settings.base_url, award.version.achievement.slug, award.version.number)
             if award is not None and given_for
             else "",
@@ -88,7 +110,7 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
     now = datetime.now(UTC)
     with tool.db.read() as session:
         found = _published(session, who, slug)
-        award = _seen(session, found, who.person_id, now).award
+        award = _seen(session, found, who.person_id, now, tool.settings.base_url).award
         status = shown_status(award, now) if award is not None else ""
         # Of one that is over or was taken back, a page that was once opened may still be taken down.
         if award is None or not can_choose(award) or (status == "expired" and award.claimed_at is None):
@@ -123,16 +145,22 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
 
 def own_award(session: Session, who: LaunchSession, slug: str, now: datetime) -> Award | None:
     """Return the award that a learner's page of a badge shows, None where there is none."""
-    return _seen(session, _published(session, who, slug), who.person_id, now).award
+    return _seen(session, _published(session, who, slug), who.person_id, now, "").award
 
 
 def _published(session: Session, who: LaunchSession, slug: str) -> CourseBadge:
     if who.course_id is None:
         raise NotFound("not launched from a course")
-    found = catalog.get_badge(session, who.course_id, slug)
-    if found.version is None:
+    query = select(CourseBadge).where(CourseBadge.course_id == who.course_id, CourseBadge.slug == slug)
+    # A stack of another course, made of badges of this one, goes by its id: its slug may be another badge's here.
+    found = session.scalar(query) or stack_trees.of_another_course(session, who, slug)
+    if found is None or found.version is None:
         raise NotFound(f"badge {slug} is not published")
     return found
+
+
+def _label(course: Course) -> str:
+    return course.label or course.title or _("another course")
 
 
 def _edition(session: Session, award: Award) -> Edition | None:
@@ -159,27 +187,28 @@ class _Seen:
     present: bool = True  # the rows are those she is judged by now; False: those an award was given for
 
 
-def _seen(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> _Seen:
+def _seen(session: Session, badge: CourseBadge, person_id: str, now: datetime, base: str) -> _Seen:
     """Return a learner's award and levels, as far as the badge's release lets her see them.
 
     Held back, present levels are not even hinted at; an award issued here before shows what it was given for."""
     definition = versions.definitions(session, badge).get(person_id) or catalog.definition_of(badge)
     holder_id = session.get_one(Person, person_id).holder_id
+    parts = stacks.parts_of(session, badge, definition, base)
     if catalog.released(badge, now):
         award = newest_awards(session, badge, holder_id).get(holder_id)
         stored = standing_rows(session, badge.id, person_id)
         # What the LMS does not show her yet, she does not learn here: neither a level nor that an award waits for it.
         hidden = {tag for tag, row in stored.items() if row.record.get("released") is False}
-        rows = row_views(definition, {tag: row.record for tag, row in stored.items()})
+        rows = row_views(definition, {tag: row.record for tag, row in stored.items()}, parts)
         if award is not None and hidden and award.status in ("pending", "review", "held"):
             award = None
         history = _history(tuple(row for row in rows if row.tag not in hidden), stored)
         return _Seen(definition, award, tuple(hide(row) if row.tag in hidden else row for row in rows), history)
     award = newest_awards(session, badge, holder_id, issued_here=True).get(holder_id)
     if award is None:
-        return _Seen(definition, None, tuple(hide(row) for row in row_views(definition, {})))
+        return _Seen(definition, None, tuple(hide(row) for row in row_views(definition, {}, parts)))
     given_for = badge_from_content(award.version.definition)
-    rows = row_views(given_for, {row["tag"]: row for row in award.decision["rows"]})
+    rows = row_views(given_for, {row["tag"]: row for row in award.decision["rows"]}, parts)
     return _Seen(given_for, award, rows, present=False)
 
 
@@ -198,11 +227,12 @@ def _history(rows: tuple[RowView, ...], stored: Mapping[str, Mastery]) -> tuple[
     )
 
 
-def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> StudentCard:
-    seen = _seen(session, badge, person_id, now)
+def card_of(session: Session, badge: CourseBadge, person_id: str, now: datetime, base: str) -> StudentCard:
+    """Return a badge as its learner sees it in the list."""
+    seen = _seen(session, badge, person_id, now, base)
     definition = seen.definition
     rows, award, of = seen.rows, seen.award, seen.definition.needed
-    met = sum(row.state == "met" for row in rows if row.steps)
+    met = met_of(definition, rows)
     state = _state(rows, award, now)
     return StudentCard(
         slug=badge.slug,
@@ -211,7 +241,7 @@ def _card(session: Session, badge: CourseBadge, person_id: str, now: datetime) -
         state=state,
         met=min(met, of),
         of=of,
-        sentence=_sentence(state, rows, met, of, award),
+        sentence=_sentence(state, definition, rows, award),
         rows=rows,
         award_id=award.id if award else "",
         earned_at=award.earned_at if award else None,
@@ -230,7 +260,8 @@ def _state(rows: tuple[RowView, ...], award: Award | None, now: datetime) -> str
     return "way" if any(row.state not in ("ungraded", "hidden") for row in rows) else "none"
 
 
-def _sentence(state: str, rows: tuple[RowView, ...], met: int, of: int, award: Award | None) -> str:
+def _sentence(state: str, badge: Badge, rows: tuple[RowView, ...], award: Award | None) -> str:
+    of, met = badge.needed, amount(min(met_of(badge, rows), badge.needed))
     if state == "earned":
         return _("You have it.")
     if state == "revoked" and award is not None:
@@ -244,16 +275,28 @@ def _sentence(state: str, rows: tuple[RowView, ...], met: int, of: int, award: A
         return _("You have %(all)s of %(all)s. Your teacher looks at it before it is issued.", all=of)
     if any(row.state == "hidden" for row in rows):
         return _("Your teacher has not released the results yet.")
-    gates = [row for row in rows if not row.steps and row.state != "met"]
-    missing = gates if met >= of else [row for row in rows if row.steps and row.state != "met"] + gates
-    parts = ", ".join(row.lacking for row in missing)
+    parts = ", ".join(row.lacking for row in missing_of(badge, rows))
     if all(row.state == "ungraded" for row in rows):
+        if badge.counts_credits:
+            return ngettext(
+                "Nothing of it is earned yet. It takes one credit.",
+                "Nothing of it is earned yet. It takes %(num)s credits.",
+                of,
+            )
+        if badge.stack is not None:
+            return ngettext(
+                "None of its badges is earned yet. It takes one.",
+                "None of its badges is earned yet. It takes %(num)s.",
+                of,
+            )
         return ngettext(
             "Nothing is marked yet. It takes one sub-competency.",
             "Nothing is marked yet. It takes %(num)s sub-competencies.",
             of,
         )
-    return _("You have %(met)s of %(all)s. Missing: %(rows)s.", met=min(met, of), all=of, rows=parts)
+    if badge.counts_credits:
+        return _("You have %(met)s of %(all)s credits. Missing: %(rows)s.", met=met, all=of, rows=parts)
+    return _("You have %(met)s of %(all)s. Missing: %(rows)s.", met=met, all=of, rows=parts)
 
 
 def _next_step(rows: tuple[RowView, ...]) -> str:
@@ -270,10 +313,11 @@ def _next_step(rows: tuple[RowView, ...]) -> str:
     )
 
 
-def badge_is_open(tool: Tool, who: LaunchSession, slug: str) -> None:
-    """Raise NotFound unless learners may know of this badge: a draft does not exist for them."""
+def badge_is_open(tool: Tool, who: LaunchSession, slug: str) -> tuple[int, str]:
+    """Return course and slug of a badge; raises NotFound unless learners may know of it: a draft does not exist."""
     with tool.db.read() as session:
-        _published(session, who, slug)
+        found = _published(session, who, slug)
+        return found.course_id, found.slug
 
 
 # -- as nobody --------------------------------------------------------------------------------------------------
@@ -291,11 +335,16 @@ class Preview:
 
 def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
     """Return a learner's pages of a badge with nobody's data. It leaves no trace."""
+    base = tool.settings.base_url
     with tool.db.read() as session:
         course = session.get_one(Course, who.course_id)
         asked = catalog.get_badge(session, course.id, slug)
         definition = catalog.definition_of(asked)
-        cards = [_blank_card(each) for each in course.badges if each.version is not None or each.id == asked.id]
+        cards = [
+            _blank_card(session, each, base)
+            for each in course.badges
+            if each.version is not None or each.id == asked.id
+        ]
         sync = SyncState(None, running=False, failed="")
         issuer = issuer_row(session).name
         return Preview(
@@ -314,8 +363,8 @@ def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
             badge=StudentBadge(
                 slug=slug,
                 badge=definition,
-                card=_blank_card(asked),
-                rows=row_views(definition, {}),
+                card=_blank_card(session, asked, base),
+                rows=row_views(definition, {}, stacks.parts_of(session, asked, definition, base)),
                 history=(),
                 sync=sync,
                 issuer=issuer,
@@ -330,7 +379,11 @@ def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
                 claimed=False,
                 page_public=False,
                 credential_url="",
-                rows=row_views(definition, evaluation.records_at_required(definition)),
+                rows=row_views(
+                    definition,
+                    evaluation.records_at_required(definition),
+                    stacks.parts_of(session, asked, definition, base),
+                ),
                 issuer=issuer,
                 issued_at=None,
                 downloads=(),
@@ -341,9 +394,9 @@ def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
         )
 
 
-def _blank_card(badge: CourseBadge) -> StudentCard:
+def _blank_card(session: Session, badge: CourseBadge, base: str) -> StudentCard:
     definition = catalog.definition_of(badge)
-    rows = row_views(definition, {})
+    rows = row_views(definition, {}, stacks.parts_of(session, badge, definition, base))
     return StudentCard(
         slug=badge.slug,
         name=definition.name,
@@ -351,7 +404,7 @@ def _blank_card(badge: CourseBadge) -> StudentCard:
         state="none",
         met=0,
         of=definition.needed,
-        sentence=_sentence("none", rows, 0, definition.needed, None),
+        sentence=_sentence("none", definition, rows, None),
         rows=rows,
         award_id="",
         earned_at=None,

@@ -47,6 +47,7 @@ from lti_tool.services import (
     editions,
     evaluation,
     framework_files,
+    outside_badges,
     schedule,
     score_files,
     sources,
@@ -107,6 +108,7 @@ def run_evaluate(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
 
 
 def _decide(tool: Tool, course: int, now: datetime, counts: dict[str, Any]) -> dict[str, Any]:
+    outside_badges.check_again(tool, course, now)
     failed = evaluate_badges(tool, course, now, counts)
     counts["released"] = award_acts.release_due(tool, datetime.now(UTC), course)
     counts["signed"] = editions.sign_pending(tool, course)

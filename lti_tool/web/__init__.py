@@ -17,7 +17,7 @@ from lti_tool import logs, security
 from lti_tool.db import trouble_of
 from lti_tool.errors import NotFound, NotSignedIn, ToolError
 from lti_tool.sentence import Sentence
-from lti_tool.services import words
+from lti_tool.services import stack_words, words
 from lti_tool.services.issuer import issuer_told
 from lti_tool.web import (
     admin,
@@ -38,6 +38,7 @@ from lti_tool.web import (
     messages,
     oauth,
     oid4vci,
+    outside,
     public,
     registration,
     score_files,
@@ -65,6 +66,7 @@ INSTRUCTORS = (
     endorsements.course_pages,
     as_student.pages,
     sources.pages,
+    outside.pages,
     score_files.pages,
     frameworks.pages,
 )
@@ -112,7 +114,7 @@ def add_to(app: Flask) -> None:
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
-    own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages]
+    own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
     own += [badge_api.pages, oauth.pages, backpacks.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
@@ -125,6 +127,9 @@ def add_to(app: Flask) -> None:
         markdown=markdown,
         labels=labels,
         lasts=words.lasts,
+        duration=stack_words.duration,
+        told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
+        stack_rule=stack_words.rule_words,
         moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
     app.context_processor(common_values)

@@ -55,7 +55,10 @@ def _step(badge: str, step: str, **more: Any) -> BaseResponse:
 @guarded(MANAGE)
 def blank() -> Page:
     language = (g.session.locale or "").replace("_", "-")
-    badge = drafts.start_blank(tool(), g.session.course_id, language=language, actor=acting(), now=moment())
+    of_badges = request.form.get("of") == "badges"
+    badge = drafts.start_blank(
+        tool(), g.session.course_id, language=language, of_badges=of_badges, actor=acting(), now=moment()
+    )
     return _step(badge, "about")
 
 

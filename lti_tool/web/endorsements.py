@@ -111,7 +111,7 @@ def endorse(secret: str) -> BaseResponse:
     # One secret for all links of a browser: a second one opened beside does not spoil the first one's form.
     browser = request.cookies.get(security.cookie_name(COOKIE)) or secrets.token_urlsafe(32)
     response = Response(_page(asked, secret, browser))
-    security.set_admin_cookie(response, COOKIE, browser, security.LOGIN_COOKIE_LASTS * 12)
+    security.set_unframed_cookie(response, COOKIE, browser, security.LOGIN_COOKIE_LASTS * 12)
     return response
 
 

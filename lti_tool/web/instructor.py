@@ -195,12 +195,12 @@ def export(slug: str) -> Page:
 @pages.get("/badges/<slug>/picture.svg")
 @guarded(LOOK)
 def picture(slug: str) -> Page:
-    return badge_picture(slug)
+    return badge_picture(g.session.course_id, slug)
 
 
-def badge_picture(slug: str) -> Response:
+def badge_picture(course_id: int, slug: str) -> Response:
     """Answer the picture of a course's badge: drawn as SVG, or the file that came with it as PNG."""
-    drawn, png = catalog.picture_of(tool(), g.session.course_id, slug)
+    drawn, png = catalog.picture_of(tool(), course_id, slug)
     if drawn is not None:
         return svg(drawn)
     response = Response(png, mimetype="image/png")

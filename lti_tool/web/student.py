@@ -32,7 +32,8 @@ def home() -> str:
 @guarded(LEARN)
 def badge(slug: str) -> str:
     page = shown.badge(tool(), g.session, slug)
-    beside = marking_pages.own_rows(tool(), g.session, slug, datetime.now(UTC))
+    # Nothing is put beside the parts of a stack, which may be another course's besides.
+    beside = {} if page.tree else marking_pages.own_rows(tool(), g.session, slug, datetime.now(UTC))
     return render_template("student/badge.html", page=page, beside=beside)
 
 
@@ -77,8 +78,7 @@ def _told(form: MultiDict[str, str], now: choices.Choices) -> choices.Choices:
 @pages.get("/badges/<slug>/picture.svg")
 @guarded(LEARN)
 def picture(slug: str) -> Response:
-    shown.badge_is_open(tool(), g.session, slug)
-    return badge_picture(slug)
+    return badge_picture(*shown.badge_is_open(tool(), g.session, slug))
 
 
 @pages.get("/clr.json")

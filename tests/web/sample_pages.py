@@ -18,6 +18,7 @@ import segno
 from flask import Flask, Response, abort, redirect, render_template, request, url_for
 from jinja2 import StrictUndefined
 
+from lti_tool.credentials.ob3 import StackMember
 from lti_tool.domain.badge import (
     Alignment,
     Badge,
@@ -27,17 +28,18 @@ from lti_tool.domain.badge import (
     Level,
     Picture,
     Related,
+    Stack,
     SubCompetency,
 )
 from lti_tool.domain.changes import Change
 from lti_tool.errors import BadInput
 from lti_tool.lti.platforms import platform_of
-from lti_tool.services import words
+from lti_tool.services import stack_words, words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.choices import Choices, Offered
-from lti_tool.services.draft_values import PAIRS, blank, definition, values_of
+from lti_tool.services.draft_values import PAIRS, blank, blank_stack, definition, values_of
 from lti_tool.services.drafts import Choice as DraftChoice
-from lti_tool.services.drafts import Clash, DraftPage
+from lti_tool.services.drafts import Clash, DraftPage, PartChoice
 from lti_tool.services.drift import DriftNote, PastDrift
 from lti_tool.services.earned import Differs, EarnedView
 from lti_tool.services.endorsements import (
@@ -89,6 +91,7 @@ from lti_tool.services.pages import (
     Mover,
     Need,
     OtherCourse,
+    OutsideView,
     PlaceCard,
     Placed,
     PlacePage,
@@ -104,13 +107,16 @@ from lti_tool.services.pages import (
     StudentHome,
     SubmissionReview,
     SyncState,
+    TreeNode,
 )
+from lti_tool.services.rows import row_views
 from lti_tool.services.score_files import BadLine as BadScore
 from lti_tool.services.score_files import FilePage as ScoreFile
 from lti_tool.services.score_files import FileRow, ScoresPage
 from lti_tool.services.score_files import GoodLine as GoodScore
 from lti_tool.services.source_pages import Choice as SourceChoice
 from lti_tool.services.source_pages import SourcePage, SourceRow
+from lti_tool.services.stack_pages import OutsidePage
 from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
@@ -943,6 +949,84 @@ STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html
 
 # -- a program to render them ------------------------------------------------------------------------------------
 
+# -- badges made of badges ---------------------------------------------------------------------------------------
+
+PARTS = tuple(StackMember(slug, name, f"{BASE}/achievements/{slug}/v1") for slug, name in (
+    ("collaboration", "Collaboration"), ("oral-communication", "Oral Communication"),
+    ("critical-thinking", "Critical Thinking"), ("initiative", "Initiative and <b>Responsibility</b>")))  # fmt: skip
+STACK = replace(BADGE, slug="career-readiness", name="Career Readiness", sub_competencies=(), award="automatic",
+                stack=Stack(tuple(part.slug for part in PARTS), "any 3", True, "P18M"))  # fmt: skip
+CREDITS = replace(STACK, stack=replace(STACK.stack, rule="credits 12", ordered=False, within=""))
+
+
+def parts_of(*states: str) -> tuple[RowView, ...]:
+    views = row_views(STACK, {}, {part.slug: part for part in PARTS})
+    reached = {"met": "earned", "ungraded": "not earned", "early": "earned too early"}
+    return tuple(replace(view, state=state, reached=reached.get(state, state), share=float(state == "met"))
+                 for view, state in zip(views, states, strict=True))  # fmt: skip
+
+
+SOME = parts_of("met", "early", "ungraded", "withdrawn")
+STACK_CARD = replace(WAY, slug=STACK.slug, name=STACK.name, rows=SOME, met=1, of=3, next_step="",
+                     sentence="You have 1 of 3. Missing: the badge “Critical Thinking”.")  # fmt: skip
+LEAVES = tuple(TreeNode(f"Introduction {n}", ("done", "way", "todo", "over")[n % 4], ("Earned", "3 of 4",
+               "Offered in EMP102", "Withdrawn")[n % 4], "", "/sample/x.svg", described="/achievements/x/v1")
+               for n in range(10))  # fmt: skip
+TIERS = TreeNode("Library Scholar", "way", "1 of 3 badges so far", "library-scholar", "", "All of these.", (
+    TreeNode("Find", "done", "Earned", "find", "", "", LEAVES[:3]), TreeNode("Judge", "way", "2 of 3", "j", "", "",
+    LEAVES[3:6]), TreeNode("Cite", "todo", "0 of 3", "c", "", "", LEAVES[6:])))  # fmt: skip
+FLAT = TreeNode("Career Readiness", "way", "1 of 3 badges so far", STACK.slug, "", "Any three of these.", LEAVES[:4])
+OUTSIDE_BADGE = OutsideView("o1", "Initiative", "waiting", "Formal <b>Logic</b>", "Northbridge College", NOW,
+                            "logic.png", "", NOW, "", "p1", "Ana R.", "email", UNSURE, True)  # fmt: skip
+HANDED_IN = (OUTSIDE_BADGE, replace(OUTSIDE_BADGE, id="o2", names="other", ok=False, tried_at=NOW),
+             replace(OUTSIDE_BADGE, id="o3", names="none", status="accepted", reason="The same examination."),
+             replace(OUTSIDE_BADGE, id="o4", status="refused", reason="Another subject."),
+             replace(OUTSIDE_BADGE, id="o5", status="accepted", reason="x", problem="It was withdrawn."))  # fmt: skip
+OUTSIDE_PAGE = OutsidePage(STACK.slug, STACK, "active", 1, HANDED_IN, tuple((p.slug, p.name) for p in PARTS),
+                           (("p1", "Ana R."), ("p2", "")), True)  # fmt: skip
+MY_STACK = replace(MINE, badge=STACK, card=STACK_CARD, rows=(*SOME, gate_row()), tree=FLAT, outside=HANDED_IN,
+                   history=(), key=STACK.slug)  # fmt: skip
+STACK_ROWS = tuple(replace(each, cells=SOME, word="1 of 3", state="way", met=1, of=3) for each in LEARNERS[:4])
+CHOICES = (PartChoice("a", "First", "1.5", True, True), PartChoice("b", "Second <b>", "", True, False),
+           PartChoice("c", "Third", "3", False, True))  # fmt: skip
+STACKED = {"parts": CHOICES, "offers": CHOICES[1:]}
+CHANGES_OF_PARTS = tuple(Change(what, "some-badge", "", "all", "any 2") for what in ("part_added", "part_removed"))
+CHANGES_OF_PARTS += (Change("parts_order"), Change("parts_rule", old="all", new="any 2"),
+                     Change("parts_rule", old="any 2", new="credits 12"), Change("parts_ordered", new="yes"),
+                     Change("parts_ordered"), Change("parts_within", new="P1Y6M"), Change("parts_within"))  # fmt: skip
+PAGES |= {
+    "edit-stack": ("instructor/edit_rubric.html", written(values_of(STACK), STACK.slug, **STACKED)),
+    "edit-stack-blank": ("instructor/edit_rubric.html", {**written(blank_stack("en"), "new-badge"), "check": True}),
+    "edit-stack-about": ("instructor/edit_about.html", written(values_of(STACK), STACK.slug, **STACKED)),
+    "edit-stack-grades": ("instructor/edit_grades.html", written(values_of(CREDITS), STACK.slug, **STACKED)),
+    "plan-stack": ("instructor/plan.html", {"page": replace(PLAN, badge=STACK, parts=PARTS, columns=(),
+                   effect=replace(FIRST, elsewhere=2))}),
+    "plan-stack-change": ("instructor/plan.html", {"page": replace(CHANGED_PLAN, badge=replace(STACK, once="person"),
+                          parts=PARTS, columns=(), changes=CHANGES_OF_PARTS)}),
+    "badge-stack": ("instructor/badge.html", {"page": replace(MATRIX, badge=STACK, heads=parts_of(*["ungraded"] * 4),
+                    rows=STACK_ROWS, columns=())}),
+    "record-part": ("instructor/record.html", {"page": replace(RECORD, row=SOME[1]), "slug": STACK.slug,
+                    "badge": STACK}),
+    "outside": ("instructor/outside.html", {"page": OUTSIDE_PAGE, "problem": None, "at": "", "typed": {}}),
+    "outside-problem": ("instructor/outside.html", {"page": OUTSIDE_PAGE, "problem": BadInput(sentence="Say why."),
+                        "at": "o2", "typed": {"reason": "It is.", "sure": "yes"}}),
+    "outside-hand-in": ("instructor/outside.html", {"page": replace(OUTSIDE_PAGE, handed_in=HANDED_IN[2:]),
+                        "problem": BadInput(sentence="Choose."), "at": "hand-in", "typed": {"person": "p2"}}),
+    "outside-watcher": ("instructor/outside.html", {"page": replace(OUTSIDE_PAGE, may_manage=False), "problem": None,
+                        "at": "", "typed": {}}),
+    "me-stacks": ("student/home.html", {"page": replace(ME, on_the_way=(STACK_CARD,), trees=(TIERS, FLAT))}),
+    "my-stack": ("student/badge.html", {"page": replace(MY_STACK, elsewhere="EMP102")}),
+    "my-stack-problem": ("student/badge.html", {"page": replace(MY_STACK, outside=()), "handing": {"part": "initiative",
+                         "address": "https://x"}, "hand_problem": BadInput(sentence="It was changed.")}),
+    "my-stack-tiers": ("student/badge.html", {"page": replace(MY_STACK, tree=TIERS, card=FRESH)}),
+    "as-student-stack": ("student/badge.html", {"page": replace(MY_STACK, tree=None, outside=(), sync=NEVER),
+                         "looking": STACK.slug}),
+    "credential-stack": ("public/credential.html", {"page": replace(CREDENTIAL, badge=STACK, rows=tuple(
+                         replace(each, proof=URL) for each in parts_of(*["met"] * 4)))}),
+    "achievement-stack": ("public/achievement.html", {"page": replace(ACHIEVEMENT, badge=STACK, parts=PARTS)}),
+    "achievement-credits": ("public/achievement.html", {"page": replace(ACHIEVEMENT, badge=CREDITS)}),
+}  # fmt: skip
+
 ADDRESSES = {
     "instructor.home": "/course/<launch>/",
     "instructor.use_library": "/course/<launch>/library/<slug>",
@@ -1003,6 +1087,10 @@ ADDRESSES = {
     "marking.again": "/course/<launch>/badges/<slug>/marking/again",
     "marking.attach": "/course/<launch>/badges/<slug>/marking/<person_id>/evidence",
     "marking.withdraw": "/course/<launch>/badges/<slug>/marking/<person_id>/evidence/<evidence_id>/withdraw",
+    "outside.show": "/course/<launch>/badges/<slug>/outside/",
+    "outside.hand_in_for": "/course/<launch>/badges/<slug>/outside/",
+    "outside.decide": "/course/<launch>/badges/<slug>/outside/<outside_id>",
+    "own_outside.hand_in": "/me/<launch>/badges/<slug>/outside/",
     "evidence.add": "/me/<launch>/badges/<slug>/evidence/",
     "evidence.withdraw": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/withdraw",
     "editor.blank": "/course/<launch>/badges",
@@ -1059,6 +1147,9 @@ def create_samples() -> Flask:
         markdown=markdown,
         labels=labels,
         lasts=words.lasts,
+        duration=stack_words.duration,
+        stack_rule=stack_words.rule_words,
+        told_error=lambda error: f"{error.sentence} {error.what_to_do}".strip(),
         moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
     art = Path(os.environ.get("SAMPLE_ART", "."))
