@@ -23,6 +23,7 @@ import typst
 
 from lti_tool.credentials.picture import rosette
 from lti_tool.credentials.untrusted import objects, strings, text_of
+from lti_tool.domain.badge import MICRO_CREDENTIAL
 from lti_tool.errors import CertificateFailed
 from lti_tool.sentence import Day, Number, Sentence
 
@@ -159,14 +160,16 @@ def contents(sheet: Sheet) -> Json:
         "url": sheet.url,
         "url_shown": [breakable(part) for part in _address(sheet.url)],
         "credential": sheet.document.decode(),
-        "words": {key: say(words) for key, words in _words(sheet.url).items()},
+        "words": {
+            "kind": _kind(text_of(achievement.get("achievementType")), say),
+            **{key: say(words) for key, words in _words(sheet.url).items()},
+        },
     }
 
 
 def _words(url: str) -> Mapping[str, Sentence]:
     host = urlsplit(url).netloc
     return {
-        "kind": Sentence("Micro-credential"),
         "to": Sentence("awarded to"),
         "to_nobody": Sentence("awarded to a learner whose name is not shown"),
         "took": Sentence("What it took"),
@@ -185,6 +188,13 @@ def _words(url: str) -> Mapping[str, Sentence]:
         ),
         "attachment": Sentence("The signed Open Badges 3.0 credential that this sheet shows"),
     }
+
+
+def _kind(achievement_type: str, say: Say) -> str:
+    """Return what sort of achievement it is: of other sorts the standard's own word, CertificateOfCompletion apart."""
+    if achievement_type in ("", MICRO_CREDENTIAL):
+        return say(Sentence("Micro-credential"))
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", achievement_type.removeprefix("ext:"))
 
 
 def _language(tag: str) -> str:
@@ -211,6 +221,8 @@ def _facts(document: Json, begins: datetime, say: Say) -> Iterator[tuple[str, st
         yield say(Sentence("Course")), breakable(course)
     if term := text_of(subject.get("term")):
         yield say(Sentence("Term")), breakable(term)
+    if number := text_of(subject.get("licenseNumber")):
+        yield say(Sentence("Licence number")), breakable(number)
     if subject.get("creditsEarned") is not None:
         yield say(Sentence("Credits")), say(Number(str(subject["creditsEarned"])))
 

@@ -114,7 +114,10 @@ def _catalogue(badge: Badge) -> Iterator[Problem]:
         if identifier.type not in IDENTIFIER_TYPES and not EXTENSION.fullmatch(identifier.type):
             yield (
                 here,
-                Sentence('%(type)s is no type of identifier: write "ext:ctid", say', type=f"{identifier.type!r}"),
+                Sentence(
+                    '%(type)s is no type of identifier: write one of Open Badges 3.0, or "ext:…"',
+                    type=f"{identifier.type!r}",
+                ),
             )
         if not identifier.value.strip() or len(identifier.value) > LONGEST_WORD:
             yield here, Sentence("write the identifier, in at most %(longest)s characters", longest=LONGEST_WORD)

@@ -15,7 +15,7 @@
   /* -- what is typed stands in the preview too --------------------------------------------------------------- */
 
   document.addEventListener("input", (event) => {
-    const place = event.target.dataset && event.target.dataset.mirror ? document.getElementById(event.target.dataset.mirror) : null;
+    const place = event.target.matches("[data-mirrored]") ? document.getElementById("pv-words") : null;
     if (place) place.textContent = event.target.value.trim();
   });
 

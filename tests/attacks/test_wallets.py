@@ -141,7 +141,7 @@ def test_four_wrong_transaction_codes_leave_the_right_one(wallet):
     ("changes", "error"),
     [
         ({"grant_type": None}, "invalid_request"),
-        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
         ({"pre-authorized_code": None}, "invalid_request"),
         ({"authorization_details": "[" * 5000}, "invalid_authorization_details"),
         ({"authorization_details": "{}"}, "invalid_authorization_details"),

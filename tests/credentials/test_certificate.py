@@ -71,6 +71,7 @@ def test_a_certificate_says_what_the_credential_says() -> None:
         ("Valid until", "20 November 2029"),
         ("Course", "COM 210"),
         ("Term", "Fall 2026"),
+        ("Licence number", "COM-17"),
         ("Credits", "1.5"),
     ]
     first, *_, grade, speech, quiz, attendance = data["rows"]

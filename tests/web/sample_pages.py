@@ -800,7 +800,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                         row(SUBS[3], 4), gate_row(), gate_row("met")))}),
     "claim": ("student/claim.html", {"page": CLAIM}),
     "claim-done": ("student/claim.html", {"page": replace(CLAIM, claimed=True, credential_url=URL, issued_at=NOW,
-                   downloads=FILES)}),
+                   downloads=FILES, for_wallets=True)}),
     "claim-private": ("student/claim.html", {"page": replace(CLAIM, claimed=True, page_public=False, issued_at=NOW,
                       credential_url=URL, downloads=FILES, rows=(*FRESH.rows, gate_row("met")))}),
     "wallet": ("student/wallet.html", {"page": WALLET}),
