@@ -73,7 +73,8 @@ def verify(
 
     Open Badges 3.0 and 2.0, endorsements, and learner records with all that is in them.
     `fetch` must refuse private hosts; a ToolError it raises becomes “could not check”, but Busy ends the check.
-    `known` may hold the LASTING answers of an earlier report on the same bytes and keys; they are not asked again.
+    `known` may hold the LASTING answers of an earlier report on the same bytes and keys; they are not asked again, and
+    what the credential carries of others is not looked at.
     `whose`: the e-mail address of the person it should be of, where somebody wants to know.
     Raises nothing itself."""
     asking = _Asking(fetch, now, own, whose)
@@ -160,7 +161,8 @@ def _all_checks(found: Found, asking: _Asking, known: Mapping[str, Check], insid
         yield ask("recipient", lambda: recipient.in_badge(document, asking.whose))
     if (other := named_schemas(document)) is not None:
         yield ask("schema", other)
-    endorsements = list(_endorsements(document))
+    # Who knows the lasting answers shows one credential again and again: what others say in it has its own address.
+    endorsements = [] if lasting is known else list(_endorsements(document))
     if endorsements:
         asking.more(min(len(endorsements), MOST_ENDORSEMENTS))
         yield ask("endorsements", lambda: _endorsed(endorsements, asking, signed=signed))

@@ -394,3 +394,22 @@ def test_an_expired_session_opens_no_private_credential(earned):
     assert forms.find_edition(earned.tool, credential_id, secret, now()).id == credential_id
     with pytest.raises(NotFound):
         forms.find_edition(earned.tool, credential_id, secret, now() + timedelta(hours=13))
+
+
+# -- our own Open Badges 2.0 view, checked ----------------------------------------------------------------------
+
+
+def test_our_hosted_view_is_checked_by_its_address_and_once_withdrawn_it_says_so(claimed):
+    address = f"{claimed.scene.url}{claimed.path}".replace("/credentials/", "/ob2/assertions/")
+    report = checking.check(claimed.tool, address, now())
+    assert report.ok and report.kind == "ob2", [(c.name, c.sentence) for c in report.checks if c.outcome != "passed"]
+    award_acts.revoke(claimed.tool, claimed.award()["id"], reason="By mistake.", actor="operator", now=now())
+    assert not checking.check(claimed.tool, address, now()).ok
+    text = json.dumps(requests.get(address, timeout=10).json())
+    assert "revoked" in text
+
+
+def test_I24_a_private_hosted_view_is_as_one_that_is_not_there(earned):
+    address = f"{earned.scene.url}{earned.path}".replace("/credentials/", "/ob2/assertions/")
+    there, nowhere = (checking.check(earned.tool, each, now()) for each in (address, f"{address[:-3]}abc"))
+    assert [c.sentence for c in there.checks] == [c.sentence for c in nowhere.checks]
