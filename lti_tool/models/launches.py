@@ -63,6 +63,12 @@ class Launch(Base):
     person: Mapped[Person] = relationship()
     course: Mapped[Course | None] = relationship()
 
+    @property
+    def switched_off(self) -> bool:
+        """Whether its platform, deployment or person has been switched off since (D13)."""
+        deployment = self.deployment
+        return deployment.registration.status != "active" or deployment.status != "active" or self.person.disabled
+
 
 class Message(Base):
     """What a launch asks for beyond a page, for as long as its session lives: which links, or whose submission."""

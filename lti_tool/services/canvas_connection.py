@@ -27,7 +27,6 @@ from lti_tool.models import Connection, ConnectionRequest, Course, Launch, Regis
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.access import checked_address, own_numbers
-from lti_tool.services.launches import switched_off
 from lti_tool.services.tool import Tool
 
 KIND = "canvas"
@@ -170,7 +169,7 @@ def _take_request(tool: Tool, state: str, admin_session: str | None, now: dateti
         session.delete(asked)
         if asked.course_id is not None:
             launch = session.get(Launch, asked.session)
-            if launch is None or launch.expires_at <= now or switched_off(launch):
+            if launch is None or launch.expires_at <= now or launch.switched_off:
                 raise _stale("the launch has ended")
         return asked
 

@@ -17,7 +17,7 @@ from lti_tool.credentials import baking, ob2, ob3, signing
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Deployment, Edition, Launch
 from lti_tool.services.certificates import certificate_of, drawing_of
-from lti_tool.services.launches import LOOK, opened_by, rights_of, switched_off
+from lti_tool.services.launches import LOOK, opened_by, rights_of
 from lti_tool.services.tokens import jwt_of
 from lti_tool.services.tool import Tool
 
@@ -160,7 +160,7 @@ def _may_look(
         launch.person.holder_id == person_id
         or (launch.course_id == course_id and LOOK in rights_of(launch.role, setting))
         for launch in launches
-        if not switched_off(launch)
+        if not launch.switched_off
     )
 
 

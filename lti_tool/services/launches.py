@@ -424,7 +424,7 @@ def find_session(tool: Tool, address: str, browser_secret: str | None, now: date
     if row is None or row.expires_at <= now:
         raise SessionEnded("no such launch in this browser")
     registration = row.deployment.registration
-    if switched_off(row):
+    if row.switched_off:
         raise SessionEnded("switched off", reason="disabled")
     return LaunchSession(
         launch_id=row.id,
@@ -439,12 +439,6 @@ def find_session(tool: Tool, address: str, browser_secret: str | None, now: date
         locale=row.locale,
         registration_id=registration.id,
     )
-
-
-def switched_off(launch: Launch) -> bool:
-    """Tell whether the platform, the deployment or the person of a launch has been switched off since (D13)."""
-    deployment = launch.deployment
-    return deployment.registration.status != "active" or deployment.status != "active" or launch.person.disabled
 
 
 def csrf_token(secret: str, launch_id: str) -> str:

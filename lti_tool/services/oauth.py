@@ -33,7 +33,7 @@ from lti_tool.models import (
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, oauth_clients
 from lti_tool.services.bindings import CODE_LENGTH, LETTERS
-from lti_tool.services.launches import opened_by, switched_off
+from lti_tool.services.launches import opened_by
 from lti_tool.services.oauth_clients import OFFLINE, READ_CREDENTIALS, READ_PROFILE, Client
 from lti_tool.services.tool import Tool
 
@@ -193,7 +193,7 @@ def person_here(tool: Tool, browser_secret: str | None, now: datetime) -> tuple[
     )
     with tool.db.read() as session:
         for launch in session.scalars(query):
-            if not switched_off(launch) and not launch.person.test_user:
+            if not launch.switched_off and not launch.person.test_user:
                 return launch.person_id, launch.person.name
     return None
 
