@@ -19,7 +19,7 @@ from tests.scene import ORAL, Scene, Visitor
 # Languages are named by Babel, in the reader's own.
 NOT_SAID = (
     "//script | //style | //code | //bdi | //textarea | //*[@lang and not(self::html)] | //svg"
-    " | //select[@id='f-language']"
+    " | //select[@id='f-language'] | //*[@translate='no']"
 )
 NO_SPEECH = ("data-copy", "data-keep")
 SPOKEN = ("alt", "aria-label", "placeholder", "title", "data-copied", "data-none", "data-one", "data-many")
