@@ -26,6 +26,7 @@ from lti_tool.services import places
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.tool import Tool, log
 
+AHEAD = timedelta(seconds=30)  # of another host's clock: a list that begins later than that is refused by verifiers
 A_DAY = timedelta(days=1)  # a list that does not change is signed anew once a day
 OF_OTHERS = 5.0  # seconds to wait for somebody else's signature before making one: an answer may be late, not behind
 LOOK_AGAIN = 0.01
@@ -71,7 +72,7 @@ def signed(tool: Tool, number: int, now: datetime, *, lag: float | None = None) 
 
 def _serves(kept: Kept, revision: int, kid: str, now: datetime, allowed: timedelta, tool: Tool, number: int) -> bool:
     """Tell whether a copy may be answered; one that holds everything is known to be current now."""
-    if kept.kid != kid or now - kept.signed_at >= A_DAY:
+    if kept.kid != kid or now - kept.signed_at >= A_DAY or kept.signed_at - now > AHEAD:
         return False
     if kept.revision == revision:
         tool.status_lists[number] = replace(kept, current_at=max(now, kept.current_at))

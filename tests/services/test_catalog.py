@@ -303,7 +303,7 @@ def refused(room, definition) -> str:  # noqa: F811
 @pytest.mark.parametrize(
     ("definition", "reason"),
     [
-        (badge("o1", rows=0, stack=Stack(("a", "b"))), "made of badges"),
+        (badge("o1", rows=0, stack=Stack(("a", "b"))), "“a” is a part of it, and has not been published yet"),
         (badge("o2", prerequisites=("never-there",)), "“never-there” first, which has not been published here yet"),
         (badge("o5", sub_competencies=(row("A", source="moodle-rubric"),)), "web services are not connected"),
         (badge("o6", sub_competencies=(row("A", source="canvas-rubric"),)), "canvas-rubric"),

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select, update
 
 from lti_tool.credentials import signing, status_list
 from lti_tool.models import Edition, SignedStatusList, StatusList
-from lti_tool.services import award_acts, checking, editions, keys, places, status_lists
+from lti_tool.services import award_acts, checking, editions, keys, places, status_lists, tokens
 from lti_tool.services.tool import open_tool
 from tests.classroom import Classroom, at_once, badge, make_room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
@@ -213,9 +213,16 @@ def test_I07_L05_after_a_rotation_a_list_is_signed_by_the_new_key_and_old_creden
         edition = edition_of(own, own.award(student)["id"])
         assert edition.document is not None
         assert checking.check(tool, edition.document, now()).ok
-        assert checking.check(tool, (edition.jwt or b"").decode(), now()).ok
+        assert checking.check(tool, tokens.jwt_of(tool, edition.id).decode(), now()).ok
     assert json.loads(first.document or b"")["proof"]["verificationMethod"].endswith(old.kid)
     assert bit(own.scene, first) == 0
+
+
+def test_a_list_from_a_host_whose_clock_is_ahead_is_signed_anew(own: Classroom) -> None:
+    n, tool = number(own), own.tool
+    status_lists.signed(tool, n, now() + timedelta(hours=13))
+    listed = json.loads(status_lists.signed(tool, n, now()).content)
+    assert datetime.fromisoformat(listed["validFrom"]) <= now()
 
 
 def test_a_list_is_closed_when_half_full_and_another_begun(own: Classroom, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_the_credential_says_which_level_was_reached_in_what(scene: Scene, crede
         "Listens actively": ("Proficient", "Proficient"),
         "Answers questions on the spot": ("Developing", "Developing"),
     }
-    assert set(subject) == {"id", "type", "achievement", "result"}
+    assert set(subject) == {"id", "type", "achievement", "result", "source"}
     assert subject["id"].startswith("urn:uuid:")
 
 
