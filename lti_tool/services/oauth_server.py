@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from authlib.oauth2.rfc6749 import (
     AuthorizationServer,
@@ -94,7 +94,7 @@ class RegistrationRequest(JsonRequest):
 
 
 class _CodeGrant(base.AuthorizationCodeGrant):
-    TOKEN_ENDPOINT_AUTH_METHODS = [AUTH_METHOD]  # noqa: RUF012 (as authlib has it)
+    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar[list[str]] = [AUTH_METHOD]
 
     def query_authorization_code(self, code: str, client: Client) -> CodeFound | None:
         return oauth_tokens.find_code(self.server.tool, code, client, self.server.now)
@@ -107,7 +107,7 @@ class _CodeGrant(base.AuthorizationCodeGrant):
 
 
 class _RefreshGrant(base.RefreshTokenGrant):
-    TOKEN_ENDPOINT_AUTH_METHODS = [AUTH_METHOD]  # noqa: RUF012
+    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar[list[str]] = [AUTH_METHOD]
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, refresh_token: str) -> TokenFound | None:
@@ -124,7 +124,7 @@ class _Challenge(CodeChallenge):
     """PKCE with S256, always: authlib asks it of public clients only, and takes "plain" too."""
 
     DEFAULT_CODE_CHALLENGE_METHOD = "S256"
-    SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]  # noqa: RUF012
+    SUPPORTED_CODE_CHALLENGE_METHOD: ClassVar[list[str]] = ["S256"]
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         data = grant.request.payload.data
@@ -137,7 +137,7 @@ class _Challenge(CodeChallenge):
 
 
 class _Revocation(RevocationEndpoint):
-    CLIENT_AUTH_METHODS = [AUTH_METHOD]  # noqa: RUF012
+    CLIENT_AUTH_METHODS: ClassVar[list[str]] = [AUTH_METHOD]
 
     def authenticate_token(self, request: Request, client: Client) -> str:
         if "token" not in request.form:

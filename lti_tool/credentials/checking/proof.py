@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import rfc8785
 from cryptography.exceptions import InvalidSignature
@@ -144,16 +145,18 @@ def _canonical_json(document: Json) -> bytes:
 def _lookalikes(nquads: str) -> int:
     """Count the blank nodes whose own statements equal another's (their first-degree hash).
 
-    Only these take the canonicalisation's costly path, which tries their orders. With `_check_shape` every blank node
+    Only these take the canonicalisation's costly path, which tries their orders. With `check_words` every blank node
     hangs on one parent, so ten of them stay cheap."""
     about: dict[str, list[str]] = {}
     for line in nquads.split("\n"):
         for label in set(BLANK_NODE.findall(line)):
-            about.setdefault(label, []).append(
-                BLANK_NODE.sub(lambda found, own=label: "_:a" if found[0] == own else "_:z", line)  # type: ignore[misc]
-            )
+            about.setdefault(label, []).append(BLANK_NODE.sub(partial(_seen_from, label), line))
     shapes = Counter("\n".join(sorted(lines)) for lines in about.values())
     return sum(count for count in shapes.values() if count > 1)
+
+
+def _seen_from(own: str, found: re.Match[str]) -> str:
+    return "_:a" if found[0] == own else "_:z"
 
 
 def token_fits(found: Found, key: PublicKey) -> bool:
