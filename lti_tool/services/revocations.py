@@ -325,8 +325,10 @@ def read_file(tool: Tool, content: bytes, now: datetime) -> Replayed:
     """Take over the journal of another host, or of a database that is lost, and do again what it knows."""
     other = journal.parse(content)
     did = did_web(tool.settings.base_url)
+    if not other.issuer:
+        raise ConfigurationError("This file is no journal of revocations: its first line names no issuer")
     if other.issuer != did:
-        raise ConfigurationError(f"This journal belongs to {other.issuer or 'nobody'}, and this is {did}.")
+        raise ConfigurationError(f"This journal belongs to {other.issuer}, and this is {did}")
     known = {line["edition"] for line in tool.journal.read().withdrawals}
     lines: list[Line] = [line for line in other.withdrawals if line["edition"] not in known]
     lines += [journal.given(number, used, now.astimezone(UTC)) for number, used in other.used.items()]

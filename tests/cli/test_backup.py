@@ -123,6 +123,12 @@ def test_the_journal_is_replayed_by_hand_too(awarded: Scene, run: Run) -> None:
     assert awarded.award_of("student1")["status"] == "revoked"
 
 
+def test_a_file_that_is_no_journal_is_told_so(awarded: Scene, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text('{"x": 1}')
+    done = run("db", "replay", str(tmp_path / "other"))
+    assert done.status == 1 and "no journal of revocations" in done.err
+
+
 def test_J12_a_backup_of_a_newer_version_is_refused_and_nothing_changes(
     awarded: Scene, run: Run, tmp_path: Path
 ) -> None:
