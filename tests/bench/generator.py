@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
@@ -183,16 +184,30 @@ def measure(platform: Platform, target: Target, seconds: float, least: int = 0) 
     """Return pairs a second and how busy this process was, over a time in which nobody waits for anybody.
 
     At least `least` pairs are done, however long that takes."""
+
+    def one(connection: HTTPConnection, number: int, turn: int) -> None:
+        pair(platform, target, connection, number + CONNECTIONS * (turn % (LEARNERS // CONNECTIONS)))
+
+    return over_connections(target.port, seconds, least, one)
+
+
+def over_connections(
+    port: int, seconds: float, least: int, one: Callable[[HTTPConnection, int, int], None]
+) -> dict[str, float]:
+    """Do the same over some connections that stay open: `one` with its connection's number and its turn.
+
+    Returns how many were done, their rate a second, the median and the 99th per cent of their seconds, and which share
+    of a processor this process took."""
     until = time.monotonic() + seconds
     done: list[list[float]] = [[] for _ in range(CONNECTIONS)]
     problems: list[BaseException] = []
 
     def run(number: int) -> None:
-        connection = HTTPConnection("127.0.0.1", target.port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", port, timeout=20)
         try:
             turn = 0
             while (started := time.monotonic()) < until or turn < least // CONNECTIONS:
-                pair(platform, target, connection, number + CONNECTIONS * (turn % (LEARNERS // CONNECTIONS)))
+                one(connection, number, turn)
                 done[number].append(time.monotonic() - started)
                 turn += 1
         except Exception as error:
@@ -209,10 +224,10 @@ def measure(platform: Platform, target: Target, seconds: float, least: int = 0) 
     spent = time.monotonic() - started
     if problems:
         raise problems[0]
-    times = sorted(each for thread_times in done for each in thread_times)
+    times = sorted(each for of_thread in done for each in of_thread)
     return {
         "done": len(times),
-        "pairs": len(times) / spent,
+        "rate": len(times) / spent,
         "median": times[len(times) // 2],
         "slow": times[int(len(times) * 0.99)],
         "busy": (time.process_time() - cpu) / spent,

@@ -201,8 +201,8 @@ def _table(found: dict[str, list[dict[str, float]]], rounds: int, seconds: float
     rows = [
         (
             name,
-            f"{figure(name, 'pairs'):.0f}",
-            f"{figure(name, 'pairs').ratio(figure(STOCK, 'pairs')):.2f}",
+            f"{figure(name, 'rate'):.0f}",
+            f"{figure(name, 'rate').ratio(figure(STOCK, 'rate')):.2f}",
             f"{Figure([1000 * each for each in figure(name, 'cpu').runs]):.2f}",
             f"{figure(STOCK, 'cpu').ratio(figure(name, 'cpu')):.2f}",
             f"{figure(name, 'median').median * 1000:.1f}",

@@ -10,8 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
@@ -28,12 +26,13 @@ from lti_tool.models import Award, Edition
 from lti_tool.settings import load_settings
 from tests.bench import syncs
 from tests.bench.classroom import classroom
+from tests.bench.generator import CONNECTIONS, over_connections
 from tests.bench.servers import ROOT, cores, environment, free_port, postgresql, processor_seconds, web_server
 from tests.bench.table import Figure, table
 from tests.scene import make_database, now
 
 ROUNDS, SECONDS = 5, 3.0
-CREDENTIALS, CONNECTIONS = 200, 4
+CREDENTIALS = 200
 
 
 class Readers:
@@ -167,47 +166,17 @@ def ask(asked: dict[str, Any]) -> dict[str, float]:
             answer.read()
             tags[path] = answer.headers["ETag"]
         connection.close()
-    done: list[list[float]] = [[] for _ in range(CONNECTIONS)]
-    problems: list[BaseException] = []
-    until = time.monotonic() + asked["seconds"]
 
-    def run(number: int) -> None:
-        connection = HTTPConnection("127.0.0.1", asked["port"], timeout=20)
-        try:
-            turn = 0
-            while time.monotonic() < until or turn < asked["least"] // CONNECTIONS:
-                path = paths[(number + CONNECTIONS * turn) % len(paths)]
-                headers = {**asked["headers"], **({"If-None-Match": tags[path]} if tags else {})}
-                started = time.monotonic()
-                connection.request("GET", path, headers=headers)
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status != status:
-                    raise RuntimeError(f"{path} answered {answer.status}")
-                done[number].append(time.monotonic() - started)
-                turn += 1
-        except Exception as error:
-            problems.append(error)
-        finally:
-            connection.close()
+    def one(connection: HTTPConnection, number: int, turn: int) -> None:
+        path = paths[(number + CONNECTIONS * turn) % len(paths)]
+        headers = {**asked["headers"], **({"If-None-Match": tags[path]} if tags else {})}
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != status:
+            raise RuntimeError(f"{path} answered {answer.status}")
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(CONNECTIONS)]
-    started, cpu = time.monotonic(), time.process_time()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    spent = time.monotonic() - started
-    if problems:
-        raise problems[0]
-    times = sorted(each for of_thread in done for each in of_thread)
-    return {
-        "done": len(times),
-        "rate": len(times) / spent,
-        "median": times[len(times) // 2],
-        "slow": times[int(len(times) * 0.99)],
-        "busy": (time.process_time() - cpu) / spent,
-    }
+    return over_connections(asked["port"], asked["seconds"], asked["least"], one)
 
 
 def main() -> None:
