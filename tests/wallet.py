@@ -15,6 +15,7 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from tests.classroom import badge
 from tests.scene import Visitor
 
 PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code"
@@ -74,6 +75,17 @@ class Key:
         body = {"aud": audience, "iat": int(time.time()), "nonce": nonce, **claims}
         head, body = ({k: v for k, v in part.items() if v is not None} for part in (head, body))
         return jwt.encode(body, self.private, algorithm=head.pop("alg", self.alg), headers=head)
+
+
+def earned_in(place):
+    """Let a course's first student earn and claim a badge; her browser is then at `learner`, its slug at `slug`."""
+    place.publish(badge())
+    place.grade(place.students[0], 3, 3)
+    place.sync()
+    place.learner = place.enter(place.students[0])
+    place.slug = place.badge.slug
+    claim(place.learner, place.slug)
+    return place
 
 
 def claim(learner: Visitor, slug: str, *, public: bool = True) -> None:

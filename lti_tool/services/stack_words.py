@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from lti_tool.domain.badge import Badge, months_and_days
-from lti_tool.services.words import words
+from lti_tool.domain.badge import Badge
+from lti_tool.services.words import time_parts, words
 
 
 def rule_words(badge: Badge) -> str:
@@ -32,15 +32,7 @@ def rule_words(badge: Badge) -> str:
 
 def duration(text: str) -> str:
     """Say how long an ISO 8601 duration is: "one year and six months"."""
-    months, days = months_and_days(text)
-    years, months = divmod(months, 12)
-    parts = []
-    if years:
-        parts.append(ngettext("one year", "%(some)s years", years, some=words(years)))
-    if months:
-        parts.append(ngettext("one month", "%(some)s months", months, some=words(months)))
-    if days:
-        parts.append(ngettext("one day", "%(some)s days", days, some=words(days)))
+    parts = time_parts(text)
     if len(parts) < 2:
         return parts[0] if parts else ""
     return _("%(time)s and %(more)s", time=", ".join(parts[:-1]), more=parts[-1])

@@ -156,10 +156,8 @@ def ago(when: datetime, now: datetime) -> str:
     return day(when)
 
 
-def lasts(duration: str) -> str:
-    """Say how long a badge is valid: "lasts three years"; empty where it has no end."""
-    if not duration:
-        return ""
+def time_parts(duration: str) -> list[str]:
+    """Say the years, months and days of an ISO 8601 duration, each by itself."""
     months, days = months_and_days(duration)
     years, months = divmod(months, 12)
     parts = []
@@ -169,6 +167,14 @@ def lasts(duration: str) -> str:
         parts.append(ngettext("one month", "%(some)s months", months, some=words(months)))
     if days:
         parts.append(ngettext("one day", "%(some)s days", days, some=words(days)))
+    return parts
+
+
+def lasts(duration: str) -> str:
+    """Say how long a badge is valid: "lasts three years"; empty where it has no end."""
+    if not duration:
+        return ""
+    parts = time_parts(duration)
     if len(parts) == 1:
         return _("lasts %(time)s", time=parts[0])
     return _("lasts %(time)s and %(more)s", time=", ".join(parts[:-1]), more=parts[-1])

@@ -18,23 +18,12 @@ from lti_tool.models import AuditEvent, Award, Edition, WalletOffer
 from lti_tool.services import award_acts, wallet_offers, wallets
 from tests.classroom import Classroom, at_once, badge, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
-from tests.wallet import Key, Wallet, base64url, claim, make_offer
-
-
-def earned_in(place):
-    """Let a course's first student earn and claim a badge; her browser is then at `learner`, its slug at `slug`."""
-    place.publish(badge())
-    place.grade(place.students[0], 3, 3)
-    place.sync()
-    place.learner = place.enter(place.students[0])
-    place.slug = place.badge.slug
-    claim(place.learner, place.slug)
-    return place
+from tests.wallet import Key, Wallet, base64url, claim, earned_in, make_offer
 
 
 @pytest.fixture(scope="module")
 def earned(shared):  # noqa: F811
-    """A claimed badge for all tests of this file that leave its award in force."""
+    """A claimed badge for all tests of this file that leave its award as it is."""
     return earned_in(Classroom(shared))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -210,3 +212,32 @@ def ed25519_key() -> Key:
 def rsa_key() -> Key:
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return Key(thumbprint(private.public_key()), "rsa", private, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+# -- tampering --------------------------------------------------------------------------------------------------
+
+
+def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the place of every text, number and truth in a document."""
+    if isinstance(node, dict):
+        for member, value in node.items():
+            yield from leaves(value, (*path, member))
+    elif isinstance(node, list):
+        for place, value in enumerate(node):
+            yield from leaves(value, (*path, place))
+    else:
+        yield path
+
+
+def changed(document: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a copy in which one value differs by as little as can be."""
+    document = copy.deepcopy(document)
+    node: Any = document
+    for step in path[:-1]:
+        node = node[step]
+    value = node[path[-1]]
+    if isinstance(value, str):
+        node[path[-1]] = value[:-1] + ("b" if value.endswith("a") else "a")
+    else:
+        node[path[-1]] = not value if isinstance(value, bool) else value + 1
+    return document

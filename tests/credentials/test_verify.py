@@ -22,6 +22,7 @@ from lti_tool.credentials.verify import FAILED, LASTING, PASSED, UNKNOWN, verify
 from lti_tool.domain.badge import Badge, Gate, Level, Picture, SubCompetency
 from lti_tool.errors import AddressRefused, Busy, ServiceUnreachable
 from lti_tool.keyring import Keyring, load_keyring, make_key
+from tests.credentials import examples
 
 ISSUED = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -289,18 +290,6 @@ def test_I22_a_did_web_cannot_smuggle_a_path_or_a_user(did):
 # -- what was changed -------------------------------------------------------------------------------------------
 
 
-def leaves(value, path=()):
-    """Yield the place of every text and number in a document."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from leaves(inner, (*path, name))
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            yield from leaves(inner, (*path, place))
-    else:
-        yield path
-
-
 def tampered(document: dict, path) -> dict:
     changed = json.loads(json.dumps(document))
     at = changed
@@ -322,13 +311,13 @@ def test_I05_a_credential_with_any_one_field_changed_never_passes(keys):
     document = json.loads(both.document)
     head, _, signature = both.jwt.split(".")
     claims = jwt.decode(both.jwt, options={"verify_signature": False})
-    paths = list(leaves(document))
+    paths = list(examples.leaves(document))
     assert len(paths) > 100
     for path in paths:
         report = verify(json.dumps(tampered(document, path)), now=NOW, fetch=web(keys), own=own(keys))
         assert not report.ok, path
         assert FAILED in outcomes(report).values() or path[0] in ("@context", "proof"), path
-    for path in leaves(claims):
+    for path in examples.leaves(claims):
         body = base64.urlsafe_b64encode(json.dumps(tampered(claims, path)).encode()).rstrip(b"=").decode()
         assert not verify(f"{head}.{body}.{signature}", now=NOW, fetch=web(keys), own=own(keys)).ok, path
 
@@ -904,7 +893,7 @@ def graph(document: dict) -> str:
 def test_no_value_anywhere_makes_the_verifier_fall_over(keys):
     document = json.loads(signed(keys).document)
     fetch = web(keys)
-    places = [path for path in leaves(document) if "rubricCriterionLevel" not in path]
+    places = [path for path in examples.leaves(document) if "rubricCriterionLevel" not in path]
     branches = {path[:n] for path in places for n in range(1, len(path) + 1)}
     for path in sorted(branches, key=str):
         for value in ODD:

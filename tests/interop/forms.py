@@ -5,10 +5,9 @@ A new form is one entry in FORMS; `test_every_form.py` then asks each verifier t
 from __future__ import annotations
 
 import base64
-import copy
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,32 +127,6 @@ def small() -> Signed:
     return template.sign(facts, ed25519=examples.ed25519_key(), rsa=examples.rsa_key(), created=examples.CREATED)
 
 
-def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the place of every text, number and truth in a document."""
-    if isinstance(node, dict):
-        for member, value in node.items():
-            yield from leaves(value, (*path, member))
-    elif isinstance(node, list):
-        for place, value in enumerate(node):
-            yield from leaves(value, (*path, place))
-    else:
-        yield path
-
-
-def changed(document: Json, path: tuple[Any, ...]) -> Json:
-    """Return a copy in which one value differs by as little as can be."""
-    document = copy.deepcopy(document)
-    node: Any = document
-    for step in path[:-1]:
-        node = node[step]
-    value = node[path[-1]]
-    if isinstance(value, str):
-        node[path[-1]] = value[:-1] + ("b" if value.endswith("a") else "a")
-    else:
-        node[path[-1]] = not value if isinstance(value, bool) else value + 1
-    return document
-
-
 def payload(token: str) -> Json:
     body = token.split(".")[1]
     claims: Json = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -183,14 +156,16 @@ def tampered(form: Form) -> dict[str, Any]:
     edition = small()
     content = form.made(edition)
     if form.kind in (DOCUMENT, LIST, RECORD, ENDORSEMENT):
-        paths = list(leaves(content))
+        paths = list(examples.leaves(content))
         # What a record carries has a row of its own: of that a few are enough to see that the record's proof covers it.
         inside = [path for path in paths if "verifiableCredential" in path]
         paths = [path for path in paths if path not in inside] + inside[:: len(inside) // 12 or 1]
-        return {"/".join(map(str, path)): changed(content, path) for path in paths}
+        return {"/".join(map(str, path)): examples.changed(content, path) for path in paths}
     if form.kind == TOKEN:
         claims = payload(content)
-        return {"/".join(map(str, p)): with_payload(content, changed(claims, p)) for p in leaves(claims)}
+        return {
+            "/".join(map(str, p)): with_payload(content, examples.changed(claims, p)) for p in examples.leaves(claims)
+        }
     if form.kind == HOSTED:
         address, said = next(iter(content.items()))
         return {

@@ -33,7 +33,7 @@ from lti_tool.credentials import baking, ob3
 from lti_tool.credentials.verify import verify
 from lti_tool.errors import ServiceUnreachable
 from tests.credentials import examples
-from tests.interop.forms import changed, leaves, payload, png, small, svg, with_payload
+from tests.interop.forms import payload, png, small, svg, with_payload
 
 Json = dict[str, Any]
 
@@ -104,8 +104,8 @@ def failures(report: Any) -> dict[str, str]:
 def test_what_they_sign_in_json_we_find_genuine_and_any_change_we_find() -> None:
     document = signed_document()
     assert failures(verify(json.dumps(document), now=NOW, fetch=stranger())) == {}
-    for path in leaves(document):
-        report = verify(json.dumps(changed(document, path)), now=NOW, fetch=stranger())
+    for path in examples.leaves(document):
+        report = verify(json.dumps(examples.changed(document, path)), now=NOW, fetch=stranger())
         assert not report.ok, path
 
 
@@ -121,8 +121,8 @@ def test_what_they_sign_as_a_token_we_read(algorithm: str) -> None:
     token = OB3Signer(pem(keys[algorithm]), algorithm).sign(credential())
     report = verify(token, now=NOW, fetch=stranger())
     assert report.ok is (algorithm != "ES256"), failures(report)
-    for path in leaves(payload(token)):
-        forged = with_payload(token, changed(payload(token), path))
+    for path in examples.leaves(payload(token)):
+        forged = with_payload(token, examples.changed(payload(token), path))
         assert not verify(forged, now=NOW, fetch=stranger()).ok, path
 
 

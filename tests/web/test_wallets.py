@@ -16,18 +16,7 @@ from lti_tool.models import AuditEvent, Award, Edition, UsedNonce, WalletOffer
 from lti_tool.services import authorization_server, award_acts, checking, editions, wallet_offers
 from tests.classroom import Classroom, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
-from tests.wallet import PRE_AUTHORIZED, Key, Wallet, claim, link_in, make_offer, pin_in
-
-
-def earned_in(place):
-    """Let a course's first student earn and claim a badge; her browser is then at `learner`, its slug at `slug`."""
-    place.publish(badge())
-    place.grade(place.students[0], 3, 3)
-    place.sync()
-    place.learner = place.enter(place.students[0])
-    place.slug = place.badge.slug
-    claim(place.learner, place.slug)
-    return place
+from tests.wallet import PRE_AUTHORIZED, Key, Wallet, claim, earned_in, link_in, make_offer, pin_in
 
 
 @pytest.fixture(scope="module")
