@@ -45,12 +45,15 @@ def badge_id(room: Classroom) -> str:
 
 
 def ends_in(room: Classroom, days: float, student: int = 0) -> dict[str, Any]:
-    """Let an award end some days from now, the credential too."""
+    """Let an award that was issued a hundred days ago end some days from now, the credential too."""
     award = room.award(room.students[student])
     ends = (now() + timedelta(days=days)).replace(microsecond=0)
+    began = (now() - timedelta(days=100)).replace(microsecond=0)
     with room.tool.db.write() as session:
         session.execute(update(Award).where(Award.id == award["id"]).values(expires_at=ends))
-        session.execute(update(Edition).where(Edition.award_id == award["id"]).values(valid_until=ends))
+        session.execute(
+            update(Edition).where(Edition.award_id == award["id"]).values(valid_from=began, valid_until=ends)
+        )
     return award
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from lti_tool.models import Award, Course, Edition, Issuer
 from lti_tool.services import award_acts, choices, issuer, public_pages, served
+from lti_tool.web.kept import KeptPages
 from tests.classroom import badge, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -82,13 +83,28 @@ def test_I24_what_is_hidden_is_hidden_with_the_next_request_in_every_form(claime
         assert not served.is_public(claimed.tool, number) and served.public_document(claimed.tool, number) is None
 
 
+def undisturbed(room, act):  # noqa: F811
+    """Return what an act gives while nobody writes: PostgreSQL's version is the server's, and others test on it too."""
+    for _ in range(500):
+        before = room.tool.db.version()
+        found = act()
+        if room.tool.db.version() == before:
+            return found
+    raise AssertionError("somebody wrote each time")
+
+
 def test_a_page_is_made_once_while_nothing_is_written(claimed, made, minute):
-    pages = [get(claimed.url).text for _ in range(3)]
-    assert len(made) == 1 and pages[0] == pages[1] == pages[2]
-    assert "Lo que hizo falta" not in pages[0]
-    spanish = get(claimed.url, **{"Accept-Language": "es"})
-    assert len(made) == 2 and '<html lang="es"' in spanish.text
-    assert get(claimed.url).text == pages[0] and len(made) == 2
+    def look():
+        claimed.scene.app.extensions["kept_pages"] = KeptPages()
+        made.clear()
+        first = [get(claimed.url).text for _ in range(3)]
+        once = len(made)
+        spanish = get(claimed.url, **{"Accept-Language": "es"}).text
+        return [*first, get(claimed.url).text], spanish, once, len(made)
+
+    pages, spanish, once, both = undisturbed(claimed, look)
+    assert (once, both) == (1, 2) and len(set(pages)) == 1
+    assert "Lo que hizo falta" not in pages[0] and '<html lang="es"' in spanish
 
 
 def test_a_page_is_made_anew_after_any_write_and_with_the_next_minute(claimed, made, minute):
@@ -107,11 +123,13 @@ def test_a_page_is_made_anew_after_any_write_and_with_the_next_minute(claimed, m
 
 def test_the_databases_version_is_another_after_every_commit_and_no_other(claimed):
     database = claimed.tool.db
+
+    def read():
+        with database.read() as session:
+            session.scalars(select(Award)).all()
+
+    undisturbed(claimed, read)
     before = database.version()
-    assert database.version() == before
-    with database.read() as session:
-        session.scalars(select(Award)).all()
-    assert database.version() == before
     for label in "XY":
         with database.write() as session:
             session.execute(update(Course).where(Course.id == claimed.id).values(label=label))
