@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lti_tool.credentials import contexts, status_list
 from lti_tool.credentials.baking import KEYWORD, PNG_SIGNATURE, bake_png, bake_svg
 from lti_tool.credentials.verify import FAILED, UNKNOWN, Report, verify
+from tests.credentials.examples import leaves
 from tests.credentials.test_verify import (
     BASE,
     DID,
@@ -26,7 +27,6 @@ from tests.credentials.test_verify import (
     data_integrity,
     did_document,
     keys,
-    leaves,
     outcomes,
     signed,
     token,

@@ -401,7 +401,7 @@ def test_the_journal_of_another_host_or_of_a_lost_database_is_taken_over(own: Cl
     assert own.award(own.students[0])["status"] == "issued"
     assert revocations.read_file(own.tool, there, now()).revoked == 1
     assert own.award(own.students[0])["status"] == "revoked" and len(withdrawals(own)) == 1
-    with pytest.raises(ConfigurationError, match="belongs to nobody"):
+    with pytest.raises(ConfigurationError, match="no journal of revocations"):
         revocations.read_file(own.tool, b"not a journal", now())
 
 
