@@ -53,6 +53,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
+from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
@@ -64,6 +65,7 @@ __all__ = [
     "DRIFTS_OF_THE_COURSE",
     "ENDORSED",
     "LIVE_STATES",
+    "PARTS",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -117,6 +119,7 @@ __all__ = [
     "ResourceLink",
     "Result",
     "Review",
+    "ShareLink",
     "SignInAddress",
     "SignedStatusList",
     "SourceAnswer",
