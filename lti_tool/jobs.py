@@ -28,6 +28,7 @@ from lti_tool.services import (
     presence,
     revocations,
     schedule,
+    share_links,
     source_pages,
     sync,
     wallet_offers,
@@ -123,6 +124,7 @@ def sweep(tool: Tool) -> None:
     administrators.forget_expired(tool, now)
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
+    share_links.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     for course_id in posting.courses_due(tool, now):

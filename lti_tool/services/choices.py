@@ -40,13 +40,13 @@ class Choices:
     `evidence` are ids of what she has put beside the badge's rows, `narrative` is what she says herself."""
 
     public: bool = False
-    search: bool = False
     name: bool = False
     levels: bool = True
     grades: bool = False
     email: bool = False
     evidence: tuple[str, ...] = ()
     narrative: str = ""
+    search: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ def chosen(award: Award) -> Choices:
         evidence=tuple(each["id"] for each in told.get("evidence", ())),
         narrative=told.get("narrative", ""),
     )
+
+
+def with_page(told: Choices, *, public: bool) -> Choices:
+    """Return choices with the page on or off; one that is off is in no search engine."""
+    return replace(told, public=public, search=told.search and public)
 
 
 def offered(session: Session, award: Award, badge: Badge) -> tuple[Offered, ...]:
@@ -112,8 +117,8 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
         # The same choices keep what they were made with: a name the LMS tells otherwise now is another choice to make.
         same = replace(told, public=award.page_public, search=award.searchable) == chosen(award)
         new = old is not None and not same and inside != _kept(old)
-        page = (award.page_public, award.searchable)
-        if award.status == "pending" and award.claimed_at is not None and not new and page == (told.public, told.search):
+        page, wanted = (award.page_public, award.searchable), (told.public, told.search)
+        if award.status == "pending" and award.claimed_at is not None and not new and page == wanted:
             return False  # the same form a second time, while the first one's edition is being signed
         if not can_choose(award):
             raise Conflict(sentence=Sentence("This badge cannot be claimed at the moment."))
@@ -125,11 +130,11 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
             if seen and seen != old.id:
                 raise Conflict(sentence=CHANGED, what_to_do=LOOK_AGAIN)
             _replace(tool, session, award, inside, actor, now)
-        if award.claimed_at is None or page != (told.public, told.search):
+        if award.claimed_at is None or page != wanted:
             subject, listed = f"award:{award.id}", {"search": True} if told.search else {}
             audit.record(session, now, actor, "award.claimed", subject, public=told.public, **listed)
         award.claimed_at = award.claimed_at or now
-        award.page_public, award.searchable = told.public, told.search
+        award.page_public, award.searchable = wanted
     if new:
         editions.sign_pending(tool, award_id=award_id)
     return new

@@ -56,7 +56,7 @@ LEFT_OUT = frozenset(
         *("oauth_client", "oauth_code", "oauth_grant", "oauth_request", "oauth_token", "used_nonce", "wallet_offer"),
     }
 )
-WITH_KEYS = frozenset({"connection"})  # sealed: good for nothing without its key
+WITH_KEYS = frozenset({"connection", "share_link"})  # sealed: good for nothing without its key
 PERSONAL = {"person": ("name", "email", "sis_id"), "administrator": ("name", "email")}
 BESIDE = {"edition": ("document", "jwt")}  # in files of their own, byte for byte
 

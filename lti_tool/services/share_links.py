@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from lti_tool.errors import BadInput, Conflict, NotFound, SecretLost
 from lti_tool.lti.registration import digest
 from lti_tool.models import PARTS, Award, Edition, ShareLink
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit
+from lti_tool.services import audit, counting
 from lti_tool.services.awards import get_award, shown_status
 from lti_tool.services.forms import check_text, signed_edition
 from lti_tool.services.tool import Tool
@@ -77,7 +77,7 @@ def parts_in(edition: Edition, *, endorsed: bool) -> tuple[str, ...]:
         "levels": choices.get("results", True),
         "grades": bool(choices.get("grades")) and choices.get("results", True),
         "narrative": bool(choices.get("narrative")),
-        "evidence": bool(choices.get("evidence")),
+        "evidence": bool(choices.get("evidence") or (edition.award.note and edition.award.note_told)),
         "course": bool(choices.get("course") or edition.award.course.title),
         "endorsements": endorsed,
     }
@@ -97,7 +97,7 @@ def make(
     actor: str,
     now: datetime,
 ) -> str:
-    """Make a link of a claimed award in force; returns its address. Which learner's it is, the caller has asked.
+    """Make a link of a claimed award in force; returns its id. Which learner's it is, the caller has asked.
 
     Raises BadInput for a length nobody is offered or a label that is too long, Conflict where it cannot be made."""
     if days not in LASTS:
@@ -130,8 +130,10 @@ def make(
             expires_at=now + timedelta(days=days),
         )
         session.add(link)
+        session.flush()
+        counting.count(session, counting.SHARED, award, now, where="share-link")
         audit.record(session, now, actor, "award.link_made", f"award:{award_id}", shows=shown, days=days)
-    return address(tool, token)
+        return link.id
 
 
 def end(tool: Tool, award_id: str, link_id: str, *, actor: str, now: datetime) -> None:

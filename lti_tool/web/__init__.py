@@ -42,6 +42,8 @@ from lti_tool.web import (
     public,
     registration,
     score_files,
+    shared,
+    show,
     sources,
     student,
     versions,
@@ -115,7 +117,7 @@ def add_to(app: Flask) -> None:
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
-    own += [badge_api.pages, oauth.pages, backpacks.pages]
+    own += [badge_api.pages, oauth.pages, backpacks.pages, shared.pages, show.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -126,6 +128,7 @@ def add_to(app: Flask) -> None:
         words=lambda number, capital=False: words.words(number, capital=capital),
         markdown=markdown,
         labels=labels,
+        language=words.language,
         lasts=words.lasts,
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
