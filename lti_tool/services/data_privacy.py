@@ -33,6 +33,7 @@ from lti_tool.models import (
     OutsideBadge,
     Person,
     Result,
+    ShareLink,
     SourceAnswer,
     WalletOffer,
 )
@@ -188,6 +189,12 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("To hand it out once, and to one wallet."),
             _counted(WalletOffer.created_at).join(Award).where(mine),
             _("for a day after each"),
+        ),
+        line(
+            _("Links by which she shows a badge for a while"),
+            _("To open for whoever she gives one to, and to tell her how often it was opened."),
+            _counted(ShareLink.created_at).join(Award).where(mine),
+            _("for thirty days after each has ended"),
         ),
         line(
             _("Backpacks that were let in to fetch badges"),

@@ -240,4 +240,4 @@ def forget_expired(tool: Tool, now: datetime) -> None:
 
 def forget(session: Session, award_ids: Sequence[str]) -> int:
     """Remove all links of some awards, in the caller's transaction; returns how many there were."""
-    return session.execute(delete(ShareLink).where(ShareLink.award_id.in_(award_ids))).rowcount  # type: ignore[attr-defined,no-any-return]
+    return session.execute(delete(ShareLink).where(ShareLink.award_id.in_(award_ids))).rowcount  # type: ignore[attr-defined]
