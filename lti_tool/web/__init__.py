@@ -28,6 +28,7 @@ from lti_tool.web import (
     editor,
     endorsements,
     evidence,
+    figures,
     frameworks,
     gradebook,
     hosted,
@@ -69,6 +70,7 @@ INSTRUCTORS = (
     outside.pages,
     score_files.pages,
     frameworks.pages,
+    figures.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
