@@ -420,13 +420,14 @@ def _highest(months: Sequence[Line]) -> int:
 
 def _choices(session: Session) -> dict[str, tuple[tuple[str, str], ...]]:
     """Return what each filter offers, as values and words."""
-    months = sorted(session.scalars(select(distinct(func.substr(Tally.day, 1, 7)))), reverse=True)
+    months = sorted(session.scalars(select(func.substr(Tally.day, 1, 7)).distinct()), reverse=True)
     years = sorted({month[:4] for month in months}, reverse=True)
     periods = [(year, year) for year in years] + [(month, month_words(month)) for month in months[:MOST_MONTHS]]
     found = {"period": tuple(periods)}
     for dimension in ("platform", "course", "badge", "term"):
         counted = session.scalars(
-            select(distinct(_BY_TALLY[dimension]))
+            select(_BY_TALLY[dimension])
+            .distinct()
             .select_from(Tally)
             .outerjoin(AchievementVersion, AchievementVersion.id == Tally.version_id)
             .outerjoin(Course, Course.id == Tally.course_id)
@@ -457,7 +458,7 @@ def _names(session: Session, dimension: str) -> dict[Any, str]:
 
 
 def _months(session: Session, asked: Asked) -> dict[Any, str]:
-    months = session.scalars(select(distinct(func.substr(Tally.day, 1, 7))))
+    months = session.scalars(select(func.substr(Tally.day, 1, 7)).distinct())
     return {month: month_words(month) for month in months}
 
 
@@ -504,7 +505,7 @@ def course_figures(tool: Tool, course_id: int, asked: Asked, slug: str = "") -> 
 
 
 def _months_of(session: Session, asked: Asked) -> list[str]:
-    query = select(distinct(func.substr(Tally.day, 1, 7))).select_from(Tally)
+    query = select(func.substr(Tally.day, 1, 7)).distinct().select_from(Tally)
     query = query.outerjoin(AchievementVersion, AchievementVersion.id == Tally.version_id)
     query = query.outerjoin(Course, Course.id == Tally.course_id).where(*_tally_filter(asked))
     return sorted(session.scalars(query), reverse=True)[:MOST_MONTHS]

@@ -70,7 +70,7 @@ class PageViews:
         self._new: Counter[Seen] = Counter()
         self._visitors: OrderedDict[bytes, datetime] = OrderedDict()
         self._secret, self._secret_of = b"", ""
-        self._tried_in: datetime | None = None
+        self._minute: datetime | None = None  # in which what there was has been added
 
     def seen(self, subject: str, where: str, address: str, browser: str, now: datetime) -> bool:
         """Note that somebody looks at a page; tells whether that is a view and not the same visit still."""
@@ -101,15 +101,12 @@ class PageViews:
         return True
 
     def add_if_due(self, now: datetime) -> None:
-        """Add what was seen in earlier minutes, once a minute. Never fails: counting stops nobody."""
-        if not self._new:
-            return
+        """Add what was seen in earlier minutes, with the first request of one. Never fails: counting stops nobody."""
         minute = now.replace(second=0, microsecond=0)
-        if self._tried_in is None:
-            self._tried_in = minute  # the first views wait for the next minute, too
-        elif self._tried_in != minute:
-            self._tried_in = minute
-            self.add(now)
+        if self._minute != minute:
+            self._minute = minute  # also where nothing waits: what comes later in this minute waits for the next
+            if self._new:
+                self.add(now)
 
     def add(self, now: datetime) -> None:
         """Add what was seen to the tallies now. What cannot be added is kept for the next time."""
