@@ -18,6 +18,7 @@ from lti_tool.services import (
     catalog,
     columns,
     copies,
+    counting,
     earned,
     editions,
     matching,
@@ -131,3 +132,6 @@ def sweep(tool: Tool) -> None:
         tool.wake(job_id)
     award_acts.release_due(tool, now)
     editions.sign_pending(tool)
+    if tool.caught_up is None or now - tool.caught_up > counting.CATCH_UP_EVERY:
+        tool.caught_up = now
+        counting.catch_up(tool.db, now)

@@ -4,6 +4,7 @@ Registration → Deployment → Course; Registration → Person; Person × Cours
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
 Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
 Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery.
+Award → AwardTally (what is counted of it) → Tally (how often, without people).
 OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
@@ -32,6 +33,7 @@ from lti_tool.models.badges import (
     Publication,
 )
 from lti_tool.models.base import Base
+from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
@@ -71,6 +73,7 @@ __all__ = [
     "AuditEvent",
     "Award",
     "AwardFile",
+    "AwardTally",
     "Base",
     "Binding",
     "BindingCode",
@@ -124,6 +127,7 @@ __all__ = [
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "Tally",
     "UsedNonce",
     "WalletOffer",
     "WithdrawnElsewhere",

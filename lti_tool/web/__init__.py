@@ -28,6 +28,7 @@ from lti_tool.web import (
     editor,
     endorsements,
     evidence,
+    figures,
     frameworks,
     gradebook,
     hosted,
@@ -69,6 +70,7 @@ INSTRUCTORS = (
     outside.pages,
     score_files.pages,
     frameworks.pages,
+    figures.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
@@ -146,6 +148,7 @@ def _begin() -> None:
     """Give the request its number: the proxy's where one stands in front that we trust, else our own."""
     trusted = security.tool().settings.server.trusted_proxies > 0
     g.number = logs.begin_request(request.headers.get("X-Request-ID") if trusted else None)
+    security.tool().views.add_if_due(datetime.now(UTC))  # before a page of this minute is made, see web.kept
 
 
 def _end(response: Response) -> Response:

@@ -8,6 +8,7 @@ from lti_tool.web.admin import (
     audit_log,
     connections,
     endorsements,
+    figures,
     issuer,
     jobs,
     keys,
@@ -30,4 +31,5 @@ BLUEPRINTS = (
     keys.pages,
     jobs.pages,
     audit_log.pages,
+    figures.pages,
 )
