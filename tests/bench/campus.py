@@ -1,7 +1,8 @@
 """Twenty small LMSs behind one port, each with its own mood of the day: `python -m tests.bench.campus PORT JSON`.
 
 Only what a sync asks: a token, a roster, the columns, one column's results. `JSON` says how each platform is: the
-seconds it takes, by its number, and the status it answers instead. What is not named takes `else` seconds and answers well."""
+seconds it takes, by its number, and the status it answers instead. What is not named takes `else` seconds and answers
+well."""
 
 from __future__ import annotations
 
