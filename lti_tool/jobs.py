@@ -18,6 +18,7 @@ from lti_tool.services import (
     catalog,
     columns,
     copies,
+    digests,
     earned,
     editions,
     mail,
@@ -27,6 +28,7 @@ from lti_tool.services import (
     platform_checks,
     posting,
     presence,
+    reminders,
     revocations,
     schedule,
     source_pages,
@@ -128,6 +130,9 @@ def sweep(tool: Tool) -> None:
     oauth_tokens.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
+    if now.minute % 10 == 0:
+        reminders.look(tool, now)
+        digests.look(tool, now)
     mail.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)

@@ -11,6 +11,7 @@ from lti_tool.web.admin import (
     issuer,
     jobs,
     keys,
+    mail,
     people,
     platforms,
     sign_in,
@@ -28,6 +29,7 @@ BLUEPRINTS = (
     people.pages,
     administrators.pages,
     keys.pages,
+    mail.pages,
     jobs.pages,
     audit_log.pages,
 )
