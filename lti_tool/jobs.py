@@ -19,14 +19,17 @@ from lti_tool.services import (
     columns,
     copies,
     counting,
+    digests,
     earned,
     editions,
+    mail,
     matching,
     notices,
     oauth_tokens,
     platform_checks,
     posting,
     presence,
+    reminders,
     revocations,
     schedule,
     source_pages,
@@ -50,6 +53,8 @@ RUNNERS: dict[str, work.Runner] = {
     "post": posting.run_post,
     "rows": source_pages.run_rows,
     "sign": editions.run_sign,
+    mail.KIND: mail.run_send,
+    mail.REFUSED_KIND: mail.run_refused,
 }
 
 
@@ -126,6 +131,10 @@ def sweep(tool: Tool) -> None:
     oauth_tokens.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
+    if now.minute % 10 == 0:
+        reminders.look(tool, now)
+        digests.look(tool, now)
+    mail.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
     for job_id in work.due(tool, now):

@@ -37,6 +37,7 @@ from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
+from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
 from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
@@ -66,6 +67,7 @@ __all__ = [
     "DRIFTS_OF_THE_COURSE",
     "ENDORSED",
     "LIVE_STATES",
+    "MAIL_STATES",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -100,9 +102,13 @@ __all__ = [
     "Job",
     "Launch",
     "Login",
+    "Mail",
+    "MailChoice",
+    "MailServer",
     "Mark",
     "Mastery",
     "Message",
+    "Notification",
     "OAuthClient",
     "OAuthCode",
     "OAuthGrant",

@@ -1071,8 +1071,17 @@ PAGES |= {
 
 LINES = (
     Line("Oral communication", 122, 84, 31, 412, 69, 37, "within 2 days", "within 5 days"),
-    Line("Finds and judges sources of information for a purpose", 88, 41, 12, 97, 47, 29, "within 8 hours",
-         "within a day"),
+    Line(
+        "Finds and judges sources of information for a purpose",
+        88,
+        41,
+        12,
+        97,
+        47,
+        29,
+        "within 8 hours",
+        "within a day",
+    ),
     Line("Empathy", hidden=True),
     Line("Initiative", 40, None, 0, None, None, None, "within an hour", ""),
 )
