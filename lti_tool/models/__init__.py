@@ -4,7 +4,8 @@ Registration → Deployment → Course; Registration → Person; Person × Cours
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
 Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
 Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery.
-OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken."""
+OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken.
+OwnAddressRequest → OwnAddress (what a person confirmed); OwnLinkRequest → OwnLink → OwnSession, all by the address."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
 from lti_tool.models.awards import (
@@ -36,6 +37,14 @@ from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementReque
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
+from lti_tool.models.own_access import (
+    OwnAddress,
+    OwnAddressRequest,
+    OwnLink,
+    OwnLinkRequest,
+    OwnReminder,
+    OwnSession,
+)
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
     DRIFTS_OF_THE_COURSE,
@@ -106,6 +115,12 @@ __all__ = [
     "OAuthRequest",
     "OAuthToken",
     "OutsideBadge",
+    "OwnAddress",
+    "OwnAddressRequest",
+    "OwnLink",
+    "OwnLinkRequest",
+    "OwnReminder",
+    "OwnSession",
     "Person",
     "PersonLink",
     "PlatformLoad",
