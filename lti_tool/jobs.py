@@ -20,6 +20,7 @@ from lti_tool.services import (
     copies,
     earned,
     editions,
+    mail,
     matching,
     notices,
     oauth_tokens,
@@ -49,6 +50,8 @@ RUNNERS: dict[str, work.Runner] = {
     "post": posting.run_post,
     "rows": source_pages.run_rows,
     "sign": editions.run_sign,
+    mail.KIND: mail.run_send,
+    mail.REFUSED_KIND: mail.run_refused,
 }
 
 
@@ -125,6 +128,7 @@ def sweep(tool: Tool) -> None:
     oauth_tokens.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
+    mail.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
     for job_id in work.due(tool, now):

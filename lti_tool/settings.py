@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lti_tool.errors import ConfigurationError
 
@@ -138,6 +138,31 @@ class Issuer(_Section):
 class Mail(_Section):
     url: str
     sender: str
+    reply_to: str
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("smtp", "smtps") and parts.hostname and not (parts.query or parts.fragment)
+        if value and not (whole and _is_address(value) and not parts.path.strip("/")):
+            raise ValueError('write "smtp://user:password@host:587" or "smtps://user:password@host:465"')
+        if parts.username and not parts.password:
+            raise ValueError("it names a user without a password")
+        return value
+
+    @field_validator("sender", "reply_to")
+    @classmethod
+    def _mailbox(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value):
+            raise ValueError('write an e-mail address and nothing else, as "badges@example.edu"')
+        return value
+
+    @model_validator(mode="after")
+    def _both(self) -> Mail:
+        if self.url and not self.sender:
+            raise ValueError("mail.url names a server, so mail.sender has to name the address mail comes from")
+        return self
 
 
 class Privacy(_Section):

@@ -36,6 +36,7 @@ from lti_tool.models.base import Base
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
+from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
 from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
 from lti_tool.models.own_access import (
     OwnAddress,
@@ -73,6 +74,7 @@ __all__ = [
     "DRIFTS_OF_THE_COURSE",
     "ENDORSED",
     "LIVE_STATES",
+    "MAIL_STATES",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -106,9 +108,13 @@ __all__ = [
     "Job",
     "Launch",
     "Login",
+    "Mail",
+    "MailChoice",
+    "MailServer",
     "Mark",
     "Mastery",
     "Message",
+    "Notification",
     "OAuthClient",
     "OAuthCode",
     "OAuthGrant",

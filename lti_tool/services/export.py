@@ -52,7 +52,7 @@ LEFT_OUT = frozenset(
     {
         *("admin_session", "binding_code", "browser", "connection_request", "invite", "launch", "login", "message"),
         *("sign_in_address", "award_file", "source_file", "framework_file", "source_seen", "signed_status_list"),
-        *("figure", "job", "platform_load", "presence"),
+        *("figure", "job", "platform_load", "presence", "mail", "mail_server"),
         *("oauth_client", "oauth_code", "oauth_grant", "oauth_request", "oauth_token", "used_nonce", "wallet_offer"),
     }
 )
