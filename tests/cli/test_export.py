@@ -298,6 +298,7 @@ KEPT = {
     *("source_link", "status_list", "withdrawn_elsewhere"),
     *("endorsement", "endorsement_request", "outside_badge"),
     *("notification", "mail_choice"),
+    "own_address",
 }
 
 
