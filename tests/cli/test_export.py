@@ -299,6 +299,7 @@ KEPT = {
     *("endorsement", "endorsement_request", "outside_badge"),
     *("award_tally", "tally"),
     *("notification", "mail_choice"),
+    "own_address",
 }
 
 
