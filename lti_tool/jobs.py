@@ -18,14 +18,19 @@ from lti_tool.services import (
     catalog,
     columns,
     copies,
+    counting,
+    digests,
     earned,
     editions,
+    mail,
     matching,
     notices,
     oauth_tokens,
+    own_access,
     platform_checks,
     posting,
     presence,
+    reminders,
     revocations,
     schedule,
     share_links,
@@ -50,6 +55,9 @@ RUNNERS: dict[str, work.Runner] = {
     "post": posting.run_post,
     "rows": source_pages.run_rows,
     "sign": editions.run_sign,
+    own_access.KIND: own_access.run_links,
+    mail.KIND: mail.run_send,
+    mail.REFUSED_KIND: mail.run_refused,
 }
 
 
@@ -125,11 +133,19 @@ def sweep(tool: Tool) -> None:
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
     share_links.forget_expired(tool, now)
+    own_access.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
+    if now.minute % 10 == 0:
+        reminders.look(tool, now)
+        digests.look(tool, now)
+    mail.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
     for job_id in work.due(tool, now):
         tool.wake(job_id)
     award_acts.release_due(tool, now)
     editions.sign_pending(tool)
+    if tool.caught_up is None or now - tool.caught_up > counting.CATCH_UP_EVERY:
+        tool.caught_up = now
+        counting.catch_up(tool.db, now)

@@ -35,6 +35,7 @@ class AwardTally(Base):
     award_id: Mapped[str] = mapped_column(ForeignKey("award.id", ondelete="CASCADE"), primary_key=True)
     issued: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     claimed: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    revoked: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     expired: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # since it was renewed last
     shared_on: Mapped[str | None]  # the day on which she first passed it on, as 2026-11-27
     views: Mapped[int] = mapped_column(default=0, server_default="0")

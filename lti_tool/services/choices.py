@@ -19,7 +19,7 @@ from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict, CredentialHeldBack
 from lti_tool.models import Award, Edition, Evidence
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts, editions
+from lti_tool.services import audit, award_acts, counting, editions
 from lti_tool.services.awards import can_choose, get_award, shown_status
 from lti_tool.services.evidence import is_link
 from lti_tool.services.tool import Tool
@@ -133,6 +133,11 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
         if award.claimed_at is None or page != wanted:
             subject, listed = f"award:{award.id}", {"search": True} if told.search else {}
             audit.record(session, now, actor, "award.claimed", subject, public=told.public, **listed)
+        if award.claimed_at is None:
+            since = now - award.issued_at if award.issued_at is not None else None
+            counting.count(session, counting.CLAIMED, award, now, lasted=since)
+        if award.page_public and not told.public:
+            counting.count(session, counting.WITHDRAWN, award, now)
         award.claimed_at = award.claimed_at or now
         award.page_public, award.searchable = wanted
     if new:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
+from lti_tool.db import Database
 from lti_tool.models import Award, AwardTally, Course, CourseBadge, Tally
 
 ISSUED, CLAIMED, WITHDRAWN, SHARED, VIEWED = "issued", "claimed", "withdrawn", "shared", "viewed"
@@ -41,9 +42,10 @@ LONGER = 10**9  # longer than all of them
 UNTOLD = -1
 NOTED = "counted"  # in a session: what is added when it commits
 BATCH = 500
+CATCH_UP_EVERY = timedelta(hours=1)  # and when a worker starts
 
 
-class _Key(NamedTuple):
+class Key(NamedTuple):
     day: str
     kind: str
     course_badge_id: str
@@ -69,7 +71,7 @@ def count(
 
     `where`: to what an award was passed on, one of PLACES or DOWNLOAD and a form. `reason`: of WHY_NOT, a word, never
     what somebody wrote. `lasted`: of CLAIMED, since it was issued. What is counted once an award (ISSUED, CLAIMED,
-    EXPIRED) may be told again; SHARED counts each time, and beside it the awards that were shared at all."""
+    REVOKED, EXPIRED) may be told again; SHARED counts each time, and beside it the awards that were shared at all."""
     if isinstance(what, CourseBadge):
         of, award_id = (what.id, what.version_id or 0), None
     else:
@@ -79,10 +81,10 @@ def count(
             count_awards(session, kind, [Counted(award_id, *of, lasted=lasted, detail=where)], now)
         return
     if kind == SHARED and award_id is not None and _share(session, award_id, _day(now)):
-        _note(session, _Key(_day(now), SHARERS, *of, "", UNTOLD))
+        _note(session, Key(_day(now), SHARERS, *of, "", UNTOLD))
     if kind == RENEWED and award_id is not None:  # its end is another one now
         session.execute(update(AwardTally).where(AwardTally.award_id == award_id).values(expired=False))
-    _note(session, _Key(_day(now), kind, *of, (where or reason)[:40], _bound(lasted)))
+    _note(session, Key(_day(now), kind, *of, (where or reason)[:40], _bound(lasted)))
 
 
 class Counted(NamedTuple):
@@ -96,7 +98,12 @@ class Counted(NamedTuple):
     at: datetime | None = None
 
 
-_MARKED: Mapping[str, Any] = {ISSUED: AwardTally.issued, CLAIMED: AwardTally.claimed, EXPIRED: AwardTally.expired}
+_MARKED: Mapping[str, Any] = {
+    ISSUED: AwardTally.issued,
+    CLAIMED: AwardTally.claimed,
+    REVOKED: AwardTally.revoked,
+    EXPIRED: AwardTally.expired,
+}
 
 
 def count_awards(session: Session, kind: str, awards: Sequence[Counted], now: datetime) -> int:
@@ -114,7 +121,7 @@ def count_awards(session: Session, kind: str, awards: Sequence[Counted], now: da
     for each in awards:
         if each.award_id in first:
             day = _day(each.at or now)
-            _note(session, _Key(day, kind, each.course_badge_id, each.version_id, each.detail, _bound(each.lasted)))
+            _note(session, Key(day, kind, each.course_badge_id, each.version_id, each.detail, _bound(each.lasted)))
     return len(first)
 
 
@@ -143,25 +150,31 @@ def _bound(lasted: timedelta | None) -> int:
     return LONGER if place == len(BOUNDS) else BOUNDS[place]
 
 
-def _note(session: Session, key: _Key, by: int = 1) -> None:
+def _note(session: Session, key: Key, by: int = 1) -> None:
     if key.kind not in KINDS:
         raise ValueError(f"nothing is counted as {key.kind}")
-    noted: Counter[_Key] | None = session.info.get(NOTED)
+    noted: Counter[Key] | None = session.info.get(NOTED)
     if noted is None:
         noted = session.info[NOTED] = Counter()
         event.listen(session, "before_commit", _write_noted)
     noted[key] += by
 
 
+def note(session: Session, numbers: Mapping[Key, int]) -> None:
+    """Count what was added up elsewhere, when the session commits."""
+    for key, number in numbers.items():
+        _note(session, key, number)
+
+
 def _write_noted(session: Session) -> None:
     """Add what a transaction has counted, as its last statements: what many count at once is locked shortest so."""
-    noted: Counter[_Key] = session.info[NOTED]
+    noted: Counter[Key] = session.info[NOTED]
     if noted:
         told, session.info[NOTED] = noted, Counter()
         add(session, told)
 
 
-def add(session: Session, numbers: Mapping[_Key, int]) -> None:
+def add(session: Session, numbers: Mapping[Key, int]) -> None:
     """Add numbers to the tallies, in one order everywhere: two that wait for each other's row would be a deadlock."""
     ids = sorted({key.course_badge_id for key in numbers if key.course_badge_id})
     courses: dict[str, tuple[int, int]] = {}
@@ -182,12 +195,84 @@ def add(session: Session, numbers: Mapping[_Key, int]) -> None:
     session.connection().execute(statement.on_conflict_do_update(index_elements=keys, set_=more), rows)
 
 
+# -- what was not counted ---------------------------------------------------------------------------------------
+
+
+def last_grade(decision: Mapping[str, Any]) -> datetime | None:
+    """Return when the last grade came that a decision rests on, as the LMS tells it, or else when it was read first."""
+    moments = []
+    for row in decision.get("rows", ()):
+        for told in (row.get("graded_at"), row.get("received_at")):
+            try:
+                moments.append(datetime.fromisoformat(told).astimezone(UTC))
+            except (TypeError, ValueError):  # Canvas tells none
+                continue
+            break
+    return max(moments, default=None)
+
+
+def issuing(award: Award, at: datetime) -> Counted:
+    """Return an award as what is issued at a moment: by what it was given, and how long after its last grade."""
+    graded = last_grade(award.decision) if award.given == "grades" else None
+    lasted = at - graded if graded is not None else None
+    return Counted(award.id, award.course_badge_id, award.version_id, lasted, award.given, at)
+
+
+def _claiming(award: Award, at: datetime) -> Counted:
+    lasted = at - award.issued_at if award.issued_at is not None else None
+    return Counted(award.id, award.course_badge_id, award.version_id, lasted, at=at)
+
+
+def _ending(award: Award, at: datetime) -> Counted:
+    return Counted(award.id, award.course_badge_id, award.version_id, at=at)
+
+
+_STATES: tuple[tuple[str, Any, Callable[[Award, datetime], Counted]], ...] = (
+    (ISSUED, Award.issued_at, issuing),
+    (CLAIMED, Award.claimed_at, _claiming),
+    (REVOKED, Award.revoked_at, _ending),
+    (EXPIRED, Award.expires_at, _ending),
+)
+
+
+def catch_up(db: Database, now: datetime) -> int:
+    """Count what the awards have come to and nobody has counted; returns how much that was.
+
+    A few hundred in a transaction, each at the day it happened. Awards whose time is over come up here and nowhere
+    else: nothing is done on the day they end."""
+    found = 0
+    for kind, moment, told in _STATES:
+        last = ""
+        while True:
+            with db.write() as session:
+                query = select(Award).outerjoin(AwardTally, AwardTally.award_id == Award.id)
+                query = query.where(moment <= now, Award.id > last, _MARKED[kind].is_not(True))
+                if kind == EXPIRED:
+                    query = query.where(Award.status == "issued")
+                awards = list(session.scalars(query.order_by(Award.id).limit(BATCH)))
+                count_awards(session, kind, [told(award, getattr(award, moment.key)) for award in awards], now)
+            if not awards:
+                break
+            found, last = found + len(awards), awards[-1].id
+    return found
+
+
 # -- one award --------------------------------------------------------------------------------------------------
 
 
 def views_of(session: Session, award_id: str) -> int:
     """Return how often an award's page was opened, by people as far as can be told, and not by its learner."""
     return session.scalar(select(AwardTally.views).where(AwardTally.award_id == award_id)) or 0
+
+
+def add_views(session: Session, views: Mapping[str, int]) -> None:
+    """Add to how often awards' pages were opened; of an award that is there."""
+    if not views:
+        return
+    statement = _insert(session, AwardTally)
+    more = {"views": AwardTally.views + statement.excluded.views}
+    rows = [{"award_id": award_id, "views": number} for award_id, number in sorted(views.items())]
+    session.execute(statement.on_conflict_do_update(index_elements=["award_id"], set_=more), rows)
 
 
 def forget(session: Session, award_ids: Collection[str]) -> None:

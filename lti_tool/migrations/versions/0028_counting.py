@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("award_id", sa.String(), nullable=False),
         sa.Column("issued", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("claimed", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("revoked", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("expired", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("shared_on", sa.String(), nullable=True),
         sa.Column("views", sa.Integer(), server_default="0", nullable=False),
