@@ -33,6 +33,7 @@ from lti_tool.services import (
     reminders,
     revocations,
     schedule,
+    share_links,
     source_pages,
     sync,
     wallet_offers,
@@ -132,6 +133,7 @@ def sweep(tool: Tool) -> None:
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
     own_access.forget_expired(tool, now)
+    share_links.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     if now.minute % 10 == 0:

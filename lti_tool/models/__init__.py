@@ -65,6 +65,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
+from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
@@ -77,6 +78,7 @@ __all__ = [
     "ENDORSED",
     "LIVE_STATES",
     "MAIL_STATES",
+    "PARTS",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -141,6 +143,7 @@ __all__ = [
     "ResourceLink",
     "Result",
     "Review",
+    "ShareLink",
     "SignInAddress",
     "SignedStatusList",
     "SourceAnswer",

@@ -94,6 +94,8 @@ ACTIONS = {
     "award.file_given": Sentence("Awards were given from a file"),
     "award.given": Sentence("An award was given by hand"),
     "award.held": Sentence("An award was held back"),
+    "award.link_ended": Sentence("A learner ended a link to her badge"),
+    "award.link_made": Sentence("A learner made a link to her badge"),
     "award.kept": Sentence("An award was looked at and kept"),
     "award.offer_ended": Sentence("An offer to a wallet ended after wrong transaction codes"),
     "award.offered": Sentence("A badge was offered to a wallet"),

@@ -45,6 +45,8 @@ from lti_tool.web import (
     public,
     registration,
     score_files,
+    shared,
+    show,
     sources,
     student,
     versions,
@@ -120,6 +122,7 @@ def add_to(app: Flask) -> None:
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
     own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
+    own += [shared.pages, show.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -130,6 +133,7 @@ def add_to(app: Flask) -> None:
         words=lambda number, capital=False: words.words(number, capital=capital),
         markdown=markdown,
         labels=labels,
+        language=words.language,
         lasts=words.lasts,
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
