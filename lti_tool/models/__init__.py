@@ -56,6 +56,7 @@ from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
+from lti_tool.models.why_not import REASONS, WhyNot
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "DRIFTS_OF_THE_COURSE",
     "ENDORSED",
     "LIVE_STATES",
+    "REASONS",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -126,6 +128,7 @@ __all__ = [
     "StatusList",
     "UsedNonce",
     "WalletOffer",
+    "WhyNot",
     "WithdrawnElsewhere",
     "may_be_awarded",
 ]
