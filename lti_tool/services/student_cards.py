@@ -105,8 +105,8 @@ def _sentence(state: str, badge: Badge, rows: tuple[RowView, ...], award: Award 
                 of,
             )
         return ngettext(
-            "Nothing is marked yet. It takes one sub-competency.",
-            "Nothing is marked yet. It takes %(num)s sub-competencies.",
+            "There is no result to show yet. It takes one sub-competency.",
+            "There is no result to show yet. It takes %(num)s sub-competencies.",
             of,
         )
     if badge.counts_credits:
