@@ -69,6 +69,7 @@ from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
+from lti_tool.models.why_not import REASONS, WhyNot
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "LIVE_STATES",
     "MAIL_STATES",
     "PARTS",
+    "REASONS",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -154,6 +156,7 @@ __all__ = [
     "Tally",
     "UsedNonce",
     "WalletOffer",
+    "WhyNot",
     "WithdrawnElsewhere",
     "may_be_awarded",
 ]

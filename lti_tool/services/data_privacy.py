@@ -39,6 +39,7 @@ from lti_tool.models import (
     ShareLink,
     SourceAnswer,
     WalletOffer,
+    WhyNot,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -176,6 +177,11 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             ),
             _("To let anyone check what was awarded, as long as it counts."),
             _counted(Award.earned_at).where(mine),
+        ),
+        line(
+            _("Why a badge was not claimed, where that was put off, asked or answered"),
+            _("To ask once only, and to count the answers without the person."),
+            _counted(func.coalesce(WhyNot.answered_at, WhyNot.asked_at, WhyNot.put_off_at)).join(Award).where(mine),
         ),
         line(
             _("Signed credentials"),

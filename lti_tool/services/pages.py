@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -465,6 +465,18 @@ class StudentCard:
     next_step: str
     retired: bool = False  # nobody is awarded any more
     ends: str = ""  # said of one that ends soon
+    new: bool = False  # issued lately, and she has neither claimed it nor put it off
+    put_off: bool = False  # she does not want to claim it now
+    asked: bool = False  # the page asks why, once
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What was said to a learner about a row of hers. `by` is empty where the gradebook does not tell."""
+
+    words: str
+    by: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -518,6 +530,36 @@ class StudentHome:
     available: tuple[StudentCard, ...]
     preview: bool  # a test student or an instructor looking
     trees: tuple[TreeNode, ...] = ()  # the badges that others build up to
+    kept: bool = False  # there is a credential in force, of this course or another
+
+
+@dataclass(frozen=True)
+class CourseOfHers:
+    """A course on the page of all her badges. `over` are those that were withdrawn or have expired."""
+
+    title: str
+    label: str
+    term: str
+    synced_at: datetime | None
+    failing: bool  # the last attempt to read it failed
+    current: bool  # she is a learner there, and it has not ended
+    fresh: tuple[StudentCard, ...]
+    earned: tuple[StudentCard, ...]
+    on_the_way: tuple[StudentCard, ...]
+    over: tuple[StudentCard, ...]
+    available: tuple[StudentCard, ...]
+
+
+@dataclass(frozen=True)
+class EverywherePage:
+    """All her badges of one platform, course by course."""
+
+    first_name: str
+    platform: str
+    courses: tuple[CourseOfHers, ...]
+    sync: SyncState  # of all of them: the oldest reading, and whether one is being read now
+    earned: int  # in force
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -540,6 +582,9 @@ class StudentBadge:
     outside: tuple[OutsideView, ...] = ()  # hers, that are to count as its parts
     elsewhere: str = ""  # the course it belongs to, where that is another one
     key: str = ""  # what its addresses say: its slug, or its id where it belongs to another course
+    said: Mapping[str, Comment] = field(default_factory=dict)  # by tag
+    course: str = ""  # the course it belongs to, where that is another one than the page is opened from
+    term: str = ""
 
 
 @dataclass(frozen=True)

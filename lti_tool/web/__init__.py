@@ -181,6 +181,7 @@ def common_values() -> dict[str, Any]:
             launch=g.launch,
             course_label=who.course_label or who.course_title,
             course_title=who.course_title,
+            in_course=who.course_id is not None and bool(who.rights),
             csrf=security.csrf(),
             parents=security.parents(),
             shown_to=security.shown_to,

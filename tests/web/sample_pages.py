@@ -80,10 +80,13 @@ from lti_tool.services.pages import (
     CheckView,
     ClaimView,
     ColumnPlan,
+    Comment,
     CourseHome,
+    CourseOfHers,
     CredentialPage,
     DataPrivacy,
     Effect,
+    EverywherePage,
     GivePage,
     IssuedBadge,
     IssuerPage,
@@ -475,7 +478,7 @@ def card(slug: str, name: str, state: str, *levels: int | None, **more: Any) -> 
     return StudentCard(slug=slug, name=name, state=state, met=met, of=4, rows=views, **{**values, **more})
 
 
-FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW,
+FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW, new=True,
              sentence="All four sub-competencies stand at the required level or above.")  # fmt: skip
 WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
            next_step=SUBS[2].levels[2].description)  # fmt: skip
@@ -495,6 +498,20 @@ ME = StudentHome("Employability Skills", "EMP101", "Ana", SYNCED, (FRESH,),
 MINE = StudentBadge(BADGE.slug, BADGE, WAY, WAY.rows, ("9 Nov: Listens actively, Beginning",
                     "2 Nov: Adapts the message, Advanced"), SYNCED, "Hallwood University", "", "",
                     "lasts three years")  # fmt: skip
+UNCLAIMED = replace(FRESH, new=False, put_off=True)
+ASKED_WHY = replace(UNCLAIMED, asked=True)
+SAID_OF_ROWS = {SUBS[2].tag: Comment("Answered before the question ended, three times. Count to two.", "Dr Priya N.",
+                                     NOW),
+        SUBS[0].tag: Comment("Changes course when listeners need it.")}  # fmt: skip
+HERS = CourseOfHers("Employability Skills", "EMP101", "Autumn 2026", NOW - timedelta(minutes=3), False, True, (FRESH,),
+                    (KEPT, PRIVATE), (WAY, WAITING), (REVOKED,),
+                    (AVAILABLE, replace(AVAILABLE, name="Initiative")))  # fmt: skip
+ALL = EverywherePage("Ana", "Hallwood Canvas", (
+    HERS, replace(HERS, label="EMP102", title="Employability Skills, part two, with a name that takes all the room",
+                  term="", failing=True, synced_at=NOW - timedelta(hours=7), fresh=(), earned=(UNCLAIMED,), over=(),
+                  on_the_way=(), available=()),
+    replace(HERS, label="", title="First steps", term="Spring 2025", current=False, fresh=(), earned=(KEPT,), over=(),
+            on_the_way=(), available=())), SYNCED, 4, True)  # fmt: skip
 URL = f"{BASE}/credentials/7fq2c81km4xw09vd3hb6ptz5ra"
 FILES = (("PNG", f"{URL}.png"), ("SVG", f"{URL}.svg"), ("JSON", f"{URL}.json"), ("JWT", f"{URL}.jwt"))
 CLAIM = ClaimView("collaboration", replace(BADGE, slug="collaboration", name="Collaboration"), "a1", False, True, "",
@@ -814,6 +831,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "as-student-badge": ("student/badge.html", {"page": replace(MINE, history=(), sync=NEVER,
                          rows=rows(None, None, None, None)), "looking": BADGE.slug, "drafted": True}),
     "as-student-claim": ("student/claim.html", {"page": CLAIM, "looking": BADGE.slug}),
+    "me-many": ("student/home.html", {"page": replace(ME, fresh=(FRESH, replace(FRESH, slug="two", name="Empathy"),
+                replace(FRESH, slug="three", name="Initiative")), earned=(KEPT, ASKED_WHY), sync=replace(FAILED))}),
+    "me-all": ("student/everywhere.html", {"page": ALL}),
+    "me-all-running": ("student/everywhere.html", {"page": replace(ALL, sync=RUNNING, earned=0, kept=False,
+                       courses=(replace(HERS, fresh=(), earned=(), over=()),)), "in_course": True}),
+    "me-all-empty": ("student/everywhere.html", {"page": replace(ALL, courses=(), earned=0, kept=False),
+                     "way_in": "bound"}),
+    "my-badge-said": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS)}),
+    "my-badge-elsewhere": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS, course="EMP102", term="Autumn",
+                           sync=FAILED)}),
+    "my-badge-asked": ("student/badge.html", {"page": replace(MINE, card=ASKED_WHY, rows=FRESH.rows, history=())}),
+    "my-badge-noted": ("student/badge.html", {"page": replace(MINE, card=UNCLAIMED, rows=FRESH.rows), "noted": True}),
     "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(), available=(),
                  sync=NEVER, preview=True, first_name="")}),
     "me-running": ("student/home.html", {"page": replace(ME, sync=RUNNING, fresh=(FRESH,
@@ -1207,6 +1236,10 @@ ADDRESSES = {
     "as_student.badge": "/course/<launch>/<slug>/as-student/badge",
     "as_student.claim": "/course/<launch>/<slug>/as-student/claim",
     "student.home": "/me/<launch>/",
+    "student.everywhere": "/me/<launch>/all",
+    "student.put_off": "/me/<launch>/<slug>/not-now",
+    "student.answer": "/me/<launch>/<slug>/why-not",
+    "student.reading": "/me/<launch>/reading.json",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",
     "show.show": "/me/<launch>/badges/<slug>/show",
