@@ -20,6 +20,7 @@ from lti_tool.services import (
     copies,
     earned,
     editions,
+    evidence_files,
     matching,
     notices,
     oauth_tokens,
@@ -123,6 +124,7 @@ def sweep(tool: Tool) -> None:
     administrators.forget_expired(tool, now)
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
+    evidence_files.sweep(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     for course_id in posting.courses_due(tool, now):

@@ -13,7 +13,6 @@ from lti_tool.models.awards import (
     Award,
     AwardFile,
     Edition,
-    Evidence,
     Mark,
     Mastery,
     Posting,
@@ -33,6 +32,7 @@ from lti_tool.models.badges import (
 )
 from lti_tool.models.base import Base
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
+from lti_tool.models.evidence import Evidence, EvidenceFile
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
@@ -90,6 +90,7 @@ __all__ = [
     "EndorsementRequest",
     "Enrolment",
     "Evidence",
+    "EvidenceFile",
     "Figure",
     "FrameworkFile",
     "Invite",
