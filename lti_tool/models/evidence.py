@@ -37,7 +37,9 @@ class Evidence(Base):
     saved_at: Mapped[datetime | None]  # when a draft was last changed
     submitted_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
-    file: Mapped[EvidenceFile | None] = relationship(back_populates="evidence", lazy="selectin")
+    file: Mapped[EvidenceFile | None] = relationship(
+        back_populates="evidence", lazy="selectin", cascade="all, delete-orphan"
+    )
 
 
 class EvidenceFile(Base):

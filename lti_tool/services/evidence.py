@@ -419,9 +419,8 @@ def _change(tool: Tool, session: Session, row: Evidence, wanted: _Wanted, now: d
     gone = []
     if had is not None and (wanted.kind != "file" or wanted.stored is not None):
         gone = [had.place] if had.place else []
-        session.delete(had)
-        session.flush()
         row.file = None
+        session.flush()
     row.kind, row.about, row.saved_at = wanted.kind, wanted.about, now
     if wanted.kind != "file" or wanted.stored is not None:
         row.content = wanted.content
@@ -487,10 +486,6 @@ def discard(tool: Tool, course_id: int, slug: str, person_id: str, evidence_id: 
         row = _own_draft(session, badge, person_id, evidence_id)
         gone = [row.file.place] if row.file is not None and row.file.place else []
         _record(session, now, audit.person(person_id), "evidence.discarded", row)
-        if row.file is not None:
-            session.delete(row.file)
-            session.flush()
-            row.file = None
         session.delete(row)
     evidence_files.remove(tool, gone)
 

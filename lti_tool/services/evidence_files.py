@@ -130,11 +130,11 @@ def clean_name(name: str) -> str:
     """Return what a file was called, as one name that any system can keep: no folders, no control characters."""
     name = name.replace("\\", "/").rpartition("/")[2]
     name = "".join(each for each in unicodedata.normalize("NFC", name) if unicodedata.category(each)[0] != "C")
-    name = " ".join(NOT_IN_A_NAME.sub(" ", name).split()).strip(". ")
+    name = " ".join(NOT_IN_A_NAME.sub(" ", name).split()).rstrip(". ")
     stem, dot, ending = name.rpartition(".")
     if not dot or len(ending) > LONGEST_ENDING:
         return name[:LONGEST_NAME] or "file"
-    return f"{stem[: LONGEST_NAME - len(ending) - 1].rstrip() or 'file'}.{ending}"
+    return f"{stem[: LONGEST_NAME - len(ending) - 1].strip('. ') or 'file'}.{ending}"
 
 
 @contextmanager
@@ -452,7 +452,7 @@ def sweep(tool: Tool, now: datetime, *, at_once: bool = False) -> int:
         return 0
     there = [path for path in (*folder.glob(f"{PART}*"), *folder.glob("??/*")) if path.is_file()]
     with tool.db.read() as session:  # after the look: a file whose row came meanwhile has it now
-        named = set(session.scalars(select(EvidenceFile.place).where(EvidenceFile.place.is_not(None))))
+        named = {place for place in session.scalars(select(EvidenceFile.place)) if place}
     gone = 0
     for path in there:
         with suppress(OSError):  # another worker was here first

@@ -187,9 +187,10 @@ class _Short:
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, length: int = -1) -> bytes:
-        if not 0 <= length <= LARGEST_LIST:
+        found = self._file.read(length if 0 <= length <= LARGEST_LIST else LARGEST_LIST + 1)
+        if len(found) > LARGEST_LIST:
             raise zipfile.BadZipFile("a list of contents that is too long")
-        return self._file.read(length)
+        return found
 
     def seekable(self) -> bool:
         return True
@@ -201,7 +202,7 @@ def _contents(file: IO[bytes]) -> frozenset[str]:
     One with macros is none of the kinds we take: what they are called in an Office file of each kind ends so."""
     file.seek(0)
     try:
-        with zipfile.ZipFile(_Short(file)) as opened:  # type: ignore[arg-type]
+        with zipfile.ZipFile(_Short(file)) as opened:
             names = frozenset(opened.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeDecodeError):
         return frozenset()
@@ -240,16 +241,16 @@ def _decoded(content: bytes, encoding: str) -> str | None:
 
 def _contradicts(name: str, called: FileType, other: FileType | None, signs: frozenset[str]) -> BadInput:
     what_to_do = Sentence("Give it the name it had, or choose another file.")
-    if other is not None:
+    if called.within and signs & OLE:
+        sentence = Sentence("“%(file)s” is locked with a password, so nobody could look at it.", file=name)
+        what_to_do = Sentence("Save it without a password, and choose that.")
+    elif other is not None:
         sentence = Sentence(
             "The name of “%(file)s” says %(called)s, but its content says %(other)s.",
             file=name,
             called=called.words,
             other=other.words,
         )
-    elif called.within and signs & OLE:
-        sentence = Sentence("“%(file)s” is locked with a password, so nobody could look at it.", file=name)
-        what_to_do = Sentence("Save it without a password, and choose that.")
     elif called.within and called.name in signs:
         sentence = Sentence("“%(file)s” holds macros, or nothing that its name says.", file=name)
         what_to_do = Sentence("Save it again without macros, or as PDF, and choose that.")

@@ -168,12 +168,9 @@ def _keep_evidence(tool: Tool, found: _Export) -> None:
         path = tool.settings.evidence_folder / source.relative_to(there)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # of an import that broke off
-        with source.open("rb") as opened, path.open("xb", opener=_owners_alone) as file:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with source.open("rb") as opened, os.fdopen(descriptor, "wb") as file:
             shutil.copyfileobj(opened, file, CHUNK)
-
-
-def _owners_alone(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 # -- rows -------------------------------------------------------------------------------------------------------

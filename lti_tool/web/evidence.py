@@ -69,9 +69,7 @@ def _far_too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
         "far more than a file may have",
         reason="http_413",
         status=413,
-        sentence=Sentence(
-            "This file is far larger than one file may be: %(most)s.", most=most
-        ),
+        sentence=Sentence("This file is far larger than one file may be: %(most)s.", most=most),
         what_to_do=Sentence("Go back, choose a smaller one, or hand in a link to it instead."),
     )
     return current_app.handle_user_exception(error)
