@@ -22,6 +22,7 @@ from lti_tool.services import (
     digests,
     earned,
     editions,
+    evidence_files,
     mail,
     matching,
     notices,
@@ -134,6 +135,7 @@ def sweep(tool: Tool) -> None:
     oauth_tokens.forget_expired(tool, now)
     own_access.forget_expired(tool, now)
     share_links.forget_expired(tool, now)
+    evidence_files.sweep(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     if now.minute % 10 == 0:

@@ -15,7 +15,6 @@ from lti_tool.models.awards import (
     Award,
     AwardFile,
     Edition,
-    Evidence,
     Mark,
     Mastery,
     Posting,
@@ -36,6 +35,7 @@ from lti_tool.models.badges import (
 from lti_tool.models.base import Base
 from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
+from lti_tool.models.evidence import Evidence, EvidenceFile
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
@@ -108,6 +108,7 @@ __all__ = [
     "EndorsementRequest",
     "Enrolment",
     "Evidence",
+    "EvidenceFile",
     "Figure",
     "FrameworkFile",
     "Invite",

@@ -26,6 +26,7 @@ from lti_tool.models import (
     Endorsement,
     Enrolment,
     Evidence,
+    EvidenceFile,
     Launch,
     Mark,
     Mastery,
@@ -163,6 +164,12 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("Evidence put beside a badge's rows"),
             _("To let those who mark see what was done."),
             _counted(Evidence.created_at).where(Evidence.person_id == person.id),
+        ),
+        line(
+            _("Files among that evidence"),
+            _("To let those who mark see what was done, and everybody while a public page shows it."),
+            _counted(EvidenceFile.stored_at).join(Evidence).where(Evidence.person_id == person.id),
+            _("until the learner withdraws it, or the institution erases it"),
         ),
         line(
             _("Badges of other issuers, handed in to count here"),

@@ -22,6 +22,8 @@ from lti_tool.services.words import said
 if TYPE_CHECKING:
     from lti_tool.services.choices import Choices, Offered
     from lti_tool.services.endorsements import EndorsementView
+    from lti_tool.services.evidence import EvidenceItem
+    from lti_tool.services.evidence_pages import LearnersEvidence
 
 
 @dataclass(frozen=True)
@@ -346,6 +348,8 @@ class RecordView:
     before: tuple[str, ...]
     verdict: str
     award: str  # what is said of the badge as a whole
+    slug: str = ""
+    evidence: tuple[EvidenceItem, ...] = ()  # what was handed in beside this row
 
 
 @dataclass(frozen=True)
@@ -416,6 +420,7 @@ class GivePage:
     rows: tuple[RowView, ...] = ()  # as they stand
     carried: bool = False  # as they stand, they reach the badge
     held_back: bool = False
+    evidence: LearnersEvidence | None = None
 
 
 @dataclass(frozen=True)
@@ -712,11 +717,17 @@ class CheckView:
 
 @dataclass(frozen=True)
 class ShownEvidence:
-    """A piece of evidence as everybody sees it; `url` is empty for one that is words alone."""
+    """A piece of evidence as everybody sees it; `url` is empty for one that is words alone.
+
+    `file` is a file's name and `about` what it is, both empty for what is none. `gone`: it is not kept any more."""
 
     name: str
     url: str
     words: str
+    genre: str = ""  # as the credential has it: "Text", "Reflection", "Link", "File"
+    file: str = ""
+    about: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,7 @@ def claim_of(tool: Tool, award_id: str, key: str, now: datetime) -> ClaimView:
             note=(award.note or "") if award.note_told else "",
             name=award.earner.name.strip(),
             email=award.earner.email.strip(),
-            offered=choices.offered(session, award, definition),
+            offered=choices.offered(session, award, definition, tool.settings.base_url),
             seen=award.editions[-1].id if award.editions else "",
             closed=choices.is_closed(award, now),
             course=award.course.title,

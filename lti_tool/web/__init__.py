@@ -114,15 +114,16 @@ class Text(UnicodeConverter):
 
 def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
+    app.request_class = evidence.EvidenceRequest
     app.before_request(_begin)
     app.after_request(_end)
     app.teardown_request(lambda _error: logs.end_request())
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
+    own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.own, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
     own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
-    own += [shared.pages, show.pages]
+    own += [shared.pages, show.pages, evidence.pages, evidence.shown]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -134,6 +135,7 @@ def add_to(app: Flask) -> None:
         markdown=markdown,
         labels=labels,
         language=words.language,
+        told=words.said,
         lasts=words.lasts,
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),

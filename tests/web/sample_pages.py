@@ -54,7 +54,8 @@ from lti_tool.services.endorsements import (
     EndorsementView,
     ToEndorse,
 )
-from lti_tool.services.evidence import EvidenceItem
+from lti_tool.services.evidence import EvidenceItem, FileView
+from lti_tool.services.evidence_pages import LearnersEvidence, Limits, OwnEvidencePage
 from lti_tool.services.expiry import Renewal
 from lti_tool.services.figure_pages import Asked, FiguresPage, Line, Share
 from lti_tool.services.framework_files import FrameworkPage, RubricOffer
@@ -518,7 +519,9 @@ CLAIM = ClaimView("collaboration", replace(BADGE, slug="collaboration", name="Co
                   FRESH.rows, "Hallwood University", None, (), Choices(public=True), name="Ana Ruiz",
                   email="ana@hallwood.example", course="EMP101 Employability Skills",
                   offered=(Offered("e1", "Shares the work", "text", "We split the tasks on the first evening."),
-                           Offered("e2", "Keeps word", "link", "https://video.hallwood.example/17")))  # fmt: skip
+                           Offered("e2", "Keeps word", "link", "https://video.hallwood.example/17", "The talk."),
+                           Offered("e3", "Keeps word", "reflection", "I would ask earlier next time.", since=NOW),
+                           Offered("e4", "Keeps word", "file", "minutes.pdf", "Of the second evening.")))  # fmt: skip
 
 # -- the public pages --------------------------------------------------------------------------------------------
 
@@ -887,7 +890,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "credential-shown": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ana Ruiz", endorsements=SAID,
                          narrative="I spoke in public for the first time.", evidence=(
                          ShownEvidence("Listens actively", "https://video.hallwood.example/17", ""),
-                         ShownEvidence("Adapts the message", "", "I rewrote the talk for twelve-year-olds.")))}),
+                         ShownEvidence("Adapts the message", "", "I rewrote the talk for twelve-year-olds."),
+                         ShownEvidence("Builds a line", "", "Next time I begin with the end.", "Reflection"),
+                         ShownEvidence("Listens actively", f"{BASE}/evidence/7fq2", "Us.", "File", "talk <1>.pdf",
+                                       "PDF document, 340 kB"),
+                         ShownEvidence("Listens actively", f"{BASE}/evidence/7fq3", "", "File", "photo.jpg",
+                                       "JPEG picture, 2.5 MB", gone=True)))}),
     "credential-no-levels": ("public/credential.html", {"page": replace(CREDENTIAL, shows_levels=False,
                              rows=rows(None, None, None, None))}),
     "achievement-full": ("public/achievement.html", {"page": replace(ACHIEVEMENT, endorsements=SAID, badge=FULL,
@@ -968,6 +976,32 @@ PUT = (
     ),
     EvidenceItem("e2", SUBS[0].tag, "note", "Seen <live>.", "", "Tess T.", True, NOW),
 )
+PHOTO = FileView("JPEG picture", "2.5 MB", picture=True, there=True, cleaned=True)
+OWN_PIECES = (
+    EvidenceItem("e3", SUBS[3].tag, "text", "Not done yet.", "", "Ana", True, NOW, draft=True),
+    EvidenceItem("e4", SUBS[3].tag, "reflection", "I answered before the question had ended.", "", "Ana", True, NOW),
+    EvidenceItem(
+        "e5", SUBS[3].tag, "link", "https://video.example/17", "https://video.example/17", "Ana", True, NOW,
+        about="The second answer.", kept_for="shown",
+    ),
+    EvidenceItem(
+        "e6", SUBS[3].tag, "file", "A photo with a very long name of the whole class in the hall.jpg", "", "Ana", True,
+        NOW, about="Us, after the talk.", file=PHOTO, kept_for="", earlier=(
+            EvidenceItem("e7", SUBS[3].tag, "file", "photo.jpg", "", "Ana", True, NOW - timedelta(days=3), file=PHOTO),
+        ),
+    ),
+    EvidenceItem(
+        "e8", SUBS[3].tag, "file", "talk.pdf", "", "Ana", True, NOW, kept_for="decision",
+        file=FileView("PDF document", "340 kB", picture=False, there=False, cleaned=False),
+    ),
+)  # fmt: skip
+NO_FILES = Limits((), "", "25 MB", 25_000_000, "250 MB")
+OWN_EVIDENCE = OwnEvidencePage(
+    BADGE.slug, BADGE, replace(SUBS[3], evidence="required"), "Answers plainly, or says what is not known.",
+    (*OWN_PIECES, PUT[1]), Limits((("documents", "pdf, docx, odt"), ("plain text", "txt, md"),
+                                   ("pictures", "jpg, png, webp, gif")), ".pdf,.docx", "25 MB", 25_000_000, "212 MB"),
+    True,
+)  # fmt: skip
 MARKING = MarkingPage(
     slug=BADGE.slug, badge=BADGE, status="active", version=1, person_id="p1", name="Ana R.", place=1, learners=14,
     done=5, rows=(marked(0, 4, posted("posted"), comment="Well seen.", evidence=PUT), marked(1, 3, posted("way")),
@@ -1007,11 +1041,29 @@ PAGES |= {
                         marked(3, None, posted("left"), overtaken=Overtaken(SUBS[3].tag, "Bo", NOW, 1, "Hm.", 2))))}),
     **{f"marking-{reason}": ("instructor/marking.html", {"page": replace(MARKING, rows=(
         marked(0, 3, posted("refused", reason=reason, again=True)),))}) for reason in REFUSALS},
-    "my-badge-evidence": ("student/badge.html", {"page": MINE, "typed": {SUBS[1].tag: ("typed", SimpleNamespace(
-                          sentence="Too long.", what_to_do=""))}, "beside": {
+    "my-badge-evidence": ("student/badge.html", {"page": MINE, "beside": {
                               SUBS[0].tag: OwnRow("Well seen.", "Tess T.", PUT, True),
-                              SUBS[1].tag: OwnRow("", "", (), True),
-                              SUBS[2].tag: OwnRow("", "", (), False)}}),
+                              SUBS[1].tag: OwnRow("", "", (), True, required=True),
+                              SUBS[2].tag: OwnRow("", "", (), False),
+                              SUBS[3].tag: OwnRow("", "", OWN_PIECES, True, required=True)}}),
+    "evidence": ("student/evidence.html", {"page": OWN_EVIDENCE, "done": "handed"}),
+    "evidence-new": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, items=()), "done": ""}),
+    "evidence-draft": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, editing=OWN_PIECES[0]),
+                       "done": "drafted"}),
+    "evidence-anew": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, editing=OWN_PIECES[3], anew=True),
+                      "done": "replaced"}),
+    "evidence-withdrawn": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, limits=NO_FILES, items=(),
+                           row=replace(SUBS[0], evidence="optional")), "done": "withdrawn"}),
+    "evidence-closed": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, may_add=False), "done": "discarded"}),
+    "evidence-refused": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, items=()), "done": "", "typed": {
+                         "kind": "file", "content": "</textarea>What I did.", "link": "javascript:alert(1)"},
+                         "problem": BadInput(sentence="This file has 30 MB, and one file may have 25 MB.",
+                                             what_to_do="Make it smaller.")}),
+    "learners-evidence": ("instructor/evidence.html", {"page": LearnersEvidence(BADGE.slug, BADGE, "p1", "Ana R.", (
+                          (SUBS[0], tuple(replace(each, own=False) for each in OWN_PIECES[1:])), (SUBS[1], PUT),
+                          (SUBS[2], ())))}),
+    "learners-evidence-none": ("instructor/evidence.html", {"page": LearnersEvidence(BADGE.slug, BADGE, "p1", "",
+                               ((SUBS[0], ()),))}),
 }  # fmt: skip
 IN_COURSE = {
     "may_manage": True,
@@ -1217,8 +1269,11 @@ ADDRESSES = {
     "outside.hand_in_for": "/course/<launch>/badges/<slug>/outside/",
     "outside.decide": "/course/<launch>/badges/<slug>/outside/<outside_id>",
     "own_outside.hand_in": "/me/<launch>/badges/<slug>/outside/",
-    "evidence.add": "/me/<launch>/badges/<slug>/evidence/",
+    "evidence.row": "/me/<launch>/badges/<slug>/evidence/",
+    "evidence.hand_in": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/hand-in",
+    "evidence.discard": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/discard",
     "evidence.withdraw": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/withdraw",
+    "learners_evidence.learner": "/course/<launch>/badges/<slug>/evidence/<person_id>/",
     "editor.blank": "/course/<launch>/badges",
     "editor.edit": "/course/<launch>/badges/<slug>/edit",
     "editor.step": "/course/<launch>/edit/<badge>/<step>",
@@ -1334,6 +1389,7 @@ def create_samples() -> Flask:
         markdown=markdown,
         labels=labels,
         language=words.language,
+        told=words.said,
         lasts=words.lasts,
         duration=stack_words.duration,
         stack_rule=stack_words.rule_words,
