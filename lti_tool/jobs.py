@@ -20,12 +20,14 @@ from lti_tool.services import (
     copies,
     earned,
     editions,
+    erasures,
     matching,
     notices,
     oauth_tokens,
     platform_checks,
     posting,
     presence,
+    retention,
     revocations,
     schedule,
     source_pages,
@@ -39,6 +41,7 @@ QUEUE_ERRORS = (RedisError, PostgresError, sqlite3.Error)
 UNTIL_A_SWEEP = timedelta(seconds=55)  # what is due later is found by the next one
 RUNNERS: dict[str, work.Runner] = {
     "sync": sync.run_sync,
+    "erase": erasures.run_erase,
     "evaluate": sync.run_evaluate,
     "publish": catalog.run_publish,
     "check": platform_checks.run_check,
@@ -119,6 +122,7 @@ def sweep(tool: Tool) -> None:
     now = datetime.now(UTC)
     presence.seen(tool, presence.SCHEDULE, now)
     revocations.look(tool, now)
+    erasures.look(tool, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
     wallet_offers.forget_expired(tool, now)
@@ -131,3 +135,4 @@ def sweep(tool: Tool) -> None:
         tool.wake(job_id)
     award_acts.release_due(tool, now)
     editions.sign_pending(tool)
+    retention.step(tool, now)

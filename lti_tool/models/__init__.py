@@ -53,6 +53,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
+from lti_tool.models.rights import Erasure, RetentionPeriod, RetentionRun, RightsRequest
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
@@ -89,6 +90,7 @@ __all__ = [
     "Endorsement",
     "EndorsementRequest",
     "Enrolment",
+    "Erasure",
     "Evidence",
     "Figure",
     "FrameworkFile",
@@ -116,7 +118,10 @@ __all__ = [
     "Registration",
     "ResourceLink",
     "Result",
+    "RetentionPeriod",
+    "RetentionRun",
     "Review",
+    "RightsRequest",
     "SignInAddress",
     "SignedStatusList",
     "SourceAnswer",

@@ -206,7 +206,7 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
         award = get_award(session, award_id)
-        if not _revoke(session, award, reason, actor, now):
+        if not revoke_in(session, award, reason, actor, now):
             raise Conflict(sentence=_("This award has been taken back already."))
         version_id = award.version_id
     prerequisites.look_again(tool, [version_id])
@@ -219,7 +219,7 @@ def revoke_many(
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
         awards = _locked(session, course_badge_id, award_ids)
-        done = [award.id for award in awards if _revoke(session, award, reason, actor, now)]
+        done = [award.id for award in awards if revoke_in(session, award, reason, actor, now)]
         version_ids = {award.version_id for award in awards}
         outcome = Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
     prerequisites.look_again(tool, version_ids)
@@ -233,7 +233,8 @@ def _reason_to_revoke(reason: str) -> str:
     return reason
 
 
-def _revoke(session: Session, award: Award, reason: str, actor: str, now: datetime) -> bool:
+def revoke_in(session: Session, award: Award, reason: str, actor: str, now: datetime) -> bool:
+    """Do as `revoke` in a transaction of the caller's, who holds the award; tells whether it was not taken back yet."""
     before = award.status
     if before in ("revoked", "superseded"):
         return False

@@ -133,7 +133,7 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
             else (),
             choices=choices.chosen(award),
             note=(award.note or "") if award.note_told else "",
-            name=award.earner.name.strip(),
+            name=award.earner.called.strip(),
             email=award.earner.email.strip(),
             offered=choices.offered(session, award, definition),
             seen=award.editions[-1].id if award.editions else "",

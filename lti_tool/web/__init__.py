@@ -39,6 +39,7 @@ from lti_tool.web import (
     oauth,
     oid4vci,
     outside,
+    own_data,
     public,
     registration,
     score_files,
@@ -115,7 +116,7 @@ def add_to(app: Flask) -> None:
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
-    own += [badge_api.pages, oauth.pages, backpacks.pages]
+    own += [badge_api.pages, oauth.pages, backpacks.pages, own_data.pages, own_data.again]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(

@@ -13,6 +13,8 @@ from lti_tool.web.admin import (
     keys,
     people,
     platforms,
+    requests,
+    retention,
     sign_in,
     way_in,
 )
@@ -26,6 +28,8 @@ BLUEPRINTS = (
     endorsements.pages,
     approvals.pages,
     people.pages,
+    requests.pages,
+    retention.pages,
     administrators.pages,
     keys.pages,
     jobs.pages,
