@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import BadInput, Erased, SecretLost
-from lti_tool.models import Erasure
+from lti_tool.models import Column, Course, CourseBadge, Erasure
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, journal
 from lti_tool.services.tool import Tool
@@ -82,6 +82,11 @@ def come_back(tool: Tool, sealed: str, now: datetime) -> None:
         away = _away(tool, session, registration_id, sub)
         ids = [row.person_id for row in away]
         session.execute(update(Erasure).where(Erasure.person_id.in_(ids)).values(returned_at=now))
+        if ids:  # the LMS's lists name her, and may be the same since: they are stored anew
+            of_platform = Course.registration_id == registration_id
+            session.execute(update(Course).where(of_platform).values(roster_digest=None))
+            badges = select(CourseBadge.id).join(Course).where(of_platform)
+            session.execute(update(Column).where(Column.course_badge_id.in_(badges)).values(read_digest=None))
         for person_id in ids:
             journal.note(session, journal.return_of(person_id, now))
             audit.record(session, now, audit.person(person_id), "privacy.returned", audit.person(person_id))

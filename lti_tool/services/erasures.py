@@ -147,7 +147,8 @@ def _forget_files(tool: Tool, person_id: str, before: dict[str, str]) -> int:
     names = [value for name in ("sub", "email", "sis_id", "name") if (value := before.get(name, ""))]
     with tool.db.write() as session:
         found: list[tuple[Any, str]] = []
-        for model in (AwardFile, SourceFile):
+        models: tuple[Any, ...] = (AwardFile, SourceFile)
+        for model in models:
             for file in session.scalars(select(model)):
                 told = json.dumps([file.lines, file.problems], ensure_ascii=False)
                 if person_id in told or any(json.dumps(name, ensure_ascii=False)[1:-1] in told for name in names):

@@ -93,15 +93,15 @@ class Kept:
 
 
 def _person(model: Any) -> Find:
-    return lambda who: model.person_id.in_(who.ids)  # type: ignore[no-any-return]
+    return lambda who: model.person_id.in_(who.ids)
 
 
 def _of_awards(model: Any) -> Find:
-    return lambda who: model.award_id.in_(who.awards)  # type: ignore[no-any-return]
+    return lambda who: model.award_id.in_(who.awards)
 
 
 def _of_grants(model: Any) -> Find:
-    return lambda who: model.grant_id.in_(select(OAuthGrant.id).where(OAuthGrant.person_id.in_(who.ids)))  # type: ignore[no-any-return]
+    return lambda who: model.grant_id.in_(select(OAuthGrant.id).where(OAuthGrant.person_id.in_(who.ids)))
 
 
 def _results(who: Who) -> ColumnElement[bool]:

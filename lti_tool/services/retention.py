@@ -80,7 +80,7 @@ def _course_rows(cutoff: datetime) -> Rows:
     of_badges = (SourceAnswer, Mastery, Posting, Mark, EarlierVersion)
     return (
         (Result, Result.column_id.in_(columns)),
-        *((model, model.course_badge_id.in_(_badges(cutoff))) for model in of_badges),  # type: ignore[attr-defined]
+        *((model, model.course_badge_id.in_(_badges(cutoff))) for model in of_badges),
         (Enrolment, Enrolment.course_id.in_(_ended(cutoff))),
     )
 
