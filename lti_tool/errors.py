@@ -404,3 +404,37 @@ class ProofRefused(WalletRefused):
     """A proof that does not show that the wallet holds its key."""
 
     reason = "invalid_proof"
+
+
+# -- mail -------------------------------------------------------------------------------------------------------
+
+
+class MailServerFailed(ToolError):
+    """The mail server takes no mail at all now: out of reach, or it does not let the tool in. Nothing went out."""
+
+    status = 502
+    reason = "mail_unreachable"
+    sentence = Sentence("The mail server could not be reached.")
+    what_to_do = Sentence("Nothing was lost: mails wait and are tried again. Are mail.url and the server right?")
+
+
+class MailNotTaken(ToolError):
+    """The mail server does not take a mail now, and may later."""
+
+    reason = "mail_not_taken"
+    sentence = Sentence("The mail server put this mail off.")
+
+
+class MailRefused(ToolError):
+    """The mail server will never take a mail."""
+
+    reason = "mail_refused"
+    sentence = Sentence("The mail server refused this mail.")
+    what_to_do = Sentence("Is there such an address, and may the tool write to it? The person is told inside the tool.")
+
+
+class MailUnanswered(ToolError):
+    """A mail was handed over, and the answer was lost: it may have been taken."""
+
+    reason = "mail_unanswered"
+    sentence = Sentence("The mail server's answer was lost.")

@@ -18,9 +18,12 @@ from lti_tool.services import (
     catalog,
     columns,
     copies,
+    counting,
+    digests,
     earned,
     editions,
     erasures,
+    mail,
     matching,
     notices,
     oauth_tokens,
@@ -28,6 +31,7 @@ from lti_tool.services import (
     posting,
     presence,
     retention,
+    reminders,
     revocations,
     schedule,
     source_pages,
@@ -52,6 +56,8 @@ RUNNERS: dict[str, work.Runner] = {
     "post": posting.run_post,
     "rows": source_pages.run_rows,
     "sign": editions.run_sign,
+    mail.KIND: mail.run_send,
+    mail.REFUSED_KIND: mail.run_refused,
 }
 
 
@@ -129,6 +135,10 @@ def sweep(tool: Tool) -> None:
     oauth_tokens.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
+    if now.minute % 10 == 0:
+        reminders.look(tool, now)
+        digests.look(tool, now)
+    mail.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
     for job_id in work.due(tool, now):
@@ -136,3 +146,6 @@ def sweep(tool: Tool) -> None:
     award_acts.release_due(tool, now)
     editions.sign_pending(tool)
     retention.step(tool, now)
+    if tool.caught_up is None or now - tool.caught_up > counting.CATCH_UP_EVERY:
+        tool.caught_up = now
+        counting.catch_up(tool.db, now)

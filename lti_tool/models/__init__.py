@@ -4,6 +4,7 @@ Registration → Deployment → Course; Registration → Person; Person × Cours
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
 Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
 Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery.
+Award → AwardTally (what is counted of it) → Tally (how often, without people).
 OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
@@ -32,9 +33,11 @@ from lti_tool.models.badges import (
     Publication,
 )
 from lti_tool.models.base import Base
+from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
+from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
 from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
@@ -65,6 +68,7 @@ __all__ = [
     "DRIFTS_OF_THE_COURSE",
     "ENDORSED",
     "LIVE_STATES",
+    "MAIL_STATES",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -72,6 +76,7 @@ __all__ = [
     "AuditEvent",
     "Award",
     "AwardFile",
+    "AwardTally",
     "Base",
     "Binding",
     "BindingCode",
@@ -99,9 +104,13 @@ __all__ = [
     "Job",
     "Launch",
     "Login",
+    "Mail",
+    "MailChoice",
+    "MailServer",
     "Mark",
     "Mastery",
     "Message",
+    "Notification",
     "OAuthClient",
     "OAuthCode",
     "OAuthGrant",
@@ -129,6 +138,7 @@ __all__ = [
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "Tally",
     "UsedNonce",
     "WalletOffer",
     "WithdrawnElsewhere",

@@ -19,7 +19,7 @@ from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict, CredentialHeldBack
 from lti_tool.models import Award, Edition, Evidence
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts, editions
+from lti_tool.services import audit, award_acts, counting, editions
 from lti_tool.services.awards import can_choose, get_award, shown_status
 from lti_tool.services.evidence import is_link
 from lti_tool.services.tool import Tool
@@ -122,6 +122,11 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
             _replace(tool, session, award, inside, actor, now)
         if award.claimed_at is None or award.page_public != told.public:
             audit.record(session, now, actor, "award.claimed", f"award:{award.id}", public=told.public)
+        if award.claimed_at is None:
+            since = now - award.issued_at if award.issued_at is not None else None
+            counting.count(session, counting.CLAIMED, award, now, lasted=since)
+        if award.page_public and not told.public:
+            counting.count(session, counting.WITHDRAWN, award, now)
         award.claimed_at = award.claimed_at or now
         award.page_public = told.public
     if new:

@@ -57,7 +57,7 @@ def begin(
     who = who_is(session, person_id)
     people = list(session.scalars(select(Person).where(Person.id.in_(who.ids)).with_for_update()))
     for award in _awards(session, who):
-        empty_award(session, award, actor=actor, now=now)
+        empty_award(tool, session, award, actor=actor, now=now)
     session.execute(delete(Launch).where(Launch.person_id.in_(who.ids)))
     session.execute(delete(Browser).where(Browser.person_id.in_(who.ids)))
     session.execute(delete(Enrolment).where(Enrolment.person_id.in_(who.ids)))
@@ -87,11 +87,13 @@ def _awards(session: Session, who: Who) -> Iterable[Award]:
     return list(session.scalars(query.with_for_update(of=Award, key_share=True)))
 
 
-def empty_award(session: Session, award: Award, *, actor: str, now: datetime, reason: str = HOLDER_ASKED) -> None:
+def empty_award(
+    tool: Tool, session: Session, award: Award, *, actor: str, now: datetime, reason: str = HOLDER_ASKED
+) -> None:
     """Revoke an award, and leave of it and its credentials only that they were: what of, when, and their status entry.
 
     A credential that everybody could see says at its address that it is gone."""
-    award_acts.revoke_in(session, award, reason, actor, now)
+    award_acts.revoke_in(tool, session, award, reason, actor, now, tell=reason != HOLDER_ASKED)
     if award.revocation_reason != reason:
         award.revocation_reason = ""  # what somebody wrote about her
     version = award.version.number

@@ -22,10 +22,12 @@ KINDS = {
     "copy": Sentence("Looking where a course was copied from"),
     "erase": Sentence("Erasing what is kept about somebody"),
     "evaluate": Sentence("Working out levels"),
+    "mail": Sentence("A mail that was refused"),
     "make_columns": Sentence("Making gradebook columns"),
     "post": Sentence("Posting marks to the gradebook"),
     "publish": Sentence("Publishing a badge"),
     "rows": Sentence("Looking at the LMS's own rubrics"),
+    "send_mail": Sentence("Sending mail"),
     "sign": Sentence("Signing a credential"),
     "subscribe": Sentence("Asking for notices of copied courses"),
     "sync": Sentence("Reading grades"),
@@ -119,6 +121,8 @@ def _where(session: Session, job: Job) -> str:
             if deployment is not None
             else ""
         )
+    if job.kind in ("mail", "send_mail"):
+        return ""  # whose it was is nothing for a list of jobs
     if job.kind == "sign":
         award = session.get(Award, job.subject)
         badge = award.course_badge if award is not None else None

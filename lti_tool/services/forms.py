@@ -166,6 +166,14 @@ def _may_look(
     )
 
 
+def is_hers(tool: Tool, credential_id: str, browser_secret: str | None, now: datetime, launch: str = "") -> bool:
+    """Tell whether this browser has a launch open of the learner whose credential it is."""
+    query = select(Award.person_id).join(Edition).where(Edition.id == credential_id)
+    with tool.db.read() as session:
+        person_id = session.scalar(query)
+        return person_id is not None and _may_look(tool, session, person_id, 0, (launch, browser_secret), now)
+
+
 def credential_url(tool: Tool, edition_id: str) -> str:
     return ob3.credential_address(tool.settings.base_url, edition_id)
 

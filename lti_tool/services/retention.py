@@ -120,7 +120,7 @@ def _delete_unclaimed(tool: Tool, cutoff: datetime, now: datetime) -> int:
         query = select(Award).where(condition).order_by(Award.id).limit(A_BATCH // 10)
         found = list(session.scalars(query.with_for_update(of=Award, key_share=True)))
         for award in found:
-            erasures.empty_award(session, award, actor=audit.TOOL, now=now, reason=NOT_CLAIMED)
+            erasures.empty_award(tool, session, award, actor=audit.TOOL, now=now, reason=NOT_CLAIMED)
         return len(found)
 
 

@@ -74,6 +74,30 @@ def said_in(language: str, text: str) -> str:
     return told % values if values else told
 
 
+def told_in(language: str, text: str) -> str:
+    """Say a sentence to somebody in one of LANGUAGES, whatever page is being made: for a mail."""
+    locale = Locale(language)
+    if isinstance(text, Moment):
+        return format_datetime(text.when.astimezone(UTC), "d MMM y, HH:mm 'UTC'", locale=locale)
+    if not isinstance(text, Sentence):
+        return said_in(language, text)
+
+    def value_in(value: Value) -> str | int:
+        if isinstance(value, int):
+            return value
+        if isinstance(value, Sentence | Number | Day | Moment):
+            return told_in(language, value)
+        return name(value) if isinstance(value, str) else ", ".join(told_in(language, each) for each in value)
+
+    values = {key: value_in(value) for key, value in text.values.items()}
+    found = translations(language)
+    if text.many:
+        told: str = found.ngettext(text.words, text.many, int(str(text.values["num"])))
+    else:
+        told = found.gettext(text.words)
+    return told % values if values else told
+
+
 def _value(value: Value) -> str | int:
     if isinstance(value, str):
         return said(value) if isinstance(value, Sentence | Number | Day | Moment) else name(value)

@@ -28,6 +28,7 @@ from lti_tool.web import (
     editor,
     endorsements,
     evidence,
+    figures,
     frameworks,
     gradebook,
     hosted,
@@ -36,6 +37,7 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    notifications,
     oauth,
     oid4vci,
     outside,
@@ -70,6 +72,7 @@ INSTRUCTORS = (
     outside.pages,
     score_files.pages,
     frameworks.pages,
+    figures.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
@@ -116,7 +119,8 @@ def add_to(app: Flask) -> None:
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
-    own += [badge_api.pages, oauth.pages, backpacks.pages, own_data.pages, own_data.again]
+    own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages]
+    own += [own_data.pages, own_data.again]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -147,6 +151,7 @@ def _begin() -> None:
     """Give the request its number: the proxy's where one stands in front that we trust, else our own."""
     trusted = security.tool().settings.server.trusted_proxies > 0
     g.number = logs.begin_request(request.headers.get("X-Request-ID") if trusted else None)
+    security.tool().views.add_if_due(datetime.now(UTC))  # before a page of this minute is made, see web.kept
 
 
 def _end(response: Response) -> Response:

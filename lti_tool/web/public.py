@@ -13,13 +13,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool import security
 from lti_tool.errors import NotAcceptable, NotFound
 from lti_tool.security import public, tool
-from lti_tool.services import checking, forms, published, served, status_lists
+from lti_tool.services import checking, counting, forms, published, served, status_lists
 from lti_tool.services import public_pages as shown
 from lti_tool.services import refresh as refreshing
 from lti_tool.services.issuer import accent_css, issuer_row
 from lti_tool.services.issuer import did_document as issuers_did
 from lti_tool.web.content import PAGE, answer, answer_json, chosen
 from lti_tool.web.kept import KeptPages, kept
+from lti_tool.web.viewed import picture_viewed, taken, viewed
 
 pages = Blueprint("public", __name__)
 
@@ -64,6 +65,7 @@ def credential(id: str) -> Response | str:
     if form == "json" and (stored := _stored_document(id)) is not None:
         return stored
     if form == "" and served.is_public(tool(), id):
+        viewed(id)
         return _credential_page(kept(f"credential {id}", lambda: _made_page(id)))
     edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form or "json", _launch())
     if form is None:  # only now: what is not there, or private, is 404 whatever is asked for
@@ -92,6 +94,7 @@ def _stored_document(id: str) -> Response | None:
     document = served.public_document(tool(), id)
     if document is None:
         return None
+    taken(id, "json")
     name = f"{document.slug}.json"
     response = answer(document.content, forms.FORMS["json"].content_type, seconds=60, name=name)
     response.headers["X-Robots-Tag"] = "noindex"
@@ -123,6 +126,9 @@ def refresh(id: str) -> Response:
 
 
 def _credential(edition: Any, form: str) -> Response:
+    taken(edition.id, form)
+    if form in ("png", "svg") and edition.award.page_public:
+        picture_viewed(edition.id)
     response = answer(
         forms.form_of(tool(), edition, form),
         forms.FORMS[form].content_type,
@@ -157,6 +163,7 @@ def achievement(slug: str, version: int) -> Response | str:
         raise _not_acceptable()
     if form:
         return _achievement(found, form)
+    viewed(f"{slug}/{version}", counting.BADGE_PAGE)
     return render_template("public/achievement.html", page=shown.achievement_page(tool(), found))
 
 

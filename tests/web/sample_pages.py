@@ -55,6 +55,7 @@ from lti_tool.services.endorsements import (
 )
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.expiry import Renewal
+from lti_tool.services.figure_pages import Asked, FiguresPage, Line, Share
 from lti_tool.services.framework_files import FrameworkPage, RubricOffer
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
@@ -1068,7 +1069,59 @@ PAGES |= {
     "achievement-credits": ("public/achievement.html", {"page": replace(ACHIEVEMENT, badge=CREDITS)}),
 }  # fmt: skip
 
+LINES = (
+    Line("Oral communication", 122, 84, 31, 412, 69, 37, "within 2 days", "within 5 days"),
+    Line(
+        "Finds and judges sources of information for a purpose",
+        88,
+        41,
+        12,
+        97,
+        47,
+        29,
+        "within 8 hours",
+        "within a day",
+    ),
+    Line("Empathy", hidden=True),
+    Line("Initiative", 40, None, 0, None, None, None, "within an hour", ""),
+)
+MONTHS = (Line("Aug 2026", hidden=True), Line("Sep 2026", 60, 30), Line("Oct 2026", 120, 85),
+          Line("Nov 2026", 30, None))  # fmt: skip
+FIGURES = FiguresPage(
+    Asked(term="Fall 2026", by="badge"),
+    Line("", 250, 130, 45, 510, 52, 35, "within 2 days", "within 5 days", more={"revoked": None, "expired": 15}),
+    months=MONTHS, lines=LINES, highest=120,
+    held_back=(Share("Listens actively and asks when something is not clear", 75, 120, 62, "Oral communication"),
+               Share("Cites sources", 30, 90, 33, "Finds and judges sources of information for a purpose")),
+    places=(Share("LinkedIn", 30, percent=100), Share("Copied link", 15, percent=50), Share("Wallet", None)),
+    why_not=(Share("I did not know about it", 20, percent=100),),
+    choices={"platform": (("1", "Canvas of Hallwood"), ("2", "Moodle")), "course": (("1", "EMP101"), ("2", "EMP102")),
+             "badge": (("1", "Oral communication"), ("2", "Empathy")), "term": (("Fall 2026", "Fall 2026"),),
+             "period": (("2026", "2026"), ("2026-11", "Nov 2026"))},
+)  # fmt: skip
+OF_A_BADGE = replace(FIGURES, lines=(), asked=Asked(period="2026"), guarded=False, badge=BADGE, status="active")
+NO_FIGURES = FiguresPage(Asked(), Line(""), anything=False, guarded=False, badge=BADGE, status="active")
+PAGES |= {
+    "figures": ("instructor/figures.html", {"page": OF_A_BADGE, "slug": BADGE.slug, "badge": BADGE,
+                "status": "active"}),
+    "figures-none": ("instructor/figures.html", {"page": NO_FIGURES, "slug": BADGE.slug, "badge": BADGE,
+                     "status": "active"}),
+    "figures-course": ("instructor/course_figures.html", {"page": replace(FIGURES, guarded=False), "slug": ""}),
+    "admin-figures": ("admin/figures.html", {"page": FIGURES, "told": {"term": "Fall 2026"},
+                      "admin": SimpleNamespace(name="Vera Lindqvist")}),
+    "admin-figures-few": ("admin/figures.html", {"page": replace(FIGURES, too_small=True), "told": {},
+                          "admin": SimpleNamespace(name="Vera Lindqvist")}),
+    "admin-figures-none": ("admin/figures.html", {"page": NO_FIGURES, "told": {},
+                           "admin": SimpleNamespace(name="Vera Lindqvist")}),
+}  # fmt: skip
 ADDRESSES = {
+    "figures.course": "/course/<launch>/figures",
+    "figures.course_csv": "/course/<launch>/figures.csv",
+    "figures.badge": "/course/<launch>/badges/<slug>/figures",
+    "figures.badge_csv": "/course/<launch>/badges/<slug>/figures.csv",
+    "admin_figures.home": "/admin/figures",
+    "admin.sign_out": "/admin/sign-out",
+    "admin_figures.download": "/admin/figures/figures.csv",
     "instructor.home": "/course/<launch>/",
     "instructor.use_library": "/course/<launch>/library/<slug>",
     "instructor.import_file": "/course/<launch>/import",
