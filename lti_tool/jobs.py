@@ -27,11 +27,12 @@ from lti_tool.services import (
     matching,
     notices,
     oauth_tokens,
+    own_access,
     platform_checks,
     posting,
     presence,
-    retention,
     reminders,
+    retention,
     revocations,
     schedule,
     source_pages,
@@ -56,6 +57,7 @@ RUNNERS: dict[str, work.Runner] = {
     "post": posting.run_post,
     "rows": source_pages.run_rows,
     "sign": editions.run_sign,
+    own_access.KIND: own_access.run_links,
     mail.KIND: mail.run_send,
     mail.REFUSED_KIND: mail.run_refused,
 }
@@ -133,6 +135,7 @@ def sweep(tool: Tool) -> None:
     administrators.forget_expired(tool, now)
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
+    own_access.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     if now.minute % 10 == 0:

@@ -229,7 +229,14 @@ class Scene:
 
     def forget_sign_ins(self) -> None:
         """Let the next test sign in as often as it likes: those before it came from the same address, seconds ago."""
-        for limit in ("sign_in_limit", "oauth_registrations", "oauth_requests", "backpack_codes"):
+        for limit in (
+            "sign_in_limit",
+            "oauth_registrations",
+            "oauth_requests",
+            "backpack_codes",
+            "own_links",
+            "own_opened",
+        ):
             self.app.extensions[limit]._left.clear()
 
     def stop(self) -> None:

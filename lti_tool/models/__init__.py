@@ -5,7 +5,8 @@ Achievement → AchievementVersion (frozen); Course × AchievementVersion → Co
 Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
 Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery.
 Award → AwardTally (what is counted of it) → Tally (how often, without people).
-OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken."""
+OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken.
+OwnAddressRequest → OwnAddress (what a person confirmed); OwnLinkRequest → OwnLink → OwnSession, all by the address."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
 from lti_tool.models.awards import (
@@ -39,6 +40,14 @@ from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
 from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
+from lti_tool.models.own_access import (
+    OwnAddress,
+    OwnAddressRequest,
+    OwnLink,
+    OwnLinkRequest,
+    OwnReminder,
+    OwnSession,
+)
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
     DRIFTS_OF_THE_COURSE,
@@ -117,6 +126,12 @@ __all__ = [
     "OAuthRequest",
     "OAuthToken",
     "OutsideBadge",
+    "OwnAddress",
+    "OwnAddressRequest",
+    "OwnLink",
+    "OwnLinkRequest",
+    "OwnReminder",
+    "OwnSession",
     "Person",
     "PersonLink",
     "PlatformLoad",

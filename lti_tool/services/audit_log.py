@@ -40,6 +40,7 @@ LONGEST_TEXT = 200
 MOST_NAMED = 500  # people whose name a searched text may match
 
 KINDS = {
+    "access": Sentence("Access after the course"),
     "administrator": Sentence("Administrators"),
     "award": Sentence("Awards"),
     "backpack": Sentence("Backpacks"),
@@ -67,6 +68,14 @@ KINDS = {
 
 # What an action is called. One that is not here is shown as it is written.
 ACTIONS = {
+    "access.asked": Sentence("A learner entered an address to keep access"),
+    "access.confirmed": Sentence("An address that opens a learner's badges was confirmed"),
+    "access.ended": Sentence("A learner ended all visits without her LMS"),
+    "access.left": Sentence("A learner ended her visit without her LMS"),
+    "access.link_sent": Sentence("A one-time link to a learner's badges was sent"),
+    "access.opened": Sentence("A learner opened her badges without her LMS"),
+    "access.refused": Sentence("A link to a learner's badges was tried after its time, or twice"),
+    "access.removed": Sentence("An address that opens a learner's badges was removed"),
     "administrator.account_asked": Sentence("An LMS account asked to sign an administrator in"),
     "administrator.account_bound": Sentence("An LMS account was bound to an administrator"),
     "administrator.account_unbound": Sentence("An LMS account was unbound"),

@@ -31,6 +31,9 @@ from lti_tool.models import (
     Mastery,
     OAuthGrant,
     OutsideBadge,
+    OwnAddress,
+    OwnAddressRequest,
+    OwnSession,
     Person,
     Result,
     RightsRequest,
@@ -211,6 +214,26 @@ def kept(session: Session, person: Person) -> list[KeptData]:
             _("What was asked about this data, and what was decided"),
             _("To answer it, and to show later that it was answered."),
             _counted(RightsRequest.asked_at).where(RightsRequest.person_id == person.id),
+        ),
+        line(
+            _("An e-mail address of her own, to open her badges without the LMS"),
+            _("To send her a link when she asks for one, and for nothing else."),
+            _counted(OwnAddress.confirmed_at).where(OwnAddress.person_id == person.id),
+            _("until she removes it, or the institution erases it"),
+        ),
+        line(
+            _("Addresses that were entered for that and are not confirmed"),
+            _("To know whom a confirmation is for."),
+            _counted(OwnAddressRequest.created_at).where(OwnAddressRequest.person_id == person.id),
+            _("for two days after each"),
+        ),
+        line(
+            _("Visits without the LMS that are open"),
+            _("To let the pages work that a link to her address has opened."),
+            _counted(OwnSession.created_at)
+            .join(OwnAddress, OwnAddress.address == OwnSession.address)
+            .where(OwnAddress.person_id == person.id),
+            _("for eight hours after each began"),
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]

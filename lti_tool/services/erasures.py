@@ -34,7 +34,7 @@ from lti_tool.models import (
     WithdrawnElsewhere,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts, journal, places, status_lists, work
+from lti_tool.services import audit, award_acts, journal, notifications, own_access, places, status_lists, work
 from lti_tool.services.credential_state import HOLDER_ASKED
 from lti_tool.services.erased import known_by
 from lti_tool.services.her_data import DELETED, TABLES, Kept, Who, who_is
@@ -58,6 +58,9 @@ def begin(
     people = list(session.scalars(select(Person).where(Person.id.in_(who.ids)).with_for_update()))
     for award in _awards(session, who):
         empty_award(tool, session, award, actor=actor, now=now)
+    for each in who.ids:  # while the address is known by which she got in without her LMS
+        own_access.forget(session, each)
+        notifications.forget(session, each)
     session.execute(delete(Launch).where(Launch.person_id.in_(who.ids)))
     session.execute(delete(Browser).where(Browser.person_id.in_(who.ids)))
     session.execute(delete(Enrolment).where(Enrolment.person_id.in_(who.ids)))

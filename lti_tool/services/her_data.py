@@ -17,6 +17,7 @@ from lti_tool.models import (
     AuditEvent,
     Award,
     AwardFile,
+    AwardTally,
     Binding,
     Browser,
     Column,
@@ -34,14 +35,23 @@ from lti_tool.models import (
     FrameworkFile,
     Job,
     Launch,
+    Mail,
+    MailChoice,
     Mark,
     Mastery,
     Message,
+    Notification,
     OAuthCode,
     OAuthGrant,
     OAuthRequest,
     OAuthToken,
     OutsideBadge,
+    OwnAddress,
+    OwnAddressRequest,
+    OwnLink,
+    OwnLinkRequest,
+    OwnReminder,
+    OwnSession,
     Person,
     PersonLink,
     Posting,
@@ -144,6 +154,11 @@ def _messages(who: Who) -> ColumnElement[bool]:
     return Message.launch_id.in_(select(Launch.id).where(Launch.person_id.in_(who.ids)))
 
 
+def _of_address(model: Any) -> Find:
+    """Rows of an address that she has confirmed."""
+    return lambda who: model.address.in_(select(OwnAddress.address).where(OwnAddress.person_id.in_(who.ids)))
+
+
 def _jobs(who: Who) -> ColumnElement[bool]:
     return and_(Job.kind == "sign", Job.subject.in_(who.awards))
 
@@ -171,6 +186,16 @@ TABLES: tuple[Kept, ...] = (
         _of_awards(WalletOffer),
         left_out=("address_hash", "code_hash", "exchange_hash", "pin_hash", "token_hash"),
     ),
+    Kept(OwnSession, _of_address(OwnSession), left_out=("secret_hash",)),
+    Kept(OwnLink, _of_address(OwnLink), left_out=("secret_hash",)),
+    Kept(OwnLinkRequest, _of_address(OwnLinkRequest)),
+    Kept(OwnAddressRequest, _person(OwnAddressRequest), left_out=("secret_hash",)),
+    Kept(OwnAddress, _person(OwnAddress)),
+    Kept(OwnReminder, _person(OwnReminder)),
+    Kept(Mail, _person(Mail)),
+    Kept(MailChoice, _person(MailChoice), left_out=("token",)),
+    Kept(Notification, _person(Notification)),
+    Kept(AwardTally, _of_awards(AwardTally), erased=EMPTIED, empty={"views": 0, "shared_on": None}),
     Kept(Result, _results),
     Kept(SourceAnswer, _answers),
     Kept(Mastery, _person(Mastery)),
@@ -213,7 +238,7 @@ NOT_PERSONAL = frozenset(
         *("issuer", "achievement", "achievement_version", "course_badge", "gradebook_column", "publication"),
         *("prerequisite", "status_list", "signed_status_list", "withdrawn_elsewhere", "source_link", "source_seen"),
         *("login", "used_nonce", "oauth_client", "platform_load", "figure", "presence"),
-        *("retention_period", "retention_run"),
+        *("retention_period", "retention_run", "tally", "mail_server"),
         *("administrator", "binding_code"),  # an office, not a learner: they are removed by each other
     }
 )

@@ -43,7 +43,7 @@ def claim(slug: str) -> Page:
     """Show what becomes public, and take the choice; it can be changed here later."""
     page = shown.claim_view(tool(), g.session, slug)
     if request.method == "POST":
-        told = _told(request.form, page.choices)
+        told = told_choices(request.form, page.choices)
         try:
             choices.choose(
                 tool(),
@@ -60,7 +60,7 @@ def claim(slug: str) -> Page:
     return render_template("student/claim.html", page=page)
 
 
-def _told(form: MultiDict[str, str], now: choices.Choices) -> choices.Choices:
+def told_choices(form: MultiDict[str, str], now: choices.Choices) -> choices.Choices:
     """Return what a form chooses; a switch that is off is not in it. One without `inside` chooses the page alone."""
     if "inside" not in form:
         return replace(now, public="public" in form)

@@ -300,6 +300,7 @@ KEPT = {
     *("rights_request", "erasure", "retention_period", "retention_run"),
     *("award_tally", "tally"),
     *("notification", "mail_choice"),
+    "own_address",
 }
 
 
