@@ -65,6 +65,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
+from lti_tool.models.rights import Erasure, RetentionPeriod, RetentionRun, RightsRequest
 from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
@@ -107,6 +108,7 @@ __all__ = [
     "Endorsement",
     "EndorsementRequest",
     "Enrolment",
+    "Erasure",
     "Evidence",
     "EvidenceFile",
     "Figure",
@@ -145,7 +147,10 @@ __all__ = [
     "Registration",
     "ResourceLink",
     "Result",
+    "RetentionPeriod",
+    "RetentionRun",
     "Review",
+    "RightsRequest",
     "ShareLink",
     "SignInAddress",
     "SignedStatusList",

@@ -63,6 +63,7 @@ KINDS = {
     "person": Sentence("People"),
     "platform": Sentence("Platforms"),
     "privacy": Sentence("Data privacy"),
+    "retention": Sentence("Retention"),
 }
 
 # What an action is called. One that is not here is shown as it is written.
@@ -100,6 +101,7 @@ ACTIONS = {
     "award.offer_ended": Sentence("An offer to a wallet ended after wrong transaction codes"),
     "award.offered": Sentence("A badge was offered to a wallet"),
     "award.put_off": Sentence("A learner chose “Not now” instead of claiming a badge"),
+    "award.renamed": Sentence("A credential was issued again with another name"),
     "award.reissued": Sentence("An award was issued again with what counts now"),
     "award.renewed": Sentence("An award was made valid anew"),
     "award.restored": Sentence("A replaced award was restored"),
@@ -183,7 +185,20 @@ ACTIONS = {
     "platform.registered": Sentence("A platform registered itself"),
     "platform.registered_again": Sentence("A platform registered itself once more"),
     "platform.removed": Sentence("A platform was removed"),
+    "privacy.erased": Sentence("Everything about somebody was erased"),
+    "privacy.erasure_asked": Sentence("Somebody asked to be erased"),
+    "privacy.erasure_begun": Sentence("An erasure was confirmed"),
+    "privacy.erasure_refused": Sentence("A request to be erased was refused"),
+    "privacy.erasure_withdrawn": Sentence("A request to be erased was taken back"),
+    "privacy.got": Sentence("Somebody downloaded what is kept about them"),
     "privacy.looked": Sentence("An LMS administrator looked at what is kept about somebody"),
+    "privacy.name_asked": Sentence("Somebody asked for another name in their credentials"),
+    "privacy.name_changed": Sentence("The name shown in somebody’s credentials was changed"),
+    "privacy.name_refused": Sentence("Another name in somebody’s credentials was refused"),
+    "privacy.name_withdrawn": Sentence("A request for another name was taken back"),
+    "privacy.returned": Sentence("Somebody who was erased began anew"),
+    "retention.changed": Sentence("How long something is kept was changed"),
+    "retention.ran": Sentence("What had been kept long enough was deleted"),
 }
 
 

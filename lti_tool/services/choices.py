@@ -192,8 +192,8 @@ def _inside(tool: Tool, session: Session, award: Award, told: Choices) -> dict[s
     """Return what an edition keeps of choices. Only what is not as usual is kept, so equal choices are equal."""
     earner = award.earner
     inside: dict[str, Any] = {}
-    if told.name and earner.name.strip():
-        inside["name"] = earner.name.strip()
+    if told.name and earner.called.strip():
+        inside["name"] = earner.called.strip()
     if told.email and earner.email.strip():
         inside["email"] = True
     if not told.levels:

@@ -37,6 +37,7 @@ from lti_tool.models import (
     OwnSession,
     Person,
     Result,
+    RightsRequest,
     ShareLink,
     SourceAnswer,
     WalletOffer,
@@ -74,21 +75,32 @@ def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
         issuer = issuer_row(session)
         return DataPrivacy(
             own=own,
-            kept=tuple(_kept(session, person)) if person is not None else (),
+            kept=tuple(kept(session, person)) if person is not None else (),
             issuer=issuer.name,
             issuer_url=issuer.url,
             issuer_email=issuer.email,
         )
 
 
+def own(tool: Tool, person_id: str) -> list[KeptData]:
+    """Return what is kept about somebody who looks at her own page."""
+    with tool.db.read() as session:
+        return kept(session, session.get_one(Person, person_id))
+
+
 def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None:
     return session.scalar(select(Person).where(Person.registration_id == launch.registration_id, Person.sub == sub))
 
 
-def _kept(session: Session, person: Person) -> list[KeptData]:
+def kept(session: Session, person: Person) -> list[KeptData]:
     """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
     erased = _("until the institution erases it")
-    named = ((_("name"), person.name), (_("e-mail address"), person.email), (_("SIS id"), person.sis_id))
+    named = (
+        (_("name"), person.name),
+        (_("name in credentials"), person.shown_name),
+        (_("e-mail address"), person.email),
+        (_("SIS id"), person.sis_id),
+    )
     told = [word for word, value in named if value]
     identity = ", ".join([_("its identifier"), *told])
     mine = Award.person_id == person.id
@@ -217,6 +229,11 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("To let them do so until it is ended, and to show which they are."),
             _counted(OAuthGrant.created_at).where(OAuthGrant.person_id == person.id),
             _("thirty days after it is ended, or a day after it ran out"),
+        ),
+        line(
+            _("What was asked about this data, and what was decided"),
+            _("To answer it, and to show later that it was answered."),
+            _counted(RightsRequest.asked_at).where(RightsRequest.person_id == person.id),
         ),
         line(
             _("An e-mail address of her own, to open her badges without the LMS"),

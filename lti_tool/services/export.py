@@ -60,8 +60,10 @@ LEFT_OUT = frozenset(
 )
 WITH_KEYS = frozenset({"connection", "share_link"})  # sealed: good for nothing without its key
 PERSONAL = {
-    "person": ("name", "email", "sis_id"),
+    "person": ("name", "email", "sis_id", "shown_name"),
     "administrator": ("name", "email"),
+    "rights_request": ("wanted", "reason"),
+    "erasure": ("before",),
     "own_address": ("address",),
 }
 BESIDE = {"edition": ("document", "jwt")}  # in files of their own, byte for byte

@@ -240,7 +240,7 @@ def claim_of(tool: Tool, award_id: str, key: str, now: datetime) -> ClaimView:
             else (),
             choices=choices.chosen(award),
             note=(award.note or "") if award.note_told else "",
-            name=award.earner.name.strip(),
+            name=award.earner.called.strip(),
             email=award.earner.email.strip(),
             offered=choices.offered(session, award, definition, tool.settings.base_url),
             seen=award.editions[-1].id if award.editions else "",

@@ -42,6 +42,7 @@ from lti_tool.web import (
     oid4vci,
     outside,
     own_access,
+    own_data,
     public,
     registration,
     score_files,
@@ -123,7 +124,7 @@ def add_to(app: Flask) -> None:
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.own, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
     own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
-    own += [shared.pages, show.pages, evidence.pages, evidence.shown]
+    own += [shared.pages, show.pages, evidence.pages, evidence.shown, own_data.pages, own_data.again]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
