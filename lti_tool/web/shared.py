@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, g, render_template, request
 from sqlalchemy.exc import OperationalError
 
 from lti_tool import security
+from lti_tool.errors import NotFound
 from lti_tool.security import public, tool
-from lti_tool.services import counting, forms, link_previews, published, share_links
+from lti_tool.services import counting, evidence_files, forms, link_previews, published, share_links
 from lti_tool.services import public_pages as shown
 from lti_tool.services.credential_state import state_of
 from lti_tool.web.content import answer
+from lti_tool.web.evidence import download
 from lti_tool.web.viewed import viewed
 
 log = logging.getLogger("lti_tool")
@@ -54,6 +56,21 @@ def shared_preview(token: str) -> Response:
     found = share_links.find(tool(), token, now)
     made = link_previews.of_credential(tool(), found.edition, state_of(found.edition, now), named="name" in found.shows)
     return _picture(made, everyone=False)
+
+
+@pages.get("/shared/<token>/evidence/<int:number>")
+@public
+def shared_file(token: str, number: int) -> Response:
+    """Answer the file of a piece of evidence that a link shows, for as long as the link works."""
+    found = share_links.find(tool(), token, datetime.now(UTC))
+    pieces = found.edition.choices.get("evidence", ()) if "evidence" in found.shows else ()
+    if number >= len(pieces):
+        raise NotFound("no such piece of evidence, or the link leaves it out")
+    g.no_store = True
+    given = evidence_files.of_shared(tool(), found.edition.award_id, pieces[number]["id"])
+    response = download(given)
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
 
 
 @pages.get("/credentials/<id>/preview.png")
