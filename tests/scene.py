@@ -145,6 +145,7 @@ def settings_for(folder: Path, database_url: str, base_url: str, **more: str) ->
         "LTI_TOOL_SERVER__BASE_URL": base_url,
         "LTI_TOOL_DATABASE__URL": database_url,
         "LTI_TOOL_DATABASE__REVOCATIONS": str(folder / "revocations.jsonl"),
+        "LTI_TOOL_EVIDENCE__DIR": str(folder / "evidence"),
         "LTI_TOOL_QUEUE__URL": f"sqlite:///{folder / 'queue.db'}",
         "LTI_TOOL_KEYS__DIR": str(folder / "keys"),
         "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",
@@ -230,7 +231,14 @@ class Scene:
 
     def forget_sign_ins(self) -> None:
         """Let the next test sign in as often as it likes: those before it came from the same address, seconds ago."""
-        for limit in ("sign_in_limit", "oauth_registrations", "oauth_requests", "backpack_codes"):
+        for limit in (
+            "sign_in_limit",
+            "oauth_registrations",
+            "oauth_requests",
+            "backpack_codes",
+            "own_links",
+            "own_opened",
+        ):
             self.app.extensions[limit]._left.clear()
 
     def stop(self) -> None:
