@@ -382,6 +382,8 @@ def _tell_replayed(done: revocations.Replayed) -> None:
         print(f"{done.elsewhere} withdrawn credentials are not in this database; their status stays withdrawn.")
     if done.again:
         print(f"{done.again} awards are issued anew: their credential had been replaced since.")
+    if done.erased:
+        print(f"{done.erased} people who were erased since are erased again.")
     if done.written:
         print(f"{done.written} withdrawals were added to the journal.")
 

@@ -15,6 +15,7 @@ from lti_tool.errors import NotFound
 from lti_tool.models import Award, Edition, Enrolment, Person
 from lti_tool.services import by_hand, catalog, evidence_pages, expiry, held_back
 from lti_tool.services.awards import get_award, kept_back, shown_status, under_review
+from lti_tool.services.credential_state import reason_of
 from lti_tool.services.editions import carries
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import AwardRow, AwardsPage, GivePage
@@ -75,7 +76,7 @@ def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict
         issued_at=award.issued_at,
         credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",
         review=reviews.get(award.id, ""),
-        revocation_reason=award.revocation_reason or "",
+        revocation_reason=said(reason_of(award)),
         given=award.given,
         note=award.note or "",
         held_reason=award.held_reason or "",

@@ -34,7 +34,8 @@ from lti_tool.domain.badge import (
 from lti_tool.domain.changes import Change
 from lti_tool.errors import BadInput
 from lti_tool.lti.platforms import platform_of
-from lti_tool.services import stack_words, words
+from lti_tool.sentence import Sentence
+from lti_tool.services import schema_org, stack_words, words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.backpacks import Backpack, Connection, Consent
 from lti_tool.services.case_package import Framework, Item
@@ -56,6 +57,7 @@ from lti_tool.services.endorsements import (
 from lti_tool.services.evidence import EvidenceItem, FileView
 from lti_tool.services.evidence_pages import LearnersEvidence, Limits, OwnEvidencePage
 from lti_tool.services.expiry import Renewal
+from lti_tool.services.figure_pages import Asked, FiguresPage, Line, Share
 from lti_tool.services.framework_files import FrameworkPage, RubricOffer
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
@@ -79,10 +81,13 @@ from lti_tool.services.pages import (
     CheckView,
     ClaimView,
     ColumnPlan,
+    Comment,
     CourseHome,
+    CourseOfHers,
     CredentialPage,
     DataPrivacy,
     Effect,
+    EverywherePage,
     GivePage,
     IssuedBadge,
     IssuerPage,
@@ -118,6 +123,8 @@ from lti_tool.services.score_files import BadLine as BadScore
 from lti_tool.services.score_files import FilePage as ScoreFile
 from lti_tool.services.score_files import FileRow, ScoresPage
 from lti_tool.services.score_files import GoodLine as GoodScore
+from lti_tool.services.share_links import LASTS, PART_WORDS, ShareLinkView
+from lti_tool.services.show_page import ShowPage
 from lti_tool.services.source_pages import Choice as SourceChoice
 from lti_tool.services.source_pages import SourcePage, SourceRow
 from lti_tool.services.stack_pages import OutsidePage
@@ -472,7 +479,7 @@ def card(slug: str, name: str, state: str, *levels: int | None, **more: Any) -> 
     return StudentCard(slug=slug, name=name, state=state, met=met, of=4, rows=views, **{**values, **more})
 
 
-FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW,
+FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW, new=True,
              sentence="All four sub-competencies stand at the required level or above.")  # fmt: skip
 WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
            next_step=SUBS[2].levels[2].description)  # fmt: skip
@@ -492,6 +499,20 @@ ME = StudentHome("Employability Skills", "EMP101", "Ana", SYNCED, (FRESH,),
 MINE = StudentBadge(BADGE.slug, BADGE, WAY, WAY.rows, ("9 Nov: Listens actively, Beginning",
                     "2 Nov: Adapts the message, Advanced"), SYNCED, "Hallwood University", "", "",
                     "lasts three years")  # fmt: skip
+UNCLAIMED = replace(FRESH, new=False, put_off=True)
+ASKED_WHY = replace(UNCLAIMED, asked=True)
+SAID_OF_ROWS = {SUBS[2].tag: Comment("Answered before the question ended, three times. Count to two.", "Dr Priya N.",
+                                     NOW),
+        SUBS[0].tag: Comment("Changes course when listeners need it.")}  # fmt: skip
+HERS = CourseOfHers("Employability Skills", "EMP101", "Autumn 2026", NOW - timedelta(minutes=3), False, True, (FRESH,),
+                    (KEPT, PRIVATE), (WAY, WAITING), (REVOKED,),
+                    (AVAILABLE, replace(AVAILABLE, name="Initiative")))  # fmt: skip
+ALL = EverywherePage("Ana", "Hallwood Canvas", (
+    HERS, replace(HERS, label="EMP102", title="Employability Skills, part two, with a name that takes all the room",
+                  term="", failing=True, synced_at=NOW - timedelta(hours=7), fresh=(), earned=(UNCLAIMED,), over=(),
+                  on_the_way=(), available=()),
+    replace(HERS, label="", title="First steps", term="Spring 2025", current=False, fresh=(), earned=(KEPT,), over=(),
+            on_the_way=(), available=())), SYNCED, 4, True)  # fmt: skip
 URL = f"{BASE}/credentials/7fq2c81km4xw09vd3hb6ptz5ra"
 FILES = (("PNG", f"{URL}.png"), ("SVG", f"{URL}.svg"), ("JSON", f"{URL}.json"), ("JWT", f"{URL}.jwt"))
 CLAIM = ClaimView("collaboration", replace(BADGE, slug="collaboration", name="Collaboration"), "a1", False, True, "",
@@ -813,6 +834,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "as-student-badge": ("student/badge.html", {"page": replace(MINE, history=(), sync=NEVER,
                          rows=rows(None, None, None, None)), "looking": BADGE.slug, "drafted": True}),
     "as-student-claim": ("student/claim.html", {"page": CLAIM, "looking": BADGE.slug}),
+    "me-many": ("student/home.html", {"page": replace(ME, fresh=(FRESH, replace(FRESH, slug="two", name="Empathy"),
+                replace(FRESH, slug="three", name="Initiative")), earned=(KEPT, ASKED_WHY), sync=replace(FAILED))}),
+    "me-all": ("student/everywhere.html", {"page": ALL}),
+    "me-all-running": ("student/everywhere.html", {"page": replace(ALL, sync=RUNNING, earned=0, kept=False,
+                       courses=(replace(HERS, fresh=(), earned=(), over=()),)), "in_course": True}),
+    "me-all-empty": ("student/everywhere.html", {"page": replace(ALL, courses=(), earned=0, kept=False),
+                     "way_in": "bound"}),
+    "my-badge-said": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS)}),
+    "my-badge-elsewhere": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS, course="EMP102", term="Autumn",
+                           sync=FAILED)}),
+    "my-badge-asked": ("student/badge.html", {"page": replace(MINE, card=ASKED_WHY, rows=FRESH.rows, history=())}),
+    "my-badge-noted": ("student/badge.html", {"page": replace(MINE, card=UNCLAIMED, rows=FRESH.rows), "noted": True}),
     "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(), available=(),
                  sync=NEVER, preview=True, first_name="")}),
     "me-running": ("student/home.html", {"page": replace(ME, sync=RUNNING, fresh=(FRESH,
@@ -1120,7 +1153,59 @@ PAGES |= {
     "achievement-credits": ("public/achievement.html", {"page": replace(ACHIEVEMENT, badge=CREDITS)}),
 }  # fmt: skip
 
+LINES = (
+    Line("Oral communication", 122, 84, 31, 412, 69, 37, "within 2 days", "within 5 days"),
+    Line(
+        "Finds and judges sources of information for a purpose",
+        88,
+        41,
+        12,
+        97,
+        47,
+        29,
+        "within 8 hours",
+        "within a day",
+    ),
+    Line("Empathy", hidden=True),
+    Line("Initiative", 40, None, 0, None, None, None, "within an hour", ""),
+)
+MONTHS = (Line("Aug 2026", hidden=True), Line("Sep 2026", 60, 30), Line("Oct 2026", 120, 85),
+          Line("Nov 2026", 30, None))  # fmt: skip
+FIGURES = FiguresPage(
+    Asked(term="Fall 2026", by="badge"),
+    Line("", 250, 130, 45, 510, 52, 35, "within 2 days", "within 5 days", more={"revoked": None, "expired": 15}),
+    months=MONTHS, lines=LINES, highest=120,
+    held_back=(Share("Listens actively and asks when something is not clear", 75, 120, 62, "Oral communication"),
+               Share("Cites sources", 30, 90, 33, "Finds and judges sources of information for a purpose")),
+    places=(Share("LinkedIn", 30, percent=100), Share("Copied link", 15, percent=50), Share("Wallet", None)),
+    why_not=(Share("I did not know about it", 20, percent=100),),
+    choices={"platform": (("1", "Canvas of Hallwood"), ("2", "Moodle")), "course": (("1", "EMP101"), ("2", "EMP102")),
+             "badge": (("1", "Oral communication"), ("2", "Empathy")), "term": (("Fall 2026", "Fall 2026"),),
+             "period": (("2026", "2026"), ("2026-11", "Nov 2026"))},
+)  # fmt: skip
+OF_A_BADGE = replace(FIGURES, lines=(), asked=Asked(period="2026"), guarded=False, badge=BADGE, status="active")
+NO_FIGURES = FiguresPage(Asked(), Line(""), anything=False, guarded=False, badge=BADGE, status="active")
+PAGES |= {
+    "figures": ("instructor/figures.html", {"page": OF_A_BADGE, "slug": BADGE.slug, "badge": BADGE,
+                "status": "active"}),
+    "figures-none": ("instructor/figures.html", {"page": NO_FIGURES, "slug": BADGE.slug, "badge": BADGE,
+                     "status": "active"}),
+    "figures-course": ("instructor/course_figures.html", {"page": replace(FIGURES, guarded=False), "slug": ""}),
+    "admin-figures": ("admin/figures.html", {"page": FIGURES, "told": {"term": "Fall 2026"},
+                      "admin": SimpleNamespace(name="Vera Lindqvist")}),
+    "admin-figures-few": ("admin/figures.html", {"page": replace(FIGURES, too_small=True), "told": {},
+                          "admin": SimpleNamespace(name="Vera Lindqvist")}),
+    "admin-figures-none": ("admin/figures.html", {"page": NO_FIGURES, "told": {},
+                           "admin": SimpleNamespace(name="Vera Lindqvist")}),
+}  # fmt: skip
 ADDRESSES = {
+    "figures.course": "/course/<launch>/figures",
+    "figures.course_csv": "/course/<launch>/figures.csv",
+    "figures.badge": "/course/<launch>/badges/<slug>/figures",
+    "figures.badge_csv": "/course/<launch>/badges/<slug>/figures.csv",
+    "admin_figures.home": "/admin/figures",
+    "admin.sign_out": "/admin/sign-out",
+    "admin_figures.download": "/admin/figures/figures.csv",
     "instructor.home": "/course/<launch>/",
     "instructor.use_library": "/course/<launch>/library/<slug>",
     "instructor.import_file": "/course/<launch>/import",
@@ -1206,8 +1291,18 @@ ADDRESSES = {
     "as_student.badge": "/course/<launch>/<slug>/as-student/badge",
     "as_student.claim": "/course/<launch>/<slug>/as-student/claim",
     "student.home": "/me/<launch>/",
+    "student.everywhere": "/me/<launch>/all",
+    "student.put_off": "/me/<launch>/<slug>/not-now",
+    "student.answer": "/me/<launch>/<slug>/why-not",
+    "student.reading": "/me/<launch>/reading.json",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",
+    "show.show": "/me/<launch>/badges/<slug>/show",
+    "show.turn": "/me/<launch>/badges/<slug>/show/page",
+    "show.linkedin": "/me/<launch>/badges/<slug>/show/linkedin",
+    "show.qr": "/me/<launch>/badges/<slug>/show/qr.svg",
+    "show.make_link": "/me/<launch>/badges/<slug>/show/links",
+    "show.end_link": "/me/<launch>/badges/<slug>/show/links/<link_id>/end",
     "wallet.show": "/me/<launch>/badges/<slug>/wallet",
     "wallet.offer": "/me/<launch>/badges/<slug>/wallet/offer",
     "wallet.withdraw": "/me/<launch>/badges/<slug>/wallet/copies/<edition_id>/withdraw",
@@ -1231,6 +1326,51 @@ ADDRESSES = {
     "admin_issuer.home": "/admin/issuer",
     "way_in.home": "/me/<launch>/administration/",
 }
+
+# -- showing a claimed badge -------------------------------------------------------------------------------------
+
+EMBED = f'<a href="{URL}"><img src="{URL}.png" alt="Badge “Oral Communication”" width="150" height="150"></a>'
+LINK = ShareLinkView("l1", f"{BASE}/shared/3q2-7wAAAAEAAAAAAAAAAQ", "Application to the town council",
+                     ("levels", "course"), ("name", "evidence"), NOW - timedelta(days=3), NOW + timedelta(days=27),
+                     None, 4, NOW - timedelta(hours=5), False)  # fmt: skip
+LINKS = (LINK, replace(LINK, id="l2", label="", shows=(), hides=("name", "levels", "evidence", "course"), opened=0,
+                       opened_at=None), replace(LINK, id="l3", url="", label="", opened=1),
+         replace(LINK, id="l4", url="", label="Internship", over=True, ended_at=NOW, opened=0, opened_at=None),
+         replace(LINK, id="l5", url="", label="", over=True, expires_at=NOW - timedelta(days=2)))  # fmt: skip
+SHOW = ShowPage(
+    slug=BADGE.slug, badge=BADGE, award_id="a1", page_public=True, searchable=False, in_force=True, state="issued",
+    url=URL, qr_svg=CREDENTIAL.qr_svg, issuer="Hallwood University", named=True,
+    parts=("name", "levels", "evidence", "course"), part_words=dict(PART_WORDS), links=(), lasts=LASTS, most_open=20,
+    views=0, downloads=(("PDF", "certificate", f"{URL}.pdf"), *MACHINE),
+    linkedin=(("Name", BADGE.name), ("Issuing organisation", "Hallwood University"), ("Credential ID", "7fq2c81km4xw"),
+              ("Credential URL", URL)),
+    resume=f"Oral Communication (Foundational), Hallwood University, October 2026. {URL}",
+    embed_badge=EMBED, embed_card=EMBED, for_wallets=True,
+)  # fmt: skip
+SHOWN = replace(CREDENTIAL, recipient="Ana Ruiz", judged=("The teachers of the course, row by row, with the rubric.",),
+                preview_url=f"{URL}/preview.png", alternates=(("application/vc+ld+json", f"{URL}.json"),),
+                shows_grades=True, note="She led the talk of 4 May.", searchable=True)  # fmt: skip
+PAGES |= {
+    "show": ("student/show.html", {"page": SHOW}),
+    "show-links": ("student/show.html", {"page": replace(SHOW, links=LINKS, views=12, searchable=True, named=False),
+                                         "made": "l1"}),
+    "show-private": ("student/show.html", {"page": replace(SHOW, page_public=False, url="", qr_svg="", embed_badge="",
+                                                           embed_card="", links=LINKS[:1])}),
+    "show-over": ("student/show.html", {"page": replace(SHOW, in_force=False, state="revoked", for_wallets=False,
+                                                        views=1)}),
+    "show-problem": ("student/show.html", {"page": SHOW, "problem": BadInput(sentence=Sentence(
+        "Choose until when the link works.")), "typed": {"shows": ["levels"], "days": "", "label": "Town council"}}),
+    "credential-whole": ("public/credential.html", {"page": replace(
+        SHOWN, structured=schema_org.of_credential(SHOWN))}),
+    "credential-shared": ("public/credential.html", {"page": replace(
+        SHOWN, url=LINK.url, credential_id="", downloads=(), alternates=(), recipient="", shows_levels=False,
+        shared_until=LINK.expires_at, left_out=("name", "levels"), endorsements=(replace(SAID[0], url=""),))}),
+    "achievement-whole": ("public/achievement.html", {"page": replace(
+        ACHIEVEMENT, preview_url=f"{URL}/preview.png", structured=schema_org.of_achievement(ACHIEVEMENT),
+        judged=SHOWN.judged)}),
+    "claim-search": ("student/claim.html", {"page": replace(CLAIM, claimed=True, credential_url=URL, issued_at=NOW,
+                                                            choices=Choices(public=True, search=True))}),
+}  # fmt: skip
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
 
 
@@ -1248,6 +1388,7 @@ def create_samples() -> Flask:
         words=words.words,
         markdown=markdown,
         labels=labels,
+        language=words.language,
         told=words.said,
         lasts=words.lasts,
         duration=stack_words.duration,
