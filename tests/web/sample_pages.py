@@ -998,7 +998,7 @@ OWN_PIECES = (
 NO_FILES = Limits((), "", "25 MB", 25_000_000, "250 MB")
 OWN_EVIDENCE = OwnEvidencePage(
     BADGE.slug, BADGE, replace(SUBS[3], evidence="required"), "Answers plainly, or says what is not known.",
-    (*OWN_PIECES, PUT[1]), Limits((("documents", "pdf, docx, odt"), ("plain text", "txt, md"),
+    (*OWN_PIECES, replace(PUT[1], own=False)), Limits((("documents", "pdf, docx, odt"), ("plain text", "txt, md"),
                                    ("pictures", "jpg, png, webp, gif")), ".pdf,.docx", "25 MB", 25_000_000, "212 MB"),
     True,
 )  # fmt: skip
