@@ -283,17 +283,21 @@ def _wanted(session: Session, mail: Mail) -> bool:
     if person is not None and person.disabled:
         return False
     condition = mail.values.get("only_if")
-    award = session.get(Award, condition["award"]) if condition else None
-    if condition is None or award is None:
-        return condition is None
+    if not condition:
+        return True
+    award = session.get(Award, condition["award"])
+    if award is None:
+        return False
     return award.status == condition["status"] and not (condition["unclaimed"] and award.claimed_at is not None)
 
 
 def _must_wait(session: Session, mail: Mail) -> bool:
     """Tell whether the award a mail tells of is still being signed."""
     condition = mail.values.get("only_if")
-    award = session.get(Award, condition["award"]) if condition else None
-    return award is not None and award.status == "pending" and condition["status"] == "issued"
+    if not condition or condition["status"] != "issued":
+        return False
+    award = session.get(Award, condition["award"])
+    return award is not None and award.status == "pending"
 
 
 def _end(mail: Mail, state: str, now: datetime) -> None:
