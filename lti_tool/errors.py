@@ -119,6 +119,23 @@ class NotSignedIn(ToolError):
     )
 
 
+class OwnSessionEnded(ToolError):
+    """A page that a learner opened without her LMS, and whose session is over."""
+
+    status = 401
+    reason = "own_session_ended"
+    sentence = Sentence("This visit has ended.")
+    what_to_do = Sentence("Ask for a new link to your badges. What was saved is kept.")
+
+
+class OwnLinkRefused(ToolError):
+    """A one-time link to somebody's badges, or one that confirms her address, that opens nothing (any more)."""
+
+    status = 410
+    reason = "own_link"
+    sentence = Sentence("This link cannot be used.")
+
+
 class FormExpired(ToolError):
     """A POST without the right CSRF token."""
 
@@ -355,6 +372,14 @@ class CertificateFailed(ToolError):
     reason = "certificate_failed"
     sentence = Sentence("The certificate could not be made.")
     what_to_do = Sentence("The other files hold the same credential. Try again later.")
+
+
+class PreviewFailed(ToolError):
+    """The typesetter could not make the picture beside a link; the page says the same."""
+
+    reason = "preview_failed"
+    sentence = Sentence("This picture could not be made.")
+    what_to_do = Sentence("The page it belongs to says the same. Try again later.")
 
 
 class NotAcceptable(ToolError):

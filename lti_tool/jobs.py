@@ -18,6 +18,7 @@ from lti_tool.services import (
     catalog,
     columns,
     copies,
+    counting,
     digests,
     earned,
     editions,
@@ -25,12 +26,14 @@ from lti_tool.services import (
     matching,
     notices,
     oauth_tokens,
+    own_access,
     platform_checks,
     posting,
     presence,
     reminders,
     revocations,
     schedule,
+    share_links,
     source_pages,
     sync,
     wallet_offers,
@@ -52,6 +55,7 @@ RUNNERS: dict[str, work.Runner] = {
     "post": posting.run_post,
     "rows": source_pages.run_rows,
     "sign": editions.run_sign,
+    own_access.KIND: own_access.run_links,
     mail.KIND: mail.run_send,
     mail.REFUSED_KIND: mail.run_refused,
 }
@@ -128,6 +132,8 @@ def sweep(tool: Tool) -> None:
     administrators.forget_expired(tool, now)
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
+    own_access.forget_expired(tool, now)
+    share_links.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     if now.minute % 10 == 0:
@@ -140,3 +146,6 @@ def sweep(tool: Tool) -> None:
         tool.wake(job_id)
     award_acts.release_due(tool, now)
     editions.sign_pending(tool)
+    if tool.caught_up is None or now - tool.caught_up > counting.CATCH_UP_EVERY:
+        tool.caught_up = now
+        counting.catch_up(tool.db, now)

@@ -29,6 +29,7 @@ class Server(_Section):
     base_url: str
     trusted_proxies: int = Field(ge=0, le=5)
     logins_per_minute: int = Field(ge=1)
+    pages_per_minute: int = Field(ge=1)
     max_upload: int = Field(ge=100_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 

@@ -234,7 +234,7 @@ def test_L14_every_route_is_guarded_or_declared_public(app: Flask) -> None:
 
 def test_L14_a_guard_stands_exactly_where_an_address_names_a_launch(app: Flask) -> None:
     for rule in app.url_map.iter_rules():
-        private = rule.rule.startswith(("/course/", "/me/", "/admin/"))
+        private = rule.rule.startswith(("/course/", "/me/", "/admin/", "/own/badges/"))
         assert (guard_of(app, rule) != "public") == private, rule.rule
 
 
@@ -257,6 +257,10 @@ WITHOUT_A_SESSION = {
     "/oauth/token",
     "/oauth/revoke",
     "/oauth/authorize/<request_id>",
+    # Anybody may ask for a link; the mail's own secret confirms, or opens with a token bound to the browser.
+    "/own",
+    "/own/confirm/<secret>",
+    "/own/link/<secret>",
 }
 
 

@@ -14,7 +14,17 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Review
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions, journal, notifications, places, prerequisites, schedule
+from lti_tool.services import (
+    audit,
+    catalog,
+    counting,
+    editions,
+    journal,
+    notifications,
+    places,
+    prerequisites,
+    schedule,
+)
 from lti_tool.services.awards import get_award, kept_back
 from lti_tool.services.tool import Tool
 
@@ -245,6 +255,7 @@ def _revoke(tool: Tool, session: Session, award: Award, reason: str, actor: str,
     award.held_reason = award.held_until = None
     withdraw_editions(session, award, now)
     resolve(session, award, "revoked", now)
+    counting.count(session, counting.REVOKED, award, now)
     audit.record(
         session, now, actor, "award.revoked", f"award:{award.id}", before=before, after="revoked", reason=reason
     )

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Edition
-from lti_tool.services import audit, awards, editions, evaluation, notifications
+from lti_tool.services import audit, awards, counting, editions, evaluation, notifications
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day
 
@@ -170,6 +170,7 @@ def _renew(tool: Tool, session: Session, award: Award, actor: str, now: datetime
     session.flush()
     editions.new_editions(session, [(award.id, award.version_id)], now)
     session.refresh(award)
+    counting.count(session, counting.RENEWED, award, now)
     audit.record(
         session,
         now,

@@ -23,6 +23,7 @@ KINDS = {
     "evaluate": Sentence("Working out levels"),
     "mail": Sentence("A mail that was refused"),
     "make_columns": Sentence("Making gradebook columns"),
+    "own_links": Sentence("Looking at addresses that a link was asked for"),
     "post": Sentence("Posting marks to the gradebook"),
     "publish": Sentence("Publishing a badge"),
     "rows": Sentence("Looking at the LMS's own rubrics"),
@@ -120,7 +121,7 @@ def _where(session: Session, job: Job) -> str:
             if deployment is not None
             else ""
         )
-    if job.kind in ("mail", "send_mail"):
+    if job.kind in ("mail", "own_links", "send_mail"):
         return ""  # whose it was is nothing for a list of jobs
     if job.kind == "sign":
         award = session.get(Award, job.subject)

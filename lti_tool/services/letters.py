@@ -158,12 +158,72 @@ def _digest(values: Values) -> Letter:
     )
 
 
+# -- to whoever keeps access after the course -----------------------------------------------------------------
+
+
+def _own_confirm(values: Values) -> Letter:
+    return Letter(
+        subject=Sentence("Confirm this address for your badges"),
+        paragraphs=(
+            Sentence("This address was entered in Badges, to keep access to badges when a course or an account ends."),
+            Sentence("If that was you, open this address and press the button there. It works once, within 24 hours."),
+            Sentence("If it was not you, do nothing: nothing changes then, and the address is forgotten."),
+        ),
+        link=(Sentence("Confirm the address"), values["link"]),
+        why=Sentence("You get this mail because this address was entered in Badges."),
+    )
+
+
+def _own_link(values: Values) -> Letter:
+    return Letter(
+        subject=Sentence("The link to your badges"),
+        paragraphs=(
+            Sentence("Here is the link to your badges that was asked for. It works once, within 15 minutes."),
+            Sentence("If you did not ask for it, do nothing. Whoever asked sees nothing without this mail."),
+        ),
+        link=(Sentence("Open my badges"), values["link"]),
+        why=Sentence("You get this mail because you confirmed this address for access to your badges."),
+    )
+
+
+def _own_confirmed(_values: Values) -> Letter:
+    return Letter(
+        subject=Sentence("Your badges can be opened from another address"),
+        paragraphs=(
+            Sentence("An e-mail address was confirmed that opens your badges without your LMS."),
+            Sentence(
+                "If that was you, there is nothing to do. If not, open Badges in your course, choose “Keep access after"
+                " the course”, and remove the address there."
+            ),
+        ),
+        why=Sentence("You get this mail because your LMS names this address as yours."),
+    )
+
+
+def _own_moved(_values: Values) -> Letter:
+    return Letter(
+        subject=Sentence("This address no longer opens your badges"),
+        paragraphs=(
+            Sentence("Another e-mail address was confirmed for access to your badges, in the place of this one."),
+            Sentence(
+                "If that was you, there is nothing to do. If not, open Badges in your course, choose “Keep access after"
+                " the course”, and remove the address there; without an LMS account, write to the institution."
+            ),
+        ),
+        why=Sentence("You get this mail because this address opened your badges until now."),
+    )
+
+
 # By the name a mail is asked for with. One that is gone would leave mails that wait unsaid.
 KINDS = ("earned", "confirmed", "renewed", "reissued", "revoked", "expiring", "unclaimed")
 LETTERS: dict[str, Callable[[Values], Letter]] = {
     "test": _test,
     "digest": _digest,
     **{kind: partial(_about_a_badge, kind) for kind in KINDS},
+    "own_confirm": _own_confirm,
+    "own_link": _own_link,
+    "own_confirmed": _own_confirmed,
+    "own_moved": _own_moved,
 }
 # What previews and tests fill them with
 SAMPLES: dict[str, dict[str, Any]] = {
@@ -185,4 +245,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
         }
         for kind in KINDS
     },
+    "own_confirm": {"link": "https://badges.example.edu/own/confirm/…"},
+    "own_link": {"link": "https://badges.example.edu/own/open/…"},
+    "own_confirmed": {},
+    "own_moved": {},
 }

@@ -8,6 +8,7 @@ from lti_tool.web.admin import (
     audit_log,
     connections,
     endorsements,
+    figures,
     issuer,
     jobs,
     keys,
@@ -32,4 +33,5 @@ BLUEPRINTS = (
     mail.pages,
     jobs.pages,
     audit_log.pages,
+    figures.pages,
 )
