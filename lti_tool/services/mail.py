@@ -33,6 +33,7 @@ from lti_tool.services.letters import LETTERS, SAMPLES, Letter, Values
 from lti_tool.services.mail_text import as_html, as_text
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.words import LANGUAGES, said, told_in
+from lti_tool.settings import TOLD
 
 KIND = "send_mail"  # the job that sends whatever waits
 REFUSED_KIND = "mail"  # a job for each mail that was refused, so that an administrator sees it
@@ -483,7 +484,7 @@ def previews(language: str, issuer: str, base_url: str) -> list[Preview]:
     shown = []
     for template, values in SAMPLES.items():
         letter = LETTERS[template](values)
-        stop = "" if template == "test" else f"{base_url}/mail/stop/…"
+        stop = f"{base_url}/mail/stop/…" if template in TOLD else ""
         text = as_text(letter, language, issuer, stop)
         shown.append(Preview(template, one_line(told_in(language, letter.subject)), text))
     return shown
