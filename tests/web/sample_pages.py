@@ -1,4 +1,4 @@
-"""Every page in every state, filled with invented people. `python tests/web/sample_pages.py PORT` shows them.
+"""Every page in every state, filled with invented people. `python -m tests.web.sample_pages PORT` shows them.
 
 SAMPLE_ART names a folder of <slug>.svg badge pictures; without it a disc stands in."""
 
@@ -131,6 +131,7 @@ from lti_tool.services.stack_pages import OutsidePage
 from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
+from tests.web import sample_notifications
 
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 ROOT = Path(__file__).parents[2] / "lti_tool"
@@ -1069,6 +1070,7 @@ IN_COURSE = {
     "may_manage": True,
     "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
     "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
+    "own_news": lambda: sample_notifications.NONE,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
 STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html", "new_window.html"}
@@ -1372,6 +1374,11 @@ PAGES |= {
                                                             choices=Choices(public=True, search=True))}),
 }  # fmt: skip
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
+
+
+PAGES |= sample_notifications.PAGES
+PAGES["me-news"] = (PAGES["me"][0], {**PAGES["me"][1], "own_news": lambda: sample_notifications.NEWS})
+ADDRESSES |= sample_notifications.ADDRESSES
 
 
 def create_samples() -> Flask:

@@ -87,6 +87,7 @@ PAGES = [
     "/admin/keys/rotate/lti",
     "/admin/keys/rotate/credentials",
     "/admin/jobs",
+    "/admin/mail",
     "/admin/audit",
     "/admin/audit?text=nothing+like+it",
 ]
