@@ -125,7 +125,8 @@ def look_at_confirmation(secret: str) -> Page:
     """Show a button and confirm nothing: whoever scans mail for dangerous links opens every address once."""
     _count("own_opened")
     g.no_store = True
-    return render_template("own/confirm.html", asked=own_addresses.look_at_confirmation(tool(), secret, moment()))
+    asked = own_addresses.look_at_confirmation(tool(), secret, moment())
+    return render_template("own/confirm.html", asked=asked, secret=secret)
 
 
 @pages.post("/confirm/<secret>")

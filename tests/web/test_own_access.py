@@ -1,4 +1,4 @@
-"""Access after the course: an address of her own, one-time links by a real mail server, and her pages without an LMS."""
+"""Access after the course: her own address, one-time links by a real mail server, and her pages without an LMS."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _fresh(shared: Scene, post: MailServer) -> None:
     post.got.clear()
     post.plan.clear()
     with shared.tool.db.write() as session:
-        for table in (OwnSession, OwnLink, OwnLinkRequest, OwnAddressRequest, OwnAddress, OwnReminder):
+        for table in (OwnSession, OwnLink, OwnLinkRequest, OwnAddressRequest, OwnAddress, OwnReminder, Mail):
             session.execute(delete(table))
 
 
@@ -182,10 +182,8 @@ def test_an_address_confirmed_from_a_launch_opens_her_badges_without_the_lms(
         choose(inside, ana, name="yes")  # the page off, all else as it is
         assert requests.get(url, timeout=10).status_code == 404
         assert inside.get(f"{ana.award_id}/files/json").content == kept.content
-        checked = requests.post(
-            f"{shared.url}/verify", files={"file": ("b.json", io.BytesIO(kept.content))}, timeout=20
-        )
-        assert "Verified" in checked.text or "valid" in checked.text.lower()
+        sent = {"file": ("badge.json", io.BytesIO(kept.content))}
+        assert "Genuine and in force" in requests.post(f"{shared.url}/verify", files=sent, timeout=20).text
     finally:
         with shared.tool.db.write() as session:
             session.execute(update(Registration).values(status="active"))
@@ -259,7 +257,7 @@ def test_D14_another_s_award_is_not_there(shared: Scene, make_room: Any, post: M
     for path in ("{}", "{}/picture.svg", "{}/files/json", "{}/files/nothing"):
         answers = [inside.get(path.format(each)) for each in (ben.award_id, absent, "x\x00y", "é")]
         assert {each.status_code for each in answers} == {404}, path
-        assert len({re.sub(r"[0-9a-f]{8,}|\d\d:\d\d", "", each.text) for each in answers[:2]}) == 1
+        assert len({re.sub(r"[0-9A-Fa-f]{8,}|\d\d:\d\d", "", each.text) for each in answers[:2]}) == 1
     assert inside.post(ben.award_id, {"public": "yes", "inside": "yes"}).status_code == 404
     assert inside.get(f"people/{ben.person_id}/clr.json").status_code == 404
     assert ana.browser.get(f"/own/badges/{ana.award_id}").status_code == 401  # a launch is no visit
