@@ -18,6 +18,8 @@ from lti_tool.services import (
     catalog,
     columns,
     copies,
+    counting,
+    digests,
     earned,
     editions,
     mail,
@@ -28,8 +30,10 @@ from lti_tool.services import (
     platform_checks,
     posting,
     presence,
+    reminders,
     revocations,
     schedule,
+    share_links,
     source_pages,
     sync,
     wallet_offers,
@@ -129,8 +133,12 @@ def sweep(tool: Tool) -> None:
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
     own_access.forget_expired(tool, now)
+    share_links.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
+    if now.minute % 10 == 0:
+        reminders.look(tool, now)
+        digests.look(tool, now)
     mail.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
@@ -138,3 +146,6 @@ def sweep(tool: Tool) -> None:
         tool.wake(job_id)
     award_acts.release_due(tool, now)
     editions.sign_pending(tool)
+    if tool.caught_up is None or now - tool.caught_up > counting.CATCH_UP_EVERY:
+        tool.caught_up = now
+        counting.catch_up(tool.db, now)

@@ -276,6 +276,12 @@ def add_headers(response: Response) -> Response:
     return response
 
 
+def alone(response: Response) -> Response:
+    """Keep a public page's window apart from those of other sites: whoever opened it holds no handle to it."""
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    return response
+
+
 # -- rate limit -------------------------------------------------------------------------------------------------
 
 

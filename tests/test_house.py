@@ -245,6 +245,8 @@ WITHOUT_A_SESSION = {
     "/verify",
     "/sign-in/<secret>",
     "/endorse/<secret>",
+    # A mail carries the token that stops others like it; its program presses without a cookie (RFC 8058).
+    "/mail/stop/<token>",
     # A wallet shows a secret that it was given: a code, an access token, an address.
     "/oid4vci/token",
     "/oid4vci/nonce",

@@ -4,6 +4,7 @@ Registration → Deployment → Course; Registration → Person; Person × Cours
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
 Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
 Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery.
+Award → AwardTally (what is counted of it) → Tally (how often, without people).
 OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken.
 OwnAddressRequest → OwnAddress (what a person confirmed); OwnLinkRequest → OwnLink → OwnSession, all by the address."""
 
@@ -33,6 +34,7 @@ from lti_tool.models.badges import (
     Publication,
 )
 from lti_tool.models.base import Base
+from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
@@ -63,6 +65,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
+from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
@@ -75,6 +78,7 @@ __all__ = [
     "ENDORSED",
     "LIVE_STATES",
     "MAIL_STATES",
+    "PARTS",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -82,6 +86,7 @@ __all__ = [
     "AuditEvent",
     "Award",
     "AwardFile",
+    "AwardTally",
     "Base",
     "Binding",
     "BindingCode",
@@ -138,6 +143,7 @@ __all__ = [
     "ResourceLink",
     "Result",
     "Review",
+    "ShareLink",
     "SignInAddress",
     "SignedStatusList",
     "SourceAnswer",
@@ -145,6 +151,7 @@ __all__ = [
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "Tally",
     "UsedNonce",
     "WalletOffer",
     "WithdrawnElsewhere",

@@ -64,7 +64,6 @@ class Notification(Base):
     kind: Mapped[str]  # see services.notifications
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)  # values to word it with
     created_at: Mapped[datetime] = mapped_column(index=True)
-    seen_at: Mapped[datetime | None]
     dismissed_at: Mapped[datetime | None]
 
 

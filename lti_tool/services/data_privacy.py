@@ -36,6 +36,7 @@ from lti_tool.models import (
     OwnSession,
     Person,
     Result,
+    ShareLink,
     SourceAnswer,
     WalletOffer,
 )
@@ -191,6 +192,12 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("To hand it out once, and to one wallet."),
             _counted(WalletOffer.created_at).join(Award).where(mine),
             _("for a day after each"),
+        ),
+        line(
+            _("Links by which she shows a badge for a while"),
+            _("To open for whoever she gives one to, and to tell her how often it was opened."),
+            _counted(ShareLink.created_at).join(Award).where(mine),
+            _("for thirty days after each has ended"),
         ),
         line(
             _("Backpacks that were let in to fetch badges"),

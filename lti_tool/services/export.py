@@ -57,7 +57,7 @@ LEFT_OUT = frozenset(
         *("own_address_request", "own_link", "own_link_request", "own_reminder", "own_session"),
     }
 )
-WITH_KEYS = frozenset({"connection"})  # sealed: good for nothing without its key
+WITH_KEYS = frozenset({"connection", "share_link"})  # sealed: good for nothing without its key
 PERSONAL = {
     "person": ("name", "email", "sis_id"),
     "administrator": ("name", "email"),

@@ -164,6 +164,14 @@ def _may_look(
     )
 
 
+def is_hers(tool: Tool, credential_id: str, browser_secret: str | None, now: datetime, launch: str = "") -> bool:
+    """Tell whether this browser has a launch open of the learner whose credential it is."""
+    query = select(Award.person_id).join(Edition).where(Edition.id == credential_id)
+    with tool.db.read() as session:
+        person_id = session.scalar(query)
+        return person_id is not None and _may_look(tool, session, person_id, 0, (launch, browser_secret), now)
+
+
 def credential_url(tool: Tool, edition_id: str) -> str:
     return ob3.credential_address(tool.settings.base_url, edition_id)
 
@@ -180,6 +188,12 @@ def downloads(tool: Tool, edition_id: str) -> tuple[tuple[str, str, str], ...]:
         ("JWT EdDSA", "", f"{url}.eddsa.jwt"),
         ("Open Badges 2.0", _("hosted here"), ob2.assertion_address(tool.settings.base_url, edition_id)),
     )
+
+
+def alternates(tool: Tool, edition_id: str) -> tuple[tuple[str, str], ...]:
+    """Return the content type and the address of each form for machines, as a page's links name them."""
+    url = credential_url(tool, edition_id)
+    return tuple((form.kinds[0], f"{url}.{form.name}") for form in FORMS.values() if form.kinds)
 
 
 def form_of(tool: Tool, edition: Edition, form: str) -> bytes:

@@ -18,21 +18,21 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from lti_tool import smtp
 from lti_tool.db import forbid_in_transaction, random_id
-from lti_tool.errors import MailNotTaken, MailRefused, MailServerFailed, MailUnanswered, ToolError
-from lti_tool.models import Issuer, Job, Mail, MailChoice, MailServer, Person
+from lti_tool.errors import BadInput, Conflict, MailNotTaken, MailRefused, MailServerFailed, MailUnanswered, ToolError
+from lti_tool.models import Award, Issuer, Job, Mail, MailChoice, MailServer, Person
 from lti_tool.sentence import Sentence, kept
-from lti_tool.services import work
-from lti_tool.services.letters import LETTERS, Letter, Values
+from lti_tool.services import audit, work
+from lti_tool.services.letters import LETTERS, SAMPLES, Letter, Values
 from lti_tool.services.mail_text import as_html, as_text
 from lti_tool.services.tool import Tool, log
-from lti_tool.services.words import LANGUAGES, told_in
+from lti_tool.services.words import LANGUAGES, said, told_in
 
 KIND = "send_mail"  # the job that sends whatever waits
 REFUSED_KIND = "mail"  # a job for each mail that was refused, so that an administrator sees it
@@ -253,6 +253,8 @@ def _next(tool: Tool, ended: _Ended | None, *, take: bool = True) -> _Taken | No
                 mail.unknown += 1
             if mail.unknown >= MOST_UNKNOWN:
                 _end(mail, "unsure", now)
+            elif _must_wait(session, mail):
+                mail.state, mail.not_before, mail.lease_until = "due", now + PAUSES[0], None
             elif not _wanted(session, mail):
                 _end(mail, "stopped", now)
             else:
@@ -273,12 +275,25 @@ def _next(tool: Tool, ended: _Ended | None, *, take: bool = True) -> _Taken | No
 
 
 def _wanted(session: Session, mail: Mail) -> bool:
-    """Tell whether a mail's reader still wants it: she may have stopped them since it was written down."""
+    """Tell whether a mail is still wanted and still true: its reader may have stopped them since, or its award gone."""
     choice = session.get(MailChoice, mail.values["stop"]) if mail.values.get("stop") else None
     if choice is not None and choice.stopped_at is not None:
         return False
     person = session.get(Person, mail.person_id) if mail.person_id is not None else None
-    return person is None or not person.disabled
+    if person is not None and person.disabled:
+        return False
+    condition = mail.values.get("only_if")
+    award = session.get(Award, condition["award"]) if condition else None
+    if condition is None or award is None:
+        return condition is None
+    return award.status == condition["status"] and not (condition["unclaimed"] and award.claimed_at is not None)
+
+
+def _must_wait(session: Session, mail: Mail) -> bool:
+    """Tell whether the award a mail tells of is still being signed."""
+    condition = mail.values.get("only_if")
+    award = session.get(Award, condition["award"]) if condition else None
+    return award is not None and award.status == "pending" and condition["status"] == "issued"
 
 
 def _end(mail: Mail, state: str, now: datetime) -> None:
@@ -369,6 +384,105 @@ def _server_failed(tool: Tool, taken: _Taken, error: MailServerFailed) -> None:
             which = (Mail.attempts == tried) if tried < len(PAUSES) - 1 else (Mail.attempts >= tried)
             later = {"attempts": Mail.attempts + 1, "not_before": now + _pause(tried + 1), "problem": error.sentence}
             session.execute(update(Mail).where(waiting, which).values(later))
+
+
+# -- looking ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How mail stands. `server` and `sender` are "" where none is set up; `refused` counts those that wait for a look.
+
+    `failing_since` with `problem`: the server takes nothing, and mails wait."""
+
+    server: str = ""
+    tls: str = ""
+    sender: str = ""
+    by_mail: tuple[str, ...] = ()
+    problem: str = ""
+    failing_since: datetime | None = None
+    worked_at: datetime | None = None
+    waiting: int = 0
+    refused: int = 0
+    sent: int = 0
+
+    @property
+    def on(self) -> bool:
+        return bool(self.server)
+
+
+def standing(tool: Tool, now: datetime) -> Standing:
+    """Return how mail stands; `sent` counts the last thirty days."""
+    with tool.db.read() as session:
+        row = session.get(MailServer, 1)
+        month = Mail.ended_at > now - timedelta(days=30)
+        counts = select(
+            func.count().filter(Mail.state.in_(("due", "sending"))),
+            func.count().filter((Mail.state == "refused") & (Mail.recipient != "")),
+            func.count().filter(Mail.state.in_(("sent", "unsure")) & month),
+        )
+        waiting, refused, sent = session.execute(counts.select_from(Mail)).one()
+    if not is_on(tool):
+        return Standing(waiting=waiting, refused=refused, sent=sent)
+    server = smtp.server_of(tool.settings.mail.url)
+    return Standing(
+        server=f"{server.host}:{server.port}",
+        tls=server.tls,
+        sender=tool.settings.mail.sender,
+        by_mail=tuple(tool.settings.notifications.by_mail.split()),
+        problem=said(row.problem or "") if row is not None else "",
+        failing_since=row.failing_since if row is not None else None,
+        worked_at=row.worked_at if row is not None else None,
+        waiting=waiting,
+        refused=refused,
+        sent=sent,
+    )
+
+
+def reach(tool: Tool) -> None:
+    """Connect to the mail server and sign in, as for a mail; raises MailServerFailed."""
+    forbid_in_transaction()
+    with smtp.connect(smtp.server_of(tool.settings.mail.url), tool.settings.host):
+        pass
+
+
+def send_test(tool: Tool, to: str, language: str, *, actor: str, now: datetime) -> None:
+    """Send a test mail at once. Raises BadInput for no address, MailServerFailed, MailRefused, MailNotTaken or
+    MailUnanswered."""
+    if not is_on(tool):
+        raise Conflict(sentence=Sentence("No mail server is set up, so nothing can be sent."))
+    if not usable(to):
+        raise BadInput(sentence=Sentence("This is no e-mail address that mail can be sent to."))
+    with tool.db.write() as session:
+        issuer = session.scalar(select(Issuer.name)) or ""
+        audit.record(session, now, actor, "mail.tested", "mail:test")
+    mail = _Taken(random_id(), to.strip(), "test", language, {}, now, 1, 0, issuer)
+    message = compose(tool, mail)
+    forbid_in_transaction()
+    with smtp.connect(smtp.server_of(tool.settings.mail.url), tool.settings.host) as connection:
+        connection.send(message, tool.settings.mail.sender, mail.recipient)
+    with tool.db.write() as session:
+        _server_works(session, now)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A mail with an invented badge, as its reader gets it in plain text."""
+
+    template: str
+    subject: str
+    text: str
+
+
+def previews(language: str, issuer: str, base_url: str) -> list[Preview]:
+    """Return what each mail looks like in a language."""
+    shown = []
+    for template, values in SAMPLES.items():
+        letter = LETTERS[template](values)
+        stop = "" if template == "test" else f"{base_url}/mail/stop/…"
+        text = as_text(letter, language, issuer, stop)
+        shown.append(Preview(template, one_line(told_in(language, letter.subject)), text))
+    return shown
 
 
 # -- writing ----------------------------------------------------------------------------------------------------

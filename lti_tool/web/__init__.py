@@ -28,6 +28,7 @@ from lti_tool.web import (
     editor,
     endorsements,
     evidence,
+    figures,
     frameworks,
     gradebook,
     hosted,
@@ -36,6 +37,7 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    notifications,
     oauth,
     oid4vci,
     outside,
@@ -43,6 +45,8 @@ from lti_tool.web import (
     public,
     registration,
     score_files,
+    shared,
+    show,
     sources,
     student,
     versions,
@@ -70,6 +74,7 @@ INSTRUCTORS = (
     outside.pages,
     score_files.pages,
     frameworks.pages,
+    figures.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
@@ -116,7 +121,8 @@ def add_to(app: Flask) -> None:
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
-    own += [badge_api.pages, oauth.pages, backpacks.pages, own_access.keep, own_access.pages]
+    own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
+    own += [shared.pages, show.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -127,6 +133,7 @@ def add_to(app: Flask) -> None:
         words=lambda number, capital=False: words.words(number, capital=capital),
         markdown=markdown,
         labels=labels,
+        language=words.language,
         lasts=words.lasts,
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
@@ -149,6 +156,7 @@ def _begin() -> None:
     """Give the request its number: the proxy's where one stands in front that we trust, else our own."""
     trusted = security.tool().settings.server.trusted_proxies > 0
     g.number = logs.begin_request(request.headers.get("X-Request-ID") if trusted else None)
+    security.tool().views.add_if_due(datetime.now(UTC))  # before a page of this minute is made, see web.kept
 
 
 def _end(response: Response) -> Response:

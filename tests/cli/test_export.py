@@ -297,6 +297,7 @@ KEPT = {
     *("prerequisite", "publication", "registration", "resource_link", "result", "review", "source_answer"),
     *("source_link", "status_list", "withdrawn_elsewhere"),
     *("endorsement", "endorsement_request", "outside_badge"),
+    *("award_tally", "tally"),
     *("notification", "mail_choice"),
     "own_address",
 }

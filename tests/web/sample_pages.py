@@ -34,7 +34,8 @@ from lti_tool.domain.badge import (
 from lti_tool.domain.changes import Change
 from lti_tool.errors import BadInput
 from lti_tool.lti.platforms import platform_of
-from lti_tool.services import stack_words, words
+from lti_tool.sentence import Sentence
+from lti_tool.services import schema_org, stack_words, words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.backpacks import Backpack, Connection, Consent
 from lti_tool.services.case_package import Framework, Item
@@ -55,6 +56,7 @@ from lti_tool.services.endorsements import (
 )
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.expiry import Renewal
+from lti_tool.services.figure_pages import Asked, FiguresPage, Line, Share
 from lti_tool.services.framework_files import FrameworkPage, RubricOffer
 from lti_tool.services.history import HistoryPage, VersionRow
 from lti_tool.services.marking import Overtaken
@@ -117,6 +119,8 @@ from lti_tool.services.score_files import BadLine as BadScore
 from lti_tool.services.score_files import FilePage as ScoreFile
 from lti_tool.services.score_files import FileRow, ScoresPage
 from lti_tool.services.score_files import GoodLine as GoodScore
+from lti_tool.services.share_links import LASTS, PART_WORDS, ShareLinkView
+from lti_tool.services.show_page import ShowPage
 from lti_tool.services.source_pages import Choice as SourceChoice
 from lti_tool.services.source_pages import SourcePage, SourceRow
 from lti_tool.services.stack_pages import OutsidePage
@@ -1069,7 +1073,59 @@ PAGES |= {
     "achievement-credits": ("public/achievement.html", {"page": replace(ACHIEVEMENT, badge=CREDITS)}),
 }  # fmt: skip
 
+LINES = (
+    Line("Oral communication", 122, 84, 31, 412, 69, 37, "within 2 days", "within 5 days"),
+    Line(
+        "Finds and judges sources of information for a purpose",
+        88,
+        41,
+        12,
+        97,
+        47,
+        29,
+        "within 8 hours",
+        "within a day",
+    ),
+    Line("Empathy", hidden=True),
+    Line("Initiative", 40, None, 0, None, None, None, "within an hour", ""),
+)
+MONTHS = (Line("Aug 2026", hidden=True), Line("Sep 2026", 60, 30), Line("Oct 2026", 120, 85),
+          Line("Nov 2026", 30, None))  # fmt: skip
+FIGURES = FiguresPage(
+    Asked(term="Fall 2026", by="badge"),
+    Line("", 250, 130, 45, 510, 52, 35, "within 2 days", "within 5 days", more={"revoked": None, "expired": 15}),
+    months=MONTHS, lines=LINES, highest=120,
+    held_back=(Share("Listens actively and asks when something is not clear", 75, 120, 62, "Oral communication"),
+               Share("Cites sources", 30, 90, 33, "Finds and judges sources of information for a purpose")),
+    places=(Share("LinkedIn", 30, percent=100), Share("Copied link", 15, percent=50), Share("Wallet", None)),
+    why_not=(Share("I did not know about it", 20, percent=100),),
+    choices={"platform": (("1", "Canvas of Hallwood"), ("2", "Moodle")), "course": (("1", "EMP101"), ("2", "EMP102")),
+             "badge": (("1", "Oral communication"), ("2", "Empathy")), "term": (("Fall 2026", "Fall 2026"),),
+             "period": (("2026", "2026"), ("2026-11", "Nov 2026"))},
+)  # fmt: skip
+OF_A_BADGE = replace(FIGURES, lines=(), asked=Asked(period="2026"), guarded=False, badge=BADGE, status="active")
+NO_FIGURES = FiguresPage(Asked(), Line(""), anything=False, guarded=False, badge=BADGE, status="active")
+PAGES |= {
+    "figures": ("instructor/figures.html", {"page": OF_A_BADGE, "slug": BADGE.slug, "badge": BADGE,
+                "status": "active"}),
+    "figures-none": ("instructor/figures.html", {"page": NO_FIGURES, "slug": BADGE.slug, "badge": BADGE,
+                     "status": "active"}),
+    "figures-course": ("instructor/course_figures.html", {"page": replace(FIGURES, guarded=False), "slug": ""}),
+    "admin-figures": ("admin/figures.html", {"page": FIGURES, "told": {"term": "Fall 2026"},
+                      "admin": SimpleNamespace(name="Vera Lindqvist")}),
+    "admin-figures-few": ("admin/figures.html", {"page": replace(FIGURES, too_small=True), "told": {},
+                          "admin": SimpleNamespace(name="Vera Lindqvist")}),
+    "admin-figures-none": ("admin/figures.html", {"page": NO_FIGURES, "told": {},
+                           "admin": SimpleNamespace(name="Vera Lindqvist")}),
+}  # fmt: skip
 ADDRESSES = {
+    "figures.course": "/course/<launch>/figures",
+    "figures.course_csv": "/course/<launch>/figures.csv",
+    "figures.badge": "/course/<launch>/badges/<slug>/figures",
+    "figures.badge_csv": "/course/<launch>/badges/<slug>/figures.csv",
+    "admin_figures.home": "/admin/figures",
+    "admin.sign_out": "/admin/sign-out",
+    "admin_figures.download": "/admin/figures/figures.csv",
     "instructor.home": "/course/<launch>/",
     "instructor.use_library": "/course/<launch>/library/<slug>",
     "instructor.import_file": "/course/<launch>/import",
@@ -1154,6 +1210,12 @@ ADDRESSES = {
     "student.home": "/me/<launch>/",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",
+    "show.show": "/me/<launch>/badges/<slug>/show",
+    "show.turn": "/me/<launch>/badges/<slug>/show/page",
+    "show.linkedin": "/me/<launch>/badges/<slug>/show/linkedin",
+    "show.qr": "/me/<launch>/badges/<slug>/show/qr.svg",
+    "show.make_link": "/me/<launch>/badges/<slug>/show/links",
+    "show.end_link": "/me/<launch>/badges/<slug>/show/links/<link_id>/end",
     "wallet.show": "/me/<launch>/badges/<slug>/wallet",
     "wallet.offer": "/me/<launch>/badges/<slug>/wallet/offer",
     "wallet.withdraw": "/me/<launch>/badges/<slug>/wallet/copies/<edition_id>/withdraw",
@@ -1177,6 +1239,51 @@ ADDRESSES = {
     "admin_issuer.home": "/admin/issuer",
     "way_in.home": "/me/<launch>/administration/",
 }
+
+# -- showing a claimed badge -------------------------------------------------------------------------------------
+
+EMBED = f'<a href="{URL}"><img src="{URL}.png" alt="Badge “Oral Communication”" width="150" height="150"></a>'
+LINK = ShareLinkView("l1", f"{BASE}/shared/3q2-7wAAAAEAAAAAAAAAAQ", "Application to the town council",
+                     ("levels", "course"), ("name", "evidence"), NOW - timedelta(days=3), NOW + timedelta(days=27),
+                     None, 4, NOW - timedelta(hours=5), False)  # fmt: skip
+LINKS = (LINK, replace(LINK, id="l2", label="", shows=(), hides=("name", "levels", "evidence", "course"), opened=0,
+                       opened_at=None), replace(LINK, id="l3", url="", label="", opened=1),
+         replace(LINK, id="l4", url="", label="Internship", over=True, ended_at=NOW, opened=0, opened_at=None),
+         replace(LINK, id="l5", url="", label="", over=True, expires_at=NOW - timedelta(days=2)))  # fmt: skip
+SHOW = ShowPage(
+    slug=BADGE.slug, badge=BADGE, award_id="a1", page_public=True, searchable=False, in_force=True, state="issued",
+    url=URL, qr_svg=CREDENTIAL.qr_svg, issuer="Hallwood University", named=True,
+    parts=("name", "levels", "evidence", "course"), part_words=dict(PART_WORDS), links=(), lasts=LASTS, most_open=20,
+    views=0, downloads=(("PDF", "certificate", f"{URL}.pdf"), *MACHINE),
+    linkedin=(("Name", BADGE.name), ("Issuing organisation", "Hallwood University"), ("Credential ID", "7fq2c81km4xw"),
+              ("Credential URL", URL)),
+    resume=f"Oral Communication (Foundational), Hallwood University, October 2026. {URL}",
+    embed_badge=EMBED, embed_card=EMBED, for_wallets=True,
+)  # fmt: skip
+SHOWN = replace(CREDENTIAL, recipient="Ana Ruiz", judged=("The teachers of the course, row by row, with the rubric.",),
+                preview_url=f"{URL}/preview.png", alternates=(("application/vc+ld+json", f"{URL}.json"),),
+                shows_grades=True, note="She led the talk of 4 May.", searchable=True)  # fmt: skip
+PAGES |= {
+    "show": ("student/show.html", {"page": SHOW}),
+    "show-links": ("student/show.html", {"page": replace(SHOW, links=LINKS, views=12, searchable=True, named=False),
+                                         "made": "l1"}),
+    "show-private": ("student/show.html", {"page": replace(SHOW, page_public=False, url="", qr_svg="", embed_badge="",
+                                                           embed_card="", links=LINKS[:1])}),
+    "show-over": ("student/show.html", {"page": replace(SHOW, in_force=False, state="revoked", for_wallets=False,
+                                                        views=1)}),
+    "show-problem": ("student/show.html", {"page": SHOW, "problem": BadInput(sentence=Sentence(
+        "Choose until when the link works.")), "typed": {"shows": ["levels"], "days": "", "label": "Town council"}}),
+    "credential-whole": ("public/credential.html", {"page": replace(
+        SHOWN, structured=schema_org.of_credential(SHOWN))}),
+    "credential-shared": ("public/credential.html", {"page": replace(
+        SHOWN, url=LINK.url, credential_id="", downloads=(), alternates=(), recipient="", shows_levels=False,
+        shared_until=LINK.expires_at, left_out=("name", "levels"), endorsements=(replace(SAID[0], url=""),))}),
+    "achievement-whole": ("public/achievement.html", {"page": replace(
+        ACHIEVEMENT, preview_url=f"{URL}/preview.png", structured=schema_org.of_achievement(ACHIEVEMENT),
+        judged=SHOWN.judged)}),
+    "claim-search": ("student/claim.html", {"page": replace(CLAIM, claimed=True, credential_url=URL, issued_at=NOW,
+                                                            choices=Choices(public=True, search=True))}),
+}  # fmt: skip
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
 
 
@@ -1205,6 +1312,7 @@ def create_samples() -> Flask:
         words=words.words,
         markdown=markdown,
         labels=labels,
+        language=words.language,
         lasts=words.lasts,
         duration=stack_words.duration,
         stack_rule=stack_words.rule_words,

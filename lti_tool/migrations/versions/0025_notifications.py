@@ -16,6 +16,9 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # Plain ADD COLUMN: the version before leaves both as they are.
+    op.add_column("person", sa.Column("language", sa.String(), nullable=False, server_default=""))
+    op.add_column("award", sa.Column("confirmed_at", lti_tool.db.UtcDateTime(timezone=True), nullable=True))
     moment = lti_tool.db.UtcDateTime(timezone=True)
     op.create_table(
         "mail",
@@ -62,7 +65,6 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("detail", sa.JSON(), nullable=False),
         sa.Column("created_at", moment, nullable=False),
-        sa.Column("seen_at", moment, nullable=True),
         sa.Column("dismissed_at", moment, nullable=True),
         sa.ForeignKeyConstraint(["award_id"], ["award.id"], name=op.f("fk_notification_award_id_award")),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_notification_person_id_person")),
@@ -89,3 +91,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("mail_choice", "notification", "mail_server", "mail"):
         op.drop_table(table)
+    op.drop_column("award", "confirmed_at")
+    op.drop_column("person", "language")
