@@ -32,6 +32,7 @@ from lti_tool.services.forms import credential_url, downloads
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
+from lti_tool.services.own_access import Learner, Viewer, award_of
 from lti_tool.services.pages import ClaimView, RowView, StudentBadge, StudentCard, StudentHome, SyncState
 from lti_tool.services.rows import amount, hide, met_of, missing_of, row_views
 from lti_tool.services.tool import Tool
@@ -151,8 +152,12 @@ def claim_of(tool: Tool, award_id: str, slug: str, now: datetime) -> ClaimView:
         )
 
 
-def own_award(session: Session, who: LaunchSession, slug: str, now: datetime) -> Award | None:
-    """Return the award that a learner's page of a badge shows, None where there is none."""
+def own_award(session: Session, who: Viewer, slug: str, now: datetime) -> Award | None:
+    """Return the award that a learner's page of a badge shows, None where there is none.
+
+    Without a launch its pages go by the award itself."""
+    if isinstance(who, Learner):
+        return award_of(session, who, slug)
     return _seen(session, _published(session, who, slug), who.person_id, now, "").award
 
 

@@ -42,6 +42,7 @@ from lti_tool.web import (
     oid4vci,
     outside,
     own_access,
+    own_showing,
     public,
     registration,
     score_files,
@@ -122,6 +123,7 @@ def add_to(app: Flask) -> None:
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
     own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
+    own += [own_showing.show, own_showing.wallet]
     own += [shared.pages, show.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)

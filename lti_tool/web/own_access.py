@@ -14,7 +14,7 @@ from lti_tool import security
 from lti_tool.errors import BadInput, Conflict, OwnLinkRefused, OwnSessionEnded, ToolError
 from lti_tool.security import by_own_link, guarded, public, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import choices, own_access, own_addresses, own_pages, records
+from lti_tool.services import audit, choices, own_access, own_addresses, own_pages, records
 from lti_tool.services.launches import LEARN
 from lti_tool.web import language, student
 from lti_tool.web.course import Page, lead_to, moment
@@ -208,16 +208,14 @@ def claim(award_id: str) -> Page:
     problem: ToolError | None = None
     if request.method == "POST":
         told = student.told_choices(request.form, page.choices)
-        actor = own_pages.actor(tool(), g.own, award_id)
+        actor = audit.person(own_pages.acting_on(tool(), g.own, award_id).person_id)
         try:
             seen = request.form.get("seen", "")
             choices.choose(tool(), award_id, told, seen=seen, actor=actor, now=moment())
-            return redirect(url_for("own_access.claim", award_id=award_id), 303)
+            next_page = "own_access.claim" if page.claimed else "own_show.show"  # as in the course
+            return redirect(url_for(next_page, award_id=award_id), 303)
         except ToolError as error:
             problem, page = error, replace(own_pages.claim_view(tool(), g.own, award_id, moment()), choices=told)
-    files = own_pages.forms_offered(tool()) if page.claimed else []
-    here = [(word, url_for("own_access.file", award_id=award_id, form=form)) for word, form in files]
-    page = replace(page, downloads=tuple(here))
     html = render_template("student/claim.html", page=page, problem=problem)
     return (html, problem.status) if problem is not None else html
 

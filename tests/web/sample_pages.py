@@ -1293,6 +1293,8 @@ PAGES["own-claim"] = (
     {"page": replace(CLAIM, slug="a1", claimed=True, page_public=False, issued_at=NOW, credential_url=URL,
                      downloads=FILES), "own": sample_own_access.LEARNER},
 )  # fmt: skip
+PAGES["own-show"] = ("student/show.html", {"page": SHOW, "own": sample_own_access.LEARNER})
+PAGES["own-wallet"] = ("student/wallet.html", {"page": WALLET, "own": sample_own_access.LEARNER})
 PAGES["me-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "reminder"})
 PAGES["me-may-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "offered"})
 ADDRESSES |= sample_own_access.ADDRESSES
