@@ -15,7 +15,7 @@ from lti_tool.errors import BadInput, Conflict, OwnLinkRefused, OwnSessionEnded,
 from lti_tool.security import by_own_link, guarded, public, tool
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, choices, own_access, own_addresses, own_pages, records
-from lti_tool.services.launches import LEARN
+from lti_tool.services.launches import OWN
 from lti_tool.web import language, student
 from lti_tool.web.course import Page, lead_to, moment
 from lti_tool.web.instructor import svg
@@ -52,7 +52,7 @@ def _language() -> str:
 
 
 @keep.get("/")
-@guarded(LEARN)
+@guarded(OWN)
 def home() -> Page:
     return _keep_page()
 
@@ -70,7 +70,7 @@ def _keep_page(problem: ToolError | None = None) -> Page:
 
 
 @keep.post("/")
-@guarded(LEARN)
+@guarded(OWN)
 def enter() -> Page:
     """Send a link to the address that was entered; it counts once somebody who reads that mailbox presses a button."""
     try:
@@ -81,14 +81,14 @@ def enter() -> Page:
 
 
 @keep.post("/remove")
-@guarded(LEARN)
+@guarded(OWN)
 def remove() -> Page:
     own_addresses.remove(tool(), [g.session.person_id], moment())
     return lead_to("keep.home", done="removed")
 
 
 @keep.post("/reminder")
-@guarded(LEARN)
+@guarded(OWN)
 def put_away() -> Page:
     own_addresses.put_away(tool(), g.session.person_id, moment())
     return lead_to("student.home")
