@@ -131,7 +131,7 @@ from lti_tool.services.stack_pages import OutsidePage
 from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
-from tests.web import sample_notifications
+from tests.web import sample_notifications, sample_own_access
 
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 ROOT = Path(__file__).parents[2] / "lti_tool"
@@ -1379,6 +1379,17 @@ BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><
 PAGES |= sample_notifications.PAGES
 PAGES["me-news"] = (PAGES["me"][0], {**PAGES["me"][1], "own_news": lambda: sample_notifications.NEWS})
 ADDRESSES |= sample_notifications.ADDRESSES
+PAGES |= sample_own_access.PAGES
+PAGES["own-claim"] = (
+    "student/claim.html",
+    {"page": replace(CLAIM, slug="a1", claimed=True, page_public=False, issued_at=NOW, credential_url=URL,
+                     downloads=FILES), "own": sample_own_access.LEARNER},
+)  # fmt: skip
+PAGES["own-show"] = ("student/show.html", {"page": SHOW, "own": sample_own_access.LEARNER})
+PAGES["own-wallet"] = ("student/wallet.html", {"page": WALLET, "own": sample_own_access.LEARNER})
+PAGES["me-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "reminder"})
+PAGES["me-may-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "offered"})
+ADDRESSES |= sample_own_access.ADDRESSES
 
 
 def create_samples() -> Flask:
