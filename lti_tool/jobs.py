@@ -18,16 +18,25 @@ from lti_tool.services import (
     catalog,
     columns,
     copies,
+    counting,
+    digests,
     earned,
     editions,
+    erasures,
+    evidence_files,
+    mail,
     matching,
     notices,
     oauth_tokens,
+    own_access,
     platform_checks,
     posting,
     presence,
+    reminders,
+    retention,
     revocations,
     schedule,
+    share_links,
     source_pages,
     sync,
     wallet_offers,
@@ -39,6 +48,7 @@ QUEUE_ERRORS = (RedisError, PostgresError, sqlite3.Error)
 UNTIL_A_SWEEP = timedelta(seconds=55)  # what is due later is found by the next one
 RUNNERS: dict[str, work.Runner] = {
     "sync": sync.run_sync,
+    "erase": erasures.run_erase,
     "evaluate": sync.run_evaluate,
     "publish": catalog.run_publish,
     "check": platform_checks.run_check,
@@ -49,6 +59,9 @@ RUNNERS: dict[str, work.Runner] = {
     "post": posting.run_post,
     "rows": source_pages.run_rows,
     "sign": editions.run_sign,
+    own_access.KIND: own_access.run_links,
+    mail.KIND: mail.run_send,
+    mail.REFUSED_KIND: mail.run_refused,
 }
 
 
@@ -119,15 +132,27 @@ def sweep(tool: Tool) -> None:
     now = datetime.now(UTC)
     presence.seen(tool, presence.SCHEDULE, now)
     revocations.look(tool, now)
+    erasures.look(tool, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
+    own_access.forget_expired(tool, now)
+    share_links.forget_expired(tool, now)
+    evidence_files.sweep(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
+    if now.minute % 10 == 0:
+        reminders.look(tool, now)
+        digests.look(tool, now)
+    mail.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
     for job_id in work.due(tool, now):
         tool.wake(job_id)
     award_acts.release_due(tool, now)
     editions.sign_pending(tool)
+    retention.step(tool, now)
+    if tool.caught_up is None or now - tool.caught_up > counting.CATCH_UP_EVERY:
+        tool.caught_up = now
+        counting.catch_up(tool.db, now)

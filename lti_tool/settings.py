@@ -8,15 +8,22 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lti_tool.errors import ConfigurationError
 
 PREFIX = "LTI_TOOL_"
+# What files of evidence can be, by the names that `evidence.types` gives them: see services.file_types.
+FILE_TYPES = (
+    *("pdf", "docx", "xlsx", "pptx", "odt", "ods", "odp", "doc", "xls", "ppt", "txt", "md", "csv"),
+    *("jpg", "png", "webp", "gif", "mp3", "m4a", "wav", "ogg", "flac", "mp4", "mov", "webm"),
+)
 
 
 class _Section(BaseModel):
@@ -27,6 +34,7 @@ class Server(_Section):
     base_url: str
     trusted_proxies: int = Field(ge=0, le=5)
     logins_per_minute: int = Field(ge=1)
+    pages_per_minute: int = Field(ge=1)
     max_upload: int = Field(ge=100_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -84,11 +92,13 @@ class Database(_Section):
     @property
     def journal(self) -> Path:
         """The file of `revocations`, or its default: named after the database, and beside it where that is a file."""
-        if self.revocations:
-            return Path(self.revocations)
+        return Path(self.revocations) if self.revocations else self.beside("revocations.jsonl")
+
+    def beside(self, ending: str) -> Path:
+        """Return a path named after the database: beside it where that is a file, else in data/."""
         name = urlsplit(self.url).path[1:]
         file = Path(name) if self.url.startswith("sqlite:") else Path("data", name or "database")
-        return file.with_name(f"{file.stem}.revocations.jsonl")
+        return file.with_name(f"{file.stem}.{ending}")
 
 
 class Queue(_Section):
@@ -138,6 +148,63 @@ class Issuer(_Section):
 class Mail(_Section):
     url: str
     sender: str
+    reply_to: str
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("smtp", "smtps") and parts.hostname and not (parts.query or parts.fragment)
+        if value and not (whole and _is_address(value) and not parts.path.strip("/")):
+            raise ValueError('write "smtp://user:password@host:587" or "smtps://user:password@host:465"')
+        if parts.username and not parts.password:
+            raise ValueError("it names a user without a password")
+        return value
+
+    @field_validator("sender", "reply_to")
+    @classmethod
+    def _mailbox(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value):
+            raise ValueError('write an e-mail address and nothing else, as "badges@example.edu"')
+        return value
+
+    @model_validator(mode="after")
+    def _both(self) -> Mail:
+        if self.url and not self.sender:
+            raise ValueError("mail.url names a server, so mail.sender has to name the address mail comes from")
+        return self
+
+
+# What people are told of, as services.notifications names it; "digest" is for those who teach.
+TOLD = ("earned", "confirmed", "renewed", "reissued", "revoked", "expiring", "unclaimed", "digest")
+
+
+class Notifications(_Section):
+    by_mail: str
+    unclaimed_after: int = Field(ge=0, le=365)
+    digest_hour: int = Field(ge=0, le=23)
+    time_zone: str
+
+    @field_validator("by_mail")
+    @classmethod
+    def _told(cls, value: str) -> str:
+        if unknown := [each for each in value.split() if each not in TOLD]:
+            raise ValueError(f"{unknown[0]!r} is nothing that people are told of. Known here: {' '.join(TOLD)}")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _a_zone(cls, value: str) -> str:
+        try:
+            zone_of(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError('write a name as "UTC" or "America/Chicago"') from None
+        return value
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the zone of a name. Every machine knows UTC, one without the tz database too."""
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 class Privacy(_Section):
@@ -146,6 +213,21 @@ class Privacy(_Section):
 
 class Wallets(_Section):
     transaction_code: bool
+
+
+class Evidence(_Section):
+    dir: str
+    types: str
+    largest_file: int = Field(ge=10_000, le=2_000_000_000)
+    largest_total: int = Field(ge=10_000)
+
+    @field_validator("types")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        unknown = [name for name in value.split() if name not in FILE_TYPES]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not known here. Known: {' '.join(FILE_TYPES)}")
+        return value
 
 
 class Lti(_Section):
@@ -167,8 +249,10 @@ class Settings(_Section):
     keys: Keys
     issuer: Issuer
     mail: Mail
+    notifications: Notifications
     privacy: Privacy
     wallets: Wallets
+    evidence: Evidence
     lti: Lti
     network: Network
     log: Log
@@ -177,6 +261,11 @@ class Settings(_Section):
     @property
     def base_url(self) -> str:
         return self.server.base_url
+
+    @property
+    def evidence_folder(self) -> Path:
+        """Return the folder of `evidence.dir`, or its default, named after the database."""
+        return Path(self.evidence.dir) if self.evidence.dir else self.database.beside("evidence")
 
     @property
     def host(self) -> str:

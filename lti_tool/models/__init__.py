@@ -4,7 +4,9 @@ Registration → Deployment → Course; Registration → Person; Person × Cours
 Achievement → AchievementVersion (frozen); Course × AchievementVersion → CourseBadge → Column.
 Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
 Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery.
-OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken."""
+Award → AwardTally (what is counted of it) → Tally (how often, without people).
+OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken.
+OwnAddressRequest → OwnAddress (what a person confirmed); OwnLinkRequest → OwnLink → OwnSession, all by the address."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
 from lti_tool.models.awards import (
@@ -13,7 +15,6 @@ from lti_tool.models.awards import (
     Award,
     AwardFile,
     Edition,
-    Evidence,
     Mark,
     Mastery,
     Posting,
@@ -32,10 +33,21 @@ from lti_tool.models.badges import (
     Publication,
 )
 from lti_tool.models.base import Base
+from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
+from lti_tool.models.evidence import Evidence, EvidenceFile
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
+from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
 from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
+from lti_tool.models.own_access import (
+    OwnAddress,
+    OwnAddressRequest,
+    OwnLink,
+    OwnLinkRequest,
+    OwnReminder,
+    OwnSession,
+)
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
     DRIFTS_OF_THE_COURSE,
@@ -53,6 +65,8 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
+from lti_tool.models.rights import Erasure, RetentionPeriod, RetentionRun, RightsRequest
+from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
@@ -65,6 +79,8 @@ __all__ = [
     "DRIFTS_OF_THE_COURSE",
     "ENDORSED",
     "LIVE_STATES",
+    "MAIL_STATES",
+    "PARTS",
     "REASONS",
     "Achievement",
     "AchievementVersion",
@@ -73,6 +89,7 @@ __all__ = [
     "AuditEvent",
     "Award",
     "AwardFile",
+    "AwardTally",
     "Base",
     "Binding",
     "BindingCode",
@@ -91,7 +108,9 @@ __all__ = [
     "Endorsement",
     "EndorsementRequest",
     "Enrolment",
+    "Erasure",
     "Evidence",
+    "EvidenceFile",
     "Figure",
     "FrameworkFile",
     "Invite",
@@ -99,15 +118,25 @@ __all__ = [
     "Job",
     "Launch",
     "Login",
+    "Mail",
+    "MailChoice",
+    "MailServer",
     "Mark",
     "Mastery",
     "Message",
+    "Notification",
     "OAuthClient",
     "OAuthCode",
     "OAuthGrant",
     "OAuthRequest",
     "OAuthToken",
     "OutsideBadge",
+    "OwnAddress",
+    "OwnAddressRequest",
+    "OwnLink",
+    "OwnLinkRequest",
+    "OwnReminder",
+    "OwnSession",
     "Person",
     "PersonLink",
     "PlatformLoad",
@@ -118,7 +147,11 @@ __all__ = [
     "Registration",
     "ResourceLink",
     "Result",
+    "RetentionPeriod",
+    "RetentionRun",
     "Review",
+    "RightsRequest",
+    "ShareLink",
     "SignInAddress",
     "SignedStatusList",
     "SourceAnswer",
@@ -126,6 +159,7 @@ __all__ = [
     "SourceLink",
     "SourceSeen",
     "StatusList",
+    "Tally",
     "UsedNonce",
     "WalletOffer",
     "WhyNot",

@@ -26,13 +26,19 @@ from lti_tool.models import (
     Endorsement,
     Enrolment,
     Evidence,
+    EvidenceFile,
     Launch,
     Mark,
     Mastery,
     OAuthGrant,
     OutsideBadge,
+    OwnAddress,
+    OwnAddressRequest,
+    OwnSession,
     Person,
     Result,
+    RightsRequest,
+    ShareLink,
     SourceAnswer,
     WalletOffer,
     WhyNot,
@@ -69,21 +75,32 @@ def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
         issuer = issuer_row(session)
         return DataPrivacy(
             own=own,
-            kept=tuple(_kept(session, person)) if person is not None else (),
+            kept=tuple(kept(session, person)) if person is not None else (),
             issuer=issuer.name,
             issuer_url=issuer.url,
             issuer_email=issuer.email,
         )
 
 
+def own(tool: Tool, person_id: str) -> list[KeptData]:
+    """Return what is kept about somebody who looks at her own page."""
+    with tool.db.read() as session:
+        return kept(session, session.get_one(Person, person_id))
+
+
 def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None:
     return session.scalar(select(Person).where(Person.registration_id == launch.registration_id, Person.sub == sub))
 
 
-def _kept(session: Session, person: Person) -> list[KeptData]:
+def kept(session: Session, person: Person) -> list[KeptData]:
     """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
     erased = _("until the institution erases it")
-    named = ((_("name"), person.name), (_("e-mail address"), person.email), (_("SIS id"), person.sis_id))
+    named = (
+        (_("name"), person.name),
+        (_("name in credentials"), person.shown_name),
+        (_("e-mail address"), person.email),
+        (_("SIS id"), person.sis_id),
+    )
     told = [word for word, value in named if value]
     identity = ", ".join([_("its identifier"), *told])
     mine = Award.person_id == person.id
@@ -161,6 +178,12 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _counted(Evidence.created_at).where(Evidence.person_id == person.id),
         ),
         line(
+            _("Files among that evidence"),
+            _("To let those who mark see what was done, and everybody while a public page shows it."),
+            _counted(EvidenceFile.stored_at).join(Evidence).where(Evidence.person_id == person.id),
+            _("until the learner withdraws it, or the institution erases it"),
+        ),
+        line(
             _("Badges of other issuers, handed in to count here"),
             _("To let those who teach decide whether they count, and to check that they still do."),
             _counted(OutsideBadge.handed_at).where(OutsideBadge.person_id == person.id),
@@ -196,10 +219,41 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("for a day after each"),
         ),
         line(
+            _("Links by which she shows a badge for a while"),
+            _("To open for whoever she gives one to, and to tell her how often it was opened."),
+            _counted(ShareLink.created_at).join(Award).where(mine),
+            _("for thirty days after each has ended"),
+        ),
+        line(
             _("Backpacks that were let in to fetch badges"),
             _("To let them do so until it is ended, and to show which they are."),
             _counted(OAuthGrant.created_at).where(OAuthGrant.person_id == person.id),
             _("thirty days after it is ended, or a day after it ran out"),
+        ),
+        line(
+            _("What was asked about this data, and what was decided"),
+            _("To answer it, and to show later that it was answered."),
+            _counted(RightsRequest.asked_at).where(RightsRequest.person_id == person.id),
+        ),
+        line(
+            _("An e-mail address of her own, to open her badges without the LMS"),
+            _("To send her a link when she asks for one, and for nothing else."),
+            _counted(OwnAddress.confirmed_at).where(OwnAddress.person_id == person.id),
+            _("until she removes it, or the institution erases it"),
+        ),
+        line(
+            _("Addresses that were entered for that and are not confirmed"),
+            _("To know whom a confirmation is for."),
+            _counted(OwnAddressRequest.created_at).where(OwnAddressRequest.person_id == person.id),
+            _("for two days after each"),
+        ),
+        line(
+            _("Visits without the LMS that are open"),
+            _("To let the pages work that a link to her address has opened."),
+            _counted(OwnSession.created_at)
+            .join(OwnAddress, OwnAddress.address == OwnSession.address)
+            .where(OwnAddress.person_id == person.id),
+            _("for eight hours after each began"),
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]

@@ -23,7 +23,7 @@ from lti_tool.domain.badge import after as after  # the end of what is issued no
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person
-from lti_tool.services import held_back, prerequisites, stacks
+from lti_tool.services import counting, held_back, notifications, prerequisites, stacks
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.places import status_places
 from lti_tool.services.tool import Tool, log
@@ -171,6 +171,7 @@ class _ToSign:
     facts: ob3.EditionFacts
     template: EditionTemplate
     graded_at: datetime | None  # when the last of the grades came that it rests on; None where that says nothing
+    issuing: counting.Counted
 
 
 def sign_pending(tool: Tool, course_id: int | None = None, award_id: str | None = None) -> int:
@@ -269,7 +270,7 @@ def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out:
         base, said = tool.settings.base_url, endorsement_documents(session, editions)
         facts = {e.id: stacks.with_evidence(edition_facts(e, said), e, base) for e in editions}
         return [
-            _ToSign(e.id, e.award_id, e.award.version_id, facts[e.id], templates[e.award.version], _graded_at(e))
+            _ToSign(e.id, e.award_id, e.award.version_id, facts[e.id], templates[e.award.version], *_times(e))
             for e in editions
         ]
 
@@ -283,22 +284,18 @@ def endorsement_documents(session: Session, editions: Sequence[Edition]) -> dict
     return {ident: json.loads(document) for ident, document in rows}
 
 
+def _times(edition: Edition) -> tuple[datetime | None, counting.Counted]:
+    return _graded_at(edition), counting.issuing(edition.award, edition.valid_from)
+
+
 def _graded_at(edition: Edition) -> datetime | None:
-    """Return when the last grade came that an award rests on, as the LMS tells it, or else when it was read first.
+    """Return when the last grade came that an award rests on.
 
     Not of an award that waited for a person or a release, nor of a later edition: that wait is no delay of ours."""
     award = edition.award
     if award.given != "grades" or edition.number > 1 or edition.valid_from - award.earned_at > timedelta(seconds=1):
         return None
-    moments = []
-    for row in award.decision.get("rows", ()):
-        for told in (row.get("graded_at"), row.get("received_at")):
-            try:
-                moments.append(datetime.fromisoformat(told).astimezone(UTC))
-            except (TypeError, ValueError):  # Canvas tells none
-                continue
-            break
-    return max(moments, default=None)
+    return counting.last_grade(award.decision)
 
 
 def template_for(tool: Tool, session: Session, version: AchievementVersion) -> EditionTemplate:
@@ -430,8 +427,12 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
     now = datetime.now(UTC)
     with tool.db.write() as session:
         # Awards before their editions, each by id, as everywhere: revoke() holds the award when it asks for these.
-        awards = select(Award.id).where(Award.id.in_([each.award_id for each, _ in done])).order_by(Award.id)
-        session.execute(awards.with_for_update(key_share=True)).all()
+        awards = select(Award.id, Award.status, Award.issued_at).where(Award.id.in_([e.award_id for e, _ in done]))
+        locked = session.execute(awards.order_by(Award.id).with_for_update(key_share=True)).all()
+        of_erased = select(Award.id).join(Person, Person.id == Award.person_id).where(Person.erased_at.is_not(None))
+        gone = set(session.scalars(of_erased.where(Award.id.in_([each.award_id for each, _ in done]))))
+        if gone:  # what was read of them before names them
+            done = [each for each in done if each[0].award_id not in gone]
         # Into the table: through the class, SQLAlchemy looks at each row three times.
         signed = update(_EDITION).where(_EDITION.c.id == bindparam("edition"))
         session.connection().execute(
@@ -450,6 +451,12 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
                 # Not of one whose learner has chosen: a later edition does not open a page that she took down.
                 session.execute(pending.where(Award.claimed_at.is_(None)).values(page_public=True))
             session.execute(pending.values(values))
+        issued = {row.id for row in locked if row.status == "pending"}
+        counting.count_awards(
+            session, counting.ISSUED, [each.issuing for each, _ in done if each.award_id in issued], now
+        )
+        first = [row.id for row in locked if row.status == "pending" and row.issued_at is None]
+        notifications.tell_earned(tool, session, first, now)
     tool.figures.count("signatures", by=len(done))
     for each, _ in done:
         if each.graded_at is not None:

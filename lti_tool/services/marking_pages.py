@@ -434,6 +434,11 @@ class OwnRow:
     by: str
     evidence: tuple[EvidenceItem, ...]
     may_add: bool
+    required: bool = False  # the row counts only once something is handed in
+
+    @property
+    def handed_in(self) -> bool:
+        return any(not item.draft for item in self.evidence)
 
 
 def own_rows(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> dict[str, OwnRow]:
@@ -459,6 +464,7 @@ def own_rows(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> dict[s
                 by=marking.name_of(session, marks[row.tag].marked_by) if row.tag in marks else "",
                 evidence=put.get(row.tag, ()),
                 may_add=evidence.is_taken(row) and badge.status != "retired",
+                required=row.evidence == "required",
             )
             for row in catalog.definition_of(badge).sub_competencies
         }

@@ -22,6 +22,8 @@ from lti_tool.services.words import said
 if TYPE_CHECKING:
     from lti_tool.services.choices import Choices, Offered
     from lti_tool.services.endorsements import EndorsementView
+    from lti_tool.services.evidence import EvidenceItem
+    from lti_tool.services.evidence_pages import LearnersEvidence
 
 
 @dataclass(frozen=True)
@@ -346,6 +348,8 @@ class RecordView:
     before: tuple[str, ...]
     verdict: str
     award: str  # what is said of the badge as a whole
+    slug: str = ""
+    evidence: tuple[EvidenceItem, ...] = ()  # what was handed in beside this row
 
 
 @dataclass(frozen=True)
@@ -416,6 +420,7 @@ class GivePage:
     rows: tuple[RowView, ...] = ()  # as they stand
     carried: bool = False  # as they stand, they reach the badge
     held_back: bool = False
+    evidence: LearnersEvidence | None = None
 
 
 @dataclass(frozen=True)
@@ -712,11 +717,17 @@ class CheckView:
 
 @dataclass(frozen=True)
 class ShownEvidence:
-    """A piece of evidence as everybody sees it; `url` is empty for one that is words alone."""
+    """A piece of evidence as everybody sees it; `url` is empty for one that is words alone.
+
+    `file` is a file's name and `about` what it is, both empty for what is none. `gone`: it is not kept any more."""
 
     name: str
     url: str
     words: str
+    genre: str = ""  # as the credential has it: "Text", "Reflection", "Link", "File"
+    file: str = ""
+    about: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -747,6 +758,15 @@ class CredentialPage:
     narrative: str = ""  # what the learner says herself
     term: str = ""
     endorsements: tuple[EndorsementView, ...] = ()
+    shows_grades: bool = False
+    judged: tuple[str, ...] = ()  # by whom, and how: sentences
+    note: str = ""  # what one given by hand rests on, in its teacher's words
+    preview_url: str = ""  # of the picture that other sites show beside a link to it
+    alternates: tuple[tuple[str, str], ...] = ()  # content type and address of each form for machines
+    structured: dict[str, Any] | None = None  # the same in the terms of schema.org
+    searchable: bool = False  # search engines may list it
+    shared_until: datetime | None = None  # opened by a link of its learner's that ends then, with parts left out
+    left_out: tuple[str, ...] = ()  # which: of services.share_links.PART_WORDS
 
 
 @dataclass(frozen=True)
@@ -762,6 +782,10 @@ class AchievementPage:
     downloads: tuple[tuple[str, str, str], ...] = ()
     endorsements: tuple[EndorsementView, ...] = ()
     earlier: tuple[tuple[int, str], ...] = ()  # (number, address) of the versions before, the newest first
+    preview_url: str = ""  # as of a credential's page
+    alternates: tuple[tuple[str, str], ...] = ()
+    structured: dict[str, Any] | None = None
+    judged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,14 @@ def claim_view(tool: Tool, who: LaunchSession, key: str) -> ClaimView:
         # Of one that is over or was taken back, a page that was once opened may still be taken down.
         if award is None or not can_choose(award) or (status == "expired" and award.claimed_at is None):
             raise NotFound(f"nothing to claim in {key}")
+        award_id = award.id
+    return claim_of(tool, award_id, key, now)
+
+
+def claim_of(tool: Tool, award_id: str, key: str, now: datetime) -> ClaimView:
+    """Return what the claim page of an award shows to whoever's it is; `key` is what its addresses are made of."""
+    with tool.db.read() as session:
+        award = session.get_one(Award, award_id)
         definition = badge_from_content(award.version.definition)
         edition = _edition(session, award)
         records = editions.decided(edition, definition) if edition is not None else {}
@@ -234,9 +242,9 @@ def claim_view(tool: Tool, who: LaunchSession, key: str) -> ClaimView:
             else (),
             choices=choices.chosen(award),
             note=(award.note or "") if award.note_told else "",
-            name=award.earner.name.strip(),
+            name=award.earner.called.strip(),
             email=award.earner.email.strip(),
-            offered=choices.offered(session, award, definition),
+            offered=choices.offered(session, award, definition, tool.settings.base_url),
             seen=award.editions[-1].id if award.editions else "",
             closed=choices.is_closed(award, now),
             course=award.course.title,

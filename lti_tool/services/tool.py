@@ -25,6 +25,7 @@ from lti_tool.models import Registration
 from lti_tool.prepared import Connections
 from lti_tool.services.figures import Figures
 from lti_tool.services.journal import Journal, noted
+from lti_tool.services.page_views import PageViews
 from lti_tool.settings import Settings
 
 log = logging.getLogger("lti_tool")
@@ -50,6 +51,7 @@ class Tool:
     keys: KeyCache
     statements: Connections
     figures: Figures
+    views: PageViews
     journal: Journal
     wake: Callable[[int], None] = _do_not_wake
     registrations: dict[tuple[str, str], RegistrationValue] = field(default_factory=dict)  # see services.entry
@@ -58,6 +60,9 @@ class Tool:
     status_lists: dict[int, Any] = field(default_factory=dict)  # signed lists by number, see services.status_lists
     status_lag: float = 0.7  # seconds that a signed list may be behind, so that a burst of revocations is one signature
     journal_seen: tuple[int, int] = (-1, 0)  # its size when it was last counted, and its withdrawals
+    erasures_seen: tuple[int, int] = (-1, 0)  # likewise, with the people who were erased
+    caught_up: datetime | None = None  # when this process last looked for what nobody counted, see services.counting
+    evidence_swept: datetime | None = None  # when this process last looked for files that nothing names
     wallet_metadata: dict[Any, bytes] = field(default_factory=dict)  # see services.wallets
     _keyring: Keyring | None = None
     _keyring_seen: float = 0.0
@@ -124,6 +129,7 @@ def open_tool(settings: Settings) -> Tool:
         KeyCache(http, load=load, save=save),
         Connections(db, *AT_THE_DOOR),
         figures,
+        PageViews(db),
         Journal(settings.database.journal),
     )
     _ = tool.keyring  # a key that cannot be used stops the start, not the first launch

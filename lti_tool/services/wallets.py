@@ -23,7 +23,7 @@ from lti_tool.db import repeat_collided
 from lti_tool.errors import NotFound, ProofRefused, SecretLost, WalletRefused
 from lti_tool.lti.registration import digest
 from lti_tool.models import AchievementVersion, Award, Edition, Issuer, UsedNonce, WalletOffer
-from lti_tool.services import audit, editions, places, wallet_offers
+from lti_tool.services import audit, counting, editions, places, wallet_offers
 from lti_tool.services.awards import fits_a_wallet, get_award
 from lti_tool.services.issuer import issuer_row, logo_address
 from lti_tool.services.tool import Tool
@@ -259,6 +259,7 @@ def _copy(tool: Tool, session: Session, award: Award, did: str, now: datetime) -
     session.add(copy)
     session.flush()
     editions.sign_now(tool, session, copy, now)
+    counting.count(session, counting.SHARED, award, now, where="wallet")
     return copy
 
 

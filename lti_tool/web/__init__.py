@@ -15,9 +15,9 @@ from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 
 from lti_tool import logs, security
 from lti_tool.db import trouble_of
-from lti_tool.errors import NotFound, NotSignedIn, ToolError
+from lti_tool.errors import NotFound, NotSignedIn, OwnLinkRefused, OwnSessionEnded, ToolError
 from lti_tool.sentence import Sentence
-from lti_tool.services import stack_words, words
+from lti_tool.services import own_addresses, stack_words, words
 from lti_tool.services.issuer import issuer_told
 from lti_tool.web import (
     admin,
@@ -28,6 +28,7 @@ from lti_tool.web import (
     editor,
     endorsements,
     evidence,
+    figures,
     frameworks,
     gradebook,
     hosted,
@@ -36,12 +37,17 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    notifications,
     oauth,
     oid4vci,
     outside,
+    own_access,
+    own_data,
     public,
     registration,
     score_files,
+    shared,
+    show,
     sources,
     student,
     versions,
@@ -69,6 +75,7 @@ INSTRUCTORS = (
     outside.pages,
     score_files.pages,
     frameworks.pages,
+    figures.pages,
 )
 
 IN_AN_LMS = ("/lti/", "/course/", "/me/")
@@ -108,14 +115,16 @@ class Text(UnicodeConverter):
 
 def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
+    app.request_class = evidence.EvidenceRequest
     app.before_request(_begin)
     app.after_request(_end)
     app.teardown_request(lambda _error: logs.end_request())
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
+    own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.own, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
-    own += [badge_api.pages, oauth.pages, backpacks.pages]
+    own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
+    own += [shared.pages, show.pages, evidence.pages, evidence.shown, own_data.pages, own_data.again]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -126,6 +135,8 @@ def add_to(app: Flask) -> None:
         words=lambda number, capital=False: words.words(number, capital=capital),
         markdown=markdown,
         labels=labels,
+        language=words.language,
+        told=words.said,
         lasts=words.lasts,
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
@@ -135,6 +146,8 @@ def add_to(app: Flask) -> None:
     app.context_processor(common_values)
     app.register_error_handler(ToolError, tool_error)
     app.register_error_handler(NotSignedIn, admin.sign_in.not_signed_in)
+    for ended in (OwnLinkRefused, OwnSessionEnded):
+        app.register_error_handler(ended, own_access.refused)
     app.register_error_handler(OperationalError, database_error)
     for odd in (StatementError, OverflowError):
         app.register_error_handler(odd, odd_value)
@@ -146,6 +159,7 @@ def _begin() -> None:
     """Give the request its number: the proxy's where one stands in front that we trust, else our own."""
     trusted = security.tool().settings.server.trusted_proxies > 0
     g.number = logs.begin_request(request.headers.get("X-Request-ID") if trusted else None)
+    security.tool().views.add_if_due(datetime.now(UTC))  # before a page of this minute is made, see web.kept
 
 
 def _end(response: Response) -> Response:
@@ -174,9 +188,12 @@ def common_values() -> dict[str, Any]:
             csrf=security.csrf(),
             parents=security.parents(),
             shown_to=security.shown_to,
+            keep_access=lambda: own_addresses.standing(security.tool(), who, datetime.now(UTC)),
         )
     if (signed_in := g.get("admin")) is not None:
         values.update(admin=signed_in, csrf=security.admin_csrf())
+    if (learner := g.get("own")) is not None:
+        values.update(own=learner, csrf=security.own_csrf(), shown_to=lambda address: address)
     return values
 
 

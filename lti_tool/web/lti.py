@@ -13,12 +13,13 @@ from flask import Blueprint, Response, current_app, g, jsonify, render_template,
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
+from lti_tool.errors import Erased
 from lti_tool.lti.jwks import public_jwks
 from lti_tool.lti.launch import StorageNeeded, told_by, verify_launch
 from lti_tool.lti.login import StartedLogin, login_cookie, storage_key
 from lti_tool.lti.notices import read_body
 from lti_tool.security import public
-from lti_tool.services import entry, everywhere, notices, sync
+from lti_tool.services import entry, erased, everywhere, notices, sync
 from lti_tool.web import messages
 
 pages = Blueprint("lti", __name__)
@@ -106,6 +107,10 @@ def launch() -> BaseResponse:
             browser_secret=form["browser_secret"] if carried else secret,
             now=now,
         )
+    except Erased as error:
+        page = Response(render_template("erased.html", proof=erased.proof(tool, error, now), back=False))
+        security.drop_cookie(page, cookie)
+        return page
     except StorageNeeded as needed:
         if not security.in_frame():
             raise
