@@ -129,7 +129,8 @@ def badge(tool: Tool, who: LaunchSession, key: str) -> StudentBadge:
         definition, award = seen.definition, seen.award
         given_for, shown_version = history.note_of_version(session, found, award, who.person_id)
         said = why_not.rows(session, [award.id]).get(award.id) if award is not None else None
-        here = found.course_id == who.course_id
+        here = found.course_id == who.course_id and bool(who.rights)
+        key = found.slug if here else key
         tree = stack_trees.tree(session, who, found, now)
         return StudentBadge(
             slug=key,
