@@ -209,6 +209,7 @@ FIXED = (
     (Sentence("Files of learners, of grades and of frameworks that were sent in"), Sentence("a day")),
     (Sentence("Offers to wallets"), Sentence("a day")),
     (Sentence("Connections to backpacks"), Sentence("30 days after their end")),
+    (Sentence("Address and words of a mail"), Sentence("until it has gone out")),
     (Sentence("Jobs, once done"), Sentence("30 days")),
 )
 FOR_GOOD = (
