@@ -395,6 +395,14 @@ class CertificateFailed(ToolError):
     what_to_do = Sentence("The other files hold the same credential. Try again later.")
 
 
+class PreviewFailed(ToolError):
+    """The typesetter could not make the picture beside a link; the page says the same."""
+
+    reason = "preview_failed"
+    sentence = Sentence("This picture could not be made.")
+    what_to_do = Sentence("The page it belongs to says the same. Try again later.")
+
+
 class NotAcceptable(ToolError):
     """A client asks for a kind of content in which an address does not exist."""
 

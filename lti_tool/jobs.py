@@ -23,6 +23,7 @@ from lti_tool.services import (
     earned,
     editions,
     erasures,
+    evidence_files,
     mail,
     matching,
     notices,
@@ -35,6 +36,7 @@ from lti_tool.services import (
     retention,
     revocations,
     schedule,
+    share_links,
     source_pages,
     sync,
     wallet_offers,
@@ -136,6 +138,8 @@ def sweep(tool: Tool) -> None:
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
     own_access.forget_expired(tool, now)
+    share_links.forget_expired(tool, now)
+    evidence_files.sweep(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     if now.minute % 10 == 0:

@@ -142,7 +142,7 @@ def guarded(right: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             g.launch, g.secret = launch, launches.split_address(launch)[1] or browser_secret() or ""
             if request.method == "POST":
                 same_token(csrf())
-            if right == launches.ANYBODY:
+            if right in (launches.ANYBODY, launches.OWN):
                 return view(**values)
             if right == launches.LEARN:
                 allowed = g.session.rights  # whoever has any right may look at the learner's pages
@@ -273,6 +273,12 @@ def add_headers(response: Response) -> Response:
     for name, value in wanted.items():
         if name.lower() not in present:
             response.headers.add(name, value)
+    return response
+
+
+def alone(response: Response) -> Response:
+    """Keep a public page's window apart from those of other sites: whoever opened it holds no handle to it."""
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     return response
 
 

@@ -15,7 +15,6 @@ from lti_tool.models.awards import (
     Award,
     AwardFile,
     Edition,
-    Evidence,
     Mark,
     Mastery,
     Posting,
@@ -36,6 +35,7 @@ from lti_tool.models.badges import (
 from lti_tool.models.base import Base
 from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
+from lti_tool.models.evidence import Evidence, EvidenceFile
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
@@ -66,9 +66,11 @@ from lti_tool.models.people import (
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
 from lti_tool.models.rights import Erasure, RetentionPeriod, RetentionRun, RightsRequest
+from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
+from lti_tool.models.why_not import REASONS, WhyNot
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -78,6 +80,8 @@ __all__ = [
     "ENDORSED",
     "LIVE_STATES",
     "MAIL_STATES",
+    "PARTS",
+    "REASONS",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -106,6 +110,7 @@ __all__ = [
     "Enrolment",
     "Erasure",
     "Evidence",
+    "EvidenceFile",
     "Figure",
     "FrameworkFile",
     "Invite",
@@ -146,6 +151,7 @@ __all__ = [
     "RetentionRun",
     "Review",
     "RightsRequest",
+    "ShareLink",
     "SignInAddress",
     "SignedStatusList",
     "SourceAnswer",
@@ -156,6 +162,7 @@ __all__ = [
     "Tally",
     "UsedNonce",
     "WalletOffer",
+    "WhyNot",
     "WithdrawnElsewhere",
     "may_be_awarded",
 ]

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials.ob3 import credential_address
 from lti_tool.errors import NotFound
-from lti_tool.models import Award, Edition, Enrolment
-from lti_tool.services import by_hand, catalog, expiry, held_back
+from lti_tool.models import Award, Edition, Enrolment, Person
+from lti_tool.services import by_hand, catalog, evidence_pages, expiry, held_back
 from lti_tool.services.awards import get_award, kept_back, shown_status, under_review
 from lti_tool.services.credential_state import reason_of
 from lti_tool.services.editions import carries
@@ -136,6 +136,7 @@ def giving(tool: Tool, who: LaunchSession, slug: str, person_id: str, now: datet
             rows=row_views(definition, records),
             carried=carries(definition, records),
             held_back=held_back,
+            evidence=evidence_pages.seen(session, who, slug, session.get_one(Person, person_id)),
         )
 
 

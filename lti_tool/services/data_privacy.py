@@ -26,6 +26,7 @@ from lti_tool.models import (
     Endorsement,
     Enrolment,
     Evidence,
+    EvidenceFile,
     Launch,
     Mark,
     Mastery,
@@ -37,8 +38,10 @@ from lti_tool.models import (
     Person,
     Result,
     RightsRequest,
+    ShareLink,
     SourceAnswer,
     WalletOffer,
+    WhyNot,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -175,6 +178,12 @@ def kept(session: Session, person: Person) -> list[KeptData]:
             _counted(Evidence.created_at).where(Evidence.person_id == person.id),
         ),
         line(
+            _("Files among that evidence"),
+            _("To let those who mark see what was done, and everybody while a public page shows it."),
+            _counted(EvidenceFile.stored_at).join(Evidence).where(Evidence.person_id == person.id),
+            _("until the learner withdraws it, or the institution erases it"),
+        ),
+        line(
             _("Badges of other issuers, handed in to count here"),
             _("To let those who teach decide whether they count, and to check that they still do."),
             _counted(OutsideBadge.handed_at).where(OutsideBadge.person_id == person.id),
@@ -187,6 +196,11 @@ def kept(session: Session, person: Person) -> list[KeptData]:
             ),
             _("To let anyone check what was awarded, as long as it counts."),
             _counted(Award.earned_at).where(mine),
+        ),
+        line(
+            _("Why a badge was not claimed, where that was put off, asked or answered"),
+            _("To ask once only, and to count the answers without the person."),
+            _counted(func.coalesce(WhyNot.answered_at, WhyNot.asked_at, WhyNot.put_off_at)).join(Award).where(mine),
         ),
         line(
             _("Signed credentials"),
@@ -203,6 +217,12 @@ def kept(session: Session, person: Person) -> list[KeptData]:
             _("To hand it out once, and to one wallet."),
             _counted(WalletOffer.created_at).join(Award).where(mine),
             _("for a day after each"),
+        ),
+        line(
+            _("Links by which she shows a badge for a while"),
+            _("To open for whoever she gives one to, and to tell her how often it was opened."),
+            _counted(ShareLink.created_at).join(Award).where(mine),
+            _("for thirty days after each has ended"),
         ),
         line(
             _("Backpacks that were let in to fetch badges"),

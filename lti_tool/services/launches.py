@@ -32,6 +32,7 @@ MOST_ORIGINS = 50
 HOST = re.compile(r"[a-z0-9._:-]+")
 MANAGE, LOOK, LEARN = "manage", "look", "learn"
 ANYBODY = "anybody"  # no right: whoever has launched, from a course or not
+OWN = "own"  # likewise, for pages of her own badges: which those are, services.own_badges says
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class Tool:
     journal_seen: tuple[int, int] = (-1, 0)  # its size when it was last counted, and its withdrawals
     erasures_seen: tuple[int, int] = (-1, 0)  # likewise, with the people who were erased
     caught_up: datetime | None = None  # when this process last looked for what nobody counted, see services.counting
+    evidence_swept: datetime | None = None  # when this process last looked for files that nothing names
     wallet_metadata: dict[Any, bytes] = field(default_factory=dict)  # see services.wallets
     _keyring: Keyring | None = None
     _keyring_seen: float = 0.0

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from unicodedata import bidirectional
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -154,6 +154,14 @@ def plain_clicks(clicks: Iterable[str]) -> list[str]:
     return [said(each).replace("[[", "“").replace("]]", "”") for each in clicks]
 
 
+def language(tag: str) -> str:
+    """Name a language in the words of the page: English, Spanish; a tag that nobody knows stays as it is."""
+    try:
+        return Locale.parse(tag.replace("_", "-"), sep="-").get_display_name(get_locale() or ENGLISH) or tag
+    except (UnknownLocaleError, ValueError):
+        return tag
+
+
 def day(when: datetime) -> str:
     """Write a day: 16 Nov 2026."""
     return _pattern(when, "d MMM y")
@@ -162,6 +170,11 @@ def day(when: datetime) -> str:
 def moment(when: datetime) -> str:
     """Write a moment: 16 Nov 2026, 10:18 UTC."""
     return _pattern(when, "d MMM y, HH:mm 'UTC'")
+
+
+def month(when: datetime) -> str:
+    """Write a month: November 2026."""
+    return _pattern(when, "LLLL y")
 
 
 def _pattern(when: datetime, pattern: str) -> str:

@@ -19,7 +19,7 @@ from lti_tool.lti.launch import StorageNeeded, told_by, verify_launch
 from lti_tool.lti.login import StartedLogin, login_cookie, storage_key
 from lti_tool.lti.notices import read_body
 from lti_tool.security import public
-from lti_tool.services import entry, erased, notices, sync
+from lti_tool.services import entry, erased, everywhere, notices, sync
 from lti_tool.web import messages
 
 pages = Blueprint("lti", __name__)
@@ -122,6 +122,8 @@ def launch() -> BaseResponse:
         return page
     if opened.sync_is_old and opened.rights:
         sync.sync_if_old(tool, opened.launch_id, now)
+    elif opened.course_id is None:
+        everywhere.read_if_old_at_launch(tool, opened.launch_id, now)
     for job_id in opened.jobs:
         tool.wake(job_id)
     response = messages.FIRST_PAGES[verified.message_type](opened, verified)

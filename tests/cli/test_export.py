@@ -301,6 +301,7 @@ KEPT = {
     *("award_tally", "tally"),
     *("notification", "mail_choice"),
     "own_address",
+    "why_not",
 }
 
 
