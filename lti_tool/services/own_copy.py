@@ -221,7 +221,7 @@ def _readme(institution: str, ask: str, counts: dict[str, int], files: int, kept
         *(f"  {name}: {count}" for name, count in counts.items()),
         "",
         _(
-            "The folders beside it hold %(num)s files: credentials, endorsements, evidence, what you handed in.",
+            "The folders beside it hold %(num)s files: credentials, endorsements, evidence, what was handed in.",
             num=files,
         ),
         "",
