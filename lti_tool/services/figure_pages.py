@@ -189,7 +189,8 @@ def _numbers(session: Session, asked: Asked, by: str = "") -> dict[Any, _Numbers
     query = query.outerjoin(Course, Course.id == Tally.course_id).where(*_tally_filter(asked))
     found: dict[Any, _Numbers] = {} if by else {None: _Numbers()}
     for row in session.execute(query.group_by(*of, Tally.kind, Tally.detail, Tally.lasted)):
-        value, (kind, detail, lasted, number) = (row[0], row[1:]) if by else (None, row)
+        value = row[0] if by else None
+        kind, detail, lasted, number = row[-4:]
         if by and not value:
             continue  # what belongs to no course or version
         found.setdefault(value, _Numbers()).add(kind, detail, lasted, int(number))

@@ -18,19 +18,19 @@ def viewed(subject: str, where: str = counting.PAGE) -> None:
 
     Not what its learner sees: where one of our pages led here, and in a browser that has a session with us. Her browser
     may have none to show (in an LMS's frame it is kept for that frame), so her own look by a copied address counts."""
-    if request.method == "GET" and not _from_inside() and page_views.is_a_look(request.headers):
+    if request.method == "GET" and not _from_inside() and page_views.is_a_look(dict(request.headers)):
         tool().views.seen(subject, where, *_visitor())
 
 
 def picture_viewed(credential_id: str) -> None:
     """Count a baked picture that another site's page shows: it is no view of hers, and told apart."""
-    if request.method == "GET" and not from_own_page() and page_views.is_a_look(request.headers, "image"):
+    if request.method == "GET" and not from_own_page() and page_views.is_a_look(dict(request.headers), "image"):
         tool().views.seen(credential_id, counting.PICTURE, *_visitor())
 
 
 def taken(credential_id: str, form: str) -> None:
     """Count a file that the learner herself takes: she passes it on, or keeps it."""
-    if not (request.method == "GET" and _is_signed_in() and page_views.is_a_look(request.headers, *TO_A_FILE)):
+    if not (request.method == "GET" and _is_signed_in() and page_views.is_a_look(dict(request.headers), *TO_A_FILE)):
         return
     launch = request.args.get("launch", "")[:200]
     if forms.is_hers(tool(), credential_id, browser_secret(), datetime.now(UTC), launch):
