@@ -119,6 +119,23 @@ class NotSignedIn(ToolError):
     )
 
 
+class OwnSessionEnded(ToolError):
+    """A page that a learner opened without her LMS, and whose session is over."""
+
+    status = 401
+    reason = "own_session_ended"
+    sentence = Sentence("This visit has ended.")
+    what_to_do = Sentence("Ask for a new link to your badges. What was saved is kept.")
+
+
+class OwnLinkRefused(ToolError):
+    """A one-time link to somebody's badges, or one that confirms her address, that opens nothing (any more)."""
+
+    status = 410
+    reason = "own_link"
+    sentence = Sentence("This link cannot be used.")
+
+
 class FormExpired(ToolError):
     """A POST without the right CSRF token."""
 
@@ -357,6 +374,14 @@ class CertificateFailed(ToolError):
     what_to_do = Sentence("The other files hold the same credential. Try again later.")
 
 
+class PreviewFailed(ToolError):
+    """The typesetter could not make the picture beside a link; the page says the same."""
+
+    reason = "preview_failed"
+    sentence = Sentence("This picture could not be made.")
+    what_to_do = Sentence("The page it belongs to says the same. Try again later.")
+
+
 class NotAcceptable(ToolError):
     """A client asks for a kind of content in which an address does not exist."""
 
@@ -383,3 +408,37 @@ class ProofRefused(WalletRefused):
     """A proof that does not show that the wallet holds its key."""
 
     reason = "invalid_proof"
+
+
+# -- mail -------------------------------------------------------------------------------------------------------
+
+
+class MailServerFailed(ToolError):
+    """The mail server takes no mail at all now: out of reach, or it does not let the tool in. Nothing went out."""
+
+    status = 502
+    reason = "mail_unreachable"
+    sentence = Sentence("The mail server could not be reached.")
+    what_to_do = Sentence("Nothing was lost: mails wait and are tried again. Are mail.url and the server right?")
+
+
+class MailNotTaken(ToolError):
+    """The mail server does not take a mail now, and may later."""
+
+    reason = "mail_not_taken"
+    sentence = Sentence("The mail server put this mail off.")
+
+
+class MailRefused(ToolError):
+    """The mail server will never take a mail."""
+
+    reason = "mail_refused"
+    sentence = Sentence("The mail server refused this mail.")
+    what_to_do = Sentence("Is there such an address, and may the tool write to it? The person is told inside the tool.")
+
+
+class MailUnanswered(ToolError):
+    """A mail was handed over, and the answer was lost: it may have been taken."""
+
+    reason = "mail_unanswered"
+    sentence = Sentence("The mail server's answer was lost.")

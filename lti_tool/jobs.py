@@ -19,16 +19,21 @@ from lti_tool.services import (
     columns,
     copies,
     counting,
+    digests,
     earned,
     editions,
+    mail,
     matching,
     notices,
     oauth_tokens,
+    own_access,
     platform_checks,
     posting,
     presence,
+    reminders,
     revocations,
     schedule,
+    share_links,
     source_pages,
     sync,
     wallet_offers,
@@ -50,6 +55,9 @@ RUNNERS: dict[str, work.Runner] = {
     "post": posting.run_post,
     "rows": source_pages.run_rows,
     "sign": editions.run_sign,
+    own_access.KIND: own_access.run_links,
+    mail.KIND: mail.run_send,
+    mail.REFUSED_KIND: mail.run_refused,
 }
 
 
@@ -124,8 +132,14 @@ def sweep(tool: Tool) -> None:
     administrators.forget_expired(tool, now)
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
+    own_access.forget_expired(tool, now)
+    share_links.forget_expired(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
+    if now.minute % 10 == 0:
+        reminders.look(tool, now)
+        digests.look(tool, now)
+    mail.make_due(tool, now)
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
     for job_id in work.due(tool, now):

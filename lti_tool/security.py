@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool.errors import FormExpired, NotPermitted, TooMany
 from lti_tool.sentence import Sentence
-from lti_tool.services import administrators, launches
+from lti_tool.services import administrators, launches, own_access
 from lti_tool.services.tool import Tool
 
 PROBE = "probe"
@@ -105,6 +105,10 @@ def admin_secret() -> str | None:
     return request.cookies.get(cookie_name("admin"))
 
 
+def own_secret() -> str | None:
+    return request.cookies.get(cookie_name("own"))
+
+
 def in_frame() -> bool:
     """Tell whether the browser says that this page is for a frame. It says so over https and to localhost only."""
     return request.headers.get("Sec-Fetch-Dest") == "iframe"
@@ -171,6 +175,23 @@ def administrator(view: Callable[..., Any]) -> Callable[..., Any]:
     return guarded_view
 
 
+def by_own_link(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Open a view to a learner whom a link to her own address has let in; a POST also needs her session's CSRF token.
+
+    Who she is stands at `g.own`. These pages are framed by nobody and kept by no cache."""
+
+    @wraps(view)
+    def guarded_view(**values: Any) -> Any:
+        g.no_store = True
+        g.own = own_access.find_session(tool(), own_secret(), datetime.now(UTC))
+        if request.method == "POST":
+            same_token(own_csrf(), Sentence("Load the page again, then try once more."))
+        return view(**values)
+
+    guarded_view.guard = "own"  # type: ignore[attr-defined]
+    return guarded_view
+
+
 def public(view: Callable[..., Any]) -> Callable[..., Any]:
     """Declare a view open to everybody: a test walks all addresses and finds each guarded or public (L14)."""
     view.guard = "public"  # type: ignore[attr-defined]
@@ -183,6 +204,10 @@ def csrf() -> str:
 
 def admin_csrf() -> str:
     return administrators.csrf_token(admin_secret() or "", g.admin.session_id)
+
+
+def own_csrf() -> str:
+    return own_access.csrf_token(own_secret() or "", g.own.session_id)
 
 
 def same_token(wanted: str, what_to_do: str | None = None) -> None:
@@ -248,6 +273,12 @@ def add_headers(response: Response) -> Response:
     for name, value in wanted.items():
         if name.lower() not in present:
             response.headers.add(name, value)
+    return response
+
+
+def alone(response: Response) -> Response:
+    """Keep a public page's window apart from those of other sites: whoever opened it holds no handle to it."""
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     return response
 
 

@@ -8,11 +8,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lti_tool.errors import ConfigurationError
 
@@ -27,6 +29,7 @@ class Server(_Section):
     base_url: str
     trusted_proxies: int = Field(ge=0, le=5)
     logins_per_minute: int = Field(ge=1)
+    pages_per_minute: int = Field(ge=1)
     max_upload: int = Field(ge=100_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -138,6 +141,63 @@ class Issuer(_Section):
 class Mail(_Section):
     url: str
     sender: str
+    reply_to: str
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("smtp", "smtps") and parts.hostname and not (parts.query or parts.fragment)
+        if value and not (whole and _is_address(value) and not parts.path.strip("/")):
+            raise ValueError('write "smtp://user:password@host:587" or "smtps://user:password@host:465"')
+        if parts.username and not parts.password:
+            raise ValueError("it names a user without a password")
+        return value
+
+    @field_validator("sender", "reply_to")
+    @classmethod
+    def _mailbox(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value):
+            raise ValueError('write an e-mail address and nothing else, as "badges@example.edu"')
+        return value
+
+    @model_validator(mode="after")
+    def _both(self) -> Mail:
+        if self.url and not self.sender:
+            raise ValueError("mail.url names a server, so mail.sender has to name the address mail comes from")
+        return self
+
+
+# What people are told of, as services.notifications names it; "digest" is for those who teach.
+TOLD = ("earned", "confirmed", "renewed", "reissued", "revoked", "expiring", "unclaimed", "digest")
+
+
+class Notifications(_Section):
+    by_mail: str
+    unclaimed_after: int = Field(ge=0, le=365)
+    digest_hour: int = Field(ge=0, le=23)
+    time_zone: str
+
+    @field_validator("by_mail")
+    @classmethod
+    def _told(cls, value: str) -> str:
+        if unknown := [each for each in value.split() if each not in TOLD]:
+            raise ValueError(f"{unknown[0]!r} is nothing that people are told of. Known here: {' '.join(TOLD)}")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _a_zone(cls, value: str) -> str:
+        try:
+            zone_of(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError('write a name as "UTC" or "America/Chicago"') from None
+        return value
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the zone of a name. Every machine knows UTC, one without the tz database too."""
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 class Privacy(_Section):
@@ -167,6 +227,7 @@ class Settings(_Section):
     keys: Keys
     issuer: Issuer
     mail: Mail
+    notifications: Notifications
     privacy: Privacy
     wallets: Wallets
     lti: Lti

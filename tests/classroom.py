@@ -146,7 +146,7 @@ class Classroom:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Start both sides once for a module: its tests each make a course of their own."""
     folder = tmp_path_factory.mktemp("shared")
-    with make_database(os.environ.get("TEST_DATABASE", ""), folder) as url:
+    with make_database(os.environ.get("TEST_DATABASE", ""), folder, prepared=True) as url:
         scene = Scene(folder, url)
         try:
             yield scene

@@ -21,9 +21,11 @@ from weakref import WeakSet
 import requests
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar, get_cookie_header
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -40,37 +42,52 @@ LIBRARY = Path(__file__).parent.parent / "config" / "badges"
 ORAL = "oral-communication"
 COURSE = "EMP101"
 RUNNING: WeakSet[Scene] = WeakSet()
+PREPARED: set[str] = set()  # databases that have the schema already
 
 
 @contextmanager
-def make_database(server: str, folder: Path) -> Iterator[str]:
-    """Give the address of an empty database: a SQLite file, or a database of its own on a PostgreSQL server."""
+def make_database(server: str, folder: Path, *, prepared: bool = False) -> Iterator[str]:
+    """Give the address of an empty database: a SQLite file, or a database of its own on a PostgreSQL server.
+
+    `prepared`: with the schema already, where that is quicker than to put it there later."""
     if not server:
         yield f"sqlite:///{folder / 'tool.db'}"
         return
     name = f"test_{secrets.token_hex(6)}"
-    engine = create_engine(make_url(server), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    template = _migrated(server) if prepared else "template0"
+    with _administration(server) as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'))
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    if prepared:
+        PREPARED.add(url)
     try:
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+        yield url
     finally:
-        with engine.connect() as connection:
+        with _administration(server) as connection:
             connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-        engine.dispose()
 
 
 def prepare_database(url: str) -> None:
     """Give an empty database the schema: a copy of one that the migrations made once in this process."""
     address = make_url(url)
+    if url in PREPARED:
+        return
     if address.get_backend_name() == "sqlite":
         shutil.copyfile(_migrated(""), str(address.database))
         return
     server = address.set(database="postgres").render_as_string(hide_password=False)
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with _administration(server) as connection:
         connection.execute(text(f'DROP DATABASE "{address.database}"'))
-        connection.execute(text(f'CREATE DATABASE "{address.database}" TEMPLATE "{_migrated(server)}"'))
+        connection.execute(
+            text(f'CREATE DATABASE "{address.database}" TEMPLATE "{_migrated(server)}" STRATEGY file_copy')
+        )
+
+
+@contextmanager
+def _administration(server: str) -> Iterator[Connection]:
+    engine = create_engine(make_url(server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
     engine.dispose()
 
 
@@ -103,6 +120,23 @@ def _tool_keys() -> Path:
 @cache
 def _platform_keys() -> dict[str, list[RSAPrivateKey]]:
     return {mood: [generate_private_key(65537, 2048) for _ in range(4)] for mood in ("canvas", "moodle")}
+
+
+class _Compiled(BytecodeCache):
+    """Each template as it was compiled first in this process: a page's take as long as the rest of a scene."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if (code := self._kept.get((bucket.key, bucket.checksum))) is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+
+
+COMPILED = _Compiled()
 
 
 def settings_for(folder: Path, database_url: str, base_url: str, **more: str) -> Settings:
@@ -180,6 +214,7 @@ class Scene:
         prepare_database(database_url)
         shutil.copytree(_tool_keys(), self.settings.keys.dir, dirs_exist_ok=True)
         self.app: Flask = create_app(self.settings)
+        self.app.jinja_env.bytecode_cache = COMPILED
         self.tool: Tool = self.app.extensions["lti_tool"]
         self.tool.wake = self._wake
         self.tool.status_lag = 0  # whoever withdraws here looks at the list in the same moment
@@ -194,7 +229,14 @@ class Scene:
 
     def forget_sign_ins(self) -> None:
         """Let the next test sign in as often as it likes: those before it came from the same address, seconds ago."""
-        for limit in ("sign_in_limit", "oauth_registrations", "oauth_requests", "backpack_codes"):
+        for limit in (
+            "sign_in_limit",
+            "oauth_registrations",
+            "oauth_requests",
+            "backpack_codes",
+            "own_links",
+            "own_opened",
+        ):
             self.app.extensions[limit]._left.clear()
 
     def stop(self) -> None:

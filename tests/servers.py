@@ -3,7 +3,9 @@
     python -m tests.servers COMMAND …     runs a command beside both, their addresses in TEST_DATABASE and TEST_REDIS
 
 As a plugin (`pytest -p tests.servers`) it leaves only the tests that have a database, so that exactly those run once
-more on PostgreSQL and none of them has to be named anywhere."""
+more on PostgreSQL and none of them has to be named anywhere. Those in a browser bring a database of their own, or look
+at pages that are the same on any: they are collected, so that a module that cannot be imported ends the run, and left
+out."""
 
 from __future__ import annotations
 
@@ -23,15 +25,22 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 30  # seconds until a server must answer
-# What protects data in a power cut is left out: nothing here outlives the tests.
+# What protects data in a power cut is left out: nothing here outlives the tests. So is what tidies up in the background
+# and what pays for itself in long queries: hundreds of databases with a few rows each come and go.
 POSTGRES = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "4GB",
+    "autovacuum": "off",
+    "jit": "off",
     "max_connections": "300",
     "listen_addresses": "127.0.0.1",
 }
 
+BROWSER = Path(__file__).parent / "browser"
 ON_A_DATABASE = {"database_url", "shared"}  # the fixtures that make one, in conftest.py and classroom.py
 
 
@@ -130,9 +139,13 @@ def _repeat(done: Callable[[], bool], folder: Path) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    kept = [item for item in items if ON_A_DATABASE & set(getattr(item, "fixturenames", ()))]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = kept
+    left_out = [item for item in items if BROWSER in item.path.parents or not _has_a_database(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _has_a_database(item: pytest.Item) -> bool:
+    return bool(ON_A_DATABASE & set(getattr(item, "fixturenames", ())))
 
 
 def main(command: Sequence[str]) -> int:

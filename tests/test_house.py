@@ -234,7 +234,7 @@ def test_L14_every_route_is_guarded_or_declared_public(app: Flask) -> None:
 
 def test_L14_a_guard_stands_exactly_where_an_address_names_a_launch(app: Flask) -> None:
     for rule in app.url_map.iter_rules():
-        private = rule.rule.startswith(("/course/", "/me/", "/admin/"))
+        private = rule.rule.startswith(("/course/", "/me/", "/admin/", "/own/badges/"))
         assert (guard_of(app, rule) != "public") == private, rule.rule
 
 
@@ -245,6 +245,8 @@ WITHOUT_A_SESSION = {
     "/verify",
     "/sign-in/<secret>",
     "/endorse/<secret>",
+    # A mail carries the token that stops others like it; its program presses without a cookie (RFC 8058).
+    "/mail/stop/<token>",
     # A wallet shows a secret that it was given: a code, an access token, an address.
     "/oid4vci/token",
     "/oid4vci/nonce",
@@ -255,6 +257,10 @@ WITHOUT_A_SESSION = {
     "/oauth/token",
     "/oauth/revoke",
     "/oauth/authorize/<request_id>",
+    # Anybody may ask for a link; the mail's own secret confirms, or opens with a token bound to the browser.
+    "/own",
+    "/own/confirm/<secret>",
+    "/own/link/<secret>",
 }
 
 

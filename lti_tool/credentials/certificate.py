@@ -86,7 +86,7 @@ def typeset(data: Json, made: datetime) -> bytes:
     """Return the pages that `contents` describes. Raises CertificateFailed."""
     text = json.dumps(data, ensure_ascii=False)
     shown = json.dumps({**data, "credential": ""}, ensure_ascii=False)
-    fonts = _fonts(WESTERN.fullmatch(shown) is None)
+    fonts = fonts_for(WESTERN.fullmatch(shown) is None)
     problem = ""
     for standards in STANDARDS:
         # An empty folder for everything the typesetter might want to read from: pictures come with the data.
@@ -115,7 +115,7 @@ def _template() -> bytes:
 
 
 @functools.cache
-def _fonts(of_the_system: bool) -> typst.Fonts:
+def fonts_for(of_the_system: bool) -> typst.Fonts:
     """Return the fonts, read once a process. Most certificates need the typesetter's own, the same on any machine."""
     return typst.Fonts(include_system_fonts=of_the_system)
 
@@ -135,7 +135,7 @@ def contents(sheet: Sheet) -> Json:
     return {
         "fonts": list(FONTS),
         "language": sheet.language,
-        "badge_language": _language(text_of(achievement.get("inLanguage")) or "en"),
+        "badge_language": letters(text_of(achievement.get("inLanguage")) or "en"),
         "title": say(Sentence("Certificate: %(badge)s", badge=name)),
         "date": [begins.year, begins.month, begins.day],
         "accent": sheet.accent,
@@ -155,7 +155,7 @@ def contents(sheet: Sheet) -> Json:
         "picture": sheet.picture,
         "picture_alt": text_of(achievement.get("image", {}).get("caption"))
         or say(Sentence("Picture of the badge %(badge)s", badge=name)),
-        "rosette": _rosette(sheet.slug, sheet.accent),
+        "rosette": ground(sheet.slug, sheet.accent),
         "qr": _qr(sheet.url),
         "url": sheet.url,
         "url_shown": [breakable(part) for part in _address(sheet.url)],
@@ -197,7 +197,7 @@ def _kind(achievement_type: str, say: Say) -> str:
     return re.sub("(?<=[a-z])(?=[A-Z])", " ", achievement_type.removeprefix("ext:"))
 
 
-def _language(tag: str) -> str:
+def letters(tag: str) -> str:
     """Return the language of a tag as the typesetter takes it: two or three letters."""
     first = tag.split("-")[0].lower()
     return first if re.fullmatch("[a-z]{2,3}", first) else "en"
@@ -302,7 +302,7 @@ def _address(url: str) -> tuple[str, str]:
     return before + slash, number
 
 
-def _rosette(slug: str, accent: str) -> str:
+def ground(slug: str, accent: str) -> str:
     """Return the rosette of the badge's picture, large and faint, as the ground of the sheet."""
     strands = [_round(strand) for strand in rosette(slug, 100).split("Z") if strand]
     return (

@@ -75,6 +75,7 @@ XSD_STRING = "http://www.w3.org/2001/XMLSchema#string"
 LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 
 MOST_RESOLVED = 1000  # scoped contexts kept by a thread; the pinned ones have some hundred
+MOST_ACTIVE = 200  # contexts in force kept by a thread; a credential of ours has some forty
 
 ESCAPED = {code: f"\\u{code:04X}" for code in (*range(0x20), 0x7F)} | str.maketrans(
     {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
@@ -136,7 +137,7 @@ def context_resolver() -> ContextResolver:
 
 
 def _forget_contexts() -> None:
-    _of_thread.contexts, _of_thread.resolved = {}, {}
+    _of_thread.contexts, _of_thread.resolved, _of_thread.active = {}, {}, {}
 
 
 class _Resolver(ContextResolver):
@@ -159,10 +160,25 @@ class _Expanded(list[Any]):
 
 
 class _Processor(jsonld.JsonLdProcessor):
-    """PyLD's, which expands whatever it turns into RDF, expanded or not."""
+    """PyLD's, which expands whatever it turns into RDF, expanded or not, and defines the terms of a type anew for each
+    node that has it: it knows a context in force by a number that it draws for each of them."""
 
     def expand(self, input_: Any, options: Any) -> Any:
         return list(input_) if isinstance(input_, _Expanded) else super().expand(input_, options)
+
+    def _process_context(self, active_ctx: Any, local_ctx: Any, options: Any, *args: Any, **more: Any) -> Any:
+        """Return what is in force inside of a scoped context: the same for the same two, which nobody changes."""
+        if args or more.get("cycles") is not None or not isinstance(local_ctx, dict):
+            return super()._process_context(active_ctx, local_ctx, options, *args, **more)
+        kept: dict[tuple[Any, ...], tuple[Any, Any, Any]] = _of_thread.active
+        key = (id(active_ctx), id(local_ctx), *more.items())
+        known = kept.get(key)
+        if known is None:
+            if len(kept) >= MOST_ACTIVE:
+                kept.clear()
+            made = super()._process_context(active_ctx, local_ctx, options, **more)
+            known = kept[key] = (active_ctx, local_ctx, made)  # both are held, so that their ids stay theirs
+        return known[2]
 
 
 def expand(document: Json) -> list[Any]:

@@ -5,7 +5,8 @@ Achievement → AchievementVersion (frozen); Course × AchievementVersion → Co
 Result (raw, as received) → Mastery → Award → Edition (what is signed). Mark (made here) → Posting → Result.
 Connection → SourceLink (a row's place in the LMS) → SourceAnswer (as received) → Mastery.
 Award → AwardTally (what is counted of it) → Tally (how often, without people).
-OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken."""
+OAuthClient (a backpack) → OAuthRequest → OAuthGrant (what a person allows) → OAuthCode, OAuthToken.
+OwnAddressRequest → OwnAddress (what a person confirmed); OwnLinkRequest → OwnLink → OwnSession, all by the address."""
 
 from lti_tool.models.administrators import Administrator, AdminSession, Binding, BindingCode, SignInAddress
 from lti_tool.models.awards import (
@@ -37,7 +38,16 @@ from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
+from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
 from lti_tool.models.oauth import OAuthClient, OAuthCode, OAuthGrant, OAuthRequest, OAuthToken
+from lti_tool.models.own_access import (
+    OwnAddress,
+    OwnAddressRequest,
+    OwnLink,
+    OwnLinkRequest,
+    OwnReminder,
+    OwnSession,
+)
 from lti_tool.models.people import (
     DRIFTS_OF_A_COLUMN,
     DRIFTS_OF_THE_COURSE,
@@ -55,6 +65,7 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
+from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
@@ -66,6 +77,8 @@ __all__ = [
     "DRIFTS_OF_THE_COURSE",
     "ENDORSED",
     "LIVE_STATES",
+    "MAIL_STATES",
+    "PARTS",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -100,15 +113,25 @@ __all__ = [
     "Job",
     "Launch",
     "Login",
+    "Mail",
+    "MailChoice",
+    "MailServer",
     "Mark",
     "Mastery",
     "Message",
+    "Notification",
     "OAuthClient",
     "OAuthCode",
     "OAuthGrant",
     "OAuthRequest",
     "OAuthToken",
     "OutsideBadge",
+    "OwnAddress",
+    "OwnAddressRequest",
+    "OwnLink",
+    "OwnLinkRequest",
+    "OwnReminder",
+    "OwnSession",
     "Person",
     "PersonLink",
     "PlatformLoad",
@@ -120,6 +143,7 @@ __all__ = [
     "ResourceLink",
     "Result",
     "Review",
+    "ShareLink",
     "SignInAddress",
     "SignedStatusList",
     "SourceAnswer",

@@ -87,6 +87,8 @@ class Award(Base):
     expires_at: Mapped[datetime | None] = mapped_column(index=True)
     claimed_at: Mapped[datetime | None]
     page_public: Mapped[bool] = mapped_column(default=False)
+    confirmed_at: Mapped[datetime | None]  # where it waited for that
+    searchable: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # search engines may list it
     revoked_at: Mapped[datetime | None]
     revocation_reason: Mapped[str | None]
     given: Mapped[str] = mapped_column(default="grades", server_default="grades")  # or by "hand", or from a "file"

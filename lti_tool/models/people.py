@@ -109,6 +109,7 @@ class Person(Base):
     name: Mapped[str] = mapped_column(default="")
     email: Mapped[str] = mapped_column(default="")
     sis_id: Mapped[str] = mapped_column(default="", server_default="")  # as the roster tells it, "" where it does not
+    language: Mapped[str] = mapped_column(default="", server_default="")  # one we speak, as her last launch told it
     subject_id: Mapped[str] = mapped_column(unique=True)
     test_user: Mapped[bool] = mapped_column(default=False)
     disabled: Mapped[bool] = mapped_column(default=False)

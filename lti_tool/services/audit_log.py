@@ -40,6 +40,7 @@ LONGEST_TEXT = 200
 MOST_NAMED = 500  # people whose name a searched text may match
 
 KINDS = {
+    "access": Sentence("Access after the course"),
     "administrator": Sentence("Administrators"),
     "award": Sentence("Awards"),
     "backpack": Sentence("Backpacks"),
@@ -55,6 +56,7 @@ KINDS = {
     "job": Sentence("Jobs"),
     "key": Sentence("Keys"),
     "links": Sentence("Placed links"),
+    "mail": Sentence("Mail"),
     "mark": Sentence("Marks"),
     "notice": Sentence("Notices of an LMS"),
     "outside": Sentence("Badges from elsewhere"),
@@ -65,6 +67,14 @@ KINDS = {
 
 # What an action is called. One that is not here is shown as it is written.
 ACTIONS = {
+    "access.asked": Sentence("A learner entered an address to keep access"),
+    "access.confirmed": Sentence("An address that opens a learner's badges was confirmed"),
+    "access.ended": Sentence("A learner ended all visits without her LMS"),
+    "access.left": Sentence("A learner ended her visit without her LMS"),
+    "access.link_sent": Sentence("A one-time link to a learner's badges was sent"),
+    "access.opened": Sentence("A learner opened her badges without her LMS"),
+    "access.refused": Sentence("A link to a learner's badges was tried after its time, or twice"),
+    "access.removed": Sentence("An address that opens a learner's badges was removed"),
     "administrator.account_asked": Sentence("An LMS account asked to sign an administrator in"),
     "administrator.account_bound": Sentence("An LMS account was bound to an administrator"),
     "administrator.account_unbound": Sentence("An LMS account was unbound"),
@@ -84,6 +94,8 @@ ACTIONS = {
     "award.file_given": Sentence("Awards were given from a file"),
     "award.given": Sentence("An award was given by hand"),
     "award.held": Sentence("An award was held back"),
+    "award.link_ended": Sentence("A learner ended a link to her badge"),
+    "award.link_made": Sentence("A learner made a link to her badge"),
     "award.kept": Sentence("An award was looked at and kept"),
     "award.offer_ended": Sentence("An offer to a wallet ended after wrong transaction codes"),
     "award.offered": Sentence("A badge was offered to a wallet"),
@@ -142,6 +154,9 @@ ACTIONS = {
     "job.retried": Sentence("A job was started again"),
     "key.rotated": Sentence("A key was rotated"),
     "links.placed": Sentence("Badges were placed in a course"),
+    "mail.started": Sentence("Somebody wants mail again"),
+    "mail.stopped": Sentence("Somebody stopped mail"),
+    "mail.tested": Sentence("A test mail was sent"),
     "mark.gradebook_kept": Sentence("The gradebook's grade was kept against a mark"),
     "mark.gradebook_replaced": Sentence("A grade in the gradebook is replaced by a mark"),
     "mark.posted_again": Sentence("Marks that the gradebook refused were posted again"),

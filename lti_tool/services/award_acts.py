@@ -14,7 +14,17 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Review
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, counting, editions, journal, places, prerequisites, schedule
+from lti_tool.services import (
+    audit,
+    catalog,
+    counting,
+    editions,
+    journal,
+    notifications,
+    places,
+    prerequisites,
+    schedule,
+)
 from lti_tool.services.awards import get_award, kept_back
 from lti_tool.services.tool import Tool
 
@@ -63,6 +73,8 @@ def _confirm(session: Session, award: Award, actor: str, now: datetime) -> bool:
         award.status = "held"
     else:
         _issue(session, award, now)
+    if before == "review":
+        award.confirmed_at = now
     audit.record(session, now, actor, "award.confirmed", f"award:{award.id}", before=before, after=award.status)
     return True
 
@@ -99,6 +111,7 @@ def hold(
                 what_to_do=_("It can be withdrawn, with a reason."),
             )
         award.status, award.issued_at, award.expires_at = "held", None, None
+        notifications.take_back(session, award)
         award.held_reason, award.held_until = reason, until
         withdraw_editions(session, award, now)
         told = until.isoformat() if until else None
@@ -206,7 +219,7 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
         award = get_award(session, award_id)
-        if not _revoke(session, award, reason, actor, now):
+        if not _revoke(tool, session, award, reason, actor, now):
             raise Conflict(sentence=_("This award has been taken back already."))
         version_id = award.version_id
     prerequisites.look_again(tool, [version_id])
@@ -219,7 +232,7 @@ def revoke_many(
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
         awards = _locked(session, course_badge_id, award_ids)
-        done = [award.id for award in awards if _revoke(session, award, reason, actor, now)]
+        done = [award.id for award in awards if _revoke(tool, session, award, reason, actor, now)]
         version_ids = {award.version_id for award in awards}
         outcome = Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
     prerequisites.look_again(tool, version_ids)
@@ -233,7 +246,7 @@ def _reason_to_revoke(reason: str) -> str:
     return reason
 
 
-def _revoke(session: Session, award: Award, reason: str, actor: str, now: datetime) -> bool:
+def _revoke(tool: Tool, session: Session, award: Award, reason: str, actor: str, now: datetime) -> bool:
     before = award.status
     if before in ("revoked", "superseded"):
         return False
@@ -246,6 +259,8 @@ def _revoke(session: Session, award: Award, reason: str, actor: str, now: dateti
     audit.record(
         session, now, actor, "award.revoked", f"award:{award.id}", before=before, after="revoked", reason=reason
     )
+    if award.issued_at is not None:  # one that she never saw is not told of now either
+        notifications.tell(tool, session, award, "revoked", now, reason=reason)
     return True
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from lti_tool.credentials import ob3
 from lti_tool.credentials.certificate import Sheet, certificate
 from lti_tool.credentials.picture import COLOUR, LEAST_CONTRAST, contrast, svg_of_png
-from lti_tool.domain.badge import Picture, badge_from_content
+from lti_tool.domain.badge import Badge, Picture, badge_from_content
 from lti_tool.errors import Busy, NotFound
 from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
@@ -82,14 +82,13 @@ def _sheet(tool: Tool, session: Session, edition: Edition) -> Sheet:
     version = edition.award.version
     badge = badge_from_content(version.definition)
     logo = session.scalar(select(Issuer.logo).where(Issuer.logo_at.is_not(None)))
-    language = badge.language.split("-")[0].lower()
-    language = language if language in LANGUAGES else ENGLISH.language
+    language = spoken(badge)
     return Sheet(
         document=edition.document or b"",
         url=ob3.credential_address(tool.settings.base_url, edition.id),
         picture=drawing_of(session, version.id),
         logo=svg_of_png(logo) if logo else "",
-        accent=_accent(badge.picture),
+        accent=accent_of(badge.picture),
         slug=version.achievement.slug,
         level=badge.level,
         language=language,
@@ -97,7 +96,13 @@ def _sheet(tool: Tool, session: Session, edition: Edition) -> Sheet:
     )
 
 
-def _accent(picture: Picture) -> str:
+def spoken(badge: Badge) -> str:
+    """Return the badge's language where we speak it, else English."""
+    language = badge.language.split("-")[0].lower()
+    return language if language in LANGUAGES else ENGLISH.language
+
+
+def accent_of(picture: Picture) -> str:
     """Return the badge's dark colour, or ours where it could not be read on paper: nobody checks it for a file."""
     dark = picture.colours[0]
     return dark if COLOUR.fullmatch(dark) and contrast("#FFFFFF", dark) >= LEAST_CONTRAST else Picture("").colours[0]

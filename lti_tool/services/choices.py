@@ -35,6 +35,8 @@ LOOK_AGAIN = Sentence("Look at what would be public now, then choose again.")
 class Choices:
     """What a learner lets others see. `levels` are those she reached, `grades` the points and grades behind them.
 
+    `public` and `search` are about the page alone and change no credential: whether there is one, and whether search
+    engines may list it.
     `evidence` are ids of what she has put beside the badge's rows, `narrative` is what she says herself."""
 
     public: bool = False
@@ -44,6 +46,7 @@ class Choices:
     email: bool = False
     evidence: tuple[str, ...] = ()
     narrative: str = ""
+    search: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def chosen(award: Award) -> Choices:
     told = award.editions[-1].choices if award.editions else {}
     return Choices(
         public=award.page_public,
+        search=award.searchable,
         name=bool(told.get("name")),
         levels=told.get("results", True),
         grades=told.get("grades", False),
@@ -68,6 +72,11 @@ def chosen(award: Award) -> Choices:
         evidence=tuple(each["id"] for each in told.get("evidence", ())),
         narrative=told.get("narrative", ""),
     )
+
+
+def with_page(told: Choices, *, public: bool) -> Choices:
+    """Return choices with the page on or off; one that is off is in no search engine."""
+    return replace(told, public=public, search=told.search and public)
 
 
 def offered(session: Session, award: Award, badge: Badge) -> tuple[Offered, ...]:
@@ -100,15 +109,16 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
     `seen` is the credential the page was made from: raises Conflict where another is there now and says something
     else. The same choices again do nothing, so a form that is sent twice is harmless. Raises BadInput for a text that
     no credential can hold."""
-    told = replace(told, narrative=_narrative(told.narrative))
+    told = replace(told, narrative=_narrative(told.narrative), search=told.search and told.public)
     with tool.db.write() as session:
         award = get_award(session, award_id)
         inside = _inside(session, award, told)
         old = award.editions[-1] if award.editions else None
         # The same choices keep what they were made with: a name the LMS tells otherwise now is another choice to make.
-        same = replace(told, public=award.page_public) == chosen(award)
+        same = replace(told, public=award.page_public, search=award.searchable) == chosen(award)
         new = old is not None and not same and inside != _kept(old)
-        if award.status == "pending" and award.claimed_at is not None and not new and award.page_public == told.public:
+        page, wanted = (award.page_public, award.searchable), (told.public, told.search)
+        if award.status == "pending" and award.claimed_at is not None and not new and page == wanted:
             return False  # the same form a second time, while the first one's edition is being signed
         if not can_choose(award):
             raise Conflict(sentence=Sentence("This badge cannot be claimed at the moment."))
@@ -120,15 +130,16 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
             if seen and seen != old.id:
                 raise Conflict(sentence=CHANGED, what_to_do=LOOK_AGAIN)
             _replace(tool, session, award, inside, actor, now)
-        if award.claimed_at is None or award.page_public != told.public:
-            audit.record(session, now, actor, "award.claimed", f"award:{award.id}", public=told.public)
+        if award.claimed_at is None or page != wanted:
+            subject, listed = f"award:{award.id}", {"search": True} if told.search else {}
+            audit.record(session, now, actor, "award.claimed", subject, public=told.public, **listed)
         if award.claimed_at is None:
             since = now - award.issued_at if award.issued_at is not None else None
             counting.count(session, counting.CLAIMED, award, now, lasted=since)
         if award.page_public and not told.public:
             counting.count(session, counting.WITHDRAWN, award, now)
         award.claimed_at = award.claimed_at or now
-        award.page_public = told.public
+        award.page_public, award.searchable = wanted
     if new:
         editions.sign_pending(tool, award_id=award_id)
     return new

@@ -31,8 +31,12 @@ from lti_tool.models import (
     Mastery,
     OAuthGrant,
     OutsideBadge,
+    OwnAddress,
+    OwnAddressRequest,
+    OwnSession,
     Person,
     Result,
+    ShareLink,
     SourceAnswer,
     WalletOffer,
 )
@@ -190,10 +194,36 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("for a day after each"),
         ),
         line(
+            _("Links by which she shows a badge for a while"),
+            _("To open for whoever she gives one to, and to tell her how often it was opened."),
+            _counted(ShareLink.created_at).join(Award).where(mine),
+            _("for thirty days after each has ended"),
+        ),
+        line(
             _("Backpacks that were let in to fetch badges"),
             _("To let them do so until it is ended, and to show which they are."),
             _counted(OAuthGrant.created_at).where(OAuthGrant.person_id == person.id),
             _("thirty days after it is ended, or a day after it ran out"),
+        ),
+        line(
+            _("An e-mail address of her own, to open her badges without the LMS"),
+            _("To send her a link when she asks for one, and for nothing else."),
+            _counted(OwnAddress.confirmed_at).where(OwnAddress.person_id == person.id),
+            _("until she removes it, or the institution erases it"),
+        ),
+        line(
+            _("Addresses that were entered for that and are not confirmed"),
+            _("To know whom a confirmation is for."),
+            _counted(OwnAddressRequest.created_at).where(OwnAddressRequest.person_id == person.id),
+            _("for two days after each"),
+        ),
+        line(
+            _("Visits without the LMS that are open"),
+            _("To let the pages work that a link to her address has opened."),
+            _counted(OwnSession.created_at)
+            .join(OwnAddress, OwnAddress.address == OwnSession.address)
+            .where(OwnAddress.person_id == person.id),
+            _("for eight hours after each began"),
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]

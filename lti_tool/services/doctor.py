@@ -11,11 +11,11 @@ from pathlib import Path
 from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 
-from lti_tool.errors import ConfigurationError, ToolError
+from lti_tool.errors import ConfigurationError, MailServerFailed, ToolError
 from lti_tool.lti.platforms import platform_of
 from lti_tool.migrations import schema
 from lti_tool.models import Deployment, Job, Registration
-from lti_tool.services import backup, keys, platform_checks, platform_load, presence, revocations, schedule, words
+from lti_tool.services import backup, keys, mail, platform_checks, platform_load, presence, revocations, schedule, words
 from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
 
@@ -41,7 +41,7 @@ def examine(
     findings = list(_installation(tool, now))
     if any(not finding.ok and finding.what == "database" for finding in findings):
         return findings
-    findings += [_queue(queue), *_work(tool, now), *_disk(tool), _backup(tool, now)]
+    findings += [_queue(queue), *_work(tool, now), *_disk(tool), _backup(tool, now), _mail(tool, now)]
     findings.append(Finding("revocations", *revocations.standing(tool)))
     with tool.db.read() as session:
         query = select(Registration).order_by(Registration.id)
@@ -144,6 +144,22 @@ def _backup(tool: Tool, now: datetime) -> Finding:
     last = backup.last_backup(tool)
     told = f"last {words.moment(last)}" if last else "none by lti-tool db backup; yours may be made otherwise"
     return Finding("backup", True, told)
+
+
+def _mail(tool: Tool, now: datetime) -> Finding:
+    """Tell whether the mail server lets the tool in, and what waits for it."""
+    told = mail.standing(tool, now)
+    if not told.on:
+        return Finding("mail", True, "none is sent: mail.url is empty. People are told inside the tool only")
+    waits = f"{told.waiting} wait" if told.waiting else "none waits"
+    if told.refused:
+        waits += f", {told.refused} refused: see lti-tool jobs list"
+    try:
+        mail.reach(tool)
+    except MailServerFailed as error:
+        since = f" Since {words.moment(told.failing_since)}." if told.failing_since else ""
+        return Finding("mail", False, f"{told.server}: {error.sentence}{since} {waits}")
+    return Finding("mail", True, f"{told.server} lets the tool in; {waits}")
 
 
 def is_unreachable(error: DBAPIError) -> bool:

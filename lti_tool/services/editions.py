@@ -23,7 +23,7 @@ from lti_tool.domain.badge import after as after  # the end of what is issued no
 from lti_tool.domain.mastery import Standing
 from lti_tool.errors import CredentialHeldBack
 from lti_tool.models import AchievementVersion, Award, Course, Edition, Endorsement, Issuer, Person
-from lti_tool.services import counting, held_back, prerequisites, stacks
+from lti_tool.services import counting, held_back, notifications, prerequisites, stacks
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.places import status_places
 from lti_tool.services.tool import Tool, log
@@ -427,7 +427,7 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
     now = datetime.now(UTC)
     with tool.db.write() as session:
         # Awards before their editions, each by id, as everywhere: revoke() holds the award when it asks for these.
-        awards = select(Award.id, Award.status).where(Award.id.in_([each.award_id for each, _ in done]))
+        awards = select(Award.id, Award.status, Award.issued_at).where(Award.id.in_([e.award_id for e, _ in done]))
         locked = session.execute(awards.order_by(Award.id).with_for_update(key_share=True)).all()
         # Into the table: through the class, SQLAlchemy looks at each row three times.
         signed = update(_EDITION).where(_EDITION.c.id == bindparam("edition"))
@@ -447,10 +447,12 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
                 # Not of one whose learner has chosen: a later edition does not open a page that she took down.
                 session.execute(pending.where(Award.claimed_at.is_(None)).values(page_public=True))
             session.execute(pending.values(values))
-        issued = {award_id for award_id, status in locked if status == "pending"}
+        issued = {row.id for row in locked if row.status == "pending"}
         counting.count_awards(
             session, counting.ISSUED, [each.issuing for each, _ in done if each.award_id in issued], now
         )
+        first = [row.id for row in locked if row.status == "pending" and row.issued_at is None]
+        notifications.tell_earned(tool, session, first, now)
     tool.figures.count("signatures", by=len(done))
     for each, _ in done:
         if each.graded_at is not None:

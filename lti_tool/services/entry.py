@@ -70,6 +70,7 @@ _ALL = Prepared(
         _P.id.label("person"),
         _P.name.label("person_name"),
         _P.email,
+        _P.language.label("person_language"),
         _P.test_user,
         _P.disabled,
         _C.id.label("course"),
@@ -298,6 +299,7 @@ class Entry:
             (not name or found.person_name == name)
             and (not email or found.email == email)
             and (found.test_user or not launch.test_user)
+            and launches.told_language(launch) in ("", found.person_language)
         )
         if not same_person or any(o not in found.origins for o in launches.told_origins(launch, registration.product)):
             return False

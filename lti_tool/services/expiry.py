@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Edition
-from lti_tool.services import audit, awards, counting, editions, evaluation
+from lti_tool.services import audit, awards, counting, editions, evaluation, notifications
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day
 
@@ -148,7 +148,7 @@ def renew(tool: Tool, course_badge_id: str, award_ids: Sequence[str], *, actor: 
         for award_id in sorted(set(award_ids)):
             award = awards.get_award(session, award_id, course_badge_id)
             if planned(session, award, now).until is not None:
-                _renew(session, award, actor, now)
+                _renew(tool, session, award, actor, now)
                 done.append(award.id)
         if not done:
             raise Conflict(
@@ -157,7 +157,7 @@ def renew(tool: Tool, course_badge_id: str, award_ids: Sequence[str], *, actor: 
     return done
 
 
-def _renew(session: Session, award: Award, actor: str, now: datetime) -> None:
+def _renew(tool: Tool, session: Session, award: Award, actor: str, now: datetime) -> None:
     old = award.editions[-1]
     before: dict[str, Any] = award.decision
     old.decision = old.decision or before
@@ -180,6 +180,7 @@ def _renew(session: Session, award: Award, actor: str, now: datetime) -> None:
         before=ended.isoformat() if ended else None,
         after=award.expires_at.isoformat() if award.expires_at else None,
     )
+    notifications.tell(tool, session, award, "renewed", now, of=now.isoformat(), until=award.expires_at)
 
 
 def newest(session: Session, award_id: str) -> Edition | None:

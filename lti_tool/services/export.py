@@ -52,12 +52,17 @@ LEFT_OUT = frozenset(
     {
         *("admin_session", "binding_code", "browser", "connection_request", "invite", "launch", "login", "message"),
         *("sign_in_address", "award_file", "source_file", "framework_file", "source_seen", "signed_status_list"),
-        *("figure", "job", "platform_load", "presence"),
+        *("figure", "job", "platform_load", "presence", "mail", "mail_server"),
         *("oauth_client", "oauth_code", "oauth_grant", "oauth_request", "oauth_token", "used_nonce", "wallet_offer"),
+        *("own_address_request", "own_link", "own_link_request", "own_reminder", "own_session"),
     }
 )
-WITH_KEYS = frozenset({"connection"})  # sealed: good for nothing without its key
-PERSONAL = {"person": ("name", "email", "sis_id"), "administrator": ("name", "email")}
+WITH_KEYS = frozenset({"connection", "share_link"})  # sealed: good for nothing without its key
+PERSONAL = {
+    "person": ("name", "email", "sis_id"),
+    "administrator": ("name", "email"),
+    "own_address": ("address",),
+}
 BESIDE = {"edition": ("document", "jwt")}  # in files of their own, byte for byte
 
 

@@ -21,10 +21,13 @@ KINDS = {
     "columns": Sentence("Looking at a gradebook's columns"),
     "copy": Sentence("Looking where a course was copied from"),
     "evaluate": Sentence("Working out levels"),
+    "mail": Sentence("A mail that was refused"),
     "make_columns": Sentence("Making gradebook columns"),
+    "own_links": Sentence("Looking at addresses that a link was asked for"),
     "post": Sentence("Posting marks to the gradebook"),
     "publish": Sentence("Publishing a badge"),
     "rows": Sentence("Looking at the LMS's own rubrics"),
+    "send_mail": Sentence("Sending mail"),
     "sign": Sentence("Signing a credential"),
     "subscribe": Sentence("Asking for notices of copied courses"),
     "sync": Sentence("Reading grades"),
@@ -118,6 +121,8 @@ def _where(session: Session, job: Job) -> str:
             if deployment is not None
             else ""
         )
+    if job.kind in ("mail", "own_links", "send_mail"):
+        return ""  # whose it was is nothing for a list of jobs
     if job.kind == "sign":
         award = session.get(Award, job.subject)
         badge = award.course_badge if award is not None else None

@@ -190,6 +190,12 @@ def downloads(tool: Tool, edition_id: str) -> tuple[tuple[str, str, str], ...]:
     )
 
 
+def alternates(tool: Tool, edition_id: str) -> tuple[tuple[str, str], ...]:
+    """Return the content type and the address of each form for machines, as a page's links name them."""
+    url = credential_url(tool, edition_id)
+    return tuple((form.kinds[0], f"{url}.{form.name}") for form in FORMS.values() if form.kinds)
+
+
 def form_of(tool: Tool, edition: Edition, form: str) -> bytes:
     """Return a credential in one of its forms, the same bytes every time. The edition was loaded for this form."""
     return FORMS[form].make(tool, edition)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
 
-from lti_tool.errors import Conflict
+from lti_tool.errors import Conflict, SecretLost
 from lti_tool.keyring import RETIRED_LTI_KEYS_STAY, Key, Keyring, load_keyring, make_key, make_sealing_key, sealing_keys
-from lti_tool.models import Connection, Issuer
+from lti_tool.models import Connection, Issuer, ShareLink
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.tool import Tool
@@ -126,6 +127,7 @@ def rotate_sealing(tool: Tool, *, actor: str, now: datetime) -> int:
     with tool.db.write() as session:
         session.execute(select(Issuer.id).with_for_update())  # one rotation at a time, on several machines too
         rows = list(session.scalars(select(Connection).order_by(Connection.id).with_for_update()))
+        links = list(session.scalars(select(ShareLink).order_by(ShareLink.id).with_for_update()))
         before = load_keyring(folder, now)
         for row in rows:
             before.unseal(row.secrets)
@@ -133,5 +135,8 @@ def rotate_sealing(tool: Tool, *, actor: str, now: datetime) -> int:
         keyring = load_keyring(folder, now)
         for row in rows:
             row.secrets = keyring.resealed(row.secrets)
+        for link in links:
+            with suppress(SecretLost):  # its learner cannot copy it again, and it opens all the same
+                link.sealed = keyring.resealed(link.sealed)
         audit.record(session, now, actor, "key.rotated", "key:secrets", kind="secrets", sealed=len(rows))
     return len(rows)

@@ -24,6 +24,7 @@ from lti_tool.lti.registration import digest, origin_of
 from lti_tool.models import Browser, Course, Deployment, Enrolment, Launch, Person, Registration
 from lti_tool.services import audit, notices, origins, schedule, work
 from lti_tool.services.tool import Tool, log
+from lti_tool.services.words import LANGUAGES
 
 SESSION_LASTS = timedelta(hours=12)
 CARRIED_LASTS = timedelta(hours=2)  # an address is easier to lose than a cookie
@@ -218,8 +219,15 @@ def _person(session: Session, launch: VerifiedLaunch, now: datetime) -> Person:
     if launch.email:
         person.email = launch.email[:255]
     person.test_user = person.test_user or launch.test_user
+    person.language = told_language(launch) or person.language or ""
     session.flush()
     return person
+
+
+def told_language(launch: VerifiedLaunch) -> str:
+    """Return the language a launch tells, of those there are words for; else empty."""
+    language = (launch.locale or "").strip().replace("_", "-").partition("-")[0].lower()
+    return language if language in LANGUAGES else ""
 
 
 def told_name(launch: VerifiedLaunch) -> str:

@@ -702,6 +702,15 @@ class CredentialPage:
     narrative: str = ""  # what the learner says herself
     term: str = ""
     endorsements: tuple[EndorsementView, ...] = ()
+    shows_grades: bool = False
+    judged: tuple[str, ...] = ()  # by whom, and how: sentences
+    note: str = ""  # what one given by hand rests on, in its teacher's words
+    preview_url: str = ""  # of the picture that other sites show beside a link to it
+    alternates: tuple[tuple[str, str], ...] = ()  # content type and address of each form for machines
+    structured: dict[str, Any] | None = None  # the same in the terms of schema.org
+    searchable: bool = False  # search engines may list it
+    shared_until: datetime | None = None  # opened by a link of its learner's that ends then, with parts left out
+    left_out: tuple[str, ...] = ()  # which: of services.share_links.PART_WORDS
 
 
 @dataclass(frozen=True)
@@ -717,6 +726,10 @@ class AchievementPage:
     downloads: tuple[tuple[str, str, str], ...] = ()
     endorsements: tuple[EndorsementView, ...] = ()
     earlier: tuple[tuple[int, str], ...] = ()  # (number, address) of the versions before, the newest first
+    preview_url: str = ""  # as of a credential's page
+    alternates: tuple[tuple[str, str], ...] = ()
+    structured: dict[str, Any] | None = None
+    judged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

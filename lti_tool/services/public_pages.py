@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,16 +14,16 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ctdl, ob2, ob3
 from lti_tool.credentials.verify import Report
-from lti_tool.domain.badge import badge_from_content
+from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import endorsements, expiry, stacks
+from lti_tool.services import endorsements, expiry, schema_org, share_links, stacks
 from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
 from lti_tool.services.credential_state import state_of
 from lti_tool.services.editions import achievement_of, decided
-from lti_tool.services.forms import check_text, credential_url, downloads, qr_code
+from lti_tool.services.forms import alternates, check_text, credential_url, downloads, qr_code
 from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, issuer_told, logo_address
 from lti_tool.services.pages import (
     AchievementPage,
@@ -39,6 +39,7 @@ from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, said
 
+MARKED = frozenset({"rubric", "canvas-rubric", "moodle-rubric"})  # rows that are judged with a rubric
 PAGE_CHECKS = (
     (Sentence("Signature"), "unchanged"),
     (Sentence("Status"), "withdrawn"),
@@ -51,8 +52,21 @@ PASSED = {"unchanged": Sentence("Unchanged since it was signed"), "withdrawn": S
 # -- one credential ---------------------------------------------------------------------------------------------
 
 
-def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPage:
-    """Return the page of a credential, checked as a stranger would check it."""
+def credential_page(tool: Tool, edition: Edition, now: datetime, shared: SharedAs | None = None) -> CredentialPage:
+    """Return the page of a credential, checked as a stranger would check it.
+
+    `shared`: as a link of its learner's shows it, with nothing on it that leads to the whole of it."""
+    if shared is None:
+        return _whole_page(tool, edition, now, levels=True)
+    page = _whole_page(tool, edition, now, levels="levels" in shared.shows)
+    return _shared_page(page, shared, share_links.parts_in(edition, endorsed=_endorsed(page)))
+
+
+def _endorsed(page: CredentialPage) -> bool:
+    return any(each.kind == "award" for each in page.endorsements)
+
+
+def _whole_page(tool: Tool, edition: Edition, now: datetime, *, levels: bool) -> CredentialPage:
     award, version = edition.award, edition.award.version
     badge = badge_from_content(version.definition)
     base = tool.settings.base_url
@@ -60,18 +74,19 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
     state, sentence = _state(edition, now)
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
     choices = edition.choices
-    shows_levels = choices.get("results", True)
+    shows_levels = choices.get("results", True) and levels
     parts = {part.slug: part for part in stacks.as_described(version.members, base)}
     rows = row_views(badge, decided(edition, badge) if shows_levels else {}, parts)
     if shows_levels:
         rows = _parts_that_counted(rows, decided(edition, badge), base)
-    if not choices.get("grades"):  # a condition's grade is hers to show; a level's own points are the badge's
-        rows = tuple(row if row.counts else replace(row, reached="") for row in rows)
+    shows_grades = bool(choices.get("grades")) and shows_levels
+    if not shows_grades:
+        rows = _without_grades(rows)
     issuer = issuer_told(tool)
     with tool.db.read() as session:
         endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
-    return CredentialPage(
+    page = CredentialPage(
         credential_id=edition.id,
         url=url,
         badge=badge,
@@ -101,6 +116,90 @@ def credential_page(tool: Tool, edition: Edition, now: datetime) -> CredentialPa
         downloads=downloads(tool, edition.id),
         qr_svg=qr_code(url),
         newer_url=_newer_url(tool, edition),
+        shows_grades=shows_grades,
+        judged=judged_by(badge, award.given),
+        note=(award.note or "") if award.note_told else "",
+        preview_url=f"{url}/preview.png",
+        alternates=alternates(tool, edition.id),
+        searchable=award.searchable and award.page_public and state == "in force",
+    )
+    return replace(page, structured=schema_org.of_credential(page))
+
+
+def _without_grades(rows: Sequence[RowView]) -> tuple[RowView, ...]:
+    """Return the rows without what was graded: a condition's grade is hers to show, and so are a level's points."""
+    return tuple(replace(row, points="") if row.counts else replace(row, points="", reached="") for row in rows)
+
+
+def judged_by(badge: Badge, given: str = "grades") -> tuple[str, ...]:
+    """Say who judges a badge, and how; `given` as of an award that is at hand."""
+    if given != "grades":
+        return (_("It was given by a teacher of the course, by hand, who vouches for what it stands for."),)
+    confirmed = (_("A teacher confirms each award before it is issued."),) if badge.award == "review" else ()
+    if badge.stack is not None:
+        return (_("Each of its badges is judged in a course of its own; this one follows from them."), *confirmed)
+    sources = {row.source for row in badge.sub_competencies}
+    if not sources:
+        how = _("The teachers of the course, by the grades they gave.")
+    elif sources & MARKED and sources - MARKED:
+        how = _("The teachers of the course: some rows with the rubric, others by grades that count as a level.")
+    elif sources & MARKED:
+        how = _("The teachers of the course, row by row, with the rubric.")
+    else:
+        how = _("The teachers of the course. They grade each row, and the grade counts as the level it reaches.")
+    return (how, *confirmed)
+
+
+# -- as one of its learner's links shows it -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SharedAs:
+    """How a link shows a credential: at which address, which parts of it, until when."""
+
+    url: str
+    shows: frozenset[str]
+    until: datetime
+
+
+def shared_as(tool: Tool, token: str, found: share_links.Shared) -> SharedAs:
+    return SharedAs(share_links.address(tool, token), found.shows, found.expires_at)
+
+
+def _shared_page(page: CredentialPage, shared: SharedAs, has: Sequence[str]) -> CredentialPage:
+    """Return a credential's page with parts left out, and with no address of the credential or of another of hers."""
+    shows = shared.shows
+    grades = page.shows_grades and "grades" in shows
+    rows = tuple(replace(row, proof="") for row in page.rows)
+    if not grades:
+        rows = _without_grades(rows)
+    endorsed = tuple(
+        replace(each, url="") if each.kind == "award" else each
+        for each in page.endorsements
+        if each.kind != "award" or "endorsements" in shows
+    )
+    return replace(
+        page,
+        credential_id="",
+        url=shared.url,
+        recipient=page.recipient if "name" in shows else "",
+        rows=rows,
+        shows_grades=grades,
+        narrative=page.narrative if "narrative" in shows else "",
+        evidence=page.evidence if "evidence" in shows else (),
+        note=page.note if "evidence" in shows else "",
+        course=page.course if "course" in shows else "",
+        term=page.term if "course" in shows else "",
+        endorsements=endorsed,
+        downloads=(),
+        alternates=(),
+        qr_svg=qr_code(shared.url),
+        newer_url="",
+        preview_url=f"{shared.url}/preview.png",
+        structured=None,
+        searchable=False,
+        shared_until=shared.until,
+        left_out=tuple(part for part in has if part not in shows),
     )
 
 
@@ -202,8 +301,9 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
     address = ob3.achievement_address(base, slug, version.number)
     before = range(version.number - 1, max(0, version.number - 1 - ob3.MOST_EARLIER), -1)
     newer = newest > version.number
-    return AchievementPage(
-        badge=badge_from_content(version.definition),
+    badge = badge_from_content(version.definition)
+    page = AchievementPage(
+        badge=badge,
         version=version.number,
         url=address,
         picture_url=f"{address}.png",
@@ -220,7 +320,16 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         ),
         endorsements=endorsed,
         earlier=tuple((number, ob3.achievement_address(base, slug, number)) for number in before),
+        preview_url=f"{address}/preview.png",
+        alternates=(
+            ("application/vc+ld+json", f"{address}.json"),
+            ("application/ld+json", f"{address}.ctdl.json"),
+            ("image/png", f"{address}.png"),
+            ("image/svg+xml", f"{address}.svg"),
+        ),
+        judged=judged_by(badge),
     )
+    return replace(page, structured=schema_org.of_achievement(page))
 
 
 def issuer_page(tool: Tool, slug: str) -> IssuerPage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import func, or_, select
 
@@ -13,14 +14,20 @@ from lti_tool.errors import Busy, NotFound
 from lti_tool.models import Award, Edition, Person
 from lti_tool.sentence import Sentence
 from lti_tool.services.issuer import issuer_profile
-from lti_tool.services.launches import LaunchSession
 from lti_tool.services.tool import Tool
 
 PATIENCE = 10.0  # seconds that one record waits for the one before
 _room = threading.BoundedSemaphore(1)
 
 
-def record_of(tool: Tool, who: LaunchSession, now: datetime) -> bytes:
+class Learner(Protocol):
+    """Whoever asks: from a launch, or through a link to her own address."""
+
+    @property
+    def person_id(self) -> str: ...
+
+
+def record_of(tool: Tool, who: Learner, now: datetime) -> bytes:
     """Return every credential that a learner has in force, in whatever course, as one signed ClrCredential.
 
     Of more than clr.MOST the newest, and it says that it is not all. Raises NotFound where there is none."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict
 from lti_tool.models import Award, CourseBadge
-from lti_tool.services import audit, award_acts, awards, catalog, editions, evaluation, stacks
+from lti_tool.services import audit, award_acts, awards, catalog, editions, evaluation, notifications, stacks
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages import ReissuePage, ReissueRow
@@ -117,11 +117,11 @@ def reissue(
                 sentence=_("The grades do not carry this badge any more, so it cannot be issued again with them."),
                 what_to_do=_("Keep it as it is, or withdraw it."),
             )
-        return _replace(session, award, badge, fresh, reason, actor, now)
+        return _replace(tool, session, award, badge, fresh, reason, actor, now)
 
 
 def _replace(
-    session: Session, award: Award, badge: CourseBadge, fresh: _Now, reason: str, actor: str, now: datetime
+    tool: Tool, session: Session, award: Award, badge: CourseBadge, fresh: _Now, reason: str, actor: str, now: datetime
 ) -> str:
     old = award.editions[-1]
     before = award.decision
@@ -145,4 +145,5 @@ def _replace(
         after={"credential": edition.id, "levels": {row["tag"]: row["reached"] for row in award.decision["rows"]}},
         reason=reason,
     )
+    notifications.tell(tool, session, award, "reissued", now, of=edition.id)
     return edition.id

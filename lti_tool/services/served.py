@@ -6,6 +6,7 @@ through services.forms. One that is private and one that is not there are the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import bindparam, select
 
@@ -17,7 +18,11 @@ from lti_tool.services.tool import Tool
 _E, _A = Edition.__table__, Award.__table__
 _V, _S = AchievementVersion.__table__, Achievement.__table__
 _public = (_E.c.id == bindparam("id"), _E.c.signed_at.is_not(None), _A.c.page_public)
-_IS_PUBLIC = Prepared(select(_E.c.id).join(_A, _A.c.id == _E.c.award_id).where(*_public))
+_OPEN = Prepared(
+    select(_A.c.id, _A.c.searchable, _E.c.withdrawn_at, _E.c.valid_until)
+    .join(_A, _A.c.id == _E.c.award_id)
+    .where(*_public)
+)
 _DOCUMENT = Prepared(
     select(_E.c.document, _S.c.slug)
     .join(_A, _A.c.id == _E.c.award_id)
@@ -35,10 +40,22 @@ class PublicDocument:
     slug: str
 
 
-def is_public(tool: Tool, credential_id: str) -> bool:
-    """Tell whether everybody may see a credential at this moment."""
+@dataclass(frozen=True, slots=True)
+class OpenPage:
+    """A page that everybody may see; `searchable`: search engines may list it, as long as it is in force."""
+
+    award_id: str
+    searchable: bool
+
+
+def open_page(tool: Tool, credential_id: str, now: datetime) -> OpenPage | None:
+    """Return what is known of a credential's page if everybody may see it at this moment; else None."""
     check_text(credential_id)
-    return tool.statements.one(_IS_PUBLIC, {"id": credential_id}) is not None
+    row = tool.statements.one(_OPEN, {"id": credential_id})
+    if row is None:
+        return None
+    in_force = row.withdrawn_at is None and (row.valid_until is None or row.valid_until > now)
+    return OpenPage(row.id, row.searchable and in_force)
 
 
 def public_document(tool: Tool, credential_id: str) -> PublicDocument | None:

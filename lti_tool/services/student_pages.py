@@ -115,6 +115,14 @@ def claim_view(tool: Tool, who: LaunchSession, slug: str) -> ClaimView:
         # Of one that is over or was taken back, a page that was once opened may still be taken down.
         if award is None or not can_choose(award) or (status == "expired" and award.claimed_at is None):
             raise NotFound(f"nothing to claim in {slug}")
+        award_id = award.id
+    return claim_of(tool, award_id, slug, now)
+
+
+def claim_of(tool: Tool, award_id: str, slug: str, now: datetime) -> ClaimView:
+    """Return what the claim page of an award shows to whoever's it is; `slug` is what its addresses are made of."""
+    with tool.db.read() as session:
+        award = session.get_one(Award, award_id)
         definition = badge_from_content(award.version.definition)
         edition = _edition(session, award)
         records = editions.decided(edition, definition) if edition is not None else {}

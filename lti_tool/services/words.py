@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from unicodedata import bidirectional
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -74,6 +74,30 @@ def said_in(language: str, text: str) -> str:
     return told % values if values else told
 
 
+def told_in(language: str, text: str) -> str:
+    """Say a sentence to somebody in one of LANGUAGES, whatever page is being made: for a mail."""
+    locale = Locale(language)
+    if isinstance(text, Moment):
+        return format_datetime(text.when.astimezone(UTC), "d MMM y, HH:mm 'UTC'", locale=locale)
+    if not isinstance(text, Sentence):
+        return said_in(language, text)
+
+    def value_in(value: Value) -> str | int:
+        if isinstance(value, int):
+            return value
+        if isinstance(value, Sentence | Number | Day | Moment):
+            return told_in(language, value)
+        return name(value) if isinstance(value, str) else ", ".join(told_in(language, each) for each in value)
+
+    values = {key: value_in(value) for key, value in text.values.items()}
+    found = translations(language)
+    if text.many:
+        told: str = found.ngettext(text.words, text.many, int(str(text.values["num"])))
+    else:
+        told = found.gettext(text.words)
+    return told % values if values else told
+
+
 def _value(value: Value) -> str | int:
     if isinstance(value, str):
         return said(value) if isinstance(value, Sentence | Number | Day | Moment) else name(value)
@@ -130,6 +154,14 @@ def plain_clicks(clicks: Iterable[str]) -> list[str]:
     return [said(each).replace("[[", "“").replace("]]", "”") for each in clicks]
 
 
+def language(tag: str) -> str:
+    """Name a language in the words of the page: English, Spanish; a tag that nobody knows stays as it is."""
+    try:
+        return Locale.parse(tag.replace("_", "-"), sep="-").get_display_name(get_locale() or ENGLISH) or tag
+    except (UnknownLocaleError, ValueError):
+        return tag
+
+
 def day(when: datetime) -> str:
     """Write a day: 16 Nov 2026."""
     return _pattern(when, "d MMM y")
@@ -138,6 +170,11 @@ def day(when: datetime) -> str:
 def moment(when: datetime) -> str:
     """Write a moment: 16 Nov 2026, 10:18 UTC."""
     return _pattern(when, "d MMM y, HH:mm 'UTC'")
+
+
+def month(when: datetime) -> str:
+    """Write a month: November 2026."""
+    return _pattern(when, "LLLL y")
 
 
 def _pattern(when: datetime, pattern: str) -> str:

@@ -15,9 +15,9 @@ from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 
 from lti_tool import logs, security
 from lti_tool.db import trouble_of
-from lti_tool.errors import NotFound, NotSignedIn, ToolError
+from lti_tool.errors import NotFound, NotSignedIn, OwnLinkRefused, OwnSessionEnded, ToolError
 from lti_tool.sentence import Sentence
-from lti_tool.services import stack_words, words
+from lti_tool.services import own_addresses, stack_words, words
 from lti_tool.services.issuer import issuer_told
 from lti_tool.web import (
     admin,
@@ -37,12 +37,16 @@ from lti_tool.web import (
     lti,
     marking,
     messages,
+    notifications,
     oauth,
     oid4vci,
     outside,
+    own_access,
     public,
     registration,
     score_files,
+    shared,
+    show,
     sources,
     student,
     versions,
@@ -117,7 +121,8 @@ def add_to(app: Flask) -> None:
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
-    own += [badge_api.pages, oauth.pages, backpacks.pages]
+    own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
+    own += [shared.pages, show.pages]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -128,6 +133,7 @@ def add_to(app: Flask) -> None:
         words=lambda number, capital=False: words.words(number, capital=capital),
         markdown=markdown,
         labels=labels,
+        language=words.language,
         lasts=words.lasts,
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
@@ -137,6 +143,8 @@ def add_to(app: Flask) -> None:
     app.context_processor(common_values)
     app.register_error_handler(ToolError, tool_error)
     app.register_error_handler(NotSignedIn, admin.sign_in.not_signed_in)
+    for ended in (OwnLinkRefused, OwnSessionEnded):
+        app.register_error_handler(ended, own_access.refused)
     app.register_error_handler(OperationalError, database_error)
     for odd in (StatementError, OverflowError):
         app.register_error_handler(odd, odd_value)
@@ -176,9 +184,12 @@ def common_values() -> dict[str, Any]:
             csrf=security.csrf(),
             parents=security.parents(),
             shown_to=security.shown_to,
+            keep_access=lambda: own_addresses.standing(security.tool(), who, datetime.now(UTC)),
         )
     if (signed_in := g.get("admin")) is not None:
         values.update(admin=signed_in, csrf=security.admin_csrf())
+    if (learner := g.get("own")) is not None:
+        values.update(own=learner, csrf=security.own_csrf(), shown_to=lambda address: address)
     return values
 
 

@@ -27,10 +27,27 @@ pages = Blueprint("public", __name__)
 CHECKS_PER_MINUTE = 60  # from one address: a check costs far more than a page
 
 
+# What costs something to answer and is asked for by strangers. Status lists, keys and the DID document are not among
+# it: whoever checks many credentials asks for them each time.
+COUNTED = ("/credentials/", "/shared/", "/achievements/", "/issuers/", "/endorsements/", "/endorse/", "/ob2/")
+
+
 @pages.record_once
 def _limit(state: Any) -> None:
+    settings = state.app.extensions["lti_tool"].settings
     state.app.extensions["verify_limit"] = security.RateLimit(CHECKS_PER_MINUTE)
+    state.app.extensions["page_limit"] = security.RateLimit(settings.server.pages_per_minute)
     state.app.extensions["kept_pages"] = KeptPages()
+
+
+@pages.before_app_request
+def _count_page() -> None:
+    """Count what a stranger opens, before anything is looked up: found or not costs the same share."""
+    if request.path.startswith(COUNTED):
+        current_app.extensions["page_limit"].count(request.remote_addr or "")
+
+
+pages.after_request(security.alone)
 
 
 def _now() -> datetime:
@@ -64,9 +81,9 @@ def credential(id: str) -> Response | str:
     form = _asked_for(OF_A_CREDENTIAL)
     if form == "json" and (stored := _stored_document(id)) is not None:
         return stored
-    if form == "" and served.is_public(tool(), id):
+    if form == "" and (found := served.open_page(tool(), id, _now())) is not None:
         viewed(id)
-        return _credential_page(kept(f"credential {id}", lambda: _made_page(id)))
+        return _credential_page(kept(f"credential {id}", lambda: _made_page(id)), searchable=found.searchable)
     edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form or "json", _launch())
     if form is None:  # only now: what is not there, or private, is 404 whatever is asked for
         raise _not_acceptable()
@@ -81,11 +98,12 @@ def _made_page(id: str) -> str:
     return render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now()))
 
 
-def _credential_page(page: str | bytes) -> Response:
+def _credential_page(page: str | bytes, *, searchable: bool = False) -> Response:
     response = Response(page)
     response.headers["Vary"] = "Accept"
     response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
-    response.headers["X-Robots-Tag"] = "noindex"
+    if not searchable:
+        response.headers["X-Robots-Tag"] = "noindex"
     return response
 
 

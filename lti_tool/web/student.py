@@ -43,7 +43,7 @@ def claim(slug: str) -> Page:
     """Show what becomes public, and take the choice; it can be changed here later."""
     page = shown.claim_view(tool(), g.session, slug)
     if request.method == "POST":
-        told = _told(request.form, page.choices)
+        told = told_choices(request.form, page.choices)
         try:
             choices.choose(
                 tool(),
@@ -56,16 +56,19 @@ def claim(slug: str) -> Page:
         except ToolError as error:
             page = replace(shown.claim_view(tool(), g.session, slug), choices=told)
             return render_template("student/claim.html", page=page, problem=error), error.status
-        return redirect(url_for("student.claim", launch=g.launch, slug=slug), 303)
+        # What it can be used for comes after what others may see; whoever changes that later stays where she is.
+        next_page = "student.claim" if page.claimed else "show.show"
+        return redirect(url_for(next_page, launch=g.launch, slug=slug), 303)
     return render_template("student/claim.html", page=page)
 
 
-def _told(form: MultiDict[str, str], now: choices.Choices) -> choices.Choices:
+def told_choices(form: MultiDict[str, str], now: choices.Choices) -> choices.Choices:
     """Return what a form chooses; a switch that is off is not in it. One without `inside` chooses the page alone."""
     if "inside" not in form:
-        return replace(now, public="public" in form)
+        return replace(now, public="public" in form, search="search" in form)
     return choices.Choices(
         public="public" in form,
+        search="search" in form,
         name="name" in form,
         levels="levels" in form,
         grades="grades" in form,

@@ -1,7 +1,8 @@
 """Twenty small LMSs behind one port, each with its own mood of the day: `python -m tests.bench.campus PORT JSON`.
 
-Only what a sync asks: a token, a roster, one column's results. `JSON` says how each platform is: the seconds it takes,
-by its number, and the status it answers instead. What is not named takes `else` seconds and answers well."""
+Only what a sync asks: a token, a roster, the columns, one column's results. `JSON` says how each platform is: the
+seconds it takes, by its number, and the status it answers instead. What is not named takes `else` seconds and answers
+well."""
 
 from __future__ import annotations
 
@@ -39,12 +40,19 @@ class Campus(BaseHTTPRequestHandler):
         number = place[1] if place else ""
         time.sleep(self.seconds.get(number, self.seconds["else"]))
         status = self.statuses.get(number, 200)
-        body = self.found[self.path.partition("?")[0].rpartition("/")[2]] if status == 200 else b"no"
+        body = self._answer() if status == 200 else b"no"
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _answer(self) -> bytes:
+        home, _, asked = self.path.partition("?")[0].rpartition("/")
+        if asked != "lineitems":
+            return self.found[asked]
+        column = {"id": f"http://{self.headers['Host']}{home}/column", "label": "A", "scoreMaximum": 4}
+        return json.dumps([column]).encode()
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", "0")))

@@ -19,6 +19,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from redis import Redis
 from sqlalchemy import select
 
 from lti_tool.db import Database
@@ -28,6 +29,7 @@ from lti_tool.services import platforms
 from lti_tool.services.issuer import ensure_issuer
 from lti_tool.services.tool import Tool, open_tool
 from lti_tool.settings import load_settings
+from tests import servers
 from tests.bench.generator import CLIENT_ID, CONNECTIONS, DEPLOYMENT_ID, ISSUER, LEARNERS
 from tests.bench.servers import ROOT, environment, free_port, postgresql, processor_seconds, web_server
 from tests.bench.table import Figure, table
@@ -36,6 +38,7 @@ from tests.scene import make_database
 ROUNDS, SECONDS, WARM_UP = 5, 4.0, 2.0
 STOCK = "stock pylti1p3, cache in memory"
 STOCK_FILES = "stock pylti1p3, cache in files"
+STOCK_REDIS = "stock pylti1p3, cache in Redis"  # the only one of the three that a second worker or host can share
 
 
 @dataclass
@@ -128,10 +131,11 @@ def ours(name: str, folder: Path, database_url: str, generator: Generator, *more
 
 
 @contextmanager
-def stock(name: str, folder: Path, generator: Generator) -> Iterator[Contestant]:
-    """Run the stock application with the options `lti-tool serve` gives to the same server."""
+def stock(name: str, folder: Path, generator: Generator, cache: str, *more: int) -> Iterator[Contestant]:
+    """Run the stock application with the options `lti-tool serve` gives to the same server.
+
+    `more` are the processes that keep its cache, whose time counts as its own."""
     folder.mkdir()
-    cache = folder / "cache" if name == STOCK_FILES else ""
     port = free_port()
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     platform = {
@@ -151,9 +155,9 @@ def stock(name: str, folder: Path, generator: Generator) -> Iterator[Contestant]
     }
     command = ["-m", "granian", "--interface", "wsgi", "--factory", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", str(2 * (os.cpu_count() or 1)), "--log-level", "warning"]
-    told = {"BENCH_PLATFORM": json.dumps(platform), "BENCH_CACHE": str(cache)}
+    told = {"BENCH_PLATFORM": json.dumps(platform), "BENCH_CACHE": cache}
     with web_server([*command, "tests.bench.stock:create_app"], port, told=told, log=folder / "log") as pid:
-        yield Contestant(name, port, 200, (pid,))
+        yield Contestant(name, port, 200, (pid, *more))
 
 
 def put_badge(tool: Tool) -> None:
@@ -172,9 +176,12 @@ def measure(*, rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
         generator = Generator()
         stack.callback(generator.stop)
         server, postmaster = stack.enter_context(postgresql())
+        redis = stack.enter_context(servers.redis())
+        redis_server = Redis.from_url(redis).info("server")["process_id"]
         contestants = [
-            stack.enter_context(stock(STOCK, folder / "memory", generator)),
-            stack.enter_context(stock(STOCK_FILES, folder / "files", generator)),
+            stack.enter_context(stock(STOCK, folder / "memory", generator, "")),
+            stack.enter_context(stock(STOCK_FILES, folder / "files", generator, str(folder / "files" / "cache"))),
+            stack.enter_context(stock(STOCK_REDIS, folder / "redis", generator, redis, redis_server)),
         ]
         for name, database, more in (("SQLite", "", ()), ("PostgreSQL", server, (postmaster,))):
             url = stack.enter_context(make_database(database, folder))

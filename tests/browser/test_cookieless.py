@@ -103,7 +103,7 @@ def test_C14_the_whole_story_works_in_canvas_without_any_cookie(demo: Demo, with
     claim.first.click()
     tool.get_by_label(re.compile("public page", re.I)).check()
     tool.get_by_role("button", name=re.compile("Claim")).click()
-    expect(tool.get_by_role("heading", name="Pass it on")).to_be_visible()
+    expect(tool.get_by_role("heading", name="Files to keep and to send")).to_be_visible()
     with page.expect_download() as download:
         tool.get_by_role("link", name="JSON").click()
     assert "credentialSubject" in json.loads(Path(download.value.path()).read_text())

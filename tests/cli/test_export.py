@@ -298,6 +298,8 @@ KEPT = {
     *("source_link", "status_list", "withdrawn_elsewhere"),
     *("endorsement", "endorsement_request", "outside_badge"),
     *("award_tally", "tally"),
+    *("notification", "mail_choice"),
+    "own_address",
 }
 
 

@@ -34,7 +34,8 @@ from lti_tool.domain.badge import (
 from lti_tool.domain.changes import Change
 from lti_tool.errors import BadInput
 from lti_tool.lti.platforms import platform_of
-from lti_tool.services import stack_words, words
+from lti_tool.sentence import Sentence
+from lti_tool.services import schema_org, stack_words, words
 from lti_tool.services.award_files import BadLine, FilePage, GoodLine
 from lti_tool.services.backpacks import Backpack, Connection, Consent
 from lti_tool.services.case_package import Framework, Item
@@ -118,6 +119,8 @@ from lti_tool.services.score_files import BadLine as BadScore
 from lti_tool.services.score_files import FilePage as ScoreFile
 from lti_tool.services.score_files import FileRow, ScoresPage
 from lti_tool.services.score_files import GoodLine as GoodScore
+from lti_tool.services.share_links import LASTS, PART_WORDS, ShareLinkView
+from lti_tool.services.show_page import ShowPage
 from lti_tool.services.source_pages import Choice as SourceChoice
 from lti_tool.services.source_pages import SourcePage, SourceRow
 from lti_tool.services.stack_pages import OutsidePage
@@ -1071,8 +1074,17 @@ PAGES |= {
 
 LINES = (
     Line("Oral communication", 122, 84, 31, 412, 69, 37, "within 2 days", "within 5 days"),
-    Line("Finds and judges sources of information for a purpose", 88, 41, 12, 97, 47, 29, "within 8 hours",
-         "within a day"),
+    Line(
+        "Finds and judges sources of information for a purpose",
+        88,
+        41,
+        12,
+        97,
+        47,
+        29,
+        "within 8 hours",
+        "within a day",
+    ),
     Line("Empathy", hidden=True),
     Line("Initiative", 40, None, 0, None, None, None, "within an hour", ""),
 )
@@ -1197,6 +1209,12 @@ ADDRESSES = {
     "student.home": "/me/<launch>/",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",
+    "show.show": "/me/<launch>/badges/<slug>/show",
+    "show.turn": "/me/<launch>/badges/<slug>/show/page",
+    "show.linkedin": "/me/<launch>/badges/<slug>/show/linkedin",
+    "show.qr": "/me/<launch>/badges/<slug>/show/qr.svg",
+    "show.make_link": "/me/<launch>/badges/<slug>/show/links",
+    "show.end_link": "/me/<launch>/badges/<slug>/show/links/<link_id>/end",
     "wallet.show": "/me/<launch>/badges/<slug>/wallet",
     "wallet.offer": "/me/<launch>/badges/<slug>/wallet/offer",
     "wallet.withdraw": "/me/<launch>/badges/<slug>/wallet/copies/<edition_id>/withdraw",
@@ -1220,6 +1238,51 @@ ADDRESSES = {
     "admin_issuer.home": "/admin/issuer",
     "way_in.home": "/me/<launch>/administration/",
 }
+
+# -- showing a claimed badge -------------------------------------------------------------------------------------
+
+EMBED = f'<a href="{URL}"><img src="{URL}.png" alt="Badge “Oral Communication”" width="150" height="150"></a>'
+LINK = ShareLinkView("l1", f"{BASE}/shared/3q2-7wAAAAEAAAAAAAAAAQ", "Application to the town council",
+                     ("levels", "course"), ("name", "evidence"), NOW - timedelta(days=3), NOW + timedelta(days=27),
+                     None, 4, NOW - timedelta(hours=5), False)  # fmt: skip
+LINKS = (LINK, replace(LINK, id="l2", label="", shows=(), hides=("name", "levels", "evidence", "course"), opened=0,
+                       opened_at=None), replace(LINK, id="l3", url="", label="", opened=1),
+         replace(LINK, id="l4", url="", label="Internship", over=True, ended_at=NOW, opened=0, opened_at=None),
+         replace(LINK, id="l5", url="", label="", over=True, expires_at=NOW - timedelta(days=2)))  # fmt: skip
+SHOW = ShowPage(
+    slug=BADGE.slug, badge=BADGE, award_id="a1", page_public=True, searchable=False, in_force=True, state="issued",
+    url=URL, qr_svg=CREDENTIAL.qr_svg, issuer="Hallwood University", named=True,
+    parts=("name", "levels", "evidence", "course"), part_words=dict(PART_WORDS), links=(), lasts=LASTS, most_open=20,
+    views=0, downloads=(("PDF", "certificate", f"{URL}.pdf"), *MACHINE),
+    linkedin=(("Name", BADGE.name), ("Issuing organisation", "Hallwood University"), ("Credential ID", "7fq2c81km4xw"),
+              ("Credential URL", URL)),
+    resume=f"Oral Communication (Foundational), Hallwood University, October 2026. {URL}",
+    embed_badge=EMBED, embed_card=EMBED, for_wallets=True,
+)  # fmt: skip
+SHOWN = replace(CREDENTIAL, recipient="Ana Ruiz", judged=("The teachers of the course, row by row, with the rubric.",),
+                preview_url=f"{URL}/preview.png", alternates=(("application/vc+ld+json", f"{URL}.json"),),
+                shows_grades=True, note="She led the talk of 4 May.", searchable=True)  # fmt: skip
+PAGES |= {
+    "show": ("student/show.html", {"page": SHOW}),
+    "show-links": ("student/show.html", {"page": replace(SHOW, links=LINKS, views=12, searchable=True, named=False),
+                                         "made": "l1"}),
+    "show-private": ("student/show.html", {"page": replace(SHOW, page_public=False, url="", qr_svg="", embed_badge="",
+                                                           embed_card="", links=LINKS[:1])}),
+    "show-over": ("student/show.html", {"page": replace(SHOW, in_force=False, state="revoked", for_wallets=False,
+                                                        views=1)}),
+    "show-problem": ("student/show.html", {"page": SHOW, "problem": BadInput(sentence=Sentence(
+        "Choose until when the link works.")), "typed": {"shows": ["levels"], "days": "", "label": "Town council"}}),
+    "credential-whole": ("public/credential.html", {"page": replace(
+        SHOWN, structured=schema_org.of_credential(SHOWN))}),
+    "credential-shared": ("public/credential.html", {"page": replace(
+        SHOWN, url=LINK.url, credential_id="", downloads=(), alternates=(), recipient="", shows_levels=False,
+        shared_until=LINK.expires_at, left_out=("name", "levels"), endorsements=(replace(SAID[0], url=""),))}),
+    "achievement-whole": ("public/achievement.html", {"page": replace(
+        ACHIEVEMENT, preview_url=f"{URL}/preview.png", structured=schema_org.of_achievement(ACHIEVEMENT),
+        judged=SHOWN.judged)}),
+    "claim-search": ("student/claim.html", {"page": replace(CLAIM, claimed=True, credential_url=URL, issued_at=NOW,
+                                                            choices=Choices(public=True, search=True))}),
+}  # fmt: skip
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
 
 
@@ -1237,6 +1300,7 @@ def create_samples() -> Flask:
         words=words.words,
         markdown=markdown,
         labels=labels,
+        language=words.language,
         lasts=words.lasts,
         duration=stack_words.duration,
         stack_rule=stack_words.rule_words,

@@ -80,7 +80,10 @@ def test_I24_what_is_hidden_is_hidden_with_the_next_request_in_every_form(claime
         private, none = (get(f"{u}{form}", **headers) for u in (claimed.url, claimed.url[:-8] + "0" * 8))
         assert (private.status_code, none.status_code) == (404, 404)
     for number in (claimed.number, "0" * 32):
-        assert not served.is_public(claimed.tool, number) and served.public_document(claimed.tool, number) is None
+        assert (
+            served.open_page(claimed.tool, number, now()) is None
+            and served.public_document(claimed.tool, number) is None
+        )
 
 
 def undisturbed(room, act):  # noqa: F811

@@ -1,0 +1,85 @@
+"""What a learner's link opens for whoever she gave it to, and the pictures that other sites show beside a link."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from crawlerdetect import CrawlerDetect
+from flask import Blueprint, Response, render_template, request
+from sqlalchemy.exc import OperationalError
+
+from lti_tool import security
+from lti_tool.security import public, tool
+from lti_tool.services import forms, link_previews, published, share_links
+from lti_tool.services import public_pages as shown
+from lti_tool.services.credential_state import state_of
+from lti_tool.web.content import answer
+
+log = logging.getLogger("lti_tool")
+
+pages = Blueprint("shared", __name__)
+
+LONGEST_NAME = 400  # characters of a browser's name that are looked at
+_robots = CrawlerDetect()
+A_WHILE = 300  # seconds that a picture may be kept by whoever fetched it
+
+
+@pages.get("/shared/<token>")
+@public
+def shared(token: str) -> Response:
+    """Show what a link shows. Nobody keeps it: the link may be ended the next moment."""
+    now = datetime.now(UTC)
+    found = share_links.find(tool(), token, now)
+    page = shown.credential_page(tool(), found.edition, now, shown.shared_as(tool(), token, found))
+    _count(found.link_id, now)
+    response = Response(render_template("public/credential.html", page=page))
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _count(link_id: str, now: datetime) -> None:
+    """Count that somebody opened a link: no robot, and nobody who works with the tool. The page is shown either way."""
+    name = request.headers.get("User-Agent", "")[:LONGEST_NAME]
+    inside = security.browser_secret() is not None or security.admin_secret() is not None
+    if request.method != "GET" or inside or not name or _robots.is_crawler(name):
+        return
+    try:
+        share_links.opened(tool(), link_id, now)
+    except OperationalError as error:
+        log.warning("a link's opening was not counted: %s", type(error.orig).__name__)
+
+
+@pages.get("/shared/<token>/preview.png")
+@public
+def shared_preview(token: str) -> Response:
+    now = datetime.now(UTC)
+    found = share_links.find(tool(), token, now)
+    made = link_previews.of_credential(tool(), found.edition, state_of(found.edition, now), named="name" in found.shows)
+    return _picture(made, everyone=False)
+
+
+@pages.get("/credentials/<id>/preview.png")
+@public
+def credential_preview(id: str) -> Response:
+    now = datetime.now(UTC)
+    launch = request.args.get("launch", "")[:200]
+    edition = forms.find_edition(tool(), id, security.browser_secret(), now, launch=launch)
+    made = link_previews.of_credential(tool(), edition, state_of(edition, now))
+    return _picture(made, everyone=edition.award.page_public)
+
+
+@pages.get("/achievements/<slug>/v<int:version>/preview.png")
+@public
+def achievement_preview(slug: str, version: int) -> Response:
+    return _picture(link_previews.of_achievement(tool(), published.find_version(tool(), slug, version)))
+
+
+def _picture(png: bytes, *, everyone: bool = True) -> Response:
+    response = answer(png, "image/png", seconds=A_WHILE, everyone=everyone)
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+pages.after_request(security.alone)

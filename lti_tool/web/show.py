@@ -1,0 +1,90 @@
+"""The learner's page for showing a badge that she has claimed, and the links she makes of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from lti_tool import security
+from lti_tool.errors import NotFound, ToolError
+from lti_tool.security import guarded, tool
+from lti_tool.services import audit, share_links, show_page
+from lti_tool.services.launches import LEARN
+from lti_tool.web.course import Page
+
+pages = Blueprint("show", __name__, url_prefix="/me/<launch>/badges/<slug>/show")
+
+
+def _actor() -> str:
+    return audit.person(g.session.person_id)
+
+
+@pages.get("")
+@guarded(LEARN)
+def show(slug: str) -> str:
+    made = request.args.get("made", "")[:40]
+    page = show_page.page(tool(), g.session, slug, datetime.now(UTC))
+    return render_template("student/show.html", page=page, made=made)
+
+
+@pages.post("/page")
+@guarded(LEARN)
+def turn(slug: str) -> BaseResponse:
+    """Turn the public page on or off."""
+    on = request.form.get("public") == "yes"
+    show_page.turn_page(tool(), g.session, slug, public=on, actor=_actor(), now=datetime.now(UTC))
+    return redirect(url_for("show.show", launch=g.launch, slug=slug), 303)
+
+
+@pages.get("/linkedin")
+@guarded(LEARN)
+def linkedin(slug: str) -> BaseResponse:
+    """Lead to LinkedIn with its form filled in."""
+    return security.see(show_page.linkedin_address(tool(), g.session, slug, datetime.now(UTC)), 303)
+
+
+@pages.get("/qr.svg")
+@guarded(LEARN)
+def qr(slug: str) -> Response:
+    """Give the QR code of the public page as a file."""
+    page = show_page.page(tool(), g.session, slug, datetime.now(UTC))
+    if not page.url:
+        raise NotFound("no public page to make a code of")
+    show_page.shared(tool(), page.award_id, "qr", datetime.now(UTC))
+    response = Response(show_page.qr_file(page.url), content_type="image/svg+xml")
+    response.headers["Content-Disposition"] = f'attachment; filename="{slug}-qr.svg"'
+    return response
+
+
+@pages.post("/links")
+@guarded(LEARN)
+def make_link(slug: str) -> Page:
+    now = datetime.now(UTC)
+    award_id = show_page.own_award_id(tool(), g.session, slug, now)
+    days = request.form.get("days", "")
+    try:
+        link_id = share_links.make(
+            tool(),
+            award_id,
+            request.form.getlist("shows"),
+            int(days) if days.isdecimal() and len(days) < 5 else 0,
+            label=request.form.get("label", ""),
+            actor=_actor(),
+            now=now,
+        )
+    except ToolError as error:
+        page = show_page.page(tool(), g.session, slug, now)
+        typed = {"shows": request.form.getlist("shows"), "days": days, "label": request.form.get("label", "")}
+        return render_template("student/show.html", page=page, problem=error, typed=typed), error.status
+    return redirect(url_for("show.show", launch=g.launch, slug=slug, made=link_id, _anchor="links"), 303)
+
+
+@pages.post("/links/<link_id>/end")
+@guarded(LEARN)
+def end_link(slug: str, link_id: str) -> BaseResponse:
+    now = datetime.now(UTC)
+    award_id = show_page.own_award_id(tool(), g.session, slug, now)
+    share_links.end(tool(), award_id, link_id, actor=_actor(), now=now)
+    return redirect(url_for("show.show", launch=g.launch, slug=slug, _anchor="links"), 303)
