@@ -356,8 +356,11 @@ def _db_upgrade(options: argparse.Namespace) -> int:
 
 
 def _db_backup(options: argparse.Namespace) -> int:
-    size = backup.back_up(_open(), options.file, _now())
+    tool = _open()
+    size = backup.back_up(tool, options.file, _now())
     print(f"{options.file} holds the database, {size / 1e6:.1f} MB. Keep the key folder with it.")
+    if (folder := tool.settings.evidence_folder).is_dir():
+        print(f"The files that learners handed in are not in it: copy {folder} too, after it.")
     return 0
 
 
@@ -379,6 +382,8 @@ def _tell_replayed(done: revocations.Replayed) -> None:
         print(f"{done.elsewhere} withdrawn credentials are not in this database; their status stays withdrawn.")
     if done.again:
         print(f"{done.again} awards are issued anew: their credential had been replaced since.")
+    if done.erased:
+        print(f"{done.erased} people who were erased since are erased again.")
     if done.written:
         print(f"{done.written} withdrawals were added to the journal.")
 

@@ -92,6 +92,27 @@ class NotFound(ToolError):
     what_to_do = Sentence("It may not be public, or the address may be incomplete. Ask whoever sent it to you.")
 
 
+class Gone(ToolError):
+    """A credential that anybody could see, of somebody who was erased."""
+
+    status = 410
+    reason = "gone"
+    sentence = Sentence("This credential was withdrawn, because its holder asked for it.")
+    what_to_do = Sentence("It does not count any more, and nothing else is kept about it.")
+
+
+class Erased(ToolError):
+    """A launch by somebody who was erased: nothing is kept about her until she says so."""
+
+    status = 403
+    reason = "erased"
+    sentence = Sentence("What was kept about you here was erased, as it was asked for.")
+
+    def __init__(self, registration_id: int, sub: str) -> None:
+        super().__init__("erased before")
+        self.registration_id, self.sub = registration_id, sub
+
+
 class NotWatching(ToolError):
     """The figures, asked for by somebody who may not read them."""
 

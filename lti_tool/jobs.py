@@ -22,6 +22,8 @@ from lti_tool.services import (
     digests,
     earned,
     editions,
+    erasures,
+    evidence_files,
     mail,
     matching,
     notices,
@@ -31,6 +33,7 @@ from lti_tool.services import (
     posting,
     presence,
     reminders,
+    retention,
     revocations,
     schedule,
     share_links,
@@ -45,6 +48,7 @@ QUEUE_ERRORS = (RedisError, PostgresError, sqlite3.Error)
 UNTIL_A_SWEEP = timedelta(seconds=55)  # what is due later is found by the next one
 RUNNERS: dict[str, work.Runner] = {
     "sync": sync.run_sync,
+    "erase": erasures.run_erase,
     "evaluate": sync.run_evaluate,
     "publish": catalog.run_publish,
     "check": platform_checks.run_check,
@@ -128,12 +132,14 @@ def sweep(tool: Tool) -> None:
     now = datetime.now(UTC)
     presence.seen(tool, presence.SCHEDULE, now)
     revocations.look(tool, now)
+    erasures.look(tool, now)
     sync.forget_expired(tool, now)
     administrators.forget_expired(tool, now)
     wallet_offers.forget_expired(tool, now)
     oauth_tokens.forget_expired(tool, now)
     own_access.forget_expired(tool, now)
     share_links.forget_expired(tool, now)
+    evidence_files.sweep(tool, now)
     schedule.make_due(tool, now)
     earned.wish(tool, now)
     if now.minute % 10 == 0:
@@ -146,6 +152,7 @@ def sweep(tool: Tool) -> None:
         tool.wake(job_id)
     award_acts.release_due(tool, now)
     editions.sign_pending(tool)
+    retention.step(tool, now)
     if tool.caught_up is None or now - tool.caught_up > counting.CATCH_UP_EVERY:
         tool.caught_up = now
         counting.catch_up(tool.db, now)

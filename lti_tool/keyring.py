@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 import stat
@@ -78,6 +79,12 @@ class Keyring:
     def resealed(self, sealed: str) -> str:
         """Return the same secrets under the newest key; raises SecretLost."""
         return self.seal(self.unseal(sealed))
+
+    def known_by(self, told: str) -> tuple[str, ...]:
+        """Return keyed hashes (HMAC-SHA-256) of a text, by the newest sealing key and by each older one.
+
+        Kept instead of the text they let it be recognised, and only by whoever has the key."""
+        return tuple(hmac.new(key, told.encode(), hashlib.sha256).hexdigest() for key in self.sealing)
 
     def _box(self) -> MultiFernet:
         return MultiFernet([Fernet(key) for key in self.sealing])

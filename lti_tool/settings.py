@@ -19,6 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lti_tool.errors import ConfigurationError
 
 PREFIX = "LTI_TOOL_"
+# What files of evidence can be, by the names that `evidence.types` gives them: see services.file_types.
+FILE_TYPES = (
+    *("pdf", "docx", "xlsx", "pptx", "odt", "ods", "odp", "doc", "xls", "ppt", "txt", "md", "csv"),
+    *("jpg", "png", "webp", "gif", "mp3", "m4a", "wav", "ogg", "flac", "mp4", "mov", "webm"),
+)
 
 
 class _Section(BaseModel):
@@ -87,11 +92,13 @@ class Database(_Section):
     @property
     def journal(self) -> Path:
         """The file of `revocations`, or its default: named after the database, and beside it where that is a file."""
-        if self.revocations:
-            return Path(self.revocations)
+        return Path(self.revocations) if self.revocations else self.beside("revocations.jsonl")
+
+    def beside(self, ending: str) -> Path:
+        """Return a path named after the database: beside it where that is a file, else in data/."""
         name = urlsplit(self.url).path[1:]
         file = Path(name) if self.url.startswith("sqlite:") else Path("data", name or "database")
-        return file.with_name(f"{file.stem}.revocations.jsonl")
+        return file.with_name(f"{file.stem}.{ending}")
 
 
 class Queue(_Section):
@@ -208,6 +215,21 @@ class Wallets(_Section):
     transaction_code: bool
 
 
+class Evidence(_Section):
+    dir: str
+    types: str
+    largest_file: int = Field(ge=10_000, le=2_000_000_000)
+    largest_total: int = Field(ge=10_000)
+
+    @field_validator("types")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        unknown = [name for name in value.split() if name not in FILE_TYPES]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not known here. Known: {' '.join(FILE_TYPES)}")
+        return value
+
+
 class Lti(_Section):
     approve_registrations: Literal["ask", "automatic"]
     approve_deployments: Literal["first-launch", "ask"]
@@ -230,6 +252,7 @@ class Settings(_Section):
     notifications: Notifications
     privacy: Privacy
     wallets: Wallets
+    evidence: Evidence
     lti: Lti
     network: Network
     log: Log
@@ -238,6 +261,11 @@ class Settings(_Section):
     @property
     def base_url(self) -> str:
         return self.server.base_url
+
+    @property
+    def evidence_folder(self) -> Path:
+        """Return the folder of `evidence.dir`, or its default, named after the database."""
+        return Path(self.evidence.dir) if self.evidence.dir else self.database.beside("evidence")
 
     @property
     def host(self) -> str:

@@ -144,6 +144,7 @@ def settings_for(folder: Path, database_url: str, base_url: str, **more: str) ->
         "LTI_TOOL_SERVER__BASE_URL": base_url,
         "LTI_TOOL_DATABASE__URL": database_url,
         "LTI_TOOL_DATABASE__REVOCATIONS": str(folder / "revocations.jsonl"),
+        "LTI_TOOL_EVIDENCE__DIR": str(folder / "evidence"),
         "LTI_TOOL_QUEUE__URL": f"sqlite:///{folder / 'queue.db'}",
         "LTI_TOOL_KEYS__DIR": str(folder / "keys"),
         "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",

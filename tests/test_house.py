@@ -242,6 +242,7 @@ WITHOUT_A_SESSION = {
     "/lti/login",
     "/lti/launch",
     "/lti/notices",
+    "/lti/again",  # with the sealed proof of a launch a moment ago
     "/verify",
     "/sign-in/<secret>",
     "/endorse/<secret>",

@@ -15,7 +15,6 @@ from lti_tool.models.awards import (
     Award,
     AwardFile,
     Edition,
-    Evidence,
     Mark,
     Mastery,
     Posting,
@@ -36,6 +35,7 @@ from lti_tool.models.badges import (
 from lti_tool.models.base import Base
 from lti_tool.models.counting import AwardTally, Tally
 from lti_tool.models.endorsements import ENDORSED, Endorsement, EndorsementRequest
+from lti_tool.models.evidence import Evidence, EvidenceFile
 from lti_tool.models.frameworks import FrameworkFile
 from lti_tool.models.launches import Browser, Launch, Login, Message
 from lti_tool.models.notifications import MAIL_STATES, Mail, MailChoice, MailServer, Notification
@@ -65,10 +65,12 @@ from lti_tool.models.people import (
     may_be_awarded,
 )
 from lti_tool.models.revocations import SignedStatusList, WithdrawnElsewhere
+from lti_tool.models.rights import Erasure, RetentionPeriod, RetentionRun, RightsRequest
 from lti_tool.models.showing import PARTS, ShareLink
 from lti_tool.models.sources import Connection, ConnectionRequest, SourceAnswer, SourceFile, SourceLink, SourceSeen
 from lti_tool.models.stacks import OutsideBadge
 from lti_tool.models.wallets import UsedNonce, WalletOffer
+from lti_tool.models.why_not import REASONS, WhyNot
 from lti_tool.models.work import AuditEvent, Figure, Job, PlatformLoad, Presence
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "LIVE_STATES",
     "MAIL_STATES",
     "PARTS",
+    "REASONS",
     "Achievement",
     "AchievementVersion",
     "AdminSession",
@@ -105,7 +108,9 @@ __all__ = [
     "Endorsement",
     "EndorsementRequest",
     "Enrolment",
+    "Erasure",
     "Evidence",
+    "EvidenceFile",
     "Figure",
     "FrameworkFile",
     "Invite",
@@ -142,7 +147,10 @@ __all__ = [
     "Registration",
     "ResourceLink",
     "Result",
+    "RetentionPeriod",
+    "RetentionRun",
     "Review",
+    "RightsRequest",
     "ShareLink",
     "SignInAddress",
     "SignedStatusList",
@@ -154,6 +162,7 @@ __all__ = [
     "Tally",
     "UsedNonce",
     "WalletOffer",
+    "WhyNot",
     "WithdrawnElsewhere",
     "may_be_awarded",
 ]

@@ -1,4 +1,4 @@
-"""Results, standings, marks and evidence; awards and what is signed of them."""
+"""Results, standings and marks; awards and what is signed of them."""
 
 from __future__ import annotations
 
@@ -238,26 +238,6 @@ class Posting(Base):
     reason: Mapped[str | None]  # why it was refused or did not arrive, one word
     tries: Mapped[int] = mapped_column(default=0)
     retry_at: Mapped[datetime | None]  # when a refused one is tried again by itself
-
-
-class Evidence(Base):
-    """What a learner, or somebody who marks her, has put beside a row of the rubric. Withdrawn ones stay as rows."""
-
-    __tablename__ = "evidence"
-    __table_args__ = (
-        one_of("kind", ("text", "link", "note"), "kind"),
-        Index("ix_evidence_course_badge_id_person_id", "course_badge_id", "person_id"),
-    )
-    id: Mapped[str] = mapped_column(primary_key=True, default=random_id)
-    course_badge_id: Mapped[str] = mapped_column(ForeignKey("course_badge.id"))
-    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
-    tag: Mapped[str]
-    kind: Mapped[str]
-    content: Mapped[str] = mapped_column(Text)
-    created_by: Mapped[str]  # an actor of the audit log
-    created_at: Mapped[datetime]
-    submitted_at: Mapped[datetime | None]
-    withdrawn_at: Mapped[datetime | None]
 
 
 class AwardFile(Base):

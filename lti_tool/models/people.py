@@ -116,6 +116,14 @@ class Person(Base):
     # The person whose awards hers are too, as an administrator has linked them; never one that is linked itself.
     same_as_id: Mapped[str | None] = mapped_column(ForeignKey("person.id"), index=True)
     created_at: Mapped[datetime]
+    # What her credentials call her where the LMS calls her otherwise; no roster and no launch writes it.
+    shown_name: Mapped[str] = mapped_column(default="", server_default="")
+    erased_at: Mapped[datetime | None]  # since then nothing here says who she was
+
+    @property
+    def called(self) -> str:
+        """What new credentials and her own pages call her."""
+        return self.shown_name or self.name
 
     @property
     def holder_id(self) -> str:

@@ -63,6 +63,7 @@ KINDS = {
     "person": Sentence("People"),
     "platform": Sentence("Platforms"),
     "privacy": Sentence("Data privacy"),
+    "retention": Sentence("Retention"),
 }
 
 # What an action is called. One that is not here is shown as it is written.
@@ -99,11 +100,14 @@ ACTIONS = {
     "award.kept": Sentence("An award was looked at and kept"),
     "award.offer_ended": Sentence("An offer to a wallet ended after wrong transaction codes"),
     "award.offered": Sentence("A badge was offered to a wallet"),
+    "award.put_off": Sentence("A learner chose “Not now” instead of claiming a badge"),
+    "award.renamed": Sentence("A credential was issued again with another name"),
     "award.reissued": Sentence("An award was issued again with what counts now"),
     "award.renewed": Sentence("An award was made valid anew"),
     "award.restored": Sentence("A replaced award was restored"),
     "award.revoked": Sentence("An award was withdrawn"),
     "award.superseded": Sentence("An award was replaced by an earlier one of the same person"),
+    "award.why_not": Sentence("A learner was asked why a badge is not claimed, and answered or skipped it"),
     "backpack.allowed": Sentence("A learner let a backpack fetch her badges"),
     "backpack.ended": Sentence("A backpack may not fetch a learner's badges any more"),
     "backpack.refused": Sentence("A learner refused a backpack"),
@@ -146,6 +150,9 @@ ACTIONS = {
     "endorsement.said": Sentence("Somebody outside endorsed"),
     "endorsement.withdrawn": Sentence("An endorsement was withdrawn"),
     "evidence.added": Sentence("Evidence was added"),
+    "evidence.discarded": Sentence("A draft of evidence was thrown away"),
+    "evidence.drafted": Sentence("A draft of evidence was saved"),
+    "evidence.replaced": Sentence("Evidence was replaced by a newer version"),
     "evidence.withdrawn": Sentence("Evidence was withdrawn"),
     "invite.made": Sentence("An invite link was made"),
     "invite.used": Sentence("An invite link was used"),
@@ -178,7 +185,20 @@ ACTIONS = {
     "platform.registered": Sentence("A platform registered itself"),
     "platform.registered_again": Sentence("A platform registered itself once more"),
     "platform.removed": Sentence("A platform was removed"),
+    "privacy.erased": Sentence("Everything about somebody was erased"),
+    "privacy.erasure_asked": Sentence("Somebody asked to be erased"),
+    "privacy.erasure_begun": Sentence("An erasure was confirmed"),
+    "privacy.erasure_refused": Sentence("A request to be erased was refused"),
+    "privacy.erasure_withdrawn": Sentence("A request to be erased was taken back"),
+    "privacy.got": Sentence("Somebody downloaded what is kept about them"),
     "privacy.looked": Sentence("An LMS administrator looked at what is kept about somebody"),
+    "privacy.name_asked": Sentence("Somebody asked for another name in their credentials"),
+    "privacy.name_changed": Sentence("The name shown in somebody’s credentials was changed"),
+    "privacy.name_refused": Sentence("Another name in somebody’s credentials was refused"),
+    "privacy.name_withdrawn": Sentence("A request for another name was taken back"),
+    "privacy.returned": Sentence("Somebody who was erased began anew"),
+    "retention.changed": Sentence("How long something is kept was changed"),
+    "retention.ran": Sentence("What had been kept long enough was deleted"),
 }
 
 

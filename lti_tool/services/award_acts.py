@@ -219,7 +219,7 @@ def revoke(tool: Tool, award_id: str, reason: str, *, actor: str, now: datetime)
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
         award = get_award(session, award_id)
-        if not _revoke(tool, session, award, reason, actor, now):
+        if not revoke_in(tool, session, award, reason, actor, now):
             raise Conflict(sentence=_("This award has been taken back already."))
         version_id = award.version_id
     prerequisites.look_again(tool, [version_id])
@@ -232,7 +232,7 @@ def revoke_many(
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
         awards = _locked(session, course_badge_id, award_ids)
-        done = [award.id for award in awards if _revoke(tool, session, award, reason, actor, now)]
+        done = [award.id for award in awards if revoke_in(tool, session, award, reason, actor, now)]
         version_ids = {award.version_id for award in awards}
         outcome = Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
     prerequisites.look_again(tool, version_ids)
@@ -246,7 +246,10 @@ def _reason_to_revoke(reason: str) -> str:
     return reason
 
 
-def _revoke(tool: Tool, session: Session, award: Award, reason: str, actor: str, now: datetime) -> bool:
+def revoke_in(
+    tool: Tool, session: Session, award: Award, reason: str, actor: str, now: datetime, *, tell: bool = True
+) -> bool:
+    """Do as `revoke` in a transaction of the caller's, who holds the award; tells whether it was not taken back yet."""
     before = award.status
     if before in ("revoked", "superseded"):
         return False
@@ -259,7 +262,7 @@ def _revoke(tool: Tool, session: Session, award: Award, reason: str, actor: str,
     audit.record(
         session, now, actor, "award.revoked", f"award:{award.id}", before=before, after="revoked", reason=reason
     )
-    if award.issued_at is not None:  # one that she never saw is not told of now either
+    if tell and award.issued_at is not None:  # one that she never saw is not told of now either
         notifications.tell(tool, session, award, "revoked", now, reason=reason)
     return True
 

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials.ob3 import credential_address
 from lti_tool.errors import NotFound
-from lti_tool.models import Award, Edition, Enrolment
-from lti_tool.services import by_hand, catalog, expiry, held_back
+from lti_tool.models import Award, Edition, Enrolment, Person
+from lti_tool.services import by_hand, catalog, evidence_pages, expiry, held_back
 from lti_tool.services.awards import get_award, kept_back, shown_status, under_review
+from lti_tool.services.credential_state import reason_of
 from lti_tool.services.editions import carries
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages import AwardRow, AwardsPage, GivePage
@@ -75,7 +76,7 @@ def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict
         issued_at=award.issued_at,
         credential_url=_credential_url(tool, editions.get(award.id)) if award.page_public else "",
         review=reviews.get(award.id, ""),
-        revocation_reason=award.revocation_reason or "",
+        revocation_reason=said(reason_of(award)),
         given=award.given,
         note=award.note or "",
         held_reason=award.held_reason or "",
@@ -135,6 +136,7 @@ def giving(tool: Tool, who: LaunchSession, slug: str, person_id: str, now: datet
             rows=row_views(definition, records),
             carried=carries(definition, records),
             held_back=held_back,
+            evidence=evidence_pages.seen(session, who, slug, session.get_one(Person, person_id)),
         )
 
 

@@ -76,7 +76,7 @@ def consent(tool: Tool, asked: Asked, person_id: str, now: datetime) -> Consent:
             reads_profile=asked.reads_profile,
             lasts=asked.lasts,
             asked_at=asked.created_at,
-            name=person.name,
+            name=person.called,
             email=person.email,
             badges=claimed,
             unclaimed=unclaimed,

@@ -86,8 +86,8 @@ def profile(tool: Tool, token: TokenFound, now: datetime) -> dict[str, Any]:
         person = session.get_one(Person, token.person_id)
         holder = session.get_one(Person, token.holder_id)
         node: dict[str, Any] = {"id": holder.subject_id, "type": ["Profile"]}
-        if grant.with_name and person.name:
-            node["name"] = ob3.signable(person.name)
+        if grant.with_name and person.called:
+            node["name"] = ob3.signable(person.called)
         if grant.with_email and person.email:
             node["email"] = person.email
     note_use(tool, token, now)

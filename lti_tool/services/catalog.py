@@ -238,10 +238,11 @@ def badge_id(tool: Tool, course_id: int, slug: str) -> str:
 
 def definition_of(badge: CourseBadge) -> Badge:
     """Return what counts now: the published version, else the draft."""
-    content = badge.version.definition if badge.version is not None else badge.draft
-    if content is None:
+    if badge.version is not None:
+        return badge.version.badge
+    if badge.draft is None:
         raise NotFound(f"badge {badge.id} has neither a version nor a draft")
-    return badge_from_content(content)
+    return badge_from_content(badge.draft)
 
 
 def released(badge: CourseBadge, now: datetime) -> bool:

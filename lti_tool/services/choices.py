@@ -19,7 +19,7 @@ from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import BadInput, Conflict, CredentialHeldBack
 from lti_tool.models import Award, Edition, Evidence
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts, counting, editions
+from lti_tool.services import audit, award_acts, counting, editions, evidence_files
 from lti_tool.services.awards import can_choose, get_award, shown_status
 from lti_tool.services.evidence import is_link
 from lti_tool.services.tool import Tool
@@ -51,12 +51,23 @@ class Choices:
 
 @dataclass(frozen=True)
 class Offered:
-    """A piece of evidence that she can show; `words` is the text or the address itself."""
+    """A piece of evidence that she can show; `words` is the text, the address or the file's name.
+
+    `about` is what she says of a link or a file. `address` is where everybody finds a file that is shown, `told` what
+    the credential says of it besides, in no language. `since` is when an earlier version was handed in that her
+    credential shows, None for the newest."""
 
     id: str
     row: str
-    kind: str  # "text" or "link"
+    kind: str  # "text", "reflection", "link" or "file"
     words: str
+    about: str = ""
+    address: str = ""
+    told: str = ""
+    type: str = ""
+    size: int = 0
+    since: datetime | None = None
+    photo: bool = False  # its hidden notes were taken out
 
 
 def chosen(award: Award) -> Choices:
@@ -79,23 +90,45 @@ def with_page(told: Choices, *, public: bool) -> Choices:
     return replace(told, public=public, search=told.search and public)
 
 
-def offered(session: Session, award: Award, badge: Badge) -> tuple[Offered, ...]:
-    """Return the evidence that a learner can show with an award: her own, not taken back, in the order of the rows."""
+def offered(session: Session, award: Award, badge: Badge, base: str = "") -> tuple[Offered, ...]:
+    """Return the evidence that a learner can show with an award: her own, handed in, in the order of the rows.
+
+    An earlier version of a piece is among it where her credential shows that one. `base` is the tool's address."""
     names = {row.tag: row.name for row in badge.sub_competencies}
+    shown = evidence_files.shown_by(session, award)
     query = (
         select(Evidence)
         .where(
             Evidence.course_badge_id == award.course_badge_id,
             Evidence.person_id == award.earner.id,
             Evidence.created_by == audit.person(award.earner.id),
-            Evidence.withdrawn_at.is_(None),
+            Evidence.submitted_at.is_not(None),
+            Evidence.withdrawn_at.is_(None) | Evidence.id.in_(shown),
         )
         .order_by(Evidence.created_at, Evidence.id)
     )
-    found = [Offered(row.id, row.tag, row.kind, row.content) for row in session.scalars(query) if row.tag in names]
+    rows = [row for row in session.scalars(query) if row.tag in names and _can_be_shown(session, row)]
     places = list(names)
-    found = sorted(found[-MOST_EVIDENCE:], key=lambda each: places.index(each.row))
-    return tuple(replace(each, row=names[each.row]) for each in found)
+    rows = sorted(rows[-MOST_EVIDENCE:], key=lambda each: places.index(each.tag))
+    return tuple(_offer(row, names[row.tag], base) for row in rows)
+
+
+def _can_be_shown(session: Session, row: Evidence) -> bool:
+    return evidence_files.is_kept(session, row) and (row.file is None or row.file.place is not None)
+
+
+def _offer(row: Evidence, name: str, base: str) -> Offered:
+    offer = Offered(row.id, name, row.kind, row.content, row.about)
+    if row.file is not None:
+        offer = replace(
+            offer,
+            address=f"{base}/evidence/{row.file.public_id}",
+            told=f"{row.content} ({row.file.size} bytes, SHA-256 {row.file.digest})",
+            type=row.file.type,
+            size=row.file.size,
+            photo=row.file.cleaned,
+        )
+    return replace(offer, since=row.submitted_at) if row.withdrawn_at is not None else offer
 
 
 def is_closed(award: Award, now: datetime) -> bool:
@@ -112,7 +145,7 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
     told = replace(told, narrative=_narrative(told.narrative), search=told.search and told.public)
     with tool.db.write() as session:
         award = get_award(session, award_id)
-        inside = _inside(session, award, told)
+        inside = _inside(tool, session, award, told)
         old = award.editions[-1] if award.editions else None
         # The same choices keep what they were made with: a name the LMS tells otherwise now is another choice to make.
         same = replace(told, public=award.page_public, search=award.searchable) == chosen(award)
@@ -155,12 +188,12 @@ def _narrative(text: str) -> str:
     return text
 
 
-def _inside(session: Session, award: Award, told: Choices) -> dict[str, Any]:
+def _inside(tool: Tool, session: Session, award: Award, told: Choices) -> dict[str, Any]:
     """Return what an edition keeps of choices. Only what is not as usual is kept, so equal choices are equal."""
     earner = award.earner
     inside: dict[str, Any] = {}
-    if told.name and earner.name.strip():
-        inside["name"] = earner.name.strip()
+    if told.name and earner.called.strip():
+        inside["name"] = earner.called.strip()
     if told.email and earner.email.strip():
         inside["email"] = True
     if not told.levels:
@@ -171,7 +204,8 @@ def _inside(session: Session, award: Award, told: Choices) -> dict[str, Any]:
         inside["narrative"] = told.narrative
     if told.evidence:
         badge = badge_from_content(award.version.definition)
-        shown = [_evidence(each) for each in offered(session, award, badge) if each.id in told.evidence]
+        can = offered(session, award, badge, tool.settings.base_url)
+        shown = [_evidence(each) for each in can if each.id in told.evidence]
         if shown:
             inside["evidence"] = shown
     return inside
@@ -189,10 +223,14 @@ def _kept(edition: Edition) -> dict[str, Any]:
 
 def _evidence(offer: Offered) -> dict[str, Any]:
     """Return a piece of evidence as an edition keeps it: named by its row, in words that no language page changes."""
-    frozen = {"id": offer.id, "name": offer.row}
+    frozen = {"id": offer.id, "name": offer.row, **({"narrative": offer.about} if offer.about else {})}
+    if offer.kind == "file":
+        about = {"name": offer.words, "type": offer.type, "size": offer.size}
+        return {**frozen, "url": offer.address, "genre": "File", "description": offer.told, "file": about}
     if offer.kind == "link" and is_link(offer.words) and is_iri(offer.words):
         return {**frozen, "url": offer.words, "genre": "Link"}
-    return {**frozen, "narrative": offer.words, "genre": "Text"}
+    genre = "Reflection" if offer.kind == "reflection" else "Text"
+    return {**frozen, "narrative": offer.words, "genre": genre}
 
 
 def _replace(tool: Tool, session: Session, award: Award, inside: Mapping[str, Any], actor: str, now: datetime) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lti_tool.models import Edition
+from lti_tool.models import Award, Edition
+from lti_tool.sentence import Sentence
+
+HOLDER_ASKED = Sentence("Its holder asked for it.")  # kept as it stands, and said in the language of a page
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,16 @@ class CredentialState:
         return self.word in ("revoked", "held", "replaced")
 
 
+def reason_of(award: Award) -> str:
+    """Return why an award was taken back, as whoever did it wrote it; a reason that is ours can be said elsewhere."""
+    return HOLDER_ASKED if award.revocation_reason == HOLDER_ASKED else award.revocation_reason or ""
+
+
 def state_of(edition: Edition, now: datetime) -> CredentialState:
     """Return what has become of an edition; its award is loaded with it."""
     award = edition.award
     if award.status == "revoked":
-        return CredentialState("revoked", award.revoked_at or edition.withdrawn_at, award.revocation_reason or "")
+        return CredentialState("revoked", award.revoked_at or edition.withdrawn_at, reason_of(award))
     if edition.withdrawn_at is not None:
         return CredentialState("held" if award.status == "held" else "replaced", edition.withdrawn_at)
     if edition.valid_until is not None and edition.valid_until <= now:

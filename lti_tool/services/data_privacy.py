@@ -26,6 +26,7 @@ from lti_tool.models import (
     Endorsement,
     Enrolment,
     Evidence,
+    EvidenceFile,
     Launch,
     Mark,
     Mastery,
@@ -36,9 +37,11 @@ from lti_tool.models import (
     OwnSession,
     Person,
     Result,
+    RightsRequest,
     ShareLink,
     SourceAnswer,
     WalletOffer,
+    WhyNot,
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
@@ -72,21 +75,32 @@ def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
         issuer = issuer_row(session)
         return DataPrivacy(
             own=own,
-            kept=tuple(_kept(session, person)) if person is not None else (),
+            kept=tuple(kept(session, person)) if person is not None else (),
             issuer=issuer.name,
             issuer_url=issuer.url,
             issuer_email=issuer.email,
         )
 
 
+def own(tool: Tool, person_id: str) -> list[KeptData]:
+    """Return what is kept about somebody who looks at her own page."""
+    with tool.db.read() as session:
+        return kept(session, session.get_one(Person, person_id))
+
+
 def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None:
     return session.scalar(select(Person).where(Person.registration_id == launch.registration_id, Person.sub == sub))
 
 
-def _kept(session: Session, person: Person) -> list[KeptData]:
+def kept(session: Session, person: Person) -> list[KeptData]:
     """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
     erased = _("until the institution erases it")
-    named = ((_("name"), person.name), (_("e-mail address"), person.email), (_("SIS id"), person.sis_id))
+    named = (
+        (_("name"), person.name),
+        (_("name in credentials"), person.shown_name),
+        (_("e-mail address"), person.email),
+        (_("SIS id"), person.sis_id),
+    )
     told = [word for word, value in named if value]
     identity = ", ".join([_("its identifier"), *told])
     mine = Award.person_id == person.id
@@ -164,6 +178,12 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _counted(Evidence.created_at).where(Evidence.person_id == person.id),
         ),
         line(
+            _("Files among that evidence"),
+            _("To let those who mark see what was done, and everybody while a public page shows it."),
+            _counted(EvidenceFile.stored_at).join(Evidence).where(Evidence.person_id == person.id),
+            _("until the learner withdraws it, or the institution erases it"),
+        ),
+        line(
             _("Badges of other issuers, handed in to count here"),
             _("To let those who teach decide whether they count, and to check that they still do."),
             _counted(OutsideBadge.handed_at).where(OutsideBadge.person_id == person.id),
@@ -176,6 +196,11 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             ),
             _("To let anyone check what was awarded, as long as it counts."),
             _counted(Award.earned_at).where(mine),
+        ),
+        line(
+            _("Why a badge was not claimed, where that was put off, asked or answered"),
+            _("To ask once only, and to count the answers without the person."),
+            _counted(func.coalesce(WhyNot.answered_at, WhyNot.asked_at, WhyNot.put_off_at)).join(Award).where(mine),
         ),
         line(
             _("Signed credentials"),
@@ -204,6 +229,11 @@ def _kept(session: Session, person: Person) -> list[KeptData]:
             _("To let them do so until it is ended, and to show which they are."),
             _counted(OAuthGrant.created_at).where(OAuthGrant.person_id == person.id),
             _("thirty days after it is ended, or a day after it ran out"),
+        ),
+        line(
+            _("What was asked about this data, and what was decided"),
+            _("To answer it, and to show later that it was answered."),
+            _counted(RightsRequest.asked_at).where(RightsRequest.person_id == person.id),
         ),
         line(
             _("An e-mail address of her own, to open her badges without the LMS"),

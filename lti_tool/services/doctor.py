@@ -15,7 +15,18 @@ from lti_tool.errors import ConfigurationError, MailServerFailed, ToolError
 from lti_tool.lti.platforms import platform_of
 from lti_tool.migrations import schema
 from lti_tool.models import Deployment, Job, Registration
-from lti_tool.services import backup, keys, mail, platform_checks, platform_load, presence, revocations, schedule, words
+from lti_tool.services import (
+    backup,
+    evidence_files,
+    keys,
+    mail,
+    platform_checks,
+    platform_load,
+    presence,
+    revocations,
+    schedule,
+    words,
+)
 from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
 
@@ -43,6 +54,7 @@ def examine(
         return findings
     findings += [_queue(queue), *_work(tool, now), *_disk(tool), _backup(tool, now), _mail(tool, now)]
     findings.append(Finding("revocations", *revocations.standing(tool)))
+    findings.append(Finding("evidence", *evidence_files.check_folder(tool)))
     with tool.db.read() as session:
         query = select(Registration).order_by(Registration.id)
         if platform_id is not None:

@@ -429,6 +429,10 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
         # Awards before their editions, each by id, as everywhere: revoke() holds the award when it asks for these.
         awards = select(Award.id, Award.status, Award.issued_at).where(Award.id.in_([e.award_id for e, _ in done]))
         locked = session.execute(awards.order_by(Award.id).with_for_update(key_share=True)).all()
+        of_erased = select(Award.id).join(Person, Person.id == Award.person_id).where(Person.erased_at.is_not(None))
+        gone = set(session.scalars(of_erased.where(Award.id.in_([each.award_id for each, _ in done]))))
+        if gone:  # what was read of them before names them
+            done = [each for each in done if each[0].award_id not in gone]
         # Into the table: through the class, SQLAlchemy looks at each row three times.
         signed = update(_EDITION).where(_EDITION.c.id == bindparam("edition"))
         session.connection().execute(

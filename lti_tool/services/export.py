@@ -6,7 +6,7 @@
     private/          credentials that their learners have not made public, by id
     definitions/      every version of every badge as a definition file, with its picture
     tables/           the rows, one JSON object a line, without what is named next
-    personal/         names, e-mail addresses and student numbers, by the ids of the rows
+    personal/         names, e-mail addresses and student numbers, by the ids of the rows; files handed in as evidence
     audit.jsonl       who did what
     keys/             the private keys, where they were asked for
 
@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import BadInput
 from lti_tool.keyring import Key, public_pem
 from lti_tool.migrations import schema
-from lti_tool.models import AchievementVersion, Award, Base, Edition, Endorsement, Issuer, StatusList
+from lti_tool.models import AchievementVersion, Award, Base, Edition, Endorsement, EvidenceFile, Issuer, StatusList
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, hosted, status_lists
 from lti_tool.services.definition import write_definition
@@ -46,6 +46,7 @@ from lti_tool.services.tool import Tool
 
 FORMAT = 1
 AT_A_TIME = 200
+CHUNK = 1 << 20
 MANIFEST, SUMS, AUDIT = "manifest.json", "SHA256SUMS", "audit.jsonl"
 # What passes: sign-ins, open launches, work that is due, files that are kept for a day, counts, and what is made again.
 LEFT_OUT = frozenset(
@@ -59,8 +60,10 @@ LEFT_OUT = frozenset(
 )
 WITH_KEYS = frozenset({"connection", "share_link"})  # sealed: good for nothing without its key
 PERSONAL = {
-    "person": ("name", "email", "sis_id"),
+    "person": ("name", "email", "sis_id", "shown_name"),
     "administrator": ("name", "email"),
+    "rights_request": ("wanted", "reason"),
+    "erasure": ("before",),
     "own_address": ("address",),
 }
 BESIDE = {"edition": ("document", "jwt")}  # in files of their own, byte for byte
@@ -105,6 +108,7 @@ def write(tool: Tool, folder: Path, now: datetime, *, with_keys: bool = False) -
         achievements = _achievements(out, session, tool)
         _issuer(out, session, tool)
         _status_lists(out, session, tool, now)
+        _evidence(out, session, tool)
         if with_keys:
             _keys(out, tool)
         out.text("README.txt", README)
@@ -163,6 +167,16 @@ class _Writer:
     def bytes(self, name: str, content: bytes) -> None:
         _new_file(self._place(name), content)
         self._count(name, hashlib.sha256(content).hexdigest(), len(content))
+
+    def copy(self, name: str, source: Path) -> None:
+        """Write what a file holds, a part at a time; nothing where it is not there."""
+        digest, size = hashlib.sha256(), 0
+        with suppress(FileNotFoundError), source.open("rb") as opened, _new(self._place(name)) as file:
+            while chunk := opened.read(CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                file.write(chunk)
+            self._count(name, digest.hexdigest(), size)
 
     def text(self, name: str, content: str) -> None:
         self.bytes(name, content.encode())
@@ -328,6 +342,16 @@ def _status_lists(out: _Writer, session: Session, tool: Tool, now: datetime) -> 
         out.bytes(f"public/status/{number}", status_lists.status_list_json(tool, number, now))
 
 
+def evidence_file(place: str) -> str:
+    return f"personal/evidence/{place}"
+
+
+def _evidence(out: _Writer, session: Session, tool: Tool) -> None:
+    """Write the files of evidence. None is public here: another server would show them as pages, and run them."""
+    for (place,) in _stream(session, select(EvidenceFile.place).where(EvidenceFile.place.is_not(None))):
+        out.copy(evidence_file(place), tool.settings.evidence_folder / place)
+
+
 def _keys(out: _Writer, tool: Tool) -> None:
     for path in sorted(Path(tool.settings.keys.dir).iterdir()):
         if path.suffix in (".pem", ".key", ".pub"):
@@ -349,7 +373,8 @@ public/       Put this folder at the root of the web address that stands in the 
               the DID document, the keys, the status lists, what each badge stands for, and the credentials that their
               learners have made public. The files have no ending where the address has none: keys/, status/ are JSON.
 private/      Credentials that are nobody's business but their learner's. Do not publish them.
-personal/     Names, e-mail addresses and student numbers. Leave this folder out where they are not wanted.
+personal/     Names, e-mail addresses and student numbers, and the files that learners handed in as evidence. Leave this
+              folder out where they are not wanted.
 definitions/  Every version of every badge, with its picture.
 tables/       The rest as rows, for `lti-tool import`.
 

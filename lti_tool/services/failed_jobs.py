@@ -20,6 +20,7 @@ KINDS = {
     "check": Sentence("Checking a platform"),
     "columns": Sentence("Looking at a gradebook's columns"),
     "copy": Sentence("Looking where a course was copied from"),
+    "erase": Sentence("Erasing what is kept about somebody"),
     "evaluate": Sentence("Working out levels"),
     "mail": Sentence("A mail that was refused"),
     "make_columns": Sentence("Making gradebook columns"),

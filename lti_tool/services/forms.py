@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, undefer
 
 from lti_tool.credentials import baking, ob2, ob3, signing
-from lti_tool.errors import NotFound
+from lti_tool.errors import Gone, NotFound
 from lti_tool.models import AchievementVersion, Award, Deployment, Edition, Launch
 from lti_tool.services.certificates import certificate_of, drawing_of
 from lti_tool.services.launches import LOOK, opened_by, rights_of
@@ -104,14 +104,16 @@ def find_edition(
     `launch` is that of an address which carries its launch's token, for a browser that sends no cookie.
     One that is private and one that is not there are the same NotFound after the same queries (I24)."""
     query = (
-        select(Award.page_public, Award.person_id, Award.course_id)
+        select(Award.page_public, Award.person_id, Award.course_id, Edition.choices)
         .join(Edition)
         .where(Edition.id == credential_id, Edition.signed_at.is_not(None))
     )
     check_text(credential_id)
     with tool.db.read() as session:
         found = session.execute(query).one_or_none()
-        is_public, person_id, course_id = found if found is not None else (False, "", 0)
+        is_public, person_id, course_id, choices = found if found is not None else (False, "", 0, {})
+        if choices.get("gone"):
+            raise Gone("its holder was erased")
         if not is_public and not _may_look(tool, session, person_id, course_id, (launch, browser_secret), now):
             raise NotFound("no such credential, or not public")
         return signed_edition(session, credential_id, form)

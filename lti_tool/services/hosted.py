@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lti_tool.credentials import baking, ob2, ob3
-from lti_tool.errors import NotFound
+from lti_tool.errors import Gone, NotFound
 from lti_tool.models import AchievementVersion, Edition
+from lti_tool.services.credential_state import HOLDER_ASKED
 from lti_tool.services.editions import achievement_of
 from lti_tool.services.issuer import issuer_profile
 from lti_tool.services.published import find_issuer, find_version
@@ -43,7 +44,10 @@ def content_at(tool: Tool, path: str, find: Callable[[str, str], Edition]) -> tu
         raise NotFound("no address of the Open Badges 2.0 view")
     if named["id"]:
         form = (named["form"] or ".json")[1:]
-        edition = find(named["id"], form)
+        try:
+            edition = find(named["id"], form)
+        except Gone:
+            return 410, json.dumps(of_erased(tool, named["id"]).document).encode()
         found = assertion(tool, edition)
         if form == "png" and not found.gone:
             return 200, baked(edition, found)
@@ -66,6 +70,11 @@ def assertion(tool: Tool, edition: Edition) -> Hosted:
         salt=edition.salt,
     )
     return Hosted(document, gone=False)
+
+
+def of_erased(tool: Tool, credential_id: str) -> Hosted:
+    """Return what is left of the assertion of somebody who was erased."""
+    return Hosted(ob2.withdrawn(ob2.assertion_address(tool.settings.base_url, credential_id), HOLDER_ASKED), gone=True)
 
 
 def _reason(edition: Edition) -> str:

@@ -28,7 +28,17 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import catalog, copies, draft_values, drift, matching, outside_badges, platform_load, versions
+from lti_tool.services import (
+    catalog,
+    copies,
+    draft_values,
+    drift,
+    evidence,
+    matching,
+    outside_badges,
+    platform_load,
+    versions,
+)
 from lti_tool.services.awards import Held, newest_awards, newest_states, records_of, shown_status, under_review
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -392,6 +402,7 @@ def _standing(session: Session, badge: CourseBadge, definition: Badge, person: P
     query = select(Mastery).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)
     masteries = {mastery.tag: mastery for mastery in session.scalars(query)}
     columns = {column.tag: column for column in badge.columns}
+    put = evidence.items(session, badge.id, person.id, "")
     return BadgeStanding(
         slug=badge.slug,
         badge=definition,
@@ -405,6 +416,8 @@ def _standing(session: Session, badge: CourseBadge, definition: Badge, person: P
                 before=tuple(_before(masteries.get(cell.tag))),
                 verdict=_verdict(cell),
                 award=row.sentence,
+                slug=badge.slug,
+                evidence=put.get(cell.tag, ()),
             )
             for cell in row.cells
         ),

@@ -7,6 +7,8 @@ only ever added to (a line whose transaction was refused is cut off again before
     {"at": …, "edition": …, "award": …, "person": …, "badge": …, "version": …, "scope": …, "list": 3, "index": 74105,
      "why": "revoked", "reason": …}                                                    a status bit that was set
     {"at": …, "list": 3, "used": 1200}                                                 places given in a list so far
+    {"at": …, "erased": …, "platform": 1, "known": …}                                  a person, by her id here
+    {"at": …, "returned": …}                                                           she has come back since
 
 `why` is revoked (the award was taken back), held (its award is held back), superseded (by another award of the same
 person) or replaced (by a newer edition). The lock that a writer holds lasts until its transaction has ended, so whoever
@@ -19,6 +21,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,6 +47,8 @@ class Written:
     issuer: str = ""
     withdrawals: tuple[dict[str, Any], ...] = ()
     used: Mapping[int, int] = field(default_factory=dict)  # by list: the most places known to have been given
+    erased: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # by person: as the line has it
+    returned: Mapping[str, str] = field(default_factory=dict)  # by person: when she came back
     unreadable: int = 0  # lines that a crash broke off: their transactions never ended
 
     @property
@@ -100,6 +105,26 @@ class Journal:
             raise self._trouble(error) from error
         return parse(content)
 
+    def blank(self, awards: AbstractSet[str], editions: AbstractSet[str]) -> int:
+        """Take what people wrote as reasons out of the lines of these awards and editions; returns of how many lines.
+
+        In place, each line as long as it was: readers and writers keep the file they have open."""
+        if not self.path.exists():
+            return 0
+        done = 0
+        with self._opened(fcntl.LOCK_EX) as file:
+            content, start = os.pread(file, os.fstat(file).st_size, 0), 0
+            for raw in content.split(b"\n"):
+                if (new := _blanked(raw, awards, editions)) is not None:
+                    # Not through `file`: it only ever adds.
+                    with self.path.open("r+b", buffering=0) as other:
+                        os.pwrite(other.fileno(), new, start)
+                    done += 1
+                start += len(raw) + 1
+            if done:
+                os.fsync(file)
+        return done
+
     def size(self) -> int:
         try:
             return self.path.stat().st_size
@@ -131,7 +156,7 @@ class Journal:
         content = text.encode()
         if os.write(file, content) < len(content):  # one call: lines of others never stand within
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if any("why" in line for line in lines):
+        if any(("why" in line or "erased" in line or "returned" in line) for line in lines):
             os.fsync(file)
 
     def _trouble(self, error: OSError) -> Exception:
@@ -148,6 +173,8 @@ def parse(content: bytes) -> Written:
     issuer, unreadable = "", 0
     withdrawals: dict[str, dict[str, Any]] = {}
     used: dict[int, int] = {}
+    erased: dict[str, dict[str, Any]] = {}
+    returned: dict[str, str] = {}
     for raw in content.split(b"\n"):
         if not raw:
             continue
@@ -158,12 +185,16 @@ def parse(content: bytes) -> Written:
             elif "used" in line:
                 number = int(line["list"])
                 used[number] = max(int(line["used"]), used.get(number, 0))
+            elif "erased" in line:
+                erased[str(line["erased"])] = {**line, "platform": int(line["platform"]), "known": str(line["known"])}
+            elif "returned" in line:
+                returned[str(line["returned"])] = str(line["at"])
             else:
                 whole = {**line, "list": int(line["list"]), "index": int(line["index"])}
                 withdrawals.setdefault(str(line["edition"]), {name: whole[name] for name in WITHDRAWAL} | whole)
         except (ValueError, TypeError, KeyError):
             unreadable += 1
-    return Written(issuer, tuple(withdrawals.values()), used, unreadable)
+    return Written(issuer, tuple(withdrawals.values()), used, erased, returned, unreadable)
 
 
 # -- what a transaction will have written ------------------------------------------------------------------------
@@ -208,6 +239,16 @@ def given(number: int, used: int, now: datetime) -> Line:
     return {"at": now.isoformat(), "list": number, "used": used}
 
 
+def erasure(person_id: str, registration_id: int, known: str, now: datetime) -> Line:
+    """Return the line of somebody who is erased: a database that is put back erases her again."""
+    return {"at": now.isoformat(), "erased": person_id, "platform": registration_id, "known": known}
+
+
+def return_of(person_id: str, now: datetime) -> Line:
+    """Return the line of somebody who was erased and comes back by herself: a sync may bring her again."""
+    return {"at": now.isoformat(), "returned": person_id}
+
+
 def note(session: Session, line: Line) -> None:
     """Let a line be written just before this transaction is committed."""
     session.info.setdefault("journal", []).append(line)
@@ -222,6 +263,17 @@ def noted(session: Session) -> Sequence[Line]:
 def already_written(session: Session, edition_ids: Sequence[str]) -> None:
     """Say which withdrawals stand in the journal already: this transaction only repeats them."""
     session.info["journaled"] = frozenset(edition_ids)
+
+
+def _blanked(raw: bytes, awards: AbstractSet[str], editions: AbstractSet[str]) -> bytes | None:
+    try:
+        line = json.loads(raw)
+    except ValueError:
+        return None
+    if not line.get("reason") or (line.get("award") not in awards and line.get("edition") not in editions):
+        return None
+    new = _text({**line, "reason": ""}).rstrip("\n").encode()
+    return new[:-1].ljust(len(raw) - 1) + new[-1:] if len(new) <= len(raw) else None
 
 
 def _text(line: Line) -> str:

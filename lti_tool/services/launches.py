@@ -22,7 +22,7 @@ from lti_tool.lti.nrps import Member
 from lti_tool.lti.platforms import platform_of
 from lti_tool.lti.registration import digest, origin_of
 from lti_tool.models import Browser, Course, Deployment, Enrolment, Launch, Person, Registration
-from lti_tool.services import audit, notices, origins, schedule, work
+from lti_tool.services import audit, erased, notices, origins, schedule, work
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.words import LANGUAGES
 
@@ -32,6 +32,7 @@ MOST_ORIGINS = 50
 HOST = re.compile(r"[a-z0-9._:-]+")
 MANAGE, LOOK, LEARN = "manage", "look", "learn"
 ANYBODY = "anybody"  # no right: whoever has launched, from a course or not
+OWN = "own"  # likewise, for pages of her own badges: which those are, services.own_badges says
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _open(tool: Tool, launch: VerifiedLaunch, browser_secret: str | None, now: d
         deployment.former = False  # the client id of today launches from it
         registration = deployment.registration
         _learn_origins(registration, launch)
-        person = _person(session, launch, now)
+        person = _person(tool, session, launch, now)
         if person.disabled:
             raise NotPermitted("the person is disabled")
         course, is_new = _course(session, registration, deployment, launch, now)
@@ -203,11 +204,12 @@ def safe_origin(address: str) -> str:
     return origin if parts.scheme in ("https", "http") and HOST.fullmatch(parts.hostname or "") else ""
 
 
-def _person(session: Session, launch: VerifiedLaunch, now: datetime) -> Person:
+def _person(tool: Tool, session: Session, launch: VerifiedLaunch, now: datetime) -> Person:
     person = session.scalar(
         select(Person).where(Person.registration_id == launch.registration_id, Person.sub == launch.sub)
     )
     if person is None:
+        erased.refuse(tool, session, launch.registration_id, launch.sub)
         person = Person(
             registration_id=launch.registration_id,
             sub=launch.sub,
@@ -437,7 +439,7 @@ def find_session(tool: Tool, address: str, browser_secret: str | None, now: date
     return LaunchSession(
         launch_id=row.id,
         person_id=row.person_id,
-        person_name=row.person.name,
+        person_name=row.person.called,
         course_id=row.course_id,
         course_title=row.course.title if row.course else "",
         course_label=row.course.label if row.course else "",

@@ -255,7 +255,7 @@ def name_of(session: Session, actor: str) -> str:
     """Return the name behind an actor of the audit log, empty where there is none."""
     kind, _, ident = actor.partition(":")
     person = session.get(Person, ident) if kind == "person" else None
-    return person.name if person is not None else ""
+    return person.called if person is not None else ""
 
 
 def _audit(

@@ -17,7 +17,7 @@ from lti_tool.domain.badge import Badge, SubCompetency
 from lti_tool.domain.mastery import stand
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import EARNED
-from lti_tool.models import Column, CourseBadge, Job, Mark, Person, Posting, Result
+from lti_tool.models import Column, CourseBadge, Job, Mark, Mastery, Person, Posting, Result
 from lti_tool.services import audit, catalog, evidence, marking
 from lti_tool.services.awards import newest_awards, records_of, shown_status
 from lti_tool.services.evidence import EvidenceItem
@@ -434,10 +434,15 @@ class OwnRow:
     by: str
     evidence: tuple[EvidenceItem, ...]
     may_add: bool
+    required: bool = False  # the row counts only once something is handed in
+
+    @property
+    def handed_in(self) -> bool:
+        return any(not item.draft for item in self.evidence)
 
 
 def own_rows(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> dict[str, OwnRow]:
-    """Return by tag what stands beside a learner's own rows. What was said of them waits for the badge's release."""
+    """Return by tag what stands beside a learner's own rows. What others put there waits for the row's release."""
     with tool.db.read() as session:
         if who.course_id is None:
             return {}
@@ -449,15 +454,28 @@ def own_rows(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> dict[s
         except NotFound:
             return {}
         put = evidence.items(session, badge.id, person.id, audit.person(person.id))
-        released = catalog.released(badge, now)
+        shown = _shown_tags(session, badge, person.id, now)
+        put = {tag: tuple(each for each in items if each.own or tag in shown) for tag, items in put.items()}
         query = select(Mark).where(Mark.course_badge_id == badge.id, Mark.person_id == person.id)
-        marks = {mark.tag: mark for mark in session.scalars(query)} if released else {}
+        marks = {mark.tag: mark for mark in session.scalars(query) if mark.tag in shown}
         return {
             row.tag: OwnRow(
                 comment=marks[row.tag].comment if row.tag in marks else "",
                 by=marking.name_of(session, marks[row.tag].marked_by) if row.tag in marks else "",
                 evidence=put.get(row.tag, ()),
                 may_add=evidence.is_taken(row) and badge.status != "retired",
+                required=row.evidence == "required",
             )
             for row in catalog.definition_of(badge).sub_competencies
         }
+
+
+def _shown_tags(session: Session, badge: CourseBadge, person_id: str, now: datetime) -> frozenset[str]:
+    """Return the rows of which a learner may learn that somebody has looked at them."""
+    if not catalog.released(badge, now):
+        return frozenset()
+    tags = {row.tag for row in catalog.definition_of(badge).sub_competencies}
+    standing = select(Mastery.tag, Mastery.record).where(
+        Mastery.course_badge_id == badge.id, Mastery.person_id == person_id
+    )
+    return frozenset(tags - {tag for tag, record in session.execute(standing) if record.get("released") is False})

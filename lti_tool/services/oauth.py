@@ -194,7 +194,7 @@ def person_here(tool: Tool, browser_secret: str | None, now: datetime) -> tuple[
     with tool.db.read() as session:
         for launch in session.scalars(query):
             if not launch.switched_off and not launch.person.test_user:
-                return launch.person_id, launch.person.name
+                return launch.person_id, launch.person.called
     return None
 
 

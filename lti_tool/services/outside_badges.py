@@ -25,7 +25,7 @@ from lti_tool.domain.badge import badge_from_content
 from lti_tool.errors import BadInput, Busy, Conflict, NotFound, NotPermitted
 from lti_tool.models import CourseBadge, Enrolment, OutsideBadge, Person
 from lti_tool.sentence import Sentence, kept, read
-from lti_tool.services import audit, catalog, checking, stack_trees, stacks, work
+from lti_tool.services import audit, catalog, checking, own_badges, stacks, work
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
@@ -82,9 +82,8 @@ def hand_in_for(
 
 
 def _stack_of(session: Session, who: LaunchSession, slug: str) -> CourseBadge:
-    query = select(CourseBadge).where(CourseBadge.course_id == who.course_id, CourseBadge.slug == slug)
-    badge = session.scalar(query) or stack_trees.of_another_course(session, who, slug)
-    if badge is None or badge.version is None or not badge.version.members:
+    badge = own_badges.find(session, who, slug)
+    if badge.version is None or not badge.version.members:
         raise NotFound(f"no stack {slug}")
     return badge
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -22,6 +22,8 @@ from lti_tool.services.words import said
 if TYPE_CHECKING:
     from lti_tool.services.choices import Choices, Offered
     from lti_tool.services.endorsements import EndorsementView
+    from lti_tool.services.evidence import EvidenceItem
+    from lti_tool.services.evidence_pages import LearnersEvidence
 
 
 @dataclass(frozen=True)
@@ -346,6 +348,8 @@ class RecordView:
     before: tuple[str, ...]
     verdict: str
     award: str  # what is said of the badge as a whole
+    slug: str = ""
+    evidence: tuple[EvidenceItem, ...] = ()  # what was handed in beside this row
 
 
 @dataclass(frozen=True)
@@ -416,6 +420,7 @@ class GivePage:
     rows: tuple[RowView, ...] = ()  # as they stand
     carried: bool = False  # as they stand, they reach the badge
     held_back: bool = False
+    evidence: LearnersEvidence | None = None
 
 
 @dataclass(frozen=True)
@@ -465,6 +470,18 @@ class StudentCard:
     next_step: str
     retired: bool = False  # nobody is awarded any more
     ends: str = ""  # said of one that ends soon
+    new: bool = False  # issued lately, and she has neither claimed it nor put it off
+    put_off: bool = False  # she does not want to claim it now
+    asked: bool = False  # the page asks why, once
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What was said to a learner about a row of hers. `by` is empty where the gradebook does not tell."""
+
+    words: str
+    by: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -518,6 +535,36 @@ class StudentHome:
     available: tuple[StudentCard, ...]
     preview: bool  # a test student or an instructor looking
     trees: tuple[TreeNode, ...] = ()  # the badges that others build up to
+    kept: bool = False  # there is a credential in force, of this course or another
+
+
+@dataclass(frozen=True)
+class CourseOfHers:
+    """A course on the page of all her badges. `over` are those that were withdrawn or have expired."""
+
+    title: str
+    label: str
+    term: str
+    synced_at: datetime | None
+    failing: bool  # the last attempt to read it failed
+    current: bool  # she is a learner there, and it has not ended
+    fresh: tuple[StudentCard, ...]
+    earned: tuple[StudentCard, ...]
+    on_the_way: tuple[StudentCard, ...]
+    over: tuple[StudentCard, ...]
+    available: tuple[StudentCard, ...]
+
+
+@dataclass(frozen=True)
+class EverywherePage:
+    """All her badges of one platform, course by course."""
+
+    first_name: str
+    platform: str
+    courses: tuple[CourseOfHers, ...]
+    sync: SyncState  # of all of them: the oldest reading, and whether one is being read now
+    earned: int  # in force
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -540,6 +587,9 @@ class StudentBadge:
     outside: tuple[OutsideView, ...] = ()  # hers, that are to count as its parts
     elsewhere: str = ""  # the course it belongs to, where that is another one
     key: str = ""  # what its addresses say: its slug, or its id where it belongs to another course
+    said: Mapping[str, Comment] = field(default_factory=dict)  # by tag
+    course: str = ""  # the course it belongs to, where that is another one than the page is opened from
+    term: str = ""
 
 
 @dataclass(frozen=True)
@@ -667,11 +717,17 @@ class CheckView:
 
 @dataclass(frozen=True)
 class ShownEvidence:
-    """A piece of evidence as everybody sees it; `url` is empty for one that is words alone."""
+    """A piece of evidence as everybody sees it; `url` is empty for one that is words alone.
+
+    `file` is a file's name and `about` what it is, both empty for what is none. `gone`: it is not kept any more."""
 
     name: str
     url: str
     words: str
+    genre: str = ""  # as the credential has it: "Text", "Reflection", "Link", "File"
+    file: str = ""
+    about: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True)

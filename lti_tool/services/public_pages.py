@@ -18,11 +18,12 @@ from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import endorsements, expiry, schema_org, share_links, stacks
+from lti_tool.services import endorsements, evidence_files, expiry, file_types, schema_org, share_links, stacks
 from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
 from lti_tool.services.credential_state import state_of
 from lti_tool.services.editions import achievement_of, decided
+from lti_tool.services.evidence_files import size_words
 from lti_tool.services.forms import alternates, check_text, credential_url, downloads, qr_code
 from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, issuer_told, logo_address
 from lti_tool.services.pages import (
@@ -99,10 +100,7 @@ def _whole_page(tool: Tool, edition: Edition, now: datetime, *, levels: bool) ->
         expires_at=edition.valid_until,
         recipient=choices.get("name", ""),
         shows_levels=shows_levels,
-        evidence=tuple(
-            ShownEvidence(each["name"], each.get("url", ""), each.get("narrative", ""))
-            for each in choices.get("evidence", ())
-        ),
+        evidence=shown_evidence(tool, edition),
         narrative=choices.get("narrative", ""),
         course=choices.get("course") or award.course.title,
         term=choices.get("term", ""),
@@ -201,6 +199,22 @@ def _shared_page(page: CredentialPage, shared: SharedAs, has: Sequence[str]) -> 
         shared_until=shared.until,
         left_out=tuple(part for part in has if part not in shows),
     )
+
+
+def shown_evidence(tool: Tool, edition: Edition) -> tuple[ShownEvidence, ...]:
+    """Return the evidence that an edition shows. A file that is not kept any more is named, and leads nowhere."""
+    chosen = edition.choices.get("evidence", ())
+    with tool.db.read() as session:
+        there = evidence_files.there(session, [each["id"] for each in chosen if "file" in each])
+    found = []
+    for each in chosen:
+        told = ShownEvidence(each["name"], each.get("url", ""), each.get("narrative", ""), each.get("genre", ""))
+        if (file := each.get("file")) is not None:
+            kind = file_types.TYPES.get(file["type"])
+            about = ", ".join(said(part) for part in (kind.words if kind else "", size_words(file["size"])) if part)
+            told = replace(told, file=file["name"], about=about, gone=each["id"] not in there)
+        found.append(told)
+    return tuple(found)
 
 
 def _parts_that_counted(

@@ -40,9 +40,9 @@ def _now_for(session: Session, award: Award, at: datetime) -> _Now:
     else:
         rows, carried = {row["tag"]: row for row in award.decision["rows"]}, True
     last = award.editions[-1] if award.editions else None
-    told = [last.id if last else "", award.earner.name, [_substance(row) for row in rows.values()]]
+    told = [last.id if last else "", award.earner.called, [_substance(row) for row in rows.values()]]
     seal = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
-    return _Now(rows, award.earner.name, carried, seal)
+    return _Now(rows, award.earner.called, carried, seal)
 
 
 def _substance(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from lti_tool.credentials.ob3 import did_web
 from lti_tool.db import insert_rows, repeat_collided
 from lti_tool.errors import ConfigurationError
 from lti_tool.models import Award, CourseBadge, Edition, Person, StatusList, WithdrawnElsewhere
-from lti_tool.services import audit, award_acts, journal, places
+from lti_tool.services import audit, award_acts, erasures, journal, places
 from lti_tool.services.journal import Line, Written
 from lti_tool.services.tool import Tool, log
 
@@ -47,6 +47,7 @@ class Replayed:
     elsewhere: int = 0
     again: int = 0
     written: int = 0  # withdrawals that were added to the journal
+    erased: int = 0  # people whom the database still named
 
 
 def keep(tool: Tool, now: datetime, *, went_back: bool = False) -> Replayed:
@@ -66,7 +67,8 @@ def keep(tool: Tool, now: datetime, *, went_back: bool = False) -> Replayed:
             done.again,
         )
     added = _write_down(tool, now)
-    return Replayed(done.revoked, done.elsewhere, done.again, added)
+    erased = erasures.replay(tool, now)
+    return Replayed(done.revoked, done.elsewhere, done.again, added, erased)
 
 
 def look(tool: Tool, now: datetime) -> None:

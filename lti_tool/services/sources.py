@@ -19,6 +19,7 @@ from lti_tool.grades.source import CSV, Answer, AskedCourse, Connector, Place, W
 from lti_tool.models import Connection, Course, CourseBadge, SourceAnswer, SourceLink
 from lti_tool.sentence import Sentence
 from lti_tool.services import canvas_connection, moodle_connection
+from lti_tool.services.erased import ShutOut, nobody
 from lti_tool.services.tool import Tool
 from lti_tool.services.work import Say
 
@@ -198,7 +199,7 @@ def _read(
             connection.used_at = datetime.now(UTC) if problem is None else connection.used_at
 
 
-def store(session: Session, reading: Reading, now: datetime) -> int:
+def store(session: Session, reading: Reading, now: datetime, shut_out: ShutOut = nobody) -> int:
     """Keep each answer exactly as it came; one that is gone stays as an empty row, so that its going is seen.
 
     Answers from before a row was matched anew came from elsewhere: what is now empty does not take them back."""
@@ -212,7 +213,7 @@ def store(session: Session, reading: Reading, now: datetime) -> int:
         rows = session.execute(query.where(SourceAnswer.course_badge_id == badge_id, SourceAnswer.tag == tag)).all()
         known = {sub: raw for sub, raw, _ in rows}
         from_before = {sub for sub, _, received_at in rows if received_at < link.confirmed_at}
-        answers = {answer.user_id: answer.raw for answer in found}
+        answers = {answer.user_id: answer.raw for answer in found if not shut_out(answer.user_id)}
         for sub, raw in answers.items():
             row = {"course_badge_id": badge_id, "tag": tag, "user_sub": sub, "raw": raw, "received_at": now}
             if sub not in known:

@@ -45,6 +45,7 @@ from lti_tool.services import (
     drift,
     earned,
     editions,
+    erased,
     evaluation,
     framework_files,
     outside_badges,
@@ -54,6 +55,7 @@ from lti_tool.services import (
     work,
 )
 from lti_tool.services.access import course_roster, course_service, roster_answers
+from lti_tool.services.erased import ShutOut
 from lti_tool.services.launches import main_role
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.whole import Answers, Rows
@@ -263,8 +265,9 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
         course = session.get_one(Course, course_id, with_for_update={"key_share": True})
         if course.synced_at is not None and course.synced_at > read.at:
             return {"stale": 1}  # somebody has read the course after us, and stored it before
+        shut_out = erased.shut_out(tool, session, course.registration_id)
         if isinstance(read.members, Rows):
-            counts["members"] = _store_roster(session, course, read.members, read.at)
+            counts["members"] = _store_roster(session, course, read.members, read.at, shut_out)
             course.roster_digest = read.roster_digest
         elif read.members is SAME:
             course.roster_at = read.at
@@ -276,7 +279,8 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             drift.moved(session, column, read.at)
         session.flush()
         counts["read"] = sum(found.count for found in read.results.values() if isinstance(found, Rows))
-        counts["results"] = _store_results(session, read) + sources.store(session, read.sources, read.at)
+        answers = sources.store(session, read.sources, read.at, shut_out)
+        counts["results"] = _store_results(session, read, shut_out) + answers
         counts["aside"] = count_aside(session, course)
         for column_id in read.results:
             session.execute(update(Column).where(Column.id == column_id, Column.state != "bound").values(state="bound"))
@@ -322,11 +326,13 @@ def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str,
     return failed
 
 
-def _store_roster(session: Session, course: Course, members: Rows, now: datetime) -> int:
-    """Bring people and enrolments up to the roster; somebody no longer on it is not evaluated, and keeps her awards."""
+def _store_roster(session: Session, course: Course, members: Rows, now: datetime, shut_out: ShutOut) -> int:
+    """Bring people and enrolments up to the roster; somebody no longer on it is not evaluated, and keeps her awards.
+
+    Who was erased is not brought back by it."""
     listed: set[str] = set()
     for part in members:
-        by_sub = {row[0]: row for row in part}
+        by_sub = {row[0]: row for row in part if not shut_out(row[0])}
         people = _store_people(session, course, by_sub, now)
         _store_enrolments(session, course, {people[sub]: row for sub, row in by_sub.items()})
         listed.update(people.values())
@@ -402,25 +408,25 @@ def _store_enrolments(session: Session, course: Course, members: Mapping[str, Se
         session.execute(update(Enrolment), changed)
 
 
-def _store_results(session: Session, read: _Read) -> int:
+def _store_results(session: Session, read: _Read, shut_out: ShutOut) -> int:
     """Keep each answer exactly as received; one that is gone stays as an empty row, so that its going is seen."""
     count = 0
     for column_id, found in read.results.items():
         if isinstance(found, Rows):
-            count += _store_column(session, column_id, found, read.at)
+            count += _store_column(session, column_id, found, read.at, shut_out)
             stored = {"read_digest": read.digests[column_id], "read_at": read.at}
             session.execute(update(Column).where(Column.id == column_id).values(**stored))
     return count
 
 
-def _store_column(session: Session, column_id: int, found: Rows, read_at: datetime) -> int:
+def _store_column(session: Session, column_id: int, found: Rows, read_at: datetime, shut_out: ShutOut) -> int:
     of_column = Result.column_id == column_id
     # Read back after a posting while this reading was under way: it says nothing of those.
     newer = set(session.scalars(select(Result.user_sub).where(of_column, Result.received_at > read_at)))
     answered: set[str] = set()
     count = 0
     for part in found:
-        answers = {sub: raw for sub, raw in part if sub not in newer}
+        answers = {sub: raw for sub, raw in part if sub not in newer and not shut_out(sub)}
         known: dict[str, str | None] = dict(
             session.execute(select(Result.user_sub, Result.raw).where(of_column, Result.user_sub.in_(answers))).all()
         )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,6 +64,7 @@ def take_over(tool: Tool, folder: Path, now: datetime) -> Summary:
         )
     _check_sums(found)
     _keep_keys(tool, found, now)
+    _keep_evidence(tool, found)
     with tool.db.write() as session:
         if export.nothing_in(session):
             raise ConfigurationError("Somebody else filled this installation at the same time")
@@ -157,6 +159,18 @@ def _keep_keys(tool: Tool, found: _Export, now: datetime) -> None:
     for told in found.manifest["public_keys"]:
         if told["kid"] not in known:
             keep_public(folder, told["kind"], told["pem"].encode(), datetime.fromisoformat(told["created"]))
+
+
+def _keep_evidence(tool: Tool, found: _Export) -> None:
+    """Put the files of evidence where ours lie; one that the export leaves out is named by its row, and not there."""
+    there = found.folder / export.evidence_file("")
+    for source in sorted(there.glob("??/*")):
+        path = tool.settings.evidence_folder / source.relative_to(there)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # of an import that broke off
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with source.open("rb") as opened, os.fdopen(descriptor, "wb") as file:
+            shutil.copyfileobj(opened, file, CHUNK)
 
 
 # -- rows -------------------------------------------------------------------------------------------------------

@@ -60,7 +60,9 @@ class Tool:
     status_lists: dict[int, Any] = field(default_factory=dict)  # signed lists by number, see services.status_lists
     status_lag: float = 0.7  # seconds that a signed list may be behind, so that a burst of revocations is one signature
     journal_seen: tuple[int, int] = (-1, 0)  # its size when it was last counted, and its withdrawals
+    erasures_seen: tuple[int, int] = (-1, 0)  # likewise, with the people who were erased
     caught_up: datetime | None = None  # when this process last looked for what nobody counted, see services.counting
+    evidence_swept: datetime | None = None  # when this process last looked for files that nothing names
     wallet_metadata: dict[Any, bytes] = field(default_factory=dict)  # see services.wallets
     _keyring: Keyring | None = None
     _keyring_seen: float = 0.0

@@ -169,6 +169,7 @@
   /* -- following what runs, and taking in what changed --------------------------------------------------------- */
 
   const ENDED = ["done", "failed", "cancelled", "error"];
+  const LONGEST_FOLLOWED = 10 * 60 * 1000; // ms: a page left open does not ask for ever
   let following = 0;
 
   function takeIn(html) {
@@ -230,6 +231,7 @@
     const ticket = (following += 1);
     let lost = 0;
     let wait = 800;
+    const began = Date.now();
     const line = one("[data-line]", place);
     const list = one("[data-lines]", place);
     const look = async () => {
@@ -257,6 +259,7 @@
         lost += 1;
         if (lost > 4) { say(told("lost")); if (line) line.textContent = told("lost"); return; }
       }
+      if (Date.now() - began > LONGEST_FOLLOWED) { say(told("lost")); if (line) line.textContent = told("lost"); return; }
       wait = Math.min(wait * 1.15, 4000);
       setTimeout(look, wait);
     };

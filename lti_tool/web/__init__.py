@@ -42,6 +42,7 @@ from lti_tool.web import (
     oid4vci,
     outside,
     own_access,
+    own_data,
     public,
     registration,
     score_files,
@@ -114,15 +115,16 @@ class Text(UnicodeConverter):
 
 def add_to(app: Flask) -> None:
     """Put every page, filter and error page into the application."""
+    app.request_class = evidence.EvidenceRequest
     app.before_request(_begin)
     app.after_request(_end)
     app.teardown_request(lambda _error: logs.end_request())
     language.OfThePage(app, locale_selector=language.choose_locale)
     app.url_map.converters.update({"int": Number, "default": Text, "string": Text})
-    own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.pages, public.pages]
+    own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.own, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
     own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
-    own += [shared.pages, show.pages]
+    own += [shared.pages, show.pages, evidence.pages, evidence.shown, own_data.pages, own_data.again]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
@@ -134,6 +136,7 @@ def add_to(app: Flask) -> None:
         markdown=markdown,
         labels=labels,
         language=words.language,
+        told=words.said,
         lasts=words.lasts,
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
@@ -181,6 +184,7 @@ def common_values() -> dict[str, Any]:
             launch=g.launch,
             course_label=who.course_label or who.course_title,
             course_title=who.course_title,
+            in_course=who.course_id is not None and bool(who.rights),
             csrf=security.csrf(),
             parents=security.parents(),
             shown_to=security.shown_to,

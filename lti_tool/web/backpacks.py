@@ -10,7 +10,7 @@ from lti_tool import security
 from lti_tool.errors import BadInput, Conflict, ToolError
 from lti_tool.security import guarded, tool
 from lti_tool.services import backpacks, oauth
-from lti_tool.services.launches import LEARN
+from lti_tool.services.launches import OWN
 from lti_tool.web.course import Page, lead_to, moment
 
 pages = Blueprint("backpacks", __name__, url_prefix="/me/<launch>/backpacks")
@@ -24,7 +24,7 @@ def _limit(state: Any) -> None:
 
 
 @pages.get("/")
-@guarded(LEARN)
+@guarded(OWN)
 def home() -> Page:
     return _home()
 
@@ -42,7 +42,7 @@ def _home(problem: ToolError | None = None) -> Page:
 
 
 @pages.post("/")
-@guarded(LEARN)
+@guarded(OWN)
 def code() -> Page:
     """Find what a backpack's window asks by the code that it shows."""
     current_app.extensions["backpack_codes"].count(g.session.person_id)
@@ -54,7 +54,7 @@ def code() -> Page:
 
 
 @pages.route("/requests/<request_id>", methods=["GET", "POST"])
-@guarded(LEARN)
+@guarded(OWN)
 def ask(request_id: str) -> Page:
     """Show what a backpack asks, and take the answer."""
     who = g.session.person_id
@@ -82,7 +82,7 @@ def ask(request_id: str) -> Page:
 
 
 @pages.post("/<grant_id>/end")
-@guarded(LEARN)
+@guarded(OWN)
 def end(grant_id: str) -> Page:
     backpacks.end(tool(), grant_id, g.session.person_id, moment())
     return lead_to("backpacks.home", done="ended")

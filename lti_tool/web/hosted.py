@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, request
 
 from lti_tool import security
-from lti_tool.errors import NotFound
+from lti_tool.errors import Gone, NotFound
 from lti_tool.security import public, tool
 from lti_tool.services import forms, hosted, published
 from lti_tool.web.content import answer, answer_json
@@ -33,7 +33,10 @@ def assertion_form(id: str, form: str) -> Response:
 
 def _assertion(id: str, form: str) -> Response:
     launch = request.args.get("launch", "")[:200]
-    edition = forms.find_edition(tool(), id, security.browser_secret(), datetime.now(UTC), form, launch)
+    try:
+        edition = forms.find_edition(tool(), id, security.browser_secret(), datetime.now(UTC), form, launch)
+    except Gone:
+        return answer_json(hosted.of_erased(tool(), id).document, seconds=60, status=410)
     found, everyone = hosted.assertion(tool(), edition), edition.award.page_public
     if form == "png" and not found.gone:
         name = forms.file_name(edition, "ob2.png")

@@ -13,12 +13,13 @@ from flask import Blueprint, Response, current_app, g, jsonify, render_template,
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
+from lti_tool.errors import Erased
 from lti_tool.lti.jwks import public_jwks
 from lti_tool.lti.launch import StorageNeeded, told_by, verify_launch
 from lti_tool.lti.login import StartedLogin, login_cookie, storage_key
 from lti_tool.lti.notices import read_body
 from lti_tool.security import public
-from lti_tool.services import entry, notices, sync
+from lti_tool.services import entry, erased, everywhere, notices, sync
 from lti_tool.web import messages
 
 pages = Blueprint("lti", __name__)
@@ -106,6 +107,10 @@ def launch() -> BaseResponse:
             browser_secret=form["browser_secret"] if carried else secret,
             now=now,
         )
+    except Erased as error:
+        page = Response(render_template("erased.html", proof=erased.proof(tool, error, now), back=False))
+        security.drop_cookie(page, cookie)
+        return page
     except StorageNeeded as needed:
         if not security.in_frame():
             raise
@@ -117,6 +122,8 @@ def launch() -> BaseResponse:
         return page
     if opened.sync_is_old and opened.rights:
         sync.sync_if_old(tool, opened.launch_id, now)
+    elif opened.course_id is None:
+        everywhere.read_if_old_at_launch(tool, opened.launch_id, now)
     for job_id in opened.jobs:
         tool.wake(job_id)
     response = messages.FIRST_PAGES[verified.message_type](opened, verified)

@@ -34,6 +34,8 @@ def _now() -> datetime:
 
 def resource_link(opened: Opened, launch: Launch) -> BaseResponse:
     """Open the badge that the link names, else the course's badges: as an instructor, or as a learner."""
+    if opened.course_id is None:  # Canvas' account menu: nobody's course, and her own badges
+        return redirect(url_for("student.everywhere", launch=opened.address), 303)
     if (nowhere := _nowhere(opened)) is not None:
         return nowhere
     named = told.named_badge(tool(), opened, launch.custom)

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from lti_tool.errors import BadInput, Busy, Conflict, NotFound, ToolError
 from lti_tool.security import guarded, tool
 from lti_tool.services import outside_badges, stack_pages, student_pages
-from lti_tool.services.launches import LEARN, LOOK, MANAGE
+from lti_tool.services.launches import LOOK, MANAGE, OWN
 from lti_tool.web.course import Page, acting, lead_to, moment
 
 own = Blueprint("own_outside", __name__, url_prefix="/me/<launch>/badges/<slug>/outside")
@@ -26,7 +26,7 @@ def _sent() -> tuple[bytes | str, str]:
 
 
 @own.post("/")
-@guarded(LEARN)
+@guarded(OWN)
 def hand_in(slug: str) -> str | BaseResponse | tuple[str, int]:
     """Take a learner's badge for a part; where it is not taken, the page comes back and says why."""
     part = request.form.get("part", "")

@@ -297,9 +297,11 @@ KEPT = {
     *("prerequisite", "publication", "registration", "resource_link", "result", "review", "source_answer"),
     *("source_link", "status_list", "withdrawn_elsewhere"),
     *("endorsement", "endorsement_request", "outside_badge"),
+    *("rights_request", "erasure", "retention_period", "retention_run"),
     *("award_tally", "tally"),
     *("notification", "mail_choice"),
     "own_address",
+    "why_not",
 }
 
 

@@ -19,6 +19,7 @@ from lti_tool.errors import BadInput, Conflict
 from lti_tool.models import AuditEvent, Award, Course, Edition
 from lti_tool.services import award_acts, checking, choices, editions, evidence
 from lti_tool.services.choices import Choices
+from lti_tool.services.evidence import Typed
 from tests.classroom import LETTERS, badge, gate, make_room, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -32,15 +33,20 @@ def earned(room):  # noqa: F811
     rows = (row("A", source="rubric"), row("B"))
     room.publish(badge(sub_competencies=(replace(rows[0], source="column", evidence="required"), rows[1]),
                        gates=(gate("g", "letter", "B", scale=LETTERS),)))  # fmt: skip
-    evidence.add_own(room.tool, room.id, room.badge.slug, _enter(room), "sub-competency:A", "What I did.", now())
-    link = "https://video.example.edu/17?a=1&b=2"
-    evidence.add_own(
-        room.tool, room.id, room.badge.slug, room.person_id(room.students[0]), "sub-competency:A", link, now()
-    )
+    _enter(room)
+    put(room, Typed("text", "What I did."))
+    put(room, Typed("link", "", "https://video.example.edu/17?a=1&b=2"))
     room.grade(room.students[0], 3.4, 4, 95)
     room.sync()
     assert room.award()["status"] == "issued"
     return room
+
+
+def put(room, typed: Typed, code: str = "A", **more: Any) -> str:  # noqa: F811
+    """Hand in a piece of the first student's evidence."""
+    person_id, tag = room.person_id(room.students[0]), f"sub-competency:{code}"
+    told = {"submit": True, **more}
+    return evidence.save(room.tool, room.id, room.badge.slug, person_id, tag, typed, now=now(), **told)
 
 
 def _enter(room) -> str:  # noqa: F811
@@ -171,19 +177,16 @@ def test_evidence_is_shown_piece_by_piece(earned):
 
 def test_evidence_of_somebody_else_or_taken_back_is_not_shown(earned):
     words, link = evidence_ids(earned)
-    other = earned.person_id(earned.teacher)
-    with earned.tool.db.read() as session:
-        badge_id = session.get_one(Award, earned.award()["id"]).course_badge_id
+    other, hers = earned.person_id(earned.teacher), earned.person_id(earned.students[0])
     evidence.attach(
-        earned.tool, earned.id, earned.badge.slug, earned.person_id(earned.students[0]), "sub-competency:A",
-        "A teacher's note.", actor=f"person:{other}", now=now(),
+        earned.tool, earned.id, earned.badge.slug, hers, "sub-competency:A", "A teacher's note.",
+        actor=f"person:{other}", now=now(),
     )  # fmt: skip
-    evidence.withdraw(
-        earned.tool, earned.id, earned.badge.slug, earned.person_id(earned.students[0]), link,
-        actor=f"person:{earned.person_id(earned.students[0])}", now=now(),
-    )  # fmt: skip
-    assert badge_id and evidence_ids(earned) == (words,)
-    choose(earned, replace(DEFAULT, evidence=(words, link, "somebody-elses")))
+    late = put(earned, Typed("text", "Too late to count."), "B")
+    evidence.withdraw(earned.tool, earned.id, earned.badge.slug, hers, late, actor=f"person:{hers}", now=now())
+    draft = put(earned, Typed("text", "Not handed in."), "B", submit=False)
+    assert evidence_ids(earned) == (words, link)
+    choose(earned, replace(DEFAULT, evidence=(words, late, draft, "somebody-elses")))
     assert [each["narrative"] for each in credential(earned)["evidence"]] == ["What I did."]
 
 
@@ -317,10 +320,9 @@ def test_what_no_credential_can_hold_is_refused_and_the_one_there_is_stays(room)
     names = ("🎓 Speaks", "\uff21 Listens")
     rows = [row(code, name=name, evidence="required") for code, name in zip("AB", names, strict=True)]
     room.publish(badge(sub_competencies=tuple(rows)))
-    person_id = _enter(room)
+    _enter(room)
     for code in "AB":
-        tag = f"sub-competency:{code}"
-        evidence.add_own(room.tool, room.id, room.badge.slug, person_id, tag, "https://video.example.edu/17", now())
+        put(room, Typed("link", "", "https://video.example.edu/17"), code)
     room.grade(room.students[0], 3, 3)
     room.sync()
     before = all_editions(room)

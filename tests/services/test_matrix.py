@@ -151,7 +151,7 @@ def test_an_instructor_sees_a_badge_as_a_student_with_nobodys_data_and_leaves_no
         assert not seen.xpath("//input[not(@disabled)]")
         assert not re.search(r"/me/", answer.text)  # every link stays in these pages
         assert not any(student.family_name in answer.text for student in room.students)
-    assert "Nothing is marked yet" in room.page.get(f"{home}badge").text
+    assert "no result to show yet" in room.page.get(f"{home}badge").text
     assert count_rows(room) == before
     assert room.enter(room.students[0]).get(f"/course/{room.page.launch}/{home}").status_code in (401, 403)
 

@@ -54,7 +54,8 @@ from lti_tool.services.endorsements import (
     EndorsementView,
     ToEndorse,
 )
-from lti_tool.services.evidence import EvidenceItem
+from lti_tool.services.evidence import EvidenceItem, FileView
+from lti_tool.services.evidence_pages import LearnersEvidence, Limits, OwnEvidencePage
 from lti_tool.services.expiry import Renewal
 from lti_tool.services.figure_pages import Asked, FiguresPage, Line, Share
 from lti_tool.services.framework_files import FrameworkPage, RubricOffer
@@ -80,10 +81,13 @@ from lti_tool.services.pages import (
     CheckView,
     ClaimView,
     ColumnPlan,
+    Comment,
     CourseHome,
+    CourseOfHers,
     CredentialPage,
     DataPrivacy,
     Effect,
+    EverywherePage,
     GivePage,
     IssuedBadge,
     IssuerPage,
@@ -475,7 +479,7 @@ def card(slug: str, name: str, state: str, *levels: int | None, **more: Any) -> 
     return StudentCard(slug=slug, name=name, state=state, met=met, of=4, rows=views, **{**values, **more})
 
 
-FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW,
+FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW, new=True,
              sentence="All four sub-competencies stand at the required level or above.")  # fmt: skip
 WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
            next_step=SUBS[2].levels[2].description)  # fmt: skip
@@ -495,13 +499,29 @@ ME = StudentHome("Employability Skills", "EMP101", "Ana", SYNCED, (FRESH,),
 MINE = StudentBadge(BADGE.slug, BADGE, WAY, WAY.rows, ("9 Nov: Listens actively, Beginning",
                     "2 Nov: Adapts the message, Advanced"), SYNCED, "Hallwood University", "", "",
                     "lasts three years")  # fmt: skip
+UNCLAIMED = replace(FRESH, new=False, put_off=True)
+ASKED_WHY = replace(UNCLAIMED, asked=True)
+SAID_OF_ROWS = {SUBS[2].tag: Comment("Answered before the question ended, three times. Count to two.", "Dr Priya N.",
+                                     NOW),
+        SUBS[0].tag: Comment("Changes course when listeners need it.")}  # fmt: skip
+HERS = CourseOfHers("Employability Skills", "EMP101", "Autumn 2026", NOW - timedelta(minutes=3), False, True, (FRESH,),
+                    (KEPT, PRIVATE), (WAY, WAITING), (REVOKED,),
+                    (AVAILABLE, replace(AVAILABLE, name="Initiative")))  # fmt: skip
+ALL = EverywherePage("Ana", "Hallwood Canvas", (
+    HERS, replace(HERS, label="EMP102", title="Employability Skills, part two, with a name that takes all the room",
+                  term="", failing=True, synced_at=NOW - timedelta(hours=7), fresh=(), earned=(UNCLAIMED,), over=(),
+                  on_the_way=(), available=()),
+    replace(HERS, label="", title="First steps", term="Spring 2025", current=False, fresh=(), earned=(KEPT,), over=(),
+            on_the_way=(), available=())), SYNCED, 4, True)  # fmt: skip
 URL = f"{BASE}/credentials/7fq2c81km4xw09vd3hb6ptz5ra"
 FILES = (("PNG", f"{URL}.png"), ("SVG", f"{URL}.svg"), ("JSON", f"{URL}.json"), ("JWT", f"{URL}.jwt"))
 CLAIM = ClaimView("collaboration", replace(BADGE, slug="collaboration", name="Collaboration"), "a1", False, True, "",
                   FRESH.rows, "Hallwood University", None, (), Choices(public=True), name="Ana Ruiz",
                   email="ana@hallwood.example", course="EMP101 Employability Skills",
                   offered=(Offered("e1", "Shares the work", "text", "We split the tasks on the first evening."),
-                           Offered("e2", "Keeps word", "link", "https://video.hallwood.example/17")))  # fmt: skip
+                           Offered("e2", "Keeps word", "link", "https://video.hallwood.example/17", "The talk."),
+                           Offered("e3", "Keeps word", "reflection", "I would ask earlier next time.", since=NOW),
+                           Offered("e4", "Keeps word", "file", "minutes.pdf", "Of the second evening.")))  # fmt: skip
 
 # -- the public pages --------------------------------------------------------------------------------------------
 
@@ -814,6 +834,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "as-student-badge": ("student/badge.html", {"page": replace(MINE, history=(), sync=NEVER,
                          rows=rows(None, None, None, None)), "looking": BADGE.slug, "drafted": True}),
     "as-student-claim": ("student/claim.html", {"page": CLAIM, "looking": BADGE.slug}),
+    "me-many": ("student/home.html", {"page": replace(ME, fresh=(FRESH, replace(FRESH, slug="two", name="Empathy"),
+                replace(FRESH, slug="three", name="Initiative")), earned=(KEPT, ASKED_WHY), sync=replace(FAILED))}),
+    "me-all": ("student/everywhere.html", {"page": ALL}),
+    "me-all-running": ("student/everywhere.html", {"page": replace(ALL, sync=RUNNING, earned=0, kept=False,
+                       courses=(replace(HERS, fresh=(), earned=(), over=()),)), "in_course": True}),
+    "me-all-empty": ("student/everywhere.html", {"page": replace(ALL, courses=(), earned=0, kept=False),
+                     "way_in": "bound"}),
+    "my-badge-said": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS)}),
+    "my-badge-elsewhere": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS, course="EMP102", term="Autumn",
+                           sync=FAILED)}),
+    "my-badge-asked": ("student/badge.html", {"page": replace(MINE, card=ASKED_WHY, rows=FRESH.rows, history=())}),
+    "my-badge-noted": ("student/badge.html", {"page": replace(MINE, card=UNCLAIMED, rows=FRESH.rows), "noted": True}),
     "me-empty": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(), available=(),
                  sync=NEVER, preview=True, first_name="")}),
     "me-running": ("student/home.html", {"page": replace(ME, sync=RUNNING, fresh=(FRESH,
@@ -858,7 +890,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "credential-shown": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ana Ruiz", endorsements=SAID,
                          narrative="I spoke in public for the first time.", evidence=(
                          ShownEvidence("Listens actively", "https://video.hallwood.example/17", ""),
-                         ShownEvidence("Adapts the message", "", "I rewrote the talk for twelve-year-olds.")))}),
+                         ShownEvidence("Adapts the message", "", "I rewrote the talk for twelve-year-olds."),
+                         ShownEvidence("Builds a line", "", "Next time I begin with the end.", "Reflection"),
+                         ShownEvidence("Listens actively", f"{BASE}/evidence/7fq2", "Us.", "File", "talk <1>.pdf",
+                                       "PDF document, 340 kB"),
+                         ShownEvidence("Listens actively", f"{BASE}/evidence/7fq3", "", "File", "photo.jpg",
+                                       "JPEG picture, 2.5 MB", gone=True)))}),
     "credential-no-levels": ("public/credential.html", {"page": replace(CREDENTIAL, shows_levels=False,
                              rows=rows(None, None, None, None))}),
     "achievement-full": ("public/achievement.html", {"page": replace(ACHIEVEMENT, endorsements=SAID, badge=FULL,
@@ -939,6 +976,32 @@ PUT = (
     ),
     EvidenceItem("e2", SUBS[0].tag, "note", "Seen <live>.", "", "Tess T.", True, NOW),
 )
+PHOTO = FileView("JPEG picture", "2.5 MB", picture=True, there=True, cleaned=True)
+OWN_PIECES = (
+    EvidenceItem("e3", SUBS[3].tag, "text", "Not done yet.", "", "Ana", True, NOW, draft=True),
+    EvidenceItem("e4", SUBS[3].tag, "reflection", "I answered before the question had ended.", "", "Ana", True, NOW),
+    EvidenceItem(
+        "e5", SUBS[3].tag, "link", "https://video.example/17", "https://video.example/17", "Ana", True, NOW,
+        about="The second answer.", kept_for="shown",
+    ),
+    EvidenceItem(
+        "e6", SUBS[3].tag, "file", "A photo with a very long name of the whole class in the hall.jpg", "", "Ana", True,
+        NOW, about="Us, after the talk.", file=PHOTO, kept_for="", earlier=(
+            EvidenceItem("e7", SUBS[3].tag, "file", "photo.jpg", "", "Ana", True, NOW - timedelta(days=3), file=PHOTO),
+        ),
+    ),
+    EvidenceItem(
+        "e8", SUBS[3].tag, "file", "talk.pdf", "", "Ana", True, NOW, kept_for="decision",
+        file=FileView("PDF document", "340 kB", picture=False, there=False, cleaned=False),
+    ),
+)  # fmt: skip
+NO_FILES = Limits((), "", "25 MB", 25_000_000, "250 MB")
+OWN_EVIDENCE = OwnEvidencePage(
+    BADGE.slug, BADGE, replace(SUBS[3], evidence="required"), "Answers plainly, or says what is not known.",
+    (*OWN_PIECES, PUT[1]), Limits((("documents", "pdf, docx, odt"), ("plain text", "txt, md"),
+                                   ("pictures", "jpg, png, webp, gif")), ".pdf,.docx", "25 MB", 25_000_000, "212 MB"),
+    True,
+)  # fmt: skip
 MARKING = MarkingPage(
     slug=BADGE.slug, badge=BADGE, status="active", version=1, person_id="p1", name="Ana R.", place=1, learners=14,
     done=5, rows=(marked(0, 4, posted("posted"), comment="Well seen.", evidence=PUT), marked(1, 3, posted("way")),
@@ -978,11 +1041,29 @@ PAGES |= {
                         marked(3, None, posted("left"), overtaken=Overtaken(SUBS[3].tag, "Bo", NOW, 1, "Hm.", 2))))}),
     **{f"marking-{reason}": ("instructor/marking.html", {"page": replace(MARKING, rows=(
         marked(0, 3, posted("refused", reason=reason, again=True)),))}) for reason in REFUSALS},
-    "my-badge-evidence": ("student/badge.html", {"page": MINE, "typed": {SUBS[1].tag: ("typed", SimpleNamespace(
-                          sentence="Too long.", what_to_do=""))}, "beside": {
+    "my-badge-evidence": ("student/badge.html", {"page": MINE, "beside": {
                               SUBS[0].tag: OwnRow("Well seen.", "Tess T.", PUT, True),
-                              SUBS[1].tag: OwnRow("", "", (), True),
-                              SUBS[2].tag: OwnRow("", "", (), False)}}),
+                              SUBS[1].tag: OwnRow("", "", (), True, required=True),
+                              SUBS[2].tag: OwnRow("", "", (), False),
+                              SUBS[3].tag: OwnRow("", "", OWN_PIECES, True, required=True)}}),
+    "evidence": ("student/evidence.html", {"page": OWN_EVIDENCE, "done": "handed"}),
+    "evidence-new": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, items=()), "done": ""}),
+    "evidence-draft": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, editing=OWN_PIECES[0]),
+                       "done": "drafted"}),
+    "evidence-anew": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, editing=OWN_PIECES[3], anew=True),
+                      "done": "replaced"}),
+    "evidence-withdrawn": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, limits=NO_FILES, items=(),
+                           row=replace(SUBS[0], evidence="optional")), "done": "withdrawn"}),
+    "evidence-closed": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, may_add=False), "done": "discarded"}),
+    "evidence-refused": ("student/evidence.html", {"page": replace(OWN_EVIDENCE, items=()), "done": "", "typed": {
+                         "kind": "file", "content": "</textarea>What I did.", "link": "javascript:alert(1)"},
+                         "problem": BadInput(sentence="This file has 30 MB, and one file may have 25 MB.",
+                                             what_to_do="Make it smaller.")}),
+    "learners-evidence": ("instructor/evidence.html", {"page": LearnersEvidence(BADGE.slug, BADGE, "p1", "Ana R.", (
+                          (SUBS[0], tuple(replace(each, own=False) for each in OWN_PIECES[1:])), (SUBS[1], PUT),
+                          (SUBS[2], ())))}),
+    "learners-evidence-none": ("instructor/evidence.html", {"page": LearnersEvidence(BADGE.slug, BADGE, "p1", "",
+                               ((SUBS[0], ()),))}),
 }  # fmt: skip
 IN_COURSE = {
     "may_manage": True,
@@ -1188,8 +1269,11 @@ ADDRESSES = {
     "outside.hand_in_for": "/course/<launch>/badges/<slug>/outside/",
     "outside.decide": "/course/<launch>/badges/<slug>/outside/<outside_id>",
     "own_outside.hand_in": "/me/<launch>/badges/<slug>/outside/",
-    "evidence.add": "/me/<launch>/badges/<slug>/evidence/",
+    "evidence.row": "/me/<launch>/badges/<slug>/evidence/",
+    "evidence.hand_in": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/hand-in",
+    "evidence.discard": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/discard",
     "evidence.withdraw": "/me/<launch>/badges/<slug>/evidence/<evidence_id>/withdraw",
+    "learners_evidence.learner": "/course/<launch>/badges/<slug>/evidence/<person_id>/",
     "editor.blank": "/course/<launch>/badges",
     "editor.edit": "/course/<launch>/badges/<slug>/edit",
     "editor.step": "/course/<launch>/edit/<badge>/<step>",
@@ -1207,6 +1291,10 @@ ADDRESSES = {
     "as_student.badge": "/course/<launch>/<slug>/as-student/badge",
     "as_student.claim": "/course/<launch>/<slug>/as-student/claim",
     "student.home": "/me/<launch>/",
+    "student.everywhere": "/me/<launch>/all",
+    "student.put_off": "/me/<launch>/<slug>/not-now",
+    "student.answer": "/me/<launch>/<slug>/why-not",
+    "student.reading": "/me/<launch>/reading.json",
     "student.badge": "/me/<launch>/<slug>",
     "student.claim": "/me/<launch>/<slug>/claim",
     "show.show": "/me/<launch>/badges/<slug>/show",
@@ -1301,6 +1389,7 @@ def create_samples() -> Flask:
         markdown=markdown,
         labels=labels,
         language=words.language,
+        told=words.said,
         lasts=words.lasts,
         duration=stack_words.duration,
         stack_rule=stack_words.rule_words,

@@ -281,7 +281,7 @@ def test_a_grade_that_is_not_posted_is_hidden_and_its_award_waits(room: CanvasRo
     room.sync()
     assert room.award(ana)["status"] == "held"
     learner = room.enter(ana)
-    assert "has not released" in learner.get(f"badges/{room.badge.slug}").text
+    assert "has not released" not in learner.get(f"badges/{room.badge.slug}").text  # not even that there is a grade
     awards = room.page.get(f"badges/{room.badge.slug}/awards").text
     assert "not posted in your LMS yet" in awards and "Issue it now" not in awards
     room.rubrics.post(room.essay)

@@ -15,6 +15,8 @@ from lti_tool.web.admin import (
     mail,
     people,
     platforms,
+    requests,
+    retention,
     sign_in,
     way_in,
 )
@@ -28,6 +30,8 @@ BLUEPRINTS = (
     endorsements.pages,
     approvals.pages,
     people.pages,
+    requests.pages,
+    retention.pages,
     administrators.pages,
     keys.pages,
     mail.pages,

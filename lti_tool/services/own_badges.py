@@ -1,0 +1,227 @@
+"""Whose badges are whose: which course badges somebody may open as her own, and where she stands in many at once.
+
+Everything here is of one platform. People whom an administrator has linked are one: the awards of all of them lie with
+`Person.holder_id`, and in each course it is judged who is a learner there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask_babel import gettext as _
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, joinedload
+
+from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.errors import NotFound
+from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, EarlierVersion, Enrolment, Mastery, Person
+from lti_tool.services import catalog, stack_trees, stacks
+from lti_tool.services.launches import LaunchSession
+from lti_tool.services.pages import RowView
+from lti_tool.services.rows import hide, row_views
+from lti_tool.services.words import day
+
+OPEN = ("pending", "review", "held")  # given, and not issued yet
+
+
+@dataclass(frozen=True)
+class Own:
+    """Somebody with everybody she is linked to. `ids` begins with the one who looks."""
+
+    holder_id: str
+    registration_id: int
+    ids: tuple[str, ...]
+
+
+def own(session: Session, person_id: str) -> Own:
+    person = session.get_one(Person, person_id)
+    linked = select(Person.id).where(or_(Person.id == person.holder_id, Person.same_as_id == person.holder_id))
+    others = session.scalars(linked.where(Person.id != person.id, ~Person.disabled).order_by(Person.id))
+    return Own(person.holder_id, person.registration_id, (person.id, *others))
+
+
+# -- what she may open ------------------------------------------------------------------------------------------
+
+
+def find(session: Session, who: LaunchSession, key: str) -> CourseBadge:
+    """Return the published badge that an address of somebody's own pages names; raises NotFound for any other.
+
+    `key` is a slug of the course she was launched from, or a course badge's id: of any course where she is a learner,
+    and of any where a badge was issued to her, whatever became of the course or her place in it since. What is
+    private, absent or somebody else's answers the same (D14)."""
+    found = None
+    if who.course_id is not None and who.rights:
+        query = select(CourseBadge).where(CourseBadge.course_id == who.course_id, CourseBadge.slug == key)
+        found = session.scalar(query)
+    if found is None:
+        found = session.get(CourseBadge, key)
+        if found is not None and not _is_hers(session, who, found):
+            found = None
+    if found is None or found.version is None:
+        raise NotFound(f"badge {key} is not published, or not hers")
+    return found
+
+
+def _is_hers(session: Session, who: LaunchSession, badge: CourseBadge) -> bool:
+    if badge.version is None or badge.course.registration_id != who.registration_id:
+        return False
+    if badge.course_id == who.course_id and who.rights:
+        return True
+    me = own(session, who.person_id)
+    given = select(Award.id).where(
+        Award.course_badge_id == badge.id, Award.person_id == me.holder_id, Award.issued_at.is_not(None)
+    )
+    if session.scalar(given.limit(1)) is not None or badge.course_id in learns_in(session, me):
+        return True
+    return stack_trees.of_another_course(session, who, badge.id) is not None
+
+
+def learns_in(session: Session, me: Own) -> dict[int, str]:
+    """Return the courses where she may be awarded, and as which of the people she is there."""
+    query = select(Enrolment).where(Enrolment.person_id.in_(me.ids), Enrolment.active)
+    rows = session.scalars(query.options(joinedload(Enrolment.person)))
+    found: dict[int, str] = {}
+    for row in sorted(rows, key=lambda row: me.ids.index(row.person_id)):
+        if row.is_learner:
+            found.setdefault(row.course_id, row.person_id)
+    return found
+
+
+# -- where she stands in them -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a learner may see of a badge now; `definition` is what the rows are of."""
+
+    definition: Badge
+    award: Award | None
+    rows: tuple[RowView, ...]
+    shown: frozenset[str] = frozenset()  # the tags of which she may see what was found
+    history: tuple[tuple[datetime, str], ...] = ()
+    present: bool = True  # the rows are those she is judged by now; False: those an award was given for
+
+
+def standing(session: Session, badge: CourseBadge, person_id: str, now: datetime, base: str) -> Standing:
+    me = own(session, person_id)
+    judged = person_id
+    if len(me.ids) > 1:
+        judged = learns_in(session, me).get(badge.course_id, person_id)
+    return standings(session, [badge], {badge.course_id: judged}, me, now, base)[badge.id]
+
+
+def standings(
+    session: Session,
+    badges: Sequence[CourseBadge],
+    judged: Mapping[int, str],
+    me: Own,
+    now: datetime,
+    base: str,
+    *,
+    history: bool = True,
+) -> dict[str, Standing]:
+    """Return where somebody stands in each of these badges, by id: in three queries, however many there are.
+
+    `judged` says by course which of the people she is judged there; the badges come with their versions.
+    Held back, present levels are not even hinted at; an award issued here before shows what it was given for."""
+    ids = [badge.id for badge in badges]
+    people = sorted(set(judged.values()))
+    earlier = select(EarlierVersion).where(
+        EarlierVersion.course_badge_id.in_(ids), EarlierVersion.person_id.in_(people)
+    )
+    began = {
+        (row.course_badge_id, row.person_id): row.version
+        for row in session.scalars(earlier.options(joinedload(EarlierVersion.version)))
+    }
+    stored: dict[tuple[str, str], dict[str, Mastery]] = {}
+    rows = select(Mastery).where(Mastery.course_badge_id.in_(ids), Mastery.person_id.in_(people))
+    for row in session.scalars(rows):
+        stored.setdefault((row.course_badge_id, row.person_id), {})[row.tag] = row
+    awards = _awards(session, badges, me.holder_id)
+    found = {}
+    for badge in badges:
+        person_id = judged.get(badge.course_id, "")
+        version = began.get((badge.id, person_id)) or badge.version
+        definition = version.badge if version is not None else catalog.definition_of(badge)
+        mine = awards.get(badge.id, [])
+        found[badge.id] = _standing(
+            session, badge, definition, mine, stored.get((badge.id, person_id), {}), now, base, history
+        )
+    return found
+
+
+def _awards(session: Session, badges: Sequence[CourseBadge], holder_id: str) -> dict[str, list[Award]]:
+    """Return the awards that each badge's pages show her, the one that says most last: see `awards.newest_awards`."""
+    made: dict[int, list[CourseBadge]] = {}
+    for badge in badges:
+        if badge.version is not None:
+            made.setdefault(badge.version.achievement_id, []).append(badge)
+    here = Award.course_badge_id.in_([badge.id for badge in badges])
+    anywhere = Award.achievement_id.in_(made) & (Award.scope == "installation")
+    query = select(Award).where(Award.person_id == holder_id, or_(here, anywhere))
+    query = query.options(joinedload(Award.version).joinedload(AchievementVersion.achievement))
+    found: dict[str, list[Award]] = {}
+    for award in session.scalars(query.order_by(Award.earned_at, Award.id)):
+        shown_at = {award.course_badge_id}
+        if award.scope == "installation":
+            shown_at |= {badge.id for badge in made.get(award.achievement_id, ())}
+        for badge_id in shown_at:
+            found.setdefault(badge_id, []).append(award)
+    for each in found.values():
+        each.sort(key=lambda award: award.status != "superseded")
+    return found
+
+
+def _standing(
+    session: Session,
+    badge: CourseBadge,
+    definition: Badge,
+    awards: Sequence[Award],
+    stored: Mapping[str, Mastery],
+    now: datetime,
+    base: str,
+    with_history: bool,
+) -> Standing:
+    parts = stacks.parts_of(session, badge, definition, base)
+    if catalog.released(badge, now):
+        award = awards[-1] if awards else None
+        # What the LMS does not show her yet is here as if it were not: no level, and not that there is one.
+        visible = {tag: row for tag, row in stored.items() if row.record.get("released") is not False}
+        hidden = len(visible) < len(stored)
+        rows = row_views(definition, {tag: row.record for tag, row in visible.items()}, parts)
+        if award is not None and hidden and award.status in OPEN:
+            award = None
+        told = tuple(_history(rows, visible)) if with_history else ()
+        shown = frozenset(row.tag for row in rows) - (stored.keys() - visible.keys())
+        return Standing(definition, award, rows, shown, told)
+    issued = [award for award in awards if award.course_badge_id == badge.id and award.issued_at is not None]
+    if not issued:
+        return Standing(definition, None, tuple(hide(row) for row in row_views(definition, {}, parts)))
+    given_for = issued[-1].version.badge
+    rows = row_views(given_for, {row["tag"]: row for row in issued[-1].decision["rows"]}, parts)
+    return Standing(given_for, issued[-1], rows, present=False)
+
+
+def _history(rows: Sequence[RowView], stored: Mapping[str, Mastery]) -> list[tuple[datetime, str]]:
+    told = []
+    for row in rows:
+        mastery = stored.get(row.tag)
+        for each in mastery.before if mastery else []:
+            if each.get("released") is False:
+                continue  # the LMS had not shown it to her then
+            level = each["reached"] or (_("no result") if each["state"] == "ungraded" else _("no level"))
+            until = datetime.fromisoformat(each["until"])
+            told.append((until, _("Until %(until)s: %(what)s", until=day(until), what=f"{row.name}: {level}")))
+    return told
+
+
+# -- her courses ------------------------------------------------------------------------------------------------
+
+
+def label(course: Course) -> str:
+    return course.label or course.title or _("another course")
+
+
+def definition_of(award: Award) -> Badge:
+    return badge_from_content(award.version.definition)
