@@ -85,7 +85,9 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
             label=course.label,
             first_name=first_name(who),
             sync=sync_state(session, course),
-            fresh=tuple(each for each in live if each.new),
+            fresh=tuple(
+                sorted((each for each in live if each.new), key=lambda each: str(each.earned_at), reverse=True)
+            ),
             earned=tuple(each for each in live if not each.new),
             over=tuple(each for each in cards if each.state in ("expired", "revoked")),
             on_the_way=tuple(each for each in cards if each.state in ("way", "waiting")),
