@@ -11,7 +11,7 @@ from lti_tool import security
 from lti_tool.errors import NotFound, ToolError
 from lti_tool.security import guarded, tool
 from lti_tool.services import audit, share_links, show_page
-from lti_tool.services.launches import LEARN
+from lti_tool.services.launches import OWN
 from lti_tool.web.course import Page
 
 pages = Blueprint("show", __name__, url_prefix="/me/<launch>/badges/<slug>/show")
@@ -22,7 +22,7 @@ def _actor() -> str:
 
 
 @pages.get("")
-@guarded(LEARN)
+@guarded(OWN)
 def show(slug: str) -> str:
     made = request.args.get("made", "")[:40]
     page = show_page.page(tool(), g.session, slug, datetime.now(UTC))
@@ -30,7 +30,7 @@ def show(slug: str) -> str:
 
 
 @pages.post("/page")
-@guarded(LEARN)
+@guarded(OWN)
 def turn(slug: str) -> BaseResponse:
     """Turn the public page on or off."""
     on = request.form.get("public") == "yes"
@@ -39,14 +39,14 @@ def turn(slug: str) -> BaseResponse:
 
 
 @pages.get("/linkedin")
-@guarded(LEARN)
+@guarded(OWN)
 def linkedin(slug: str) -> BaseResponse:
     """Lead to LinkedIn with its form filled in."""
     return security.see(show_page.linkedin_address(tool(), g.session, slug, datetime.now(UTC)), 303)
 
 
 @pages.get("/qr.svg")
-@guarded(LEARN)
+@guarded(OWN)
 def qr(slug: str) -> Response:
     """Give the QR code of the public page as a file."""
     page = show_page.page(tool(), g.session, slug, datetime.now(UTC))
@@ -59,7 +59,7 @@ def qr(slug: str) -> Response:
 
 
 @pages.post("/links")
-@guarded(LEARN)
+@guarded(OWN)
 def make_link(slug: str) -> Page:
     now = datetime.now(UTC)
     award_id = show_page.own_award_id(tool(), g.session, slug, now)
@@ -82,7 +82,7 @@ def make_link(slug: str) -> Page:
 
 
 @pages.post("/links/<link_id>/end")
-@guarded(LEARN)
+@guarded(OWN)
 def end_link(slug: str, link_id: str) -> BaseResponse:
     now = datetime.now(UTC)
     award_id = show_page.own_award_id(tool(), g.session, slug, now)
