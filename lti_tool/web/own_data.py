@@ -13,7 +13,7 @@ from lti_tool.errors import BadInput, ToolError
 from lti_tool.security import guarded, public, tool
 from lti_tool.sentence import Sentence
 from lti_tool.services import data_privacy, erased, own_copy, rights
-from lti_tool.services.launches import LEARN
+from lti_tool.services.launches import OWN
 from lti_tool.web.course import Page, acting, lead_to, moment
 
 pages = Blueprint("own_data", __name__, url_prefix="/me/<launch>/data")
@@ -37,7 +37,7 @@ def _limit(state: Any) -> None:
 
 
 @pages.get("/")
-@guarded(LEARN)
+@guarded(OWN)
 def home() -> Page:
     return _home()
 
@@ -56,7 +56,7 @@ def _home(problem: ToolError | None = None, of: str = "") -> Page:
 
 
 @pages.get("/copy.zip")
-@guarded(LEARN)
+@guarded(OWN)
 def copy() -> Response:
     """Give her a copy of all that is kept about her."""
     current_app.extensions["own_copies"].count(g.session.person_id)
@@ -81,7 +81,7 @@ def _parts(file: IO[bytes]) -> Iterator[bytes]:
 
 
 @pages.post("/name")
-@guarded(LEARN)
+@guarded(OWN)
 def name() -> Page:
     """Ask for another name, take that back, or go back to the LMS's."""
     who, what = g.session.person_id, request.form.get("do", "ask")
@@ -99,7 +99,7 @@ def name() -> Page:
 
 
 @pages.post("/erasure")
-@guarded(LEARN)
+@guarded(OWN)
 def erasure() -> Page:
     """Ask to be erased, or take that back."""
     who = g.session.person_id

@@ -12,7 +12,7 @@ from lti_tool import security
 from lti_tool.errors import NotFound, ToolError
 from lti_tool.security import guarded, tool
 from lti_tool.services import audit, share_links, show_page
-from lti_tool.services.launches import LEARN
+from lti_tool.services.launches import OWN
 from lti_tool.web.course import Page
 
 pages = Blueprint("show", __name__, url_prefix="/me/<launch>/badges/<slug>/show")
@@ -23,7 +23,7 @@ def _actor() -> str:
 
 
 @pages.get("")
-@guarded(LEARN)
+@guarded(OWN)
 def show(slug: str) -> str:
     made = request.args.get("made", "")[:40]
     page = show_page.page(tool(), g.session, slug, datetime.now(UTC))
@@ -31,7 +31,7 @@ def show(slug: str) -> str:
 
 
 @pages.post("/page")
-@guarded(LEARN)
+@guarded(OWN)
 def turn(slug: str) -> BaseResponse:
     """Turn the public page on or off."""
     on = request.form.get("public") == "yes"
@@ -40,14 +40,14 @@ def turn(slug: str) -> BaseResponse:
 
 
 @pages.get("/linkedin")
-@guarded(LEARN)
+@guarded(OWN)
 def linkedin(slug: str) -> BaseResponse:
     """Lead to LinkedIn with its form filled in."""
     return security.see(show_page.linkedin_address(tool(), g.session, slug, datetime.now(UTC)), 303)
 
 
 @pages.get("/qr.svg")
-@guarded(LEARN)
+@guarded(OWN)
 def qr(slug: str) -> Response:
     """Give the QR code of the public page as a file."""
     return qr_of(show_page.page(tool(), g.session, slug, datetime.now(UTC)), slug)
@@ -63,7 +63,7 @@ def qr_of(page: show_page.ShowPage, name: str) -> Response:
 
 
 @pages.post("/links")
-@guarded(LEARN)
+@guarded(OWN)
 def make_link(slug: str) -> Page:
     now = datetime.now(UTC)
     award_id = show_page.own_award_id(tool(), g.session, slug, now)
@@ -89,7 +89,7 @@ def made_link(award_id: str, actor: str) -> str:
 
 
 @pages.post("/links/<link_id>/end")
-@guarded(LEARN)
+@guarded(OWN)
 def end_link(slug: str, link_id: str) -> BaseResponse:
     now = datetime.now(UTC)
     award_id = show_page.own_award_id(tool(), g.session, slug, now)

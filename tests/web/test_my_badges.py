@@ -101,6 +101,7 @@ def test_from_there_every_page_of_a_badge_opens_and_it_can_be_claimed(two):
     )
     assert claimed.status_code == 200 and first.award(ana)["claimed_at"]
     assert page.get(f"badges/{key_of(first)}/wallet").status_code == 200
+    assert page.get(f"badges/{key_of(first)}/show").status_code == 200
     assert page.get("backpacks/").status_code == 200
     assert page.get("clr.json").status_code == 200
     assert page.get(f"badges/{key_of(second)}/claim").status_code == 404  # not earned
