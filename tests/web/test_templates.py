@@ -31,7 +31,7 @@ def test_every_page_of_a_person_has_a_sample() -> None:
     shells = {"instructor/badge_base.html", "instructor/record_aside.html", "instructor/changes.html"}
     shells |= {"instructor/marking_parts.html", "instructor/marking_states.html", "instructor/gradebook_parts.html"}
     shells |= {"instructor/edit_base.html", "instructor/edit_parts.html", "instructor/edit_stack.html"}
-    shells |= {"student/evidence_parts.html", "student/keep_link.html"}
+    shells |= {"student/notifications.html", "student/evidence_parts.html", "student/keep_link.html"}
     for folder in ("instructor", "student", "public", "own"):
         there = {f"{folder}/{path.name}" for path in (ROOT / "templates" / folder).glob("*.html")} - shells
         assert there == {template for template, _ in PAGES.values() if template.startswith(f"{folder}/")}
