@@ -86,7 +86,9 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
             label=course.label,
             first_name=first_name(who),
             sync=sync_state(session, course),
-            fresh=tuple(each for each in live if each.new),
+            fresh=tuple(
+                sorted((each for each in live if each.new), key=lambda each: str(each.earned_at), reverse=True)
+            ),
             earned=tuple(each for each in live if not each.new),
             over=tuple(each for each in cards if each.state in ("expired", "revoked")),
             on_the_way=tuple(each for each in cards if each.state in ("way", "waiting")),
@@ -128,7 +130,8 @@ def badge(tool: Tool, who: LaunchSession, key: str) -> StudentBadge:
         definition, award = seen.definition, seen.award
         given_for, shown_version = history.note_of_version(session, found, award, who.person_id)
         said = why_not.rows(session, [award.id]).get(award.id) if award is not None else None
-        here = found.course_id == who.course_id
+        here = found.course_id == who.course_id and bool(who.rights)
+        key = found.slug if here else key
         tree = stack_trees.tree(session, who, found, now)
         return StudentBadge(
             slug=key,

@@ -38,7 +38,7 @@ def dismiss() -> BaseResponse:
 
 
 def _own_home() -> str:
-    return url_for("student.home", launch=g.launch)
+    return url_for("student.everywhere" if g.session.course_id is None else "student.home", launch=g.launch)
 
 
 @pages.route("/me/<launch>/mail", methods=["GET", "POST"])

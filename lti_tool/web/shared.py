@@ -32,19 +32,18 @@ def shared(token: str) -> Response:
     now = datetime.now(UTC)
     found = share_links.find(tool(), token, now)
     page = shown.credential_page(tool(), found.edition, now, shown.shared_as(tool(), token, found))
-    _count(found, now)
+    if viewed(found.edition.id, counting.SHARED_PAGE):
+        _count(found.link_id, now)
     response = Response(render_template("public/credential.html", page=page))
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Robots-Tag"] = "noindex"
     return response
 
 
-def _count(found: share_links.Shared, now: datetime) -> None:
-    """Count that somebody opened a link: no robot, and nobody who works with the tool. The page is shown either way."""
-    if not viewed(found.edition.id, counting.SHARED_PAGE):
-        return
+def _count(link_id: str, now: datetime) -> None:
+    """Count that somebody opened a link. The page is shown either way."""
     try:
-        share_links.opened(tool(), found.link_id, now)
+        share_links.opened(tool(), link_id, now)
     except OperationalError as error:
         log.warning("a link's opening was not counted: %s", type(error.orig).__name__)
 

@@ -118,6 +118,7 @@ from lti_tool.services.pages import (
     SyncState,
     TreeNode,
 )
+from lti_tool.services.rights import OwnRequest, OwnRights
 from lti_tool.services.rows import row_views
 from lti_tool.services.score_files import BadLine as BadScore
 from lti_tool.services.score_files import FilePage as ScoreFile
@@ -611,6 +612,8 @@ KEPT_DATA = DataPrivacy(True, (
              "until the institution erases it"),
     KeptData("Signed credentials", "The files themselves.", 0, None, None, "until the institution erases it")),
     "Hallwood University", "https://hallwood.example", "badges@hallwood.example")  # fmt: skip
+MY_DATA: dict[str, Any] = {"page": OwnRights("Ana Ruiz", "", None, None, 2), "kept": KEPT_DATA.kept, "problem": None,
+                           "problem_of": "", "typed": "", "done": ""}  # fmt: skip
 PUBLISHING = replace(PLAN, status="publishing", job_id=7, columns=columns("made", last="will be made"),
                      progress=("Making OC-1 … done", "Making OC-2 … done", "Making OC-3 …"))  # fmt: skip
 of_badge = {"slug": BADGE.slug, "badge": BADGE}
@@ -829,6 +832,16 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "data-privacy-other": ("data_privacy.html", {"page": replace(KEPT_DATA, own=False, issuer_email="",
                            issuer_url="")}),
     "data-privacy-nothing": ("data_privacy.html", {"page": replace(KEPT_DATA, kept=(), issuer="")}),
+    "my-data": ("student/own_data.html", {**MY_DATA, "done": "Your request is taken back."}),
+    "my-data-waits": ("student/own_data.html", {**MY_DATA, "page": OwnRights("Ana Ruiz", "", OwnRequest("r1", "name",
+                      "open", NOW, None, "", "Ana María Ruiz Fernández"), OwnRequest("r2", "erasure", "open", NOW, None,
+                      "", ""), 3)}),
+    "my-data-refused": ("student/own_data.html", {**MY_DATA, "page": OwnRights("", "Ana R.", OwnRequest("r1", "name",
+                        "refused", NOW, NOW, "That is not you.", ""), OwnRequest("r2", "erasure", "refused", NOW, NOW,
+                        "Your degree depends on it.", ""), 0), "problem": BadInput(sentence="Write the name."),
+                        "problem_of": "name", "typed": "<Ana>"}),
+    "erased": ("erased.html", {"proof": "gAAAA", "back": False}),
+    "erased-back": ("erased.html", {"proof": "", "back": True}),
     "me": ("student/home.html", {"page": ME}),
     "as-student": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(),
                    preview=True, sync=NEVER), "looking": BADGE.slug}),
@@ -843,7 +856,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "me-all-empty": ("student/everywhere.html", {"page": replace(ALL, courses=(), earned=0, kept=False),
                      "way_in": "bound"}),
     "my-badge-said": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS)}),
-    "my-badge-elsewhere": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS, course="EMP102", term="Autumn",
+    "my-badge-elsewhere": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS, course="EMP102", term="2026",
                            sync=FAILED)}),
     "my-badge-asked": ("student/badge.html", {"page": replace(MINE, card=ASKED_WHY, rows=FRESH.rows, history=())}),
     "my-badge-noted": ("student/badge.html", {"page": replace(MINE, card=UNCLAIMED, rows=FRESH.rows), "noted": True}),
@@ -1073,7 +1086,7 @@ IN_COURSE = {
     "own_news": lambda: sample_notifications.NONE,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
-STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html", "new_window.html"}
+STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html", "erased.html", "new_window.html"}
 
 # -- a program to render them ------------------------------------------------------------------------------------
 
@@ -1308,6 +1321,11 @@ ADDRESSES = {
     "wallet.show": "/me/<launch>/badges/<slug>/wallet",
     "wallet.offer": "/me/<launch>/badges/<slug>/wallet/offer",
     "wallet.withdraw": "/me/<launch>/badges/<slug>/wallet/copies/<edition_id>/withdraw",
+    "own_data.home": "/me/<launch>/data/",
+    "own_data.copy": "/me/<launch>/data/copy.zip",
+    "own_data.name": "/me/<launch>/data/name",
+    "own_data.erasure": "/me/<launch>/data/erasure",
+    "erased.begin_anew": "/lti/again",
     "backpacks.home": "/me/<launch>/backpacks/",
     "backpacks.code": "/me/<launch>/backpacks/code",
     "backpacks.ask": "/me/<launch>/backpacks/requests/<request_id>",
@@ -1376,6 +1394,9 @@ PAGES |= {
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
 
 
+PAGES |= sample_notifications.PAGES
+PAGES["me-news"] = (PAGES["me"][0], {**PAGES["me"][1], "own_news": lambda: sample_notifications.NEWS})
+ADDRESSES |= sample_notifications.ADDRESSES
 PAGES |= sample_own_access.PAGES
 PAGES["own-claim"] = (
     "student/claim.html",
