@@ -59,10 +59,14 @@ def _home(problem: ToolError | None = None, of: str = "") -> Page:
 @guarded(OWN)
 def copy() -> Response:
     """Give her a copy of all that is kept about her."""
-    current_app.extensions["own_copies"].count(g.session.person_id)
+    return copy_of(g.session.person_id)
+
+
+def copy_of(person_id: str) -> Response:
+    current_app.extensions["own_copies"].count(person_id)
     file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the answer is sent)
     try:
-        own_copy.write(tool(), g.session.person_id, file, moment())
+        own_copy.write(tool(), person_id, file, moment())
     except BaseException:
         file.close()
         raise

@@ -1408,6 +1408,9 @@ PAGES["own-wallet"] = ("student/wallet.html", {"page": WALLET, "own": sample_own
 PAGES["me-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "reminder"})
 PAGES["me-may-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "offered"})
 ADDRESSES |= sample_own_access.ADDRESSES
+PAGES |= sample_notifications.PAGES
+PAGES["me-news"] = (PAGES["me"][0], {**PAGES["me"][1], "own_news": lambda: sample_notifications.NEWS})
+ADDRESSES |= sample_notifications.ADDRESSES
 
 
 def create_samples() -> Flask:

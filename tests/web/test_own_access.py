@@ -782,6 +782,32 @@ def test_nobody_s_pages_open_without_a_visit(shared: Scene) -> None:
         assert answer.status_code == 401 and "Ask for a link" in answer.text
 
 
+# -- her data
+
+
+def test_without_her_lms_too_she_gets_a_copy_of_her_data_and_asks_for_erasure(
+    shared: Scene,
+    ana: Earned,
+    ben: Earned,
+    post: MailServer,
+) -> None:
+    ana.confirmed(post)
+    inside = let_in(shared, post, ana.address)
+    mine = f"people/{ana.person_id}/data"
+    assert "Download all of it" in inside.get(mine).text
+    copy = inside.get(f"{mine}/copy.zip")
+    assert copy.headers["Content-Type"] == "application/zip" and copy.content[:2] == b"PK"
+    assert "Say that you have read" in inside.post(f"{mine}/erasure", {"do": "ask"}).text
+    asked = inside.post(f"{mine}/erasure", {"do": "ask", "understood": "on"})
+    assert "An administrator has not decided yet." in asked.text
+    assert "Nothing was erased." in inside.post(f"{mine}/erasure", {"do": "withdraw"}).text
+    assert "An administrator will look at it." in inside.post(f"{mine}/name", {"name": "Ana R. Ruiz"}).text
+    inside.post(f"{mine}/name", {"do": "withdraw"})
+    for path in ("", "/copy.zip"):
+        assert inside.get(f"people/{ben.person_id}/data{path}").status_code == 404
+    assert inside.post(f"people/{ben.person_id}/data/erasure", {"do": "ask", "understood": "on"}).status_code == 404
+
+
 # -- taking it back
 
 
