@@ -214,9 +214,7 @@ WHY_KEPT = {
         Sentence("Open “Share and files”, take it out of your credential, and come back."),
     ),
     "decision": (
-        Sentence(
-            "Your badge was decided with this, so it stays as its evidence. Nobody else sees it unless you choose so."
-        ),
+        Sentence("Your badge was decided with this, so it stays as its evidence."),
         Sentence("You can hand in a newer version; this one is kept with it."),
     ),
 }

@@ -62,6 +62,7 @@ from lti_tool.models import (
     SourceAnswer,
     SourceFile,
     WalletOffer,
+    WhyNot,
 )
 from lti_tool.services import audit
 
@@ -206,6 +207,7 @@ TABLES: tuple[Kept, ...] = (
     Kept(EarlierVersion, _person(EarlierVersion)),
     Kept(Enrolment, _person(Enrolment)),
     Kept(Review, _of_awards(Review)),
+    Kept(WhyNot, _of_awards(WhyNot)),
     Kept(Job, _jobs),
     Kept(
         Endorsement,

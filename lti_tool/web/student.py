@@ -50,7 +50,7 @@ def badge(slug: str) -> str:
     page = shown.badge(tool(), g.session, slug)
     # Nothing is put beside the parts of a stack, nor beside the rows of another course's badge.
     none = page.tree or page.course
-    beside = {} if none else marking_pages.own_rows(tool(), g.session, slug, datetime.now(UTC))
+    beside = {} if none else marking_pages.own_rows(tool(), g.session, page.slug, datetime.now(UTC))
     html = render_template("student/badge.html", page=page, beside=beside, noted="noted" in request.args)
     _asked([page.card], datetime.now(UTC))
     return html

@@ -14,14 +14,15 @@ TO_A_FILE = ("document", "iframe", "empty")
 
 
 def viewed(subject: str, where: str = counting.PAGE) -> bool:
-    """Count the view of a page that is being answered, and tell whether it is one.
+    """Count the view of a page that is being answered: a credential's by its id, a badge's as slug/version.
 
-    `subject` is a credential by its id, or a badge as slug/version.
+    Tells whether it is a view, and not the same visit still.
 
     Not what its learner sees: where one of our pages led here, and in a browser that has a session with us. Her browser
     may have none to show (in an LMS's frame it is kept for that frame), so her own look by a copied address counts."""
-    looked = request.method == "GET" and not _from_inside() and page_views.is_a_look(dict(request.headers))
-    return looked and tool().views.seen(subject, where, *_visitor())
+    if request.method != "GET" or _from_inside() or not page_views.is_a_look(dict(request.headers)):
+        return False
+    return tool().views.seen(subject, where, *_visitor())
 
 
 def picture_viewed(credential_id: str) -> None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import credentials, kills, large, launches, matrix, platforms, serving, status_lists, syncs
+from tests.bench import credentials, kills, large, launches, matrix, my_badges, platforms, serving, status_lists, syncs
 from tests.bench.servers import postgresql_version
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -52,6 +52,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "platforms": ("One bad LMS beside others, and two workers", platforms.measure),
     "large": ("A large class", large.measure),
     "matrix": ("The progress matrix", matrix.measure),
+    "my-badges": ("A learner's badges", my_badges.measure),
     "credentials": ("Credentials", signing),
     "serving": ("Credentials as strangers fetch them", serving.measure),
     "status-lists": ("Status lists", status_lists.measure),

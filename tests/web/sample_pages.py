@@ -1,4 +1,4 @@
-"""Every page in every state, filled with invented people. `python tests/web/sample_pages.py PORT` shows them.
+"""Every page in every state, filled with invented people. `python -m tests.web.sample_pages PORT` shows them.
 
 SAMPLE_ART names a folder of <slug>.svg badge pictures; without it a disc stands in."""
 
@@ -131,6 +131,7 @@ from lti_tool.services.stack_pages import OutsidePage
 from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
+from tests.web import sample_notifications, sample_own_access
 
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 ROOT = Path(__file__).parents[2] / "lti_tool"
@@ -842,7 +843,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "me-all-empty": ("student/everywhere.html", {"page": replace(ALL, courses=(), earned=0, kept=False),
                      "way_in": "bound"}),
     "my-badge-said": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS)}),
-    "my-badge-elsewhere": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS, course="EMP102", term="Autumn",
+    "my-badge-elsewhere": ("student/badge.html", {"page": replace(MINE, said=SAID_OF_ROWS, course="EMP102", term="2026",
                            sync=FAILED)}),
     "my-badge-asked": ("student/badge.html", {"page": replace(MINE, card=ASKED_WHY, rows=FRESH.rows, history=())}),
     "my-badge-noted": ("student/badge.html", {"page": replace(MINE, card=UNCLAIMED, rows=FRESH.rows), "noted": True}),
@@ -998,7 +999,7 @@ OWN_PIECES = (
 NO_FILES = Limits((), "", "25 MB", 25_000_000, "250 MB")
 OWN_EVIDENCE = OwnEvidencePage(
     BADGE.slug, BADGE, replace(SUBS[3], evidence="required"), "Answers plainly, or says what is not known.",
-    (*OWN_PIECES, PUT[1]), Limits((("documents", "pdf, docx, odt"), ("plain text", "txt, md"),
+    (*OWN_PIECES, replace(PUT[1], own=False)), Limits((("documents", "pdf, docx, odt"), ("plain text", "txt, md"),
                                    ("pictures", "jpg, png, webp, gif")), ".pdf,.docx", "25 MB", 25_000_000, "212 MB"),
     True,
 )  # fmt: skip
@@ -1069,6 +1070,7 @@ IN_COURSE = {
     "may_manage": True,
     "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
     "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
+    "own_news": lambda: sample_notifications.NONE,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
 STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html", "new_window.html"}
@@ -1372,6 +1374,22 @@ PAGES |= {
                                                             choices=Choices(public=True, search=True))}),
 }  # fmt: skip
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
+
+
+PAGES |= sample_notifications.PAGES
+PAGES["me-news"] = (PAGES["me"][0], {**PAGES["me"][1], "own_news": lambda: sample_notifications.NEWS})
+ADDRESSES |= sample_notifications.ADDRESSES
+PAGES |= sample_own_access.PAGES
+PAGES["own-claim"] = (
+    "student/claim.html",
+    {"page": replace(CLAIM, slug="a1", claimed=True, page_public=False, issued_at=NOW, credential_url=URL,
+                     downloads=FILES), "own": sample_own_access.LEARNER},
+)  # fmt: skip
+PAGES["own-show"] = ("student/show.html", {"page": SHOW, "own": sample_own_access.LEARNER})
+PAGES["own-wallet"] = ("student/wallet.html", {"page": WALLET, "own": sample_own_access.LEARNER})
+PAGES["me-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "reminder"})
+PAGES["me-may-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "offered"})
+ADDRESSES |= sample_own_access.ADDRESSES
 
 
 def create_samples() -> Flask:
