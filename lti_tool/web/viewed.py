@@ -9,7 +9,7 @@ from flask import request
 from lti_tool.security import browser_secret, cookie_name, from_own_page, tool
 from lti_tool.services import counting, forms, page_views
 
-OURS = ("browser", "admin")  # cookies that only those have who work with the tool
+OURS = ("browser", "admin", "own")  # cookies that only those have who work with the tool
 TO_A_FILE = ("document", "iframe", "empty")
 
 
