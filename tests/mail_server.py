@@ -93,7 +93,7 @@ class MailServer:
 
     def authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, told: Any) -> AuthResult:
         right = isinstance(told, LoginPassword) and self.users.get(told.login.decode()) == told.password.decode()
-        return AuthResult(success=right)
+        return AuthResult(success=right, handled=right)  # one that is not handled is answered with 535
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from lti_tool.db import Database
 from lti_tool.jobs import RUNNERS
 from lti_tool.keyring import load_keyring
 from lti_tool.migrations import schema
-from lti_tool.services import administrators, audit, platforms, work
+from lti_tool.services import administrators, audit, catalog, platforms, work
 from lti_tool.services.tool import Tool
 from lti_tool.settings import Settings, load_settings
 
@@ -42,6 +42,7 @@ LIBRARY = Path(__file__).parent.parent / "config" / "badges"
 ORAL = "oral-communication"
 COURSE = "EMP101"
 RUNNING: WeakSet[Scene] = WeakSet()
+catalog.SIZE = 150  # at 600 packing a badge's picture takes as long as all else of publishing it
 PREPARED: set[str] = set()  # databases that have the schema already
 
 

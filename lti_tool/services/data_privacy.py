@@ -44,7 +44,7 @@ from lti_tool.models import (
     WhyNot,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit
+from lti_tool.services import audit, retention
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.pages import DataPrivacy, KeptData
 from lti_tool.services.tool import Tool
@@ -95,6 +95,8 @@ def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None
 def kept(session: Session, person: Person) -> list[KeptData]:
     """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
     erased = _("until the institution erases it")
+    days = retention.periods(session)
+    of_course = _after_the_course(days["course"], erased)
     named = (
         (_("name"), person.name),
         (_("name in credentials"), person.shown_name),
@@ -144,7 +146,7 @@ def kept(session: Session, person: Person) -> list[KeptData]:
             courses,
             None,
             None,
-            erased,
+            of_course,
         ),
         line(
             _("Open visits"),
@@ -156,26 +158,31 @@ def kept(session: Session, person: Person) -> list[KeptData]:
             _("Grades, as the gradebook sent them"),
             _("To work out levels, and to show where each came from."),
             results,
+            of_course,
         ),
         line(
             _("Grades from the LMS's own rubrics, its course grade or a file"),
             _("To work out levels where the gradebook does not tell them."),
             answers,
+            of_course,
         ),
         line(
             _("Levels worked out from them, with earlier ones"),
             _("To decide about a badge, and to say why."),
             _counted(Mastery.decided_at).where(Mastery.person_id == person.id),
+            of_course,
         ),
         line(
             _("Marks, with comments, made here by those who teach"),
             _("To put them into the gradebook, and to work out levels."),
             _counted(Mark.marked_at).where(Mark.person_id == person.id),
+            of_course,
         ),
         line(
             _("Evidence put beside a badge's rows"),
             _("To let those who mark see what was done."),
             _counted(Evidence.created_at).where(Evidence.person_id == person.id),
+            _after_the_course(days["evidence"], erased),
         ),
         line(
             _("Files among that evidence"),
@@ -257,6 +264,10 @@ def kept(session: Session, person: Person) -> list[KeptData]:
         ),
         line(_("Entries in the log of who did what"), _("To be able to say later who changed something."), events),
     ]
+
+
+def _after_the_course(days: int | None, ever: str) -> str:
+    return _("for %(num)s days after the course ended", num=days) if days is not None else ever
 
 
 def _counted(column: Any) -> Any:

@@ -120,7 +120,7 @@ def _readers(session: Session, course_id: int) -> list[Person]:
 
 @dataclass
 class _News:
-    """What is new in a course since somebody was last told, and how what waits stands by now. `is_new`: something is."""
+    """What is new in a course since somebody was last told, and what waits by now. `is_new`: something is."""
 
     is_new: bool = False
     earned: Counter[str] = field(default_factory=Counter)  # by the badge's name

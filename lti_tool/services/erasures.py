@@ -27,14 +27,27 @@ from lti_tool.models import (
     Endorsement,
     Enrolment,
     Erasure,
+    Evidence,
+    EvidenceFile,
     Launch,
     Person,
     RightsRequest,
+    ShareLink,
     SourceFile,
     WithdrawnElsewhere,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts, journal, notifications, own_access, places, status_lists, work
+from lti_tool.services import (
+    audit,
+    award_acts,
+    evidence_files,
+    journal,
+    notifications,
+    own_access,
+    places,
+    status_lists,
+    work,
+)
 from lti_tool.services.credential_state import HOLDER_ASKED
 from lti_tool.services.erased import known_by
 from lti_tool.services.her_data import DELETED, TABLES, Kept, Who, who_is
@@ -61,6 +74,7 @@ def begin(
     for each in who.ids:  # while the address is known by which she got in without her LMS
         own_access.forget(session, each)
         notifications.forget(session, each)
+    session.execute(delete(ShareLink).where(ShareLink.award_id.in_(who.awards)))
     session.execute(delete(Launch).where(Launch.person_id.in_(who.ids)))
     session.execute(delete(Browser).where(Browser.person_id.in_(who.ids)))
     session.execute(delete(Enrolment).where(Enrolment.person_id.in_(who.ids)))
@@ -166,6 +180,8 @@ def _forget_files(tool: Tool, person_id: str, before: dict[str, str]) -> int:
 def _erase(tool: Tool, kept: Kept, who: Who) -> int:
     """Delete or empty the rows of one table that are hers; returns how many."""
     model = kept.model
+    if model is EvidenceFile:
+        return _delete_evidence(tool, who, datetime.now(UTC))
     with tool.db.write() as session:
         if kept.erased == DELETED:
             return _count(session.execute(delete(model).where(kept.find(who))))
@@ -176,6 +192,17 @@ def _erase(tool: Tool, kept: Kept, who: Who) -> int:
         if kept.empty:
             return _count(session.execute(update(model).where(kept.find(who)).values(**kept.empty)))
     return 0
+
+
+def _delete_evidence(tool: Tool, who: Who, now: datetime) -> int:
+    """Delete her evidence, the files before their rows: where this is broken off, the rows name them still."""
+    with tool.db.read() as session:
+        files = [file for each in who.ids for file in evidence_files.kept_of(tool, session, each)]
+        ids = list(session.scalars(select(Evidence.id).where(Evidence.person_id.in_(who.ids))))
+    for file in files:
+        if file.path is not None:
+            file.path.unlink(missing_ok=True)
+    return evidence_files.delete(tool, ids, now)
 
 
 def _count(result: Any) -> int:

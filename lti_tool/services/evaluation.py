@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Select, select, update
@@ -48,6 +49,7 @@ KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
 Stored = Select[str, str, str | None, datetime]  # tag, LTI `sub`, text as received, when
 EVALUATOR = 2  # raised when the rules of domain/ change, so that every badge is looked at again
 BATCH = 2000  # learners who are judged at a time: a class of 100,000 never lies in memory whole
+_FIELDS_OF = attrgetter(*FIELDS)
 _EXACT = json.JSONDecoder(parse_float=Decimal)  # made once: making one takes longer than reading an answer
 
 
@@ -347,9 +349,14 @@ def _digest(session: Session, badge: CourseBadge, inputs: Inputs, now: datetime)
     for learner in sorted(inputs.learners, key=lambda each: each.person_id):
         version = inputs.earlier.get(learner.person_id)
         digest.update(f"{learner.person_id} {learner.holder_id} {version.id if version else ''}\n".encode())
-    for query in (_results_query(badge), _answers_query(badge)):
+    # Without when they came: each would be made into a time, and none is looked at.
+    results = _results_query(badge).with_only_columns(
+        Column.tag, Result.user_sub, Result.raw, maintain_column_froms=True
+    )
+    answers = _answers_query(badge).with_only_columns(SourceAnswer.tag, SourceAnswer.user_sub, SourceAnswer.raw)
+    for query in (results, answers):
         for rows in session.execute(query.execution_options(yield_per=BATCH)).partitions():
-            digest.update("".join([f"{tag}\0{sub}\0{raw}\n" for tag, sub, raw, *_ in rows]).encode())
+            digest.update("".join([f"{tag}\0{sub}\0{raw}\n" for tag, sub, raw in rows]).encode())
         digest.update(b"\0")
     for (person_id, tag), mark in sorted(inputs.marks.items()):
         maker = inputs.makers.get((person_id, tag))
@@ -422,7 +429,7 @@ def _record(
     values = (received.values if received else None) or {}
     graded_at = values.get("timestamp")  # Moodle tells it, Canvas does not
     return {
-        **{name: getattr(standing, name) for name in FIELDS},  # dataclasses.asdict copies every word
+        **dict(zip(FIELDS, _FIELDS_OF(standing), strict=True)),  # dataclasses.asdict copies every word
         "column": column,
         "graded_at": graded_at if isinstance(graded_at, str) else None,
         "received_at": received.at.isoformat() if received else None,

@@ -19,7 +19,7 @@ from lti_tool.domain.badge import SubCompetency
 from lti_tool.errors import BadInput, Conflict, NotFound, NotPermitted
 from lti_tool.models import Award, CourseBadge, Evidence, EvidenceFile
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, evidence_files, file_types, marking, work
+from lti_tool.services import audit, catalog, counting, evidence_files, file_types, marking, work
 from lti_tool.services.evidence_files import Incoming, Stored
 from lti_tool.services.tool import Tool
 
@@ -214,9 +214,7 @@ WHY_KEPT = {
         Sentence("Open “Share and files”, take it out of your credential, and come back."),
     ),
     "decision": (
-        Sentence(
-            "Your badge was decided with this, so it stays as its evidence. Nobody else sees it unless you choose so."
-        ),
+        Sentence("Your badge was decided with this, so it stays as its evidence."),
         Sentence("You can hand in a newer version; this one is kept with it."),
     ),
 }
@@ -452,6 +450,7 @@ def _hand_in(
         else:  # it was withdrawn meanwhile, or another one stands in for it
             row.replaces_id = None
     row.submitted_at = now
+    counting.count(session, counting.EVIDENCE, badge, now)
     _record(session, now, actor, "evidence.replaced" if row.replaces_id else "evidence.added", row)
     return _judge(session, badge, asked, now)
 

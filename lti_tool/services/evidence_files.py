@@ -311,6 +311,20 @@ def of_everybody(tool: Tool, public_id: str) -> Given:
     raise NotFound("no public file")
 
 
+def of_shared(tool: Tool, award_id: str, evidence_id: str) -> Given:
+    """Return the file of a piece that an award's newest credential shows, public or not; raises NotFound.
+
+    For whoever has a link of its learner's that shows her evidence: that is for the caller to ask."""
+    query = select(EvidenceFile).where(EvidenceFile.evidence_id == evidence_id)
+    with tool.db.read() as session:
+        file = session.scalar(query.options(joinedload(EvidenceFile.evidence)))
+        award = session.get(Award, award_id)
+        chosen = shown_by(session, award) if award is not None else frozenset()
+        if file is not None and evidence_id in chosen and is_kept(session, file.evidence):
+            return _given(tool, file.evidence, file)
+    raise NotFound("no file of a piece that is shared")
+
+
 def shown_by(session: Session, award: Award) -> frozenset[str]:
     """Return the ids of the evidence that an award's newest edition shows."""
     newest = select(Edition.choices).where(Edition.award_id == award.id).order_by(Edition.number.desc()).limit(1)

@@ -189,7 +189,8 @@ def _numbers(session: Session, asked: Asked, by: str = "") -> dict[Any, _Numbers
     query = query.outerjoin(Course, Course.id == Tally.course_id).where(*_tally_filter(asked))
     found: dict[Any, _Numbers] = {} if by else {None: _Numbers()}
     for row in session.execute(query.group_by(*of, Tally.kind, Tally.detail, Tally.lasted)):
-        value, (kind, detail, lasted, number) = (row[0], row[1:]) if by else (None, row)
+        value = row[0] if by else None
+        kind, detail, lasted, number = row[-4:]
         if by and not value:
             continue  # what belongs to no course or version
         found.setdefault(value, _Numbers()).add(kind, detail, lasted, int(number))
@@ -408,7 +409,7 @@ def figures(tool: Tool, asked: Asked) -> FiguresPage:
             lines=lines,
             held_back=_held_back(session, asked, _guarded),
             places=_places(numbers, people, _guarded),
-            why_not=_reasons(numbers, people, _guarded),
+            why_not=_reasons(numbers),
             choices=choices,
             highest=_highest(months),
         )
@@ -496,7 +497,7 @@ def course_figures(tool: Tool, course_id: int, asked: Asked, slug: str = "") -> 
             lines=() if slug else _lines(session, asked, "badge", _names(session, "badge"), _as_it_is),
             held_back=_held_back(session, asked, _as_it_is),
             places=_places(numbers, FEWEST, _as_it_is),
-            why_not=_reasons(numbers, FEWEST, _as_it_is),
+            why_not=_reasons(numbers),
             choices={"period": tuple(periods)},
             guarded=False,
             highest=_highest(months),
@@ -594,13 +595,22 @@ def _places(numbers: _Numbers, people: int, tell: Tell) -> tuple[Share, ...]:
     return _parts(numbers.details.get(counting.SHARED, Counter()), place_words, people, tell)
 
 
-def _reasons(numbers: _Numbers, people: int, tell: Tell) -> tuple[Share, ...]:
-    return _parts(numbers.details.get(counting.WHY_NOT, Counter()), reason_words, people, tell)
+def _reasons(numbers: _Numbers) -> tuple[Share, ...]:
+    """Return the reasons that ten people or more gave: fewer are not told to an instructor either."""
+    told = _parts(numbers.details.get(counting.WHY_NOT, Counter()), reason_words, FEWEST, _guarded)
+    return tuple(part for part in told if part.number is not None)
 
 
 def reason_words(reason: str) -> str:
-    """Say why an award was not claimed."""
-    return reason
+    """Say why an award was not claimed, in the words that were chosen from."""
+    words = {
+        "later": _("I will do it later"),
+        "private": _("It is nobody’s business"),
+        "unclear": _("I do not see what it is good for"),
+        "effort": _("It is too much to do"),
+        "other": _("Something else"),
+    }
+    return words.get(reason, reason)
 
 
 def _parts(of: Counter[str], words: Callable[[str], str], people: int, tell: Tell) -> tuple[Share, ...]:

@@ -32,6 +32,7 @@ from lti_tool.models import (
     Enrolment,
     Erasure,
     Evidence,
+    EvidenceFile,
     FrameworkFile,
     Job,
     Launch,
@@ -58,6 +59,7 @@ from lti_tool.models import (
     Result,
     Review,
     RightsRequest,
+    ShareLink,
     SignInAddress,
     SourceAnswer,
     SourceFile,
@@ -202,7 +204,12 @@ TABLES: tuple[Kept, ...] = (
     Kept(Mastery, _person(Mastery)),
     Kept(Posting, _person(Posting)),
     Kept(Mark, _person(Mark)),
+    Kept(
+        EvidenceFile, lambda w: EvidenceFile.evidence_id.in_(select(Evidence.id).where(Evidence.person_id.in_(w.ids)))
+    ),
     Kept(Evidence, _person(Evidence)),
+    Kept(ShareLink, _of_awards(ShareLink), left_out=("token_hash", "sealed")),
+    Kept(WhyNot, _of_awards(WhyNot)),
     Kept(OutsideBadge, _person(OutsideBadge)),
     Kept(EarlierVersion, _person(EarlierVersion)),
     Kept(Enrolment, _person(Enrolment)),

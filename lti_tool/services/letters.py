@@ -48,7 +48,7 @@ NOBODY_SEES = Sentence(
 
 def told(kind: str, values: Values) -> tuple[str, str]:
     """Return what an event is called, and more of it where there is some, as tool and mail say it."""
-    badge = str(values.get("badge") or "")
+    badge, more = str(values.get("badge") or ""), ""
     until = Day(datetime.fromisoformat(values["until"]).date()) if values.get("until") else None
     if kind == "earned":
         return Sentence("You have earned %(badge)s", badge=badge), ""

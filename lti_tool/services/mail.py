@@ -33,6 +33,7 @@ from lti_tool.services.letters import LETTERS, SAMPLES, Letter, Values
 from lti_tool.services.mail_text import as_html, as_text
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.words import LANGUAGES, said, told_in
+from lti_tool.settings import TOLD
 
 KIND = "send_mail"  # the job that sends whatever waits
 REFUSED_KIND = "mail"  # a job for each mail that was refused, so that an administrator sees it
@@ -283,17 +284,21 @@ def _wanted(session: Session, mail: Mail) -> bool:
     if person is not None and person.disabled:
         return False
     condition = mail.values.get("only_if")
-    award = session.get(Award, condition["award"]) if condition else None
-    if condition is None or award is None:
-        return condition is None
+    if not condition:
+        return True
+    award = session.get(Award, condition["award"])
+    if award is None:
+        return False
     return award.status == condition["status"] and not (condition["unclaimed"] and award.claimed_at is not None)
 
 
 def _must_wait(session: Session, mail: Mail) -> bool:
     """Tell whether the award a mail tells of is still being signed."""
     condition = mail.values.get("only_if")
-    award = session.get(Award, condition["award"]) if condition else None
-    return award is not None and award.status == "pending" and condition["status"] == "issued"
+    if not condition or condition["status"] != "issued":
+        return False
+    award = session.get(Award, condition["award"])
+    return award is not None and award.status == "pending"
 
 
 def _end(mail: Mail, state: str, now: datetime) -> None:
@@ -479,7 +484,7 @@ def previews(language: str, issuer: str, base_url: str) -> list[Preview]:
     shown = []
     for template, values in SAMPLES.items():
         letter = LETTERS[template](values)
-        stop = "" if template == "test" else f"{base_url}/mail/stop/…"
+        stop = f"{base_url}/mail/stop/…" if template in TOLD else ""
         text = as_text(letter, language, issuer, stop)
         shown.append(Preview(template, one_line(told_in(language, letter.subject)), text))
     return shown

@@ -93,8 +93,8 @@ def _tell(tool: Tool, session: Session, events: Sequence[Event], now: datetime) 
     for event in events:
         about = facts[event.award_id]
         detail = {"badge": about.badge, "course": about.course, **event.detail}
-        row = {"id": random_id(), "key": event.key, "person_id": about.person_id, "award_id": event.award_id}
-        rows.append({**row, "kind": event.kind, "detail": detail, "created_at": now})
+        row: dict[str, Any] = {"id": random_id(), "key": event.key, "kind": event.kind, "detail": detail}
+        rows.append({**row, "person_id": about.person_id, "award_id": event.award_id, "created_at": now})
     written = session.scalars(_insert(session, Notification).on_conflict_do_nothing().returning(Notification.key), rows)
     new = set(written.all())
     allowed = tool.settings.notifications.by_mail.split() if mail.is_on(tool) else []

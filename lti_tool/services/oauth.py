@@ -22,6 +22,7 @@ from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Conflict, NotFound, NotPermitted
 from lti_tool.lti.registration import digest
 from lti_tool.models import (
+    Award,
     Deployment,
     Launch,
     OAuthClient,
@@ -31,7 +32,7 @@ from lti_tool.models import (
     Person,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, oauth_clients
+from lti_tool.services import audit, counting, oauth_clients
 from lti_tool.services.bindings import CODE_LENGTH, LETTERS
 from lti_tool.services.launches import opened_by
 from lti_tool.services.oauth_clients import OFFLINE, READ_CREDENTIALS, READ_PROFILE, Client
@@ -304,6 +305,11 @@ def _answer(
         session.add(grant)
         session.flush()
         row.grant_id = grant.id
+        if READ_CREDENTIALS in row.scope.split():
+            holder_id = session.get_one(Person, person_id).holder_id
+            hers_now = select(Award).where(Award.person_id == holder_id, Award.status == "issued")
+            for award in session.scalars(hers_now.where(Award.claimed_at.is_not(None)).order_by(Award.id)):
+                counting.count(session, counting.SHARED, award, now, where="backpack")
         audit.record(
             session,
             now,

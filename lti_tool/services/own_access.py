@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.db import repeat_collided
 from lti_tool.errors import Busy, OwnLinkRefused, OwnSessionEnded
 from lti_tool.lti.registration import digest
 from lti_tool.models import (
+    Award,
     Mail,
     OwnAddress,
     OwnAddressRequest,
@@ -31,6 +32,7 @@ from lti_tool.models import (
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, mail, own_addresses, work
+from lti_tool.services.launches import LaunchSession
 from lti_tool.services.tool import Tool
 
 KIND = "own_links"  # the job that looks whether the addresses that were entered are known
@@ -62,9 +64,8 @@ class Learner:
     def holders(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(each.holder_id for each in self.people))
 
-    def actor_for(self, holder_id: str) -> str:
-        """Return who acts on an award of this holder, as the audit log names an actor."""
-        return audit.person(next(each.id for each in self.people if each.holder_id == holder_id))
+
+Viewer = LaunchSession | Learner  # whoever looks at her own badges
 
 
 # -- a link -----------------------------------------------------------------------------------------------------
@@ -250,6 +251,26 @@ def forget_expired(tool: Tool, now: datetime) -> None:
     with tool.db.write() as session:
         for table, condition in over.items():
             session.execute(delete(table).where(condition))
+
+
+# -- her awards -------------------------------------------------------------------------------------------------
+
+
+def hers(learner: Learner) -> ColumnElement[bool]:
+    """Return the condition on awards that she sees here: issued once, or being signed anew after her own choice."""
+    signing = and_(Award.status == "pending", Award.claimed_at.is_not(None))
+    return and_(
+        Award.person_id.in_(learner.holders),
+        Award.issued_at.is_not(None),
+        or_(Award.status.in_(("issued", "revoked")), signing),
+    )
+
+
+def award_of(session: Session, learner: Learner, award_id: str) -> Award | None:
+    """Return an award of hers; what is another's, or not there, is the same None after the same query (D14)."""
+    if not award_id.isprintable():
+        return None
+    return session.scalar(select(Award).where(Award.id == award_id, hers(learner)))
 
 
 # -- whose it is ------------------------------------------------------------------------------------------------

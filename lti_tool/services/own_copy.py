@@ -34,7 +34,8 @@ from lti_tool.models import (
     Result,
     SourceAnswer,
 )
-from lti_tool.services import audit, catalog, data_privacy
+from lti_tool.services import audit, catalog, data_privacy, evidence_files
+from lti_tool.services.evidence_files import clean_name
 from lti_tool.services.export import AT_A_TIME, to_json
 from lti_tool.services.her_data import TABLES, Kept, Who, who_is
 from lti_tool.services.issuer import issuer_row
@@ -68,7 +69,7 @@ def write(tool: Tool, person_id: str, file: IO[bytes], now: datetime) -> None:
                 if count := _table(out, session, kept, who, hidden, name):
                     counts[name] = count
         files = _credentials(out, session, who, hidden) + _endorsements(out, session, who, hidden)
-        files += _handed_in(out, session, who)
+        files += _handed_in(out, session, who) + _evidence(out, session, tool, who)
         for each in who.ids:
             person = session.get_one(Person, each)
             lines = data_privacy.kept(session, person)
@@ -194,6 +195,16 @@ def _handed_in(out: zipfile.ZipFile, session: Session, who: Who) -> int:
     return count
 
 
+def _evidence(out: zipfile.ZipFile, session: Session, tool: Tool, who: Who) -> int:
+    """Write the files of her evidence, each below its piece's id: two may have one name."""
+    count = 0
+    for file in (each for ident in who.ids for each in evidence_files.kept_of(tool, session, ident)):
+        if file.path is not None:
+            out.write(file.path, f"evidence/{file.evidence_id}/{clean_name(file.name)}")
+            count += 1
+    return count
+
+
 def _readme(institution: str, ask: str, counts: dict[str, int], files: int, kept: Any, now: datetime) -> str:
     """Return the page that explains the rest, in her language."""
     lines = [
@@ -209,7 +220,10 @@ def _readme(institution: str, ask: str, counts: dict[str, int], files: int, kept
         _("Each file in data/ holds the rows of one kind as JSON:"),
         *(f"  {name}: {count}" for name, count in counts.items()),
         "",
-        _("The folders beside it hold %(num)s files: credentials, endorsements, what you handed in.", num=files),
+        _(
+            "The folders beside it hold %(num)s files: credentials, endorsements, evidence, what was handed in.",
+            num=files,
+        ),
         "",
         _("What for, and how long:"),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.badge import badge_from_content
@@ -15,8 +15,8 @@ from lti_tool.models import Award, Edition
 from lti_tool.services import expiry, student_pages
 from lti_tool.services.awards import can_choose, shown_status
 from lti_tool.services.certificates import drawing_of
-from lti_tool.services.forms import FORMS, check_text, credential_url, downloads, file_name, form_of, signed_edition
-from lti_tool.services.own_access import Learner
+from lti_tool.services.forms import FORMS, credential_url, downloads, file_name, form_of, signed_edition
+from lti_tool.services.own_access import Learner, award_of, hers
 from lti_tool.services.own_addresses import OwnPerson
 from lti_tool.services.pages import ClaimView
 from lti_tool.services.tool import Tool
@@ -55,7 +55,7 @@ def home(tool: Tool, learner: Learner, now: datetime) -> tuple[OwnGroup, ...]:
     """Return her awards, by the account each belongs to, the newest first."""
     query = (
         select(Award)
-        .where(_hers(learner))
+        .where(hers(learner))
         .options(joinedload(Award.version), joinedload(Award.course))
         .order_by(Award.issued_at.desc(), Award.id)
     )
@@ -72,16 +72,6 @@ def home(tool: Tool, learner: Learner, now: datetime) -> tuple[OwnGroup, ...]:
             )
             for holder_id, person in first.items()
         )
-
-
-def _hers(learner: Learner) -> ColumnElement[bool]:
-    """Return the condition on awards that she sees here: issued once, or being signed anew after her own choice."""
-    signing = and_(Award.status == "pending", Award.claimed_at.is_not(None))
-    return and_(
-        Award.person_id.in_(learner.holders),
-        Award.issued_at.is_not(None),
-        or_(Award.status.in_(("issued", "revoked")), signing),
-    )
 
 
 def _award(award: Award, now: datetime) -> OwnAward:
@@ -110,12 +100,17 @@ def _opens(award: Award, now: datetime) -> bool:
 
 
 def _find(session: Session, learner: Learner, award_id: str) -> Award:
-    """Return an award of hers; what is another's, or not there, is the same NotFound after the same query (D14)."""
-    check_text(award_id)
-    award = session.scalar(select(Award).where(Award.id == award_id, _hers(learner)))
+    award = award_of(session, learner, award_id)
     if award is None:
         raise NotFound("no such award of hers")
     return award
+
+
+def acting_on(tool: Tool, learner: Learner, award_id: str) -> Learner:
+    """Return her as the account whose award it is; raises NotFound for another's, as for one that is not there."""
+    with tool.db.read() as session:
+        holder_id = _find(session, learner, award_id).person_id
+    return replace(learner, people=tuple(each for each in learner.people if each.holder_id == holder_id))
 
 
 def claim_view(tool: Tool, learner: Learner, award_id: str, now: datetime) -> ClaimView:
@@ -127,22 +122,16 @@ def claim_view(tool: Tool, learner: Learner, award_id: str, now: datetime) -> Cl
     return replace(student_pages.claim_of(tool, award_id, award_id, now), for_wallets=False)
 
 
-def actor(tool: Tool, learner: Learner, award_id: str) -> str:
-    """Return who acts on this award, as the audit log names an actor; raises NotFound for another's."""
-    with tool.db.read() as session:
-        return learner.actor_for(_find(session, learner, award_id).person_id)
-
-
 def picture(tool: Tool, learner: Learner, award_id: str) -> str:
     with tool.db.read() as session:
         return drawing_of(session, _find(session, learner, award_id).version_id)
 
 
-def forms_offered(tool: Tool) -> list[tuple[str, str]]:
-    """Return the forms of a credential that can be taken along: word, name."""
+def forms_offered(tool: Tool) -> list[tuple[str, str, str]]:
+    """Return the forms of a credential that can be taken along: word, small word, name."""
     address = credential_url(tool, "")
-    offered = [(word, url.removeprefix(f"{address}.")) for word, _, url in downloads(tool, "")]
-    return [(word, form) for word, form in offered if form in FORMS]
+    offered = [(word, small, url.removeprefix(f"{address}.")) for word, small, url in downloads(tool, "")]
+    return [each for each in offered if each[2] in FORMS]
 
 
 @dataclass(frozen=True)

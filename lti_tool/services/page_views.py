@@ -57,8 +57,8 @@ def is_a_look(headers: Mapping[str, str], *destinations: str) -> bool:
     for header in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"):
         if any(word in headers.get(header, "").lower() for word in ("prefetch", "prerender", "preview")):
             return False
-    told = headers.get("Sec-Fetch-Dest")  # https://www.w3.org/TR/fetch-metadata/; older browsers tell none
-    return told in (destinations or ("document",)) or (told is None and "image" not in destinations)
+    told = headers.get("Sec-Fetch-Dest", "")  # https://www.w3.org/TR/fetch-metadata/; older browsers tell none
+    return told in (destinations or ("document",)) or (not told and "image" not in destinations)
 
 
 class PageViews:

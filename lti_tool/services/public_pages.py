@@ -184,7 +184,9 @@ def _shared_page(page: CredentialPage, shared: SharedAs, has: Sequence[str]) -> 
         rows=rows,
         shows_grades=grades,
         narrative=page.narrative if "narrative" in shows else "",
-        evidence=page.evidence if "evidence" in shows else (),
+        evidence=tuple(_by_link(each, shared, n) for n, each in enumerate(page.evidence))
+        if "evidence" in shows
+        else (),
         note=page.note if "evidence" in shows else "",
         course=page.course if "course" in shows else "",
         term=page.term if "course" in shows else "",
@@ -199,6 +201,11 @@ def _shared_page(page: CredentialPage, shared: SharedAs, has: Sequence[str]) -> 
         shared_until=shared.until,
         left_out=tuple(part for part in has if part not in shows),
     )
+
+
+def _by_link(shown: ShownEvidence, shared: SharedAs, number: int) -> ShownEvidence:
+    """Return a piece of evidence whose file, where it has one, is fetched by the same link and ends with it."""
+    return replace(shown, url=f"{shared.url}/evidence/{number}") if shown.file else shown
 
 
 def shown_evidence(tool: Tool, edition: Edition) -> tuple[ShownEvidence, ...]:

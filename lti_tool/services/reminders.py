@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.models import Award, Base, Notification
+from lti_tool.models import Award, Notification, WhyNot
 from lti_tool.services import expiry, notifications
 from lti_tool.services.tool import Tool
 
@@ -52,9 +52,8 @@ def _unclaimed(tool: Tool, session: Session, now: datetime) -> list[notification
         Award.issued_at > since - STILL_NEW,
         Award.expires_at.is_(None) | (Award.expires_at > now),
     )
-    declined = Base.metadata.tables.get("why_not")
-    if declined is not None:
-        query = query.where(Award.id.not_in(select(declined.c.award_id).where(declined.c.put_off_at.is_not(None))))
+    declined = WhyNot.put_off_at.is_not(None) | WhyNot.answered_at.is_not(None)
+    query = query.where(Award.id.not_in(select(WhyNot.award_id).where(declined)))
     return [notifications.Event(award_id, "unclaimed") for award_id in session.scalars(query.order_by(Award.id))]
 
 

@@ -37,7 +37,7 @@ from lti_tool.models import (
     SourceAnswer,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, erasures
+from lti_tool.services import audit, erasures, evidence_files
 from lti_tool.services.tool import Tool, log
 
 EVERY = timedelta(days=1)
@@ -99,6 +99,13 @@ def _evidence_rows(cutoff: datetime) -> Rows:
     return ((Evidence, Evidence.course_badge_id.in_(_badges(cutoff)) & ~_chosen()),)
 
 
+def _delete_evidence(tool: Tool, cutoff: datetime, now: datetime) -> int:
+    ((_, condition),) = _evidence_rows(cutoff)
+    with tool.db.read() as session:
+        ids = list(session.scalars(select(Evidence.id).where(condition).limit(A_BATCH)))
+    return evidence_files.delete(tool, ids, now) if ids else 0
+
+
 def _chosen() -> ColumnElement[bool]:
     """Evidence that a credential shows: its award has an edition that names it."""
     named = cast(Edition.choices, Text).contains(Evidence.id)
@@ -158,6 +165,7 @@ KINDS: tuple[Kind, ...] = (
         Sentence("It was for those who marked. What a learner put into a credential stays."),
         730,
         _evidence_rows,
+        _delete_evidence,
     ),
     Kind(
         "refused",
@@ -209,6 +217,7 @@ FIXED = (
     (Sentence("Files of learners, of grades and of frameworks that were sent in"), Sentence("a day")),
     (Sentence("Offers to wallets"), Sentence("a day")),
     (Sentence("Connections to backpacks"), Sentence("30 days after their end")),
+    (Sentence("Address and words of a mail"), Sentence("until it has gone out")),
     (Sentence("Jobs, once done"), Sentence("30 days")),
 )
 FOR_GOOD = (

@@ -21,7 +21,7 @@ from lti_tool.services import choices, counting, share_links, student_pages
 from lti_tool.services.awards import can_choose, fits_a_wallet, shown_status
 from lti_tool.services.forms import credential_url, downloads, qr_code
 from lti_tool.services.issuer import issuer_row
-from lti_tool.services.launches import LaunchSession
+from lti_tool.services.own_access import Viewer
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import month
 
@@ -57,7 +57,7 @@ class ShowPage:
     for_wallets: bool
 
 
-def own_claimed(session: Session, who: LaunchSession, slug: str, now: datetime) -> Award:
+def own_claimed(session: Session, who: Viewer, slug: str, now: datetime) -> Award:
     """Return a learner's award that she has claimed; raises NotFound for any other."""
     award = student_pages.own_award(session, who, slug, now)
     if award is None or award.claimed_at is None or not can_choose(award):
@@ -65,12 +65,12 @@ def own_claimed(session: Session, who: LaunchSession, slug: str, now: datetime) 
     return award
 
 
-def own_award_id(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> str:
+def own_award_id(tool: Tool, who: Viewer, slug: str, now: datetime) -> str:
     with tool.db.read() as session:
         return own_claimed(session, who, slug, now).id
 
 
-def page(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> ShowPage:
+def page(tool: Tool, who: Viewer, slug: str, now: datetime) -> ShowPage:
     """Return how a learner can show a badge of hers; raises NotFound for one that she has not claimed."""
     with tool.db.read() as session:
         award = own_claimed(session, who, slug, now)
@@ -122,7 +122,7 @@ def _newest(session: Session, award: Award) -> Edition:
     return edition
 
 
-def turn_page(tool: Tool, who: LaunchSession, slug: str, *, public: bool, actor: str, now: datetime) -> None:
+def turn_page(tool: Tool, who: Viewer, slug: str, *, public: bool, actor: str, now: datetime) -> None:
     """Turn the public page of a learner's badge on or off, and change nothing else."""
     with tool.db.read() as session:
         award = own_claimed(session, who, slug, now)
@@ -146,7 +146,7 @@ def qr_file(url: str) -> bytes:
 # -- LinkedIn ---------------------------------------------------------------------------------------------------
 
 
-def linkedin_address(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> str:
+def linkedin_address(tool: Tool, who: Viewer, slug: str, now: datetime) -> str:
     """Return the address at which LinkedIn adds a badge to its reader's profile, and count that it is passed on.
 
     It names a public page: raises NotFound while there is none."""

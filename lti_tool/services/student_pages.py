@@ -46,6 +46,7 @@ from lti_tool.services.forms import credential_url, downloads
 from lti_tool.services.instructor_pages import sync_state
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
+from lti_tool.services.own_access import Learner, Viewer, award_of
 from lti_tool.services.own_badges import Standing
 from lti_tool.services.pages import ClaimView, Comment, StudentBadge, StudentCard, StudentHome, SyncState
 from lti_tool.services.rows import row_views
@@ -253,8 +254,12 @@ def claim_of(tool: Tool, award_id: str, key: str, now: datetime) -> ClaimView:
         )
 
 
-def own_award(session: Session, who: LaunchSession, key: str, now: datetime) -> Award | None:
-    """Return the award that a learner's page of a badge shows, None where there is none."""
+def own_award(session: Session, who: Viewer, key: str, now: datetime) -> Award | None:
+    """Return the award that a learner's page of a badge shows, None where there is none.
+
+    Without a launch its pages go by the award itself."""
+    if isinstance(who, Learner):
+        return award_of(session, who, key)
     return own_badges.standing(session, own_badges.find(session, who, key), who.person_id, now, "").award
 
 

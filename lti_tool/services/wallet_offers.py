@@ -39,7 +39,7 @@ from lti_tool.services import audit, award_acts, student_pages
 from lti_tool.services.authorization_server import PRE_AUTHORIZED
 from lti_tool.services.awards import fits_a_wallet, get_award
 from lti_tool.services.forms import credential_url, qr_code
-from lti_tool.services.launches import LaunchSession
+from lti_tool.services.own_access import Viewer
 from lti_tool.services.tool import Tool
 
 OFFER_LASTS = timedelta(minutes=10)
@@ -134,7 +134,7 @@ class WalletPage:
     copies: tuple[CopyView, ...]
 
 
-def make(tool: Tool, who: LaunchSession, slug: str, secret: str, now: datetime) -> str:
+def make(tool: Tool, who: Viewer, slug: str, secret: str, now: datetime) -> str:
     """Offer a learner's badge to her wallet; returns the offer's id. Earlier offers of it that nobody used end.
 
     `secret` is what proves the launch. Raises NotFound where there is nothing of hers that may be offered."""
@@ -163,7 +163,7 @@ def make(tool: Tool, who: LaunchSession, slug: str, secret: str, now: datetime) 
         return offer_id
 
 
-def page(tool: Tool, who: LaunchSession, slug: str, offer_id: str, secret: str, now: datetime) -> WalletPage:
+def page(tool: Tool, who: Viewer, slug: str, offer_id: str, secret: str, now: datetime) -> WalletPage:
     """Return the page of a badge and wallets, with the offer that this browser made; raises NotFound as `make`."""
     with tool.db.read() as session:
         award = _own(tool, session, who, slug, now)
@@ -189,7 +189,7 @@ def page(tool: Tool, who: LaunchSession, slug: str, offer_id: str, secret: str, 
         )
 
 
-def _own(tool: Tool, session: Session, who: LaunchSession, slug: str, now: datetime) -> Award:
+def _own(tool: Tool, session: Session, who: Viewer, slug: str, now: datetime) -> Award:
     award = student_pages.own_award(session, who, slug, now)
     if award is None or not fits_a_wallet(tool, award, now):
         raise NotFound(f"nothing to put into a wallet in {slug}")
@@ -224,7 +224,7 @@ def _view(tool: Tool, offer: WalletOffer, mine: _Secrets, now: datetime) -> Offe
     )
 
 
-def withdraw_copy(tool: Tool, who: LaunchSession, slug: str, edition_id: str, now: datetime) -> None:
+def withdraw_copy(tool: Tool, who: Viewer, slug: str, edition_id: str, now: datetime) -> None:
     """Withdraw one copy: of a wallet that is lost, or that was somebody else's. The award and its other copies stay."""
     with tool.db.write() as session:
         award = get_award(session, _own(tool, session, who, slug, now).id)

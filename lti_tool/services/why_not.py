@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.db import repeat_collided
 from lti_tool.models import REASONS, Award, WhyNot
-from lti_tool.services import audit
+from lti_tool.services import audit, counting
 from lti_tool.services.awards import shown_status
 from lti_tool.services.tool import Tool
 
@@ -88,6 +88,8 @@ def answer(tool: Tool, award_id: str, reason: str, words: str, *, actor: str, no
             row = _row(session, award_id)
             if row.answered_at is None:
                 row.answered_at, row.reason, row.words = now, reason, words
+                if reason:
+                    counting.count(session, counting.WHY_NOT, session.get_one(Award, award_id), now, reason=reason)
                 audit.record(session, now, actor, "award.why_not", f"award:{award_id}")
 
     repeat_collided(put)

@@ -43,6 +43,7 @@ from lti_tool.web import (
     outside,
     own_access,
     own_data,
+    own_showing,
     public,
     registration,
     score_files,
@@ -124,6 +125,7 @@ def add_to(app: Flask) -> None:
     own = [lti.pages, registration.pages, messages.pages, student.pages, evidence.own, public.pages]
     own += [endorsements.pages, hosted.pages, sources.back, watching.pages, oid4vci.pages, wallet.pages, outside.own]
     own += [badge_api.pages, oauth.pages, backpacks.pages, notifications.pages, own_access.keep, own_access.pages]
+    own += [own_showing.show, own_showing.wallet]
     own += [shared.pages, show.pages, evidence.pages, evidence.shown, own_data.pages, own_data.again]
     for blueprint in (*own, *INSTRUCTORS, *admin.BLUEPRINTS):
         app.register_blueprint(blueprint)

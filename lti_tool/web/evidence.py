@@ -176,7 +176,7 @@ def _to(slug: str, tag: str, done: str) -> BaseResponse:
 @own.get("/<evidence_id>/file")
 @guarded(LEARN)
 def file(slug: str, evidence_id: str) -> Response:
-    return _download(_mine(slug, evidence_id))
+    return download(_mine(slug, evidence_id))
 
 
 @own.get("/<evidence_id>/picture.png")
@@ -202,7 +202,7 @@ def learner(slug: str, person_id: str) -> str:
 @pages.get("/<evidence_id>/file")
 @guarded(LOOK)
 def learners_file(slug: str, person_id: str, evidence_id: str) -> Response:
-    return _download(_hers(slug, person_id, evidence_id))
+    return download(_hers(slug, person_id, evidence_id))
 
 
 @pages.get("/<evidence_id>/picture.png")
@@ -223,12 +223,12 @@ def _hers(slug: str, person_id: str, evidence_id: str) -> Given:
 def public_file(public_id: str) -> Response:
     """Answer a file that a public credential shows, for as long as it does."""
     g.no_store = True
-    response = _download(evidence_files.of_everybody(tool(), public_id))
+    response = download(evidence_files.of_everybody(tool(), public_id))
     response.headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
     return response
 
 
-def _download(given: Given) -> Response:
+def download(given: Given) -> Response:
     """Answer a file as a download. Nothing in it is ever a page of ours, whatever it holds and whoever asks."""
     response = send_file(
         given.path,

@@ -25,8 +25,8 @@ def _limit(state: Any) -> None:
 
 @pages.app_context_processor
 def _news() -> dict[str, Any]:
-    """Give templates `own_news`, which asks only where it is used."""
-    return {"own_news": lambda: notifications.news(tool(), g.session)}
+    """Give templates `own_news`, which asks only where it is used; outside a launch nothing is told."""
+    return {"own_news": lambda: notifications.news(tool(), g.session) if "session" in g else notifications.News()}
 
 
 @pages.post("/me/<launch>/notifications/away")

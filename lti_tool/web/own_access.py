@@ -14,8 +14,8 @@ from lti_tool import security
 from lti_tool.errors import BadInput, Conflict, OwnLinkRefused, OwnSessionEnded, ToolError
 from lti_tool.security import by_own_link, guarded, public, tool
 from lti_tool.sentence import Sentence
-from lti_tool.services import choices, own_access, own_addresses, own_pages, records
-from lti_tool.services.launches import LEARN
+from lti_tool.services import audit, choices, own_access, own_addresses, own_pages, records
+from lti_tool.services.launches import OWN
 from lti_tool.web import language, student
 from lti_tool.web.course import Page, lead_to, moment
 from lti_tool.web.instructor import svg
@@ -52,7 +52,7 @@ def _language() -> str:
 
 
 @keep.get("/")
-@guarded(LEARN)
+@guarded(OWN)
 def home() -> Page:
     return _keep_page()
 
@@ -70,7 +70,7 @@ def _keep_page(problem: ToolError | None = None) -> Page:
 
 
 @keep.post("/")
-@guarded(LEARN)
+@guarded(OWN)
 def enter() -> Page:
     """Send a link to the address that was entered; it counts once somebody who reads that mailbox presses a button."""
     try:
@@ -81,14 +81,14 @@ def enter() -> Page:
 
 
 @keep.post("/remove")
-@guarded(LEARN)
+@guarded(OWN)
 def remove() -> Page:
     own_addresses.remove(tool(), [g.session.person_id], moment())
     return lead_to("keep.home", done="removed")
 
 
 @keep.post("/reminder")
-@guarded(LEARN)
+@guarded(OWN)
 def put_away() -> Page:
     own_addresses.put_away(tool(), g.session.person_id, moment())
     return lead_to("student.home")
@@ -125,7 +125,8 @@ def look_at_confirmation(secret: str) -> Page:
     """Show a button and confirm nothing: whoever scans mail for dangerous links opens every address once."""
     _count("own_opened")
     g.no_store = True
-    return render_template("own/confirm.html", asked=own_addresses.look_at_confirmation(tool(), secret, moment()))
+    asked = own_addresses.look_at_confirmation(tool(), secret, moment())
+    return render_template("own/confirm.html", asked=asked, secret=secret)
 
 
 @pages.post("/confirm/<secret>")
@@ -207,16 +208,14 @@ def claim(award_id: str) -> Page:
     problem: ToolError | None = None
     if request.method == "POST":
         told = student.told_choices(request.form, page.choices)
-        actor = own_pages.actor(tool(), g.own, award_id)
+        actor = audit.person(own_pages.acting_on(tool(), g.own, award_id).person_id)
         try:
             seen = request.form.get("seen", "")
             choices.choose(tool(), award_id, told, seen=seen, actor=actor, now=moment())
-            return redirect(url_for("own_access.claim", award_id=award_id), 303)
+            next_page = "own_access.claim" if page.claimed else "own_show.show"  # as in the course
+            return redirect(url_for(next_page, award_id=award_id), 303)
         except ToolError as error:
             problem, page = error, replace(own_pages.claim_view(tool(), g.own, award_id, moment()), choices=told)
-    files = own_pages.forms_offered(tool()) if page.claimed else []
-    here = [(word, url_for("own_access.file", award_id=award_id, form=form)) for word, form in files]
-    page = replace(page, downloads=tuple(here))
     html = render_template("student/claim.html", page=page, problem=problem)
     return (html, problem.status) if problem is not None else html
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from crawlerdetect import CrawlerDetect
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, g, render_template, request
 from sqlalchemy.exc import OperationalError
 
 from lti_tool import security
+from lti_tool.errors import NotFound
 from lti_tool.security import public, tool
-from lti_tool.services import forms, link_previews, published, share_links
+from lti_tool.services import counting, evidence_files, forms, link_previews, published, share_links
 from lti_tool.services import public_pages as shown
 from lti_tool.services.credential_state import state_of
 from lti_tool.web.content import answer
+from lti_tool.web.evidence import download
+from lti_tool.web.viewed import viewed
 
 log = logging.getLogger("lti_tool")
 
 pages = Blueprint("shared", __name__)
 
-LONGEST_NAME = 400  # characters of a browser's name that are looked at
-_robots = CrawlerDetect()
 A_WHILE = 300  # seconds that a picture may be kept by whoever fetched it
 
 
@@ -32,7 +32,8 @@ def shared(token: str) -> Response:
     now = datetime.now(UTC)
     found = share_links.find(tool(), token, now)
     page = shown.credential_page(tool(), found.edition, now, shown.shared_as(tool(), token, found))
-    _count(found.link_id, now)
+    if viewed(found.edition.id, counting.SHARED_PAGE):
+        _count(found.link_id, now)
     response = Response(render_template("public/credential.html", page=page))
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Robots-Tag"] = "noindex"
@@ -40,11 +41,7 @@ def shared(token: str) -> Response:
 
 
 def _count(link_id: str, now: datetime) -> None:
-    """Count that somebody opened a link: no robot, and nobody who works with the tool. The page is shown either way."""
-    name = request.headers.get("User-Agent", "")[:LONGEST_NAME]
-    inside = security.browser_secret() is not None or security.admin_secret() is not None
-    if request.method != "GET" or inside or not name or _robots.is_crawler(name):
-        return
+    """Count that somebody opened a link. The page is shown either way."""
     try:
         share_links.opened(tool(), link_id, now)
     except OperationalError as error:
@@ -58,6 +55,21 @@ def shared_preview(token: str) -> Response:
     found = share_links.find(tool(), token, now)
     made = link_previews.of_credential(tool(), found.edition, state_of(found.edition, now), named="name" in found.shows)
     return _picture(made, everyone=False)
+
+
+@pages.get("/shared/<token>/evidence/<int:number>")
+@public
+def shared_file(token: str, number: int) -> Response:
+    """Answer the file of a piece of evidence that a link shows, for as long as the link works."""
+    found = share_links.find(tool(), token, datetime.now(UTC))
+    pieces = found.edition.choices.get("evidence", ()) if "evidence" in found.shows else ()
+    if number >= len(pieces):
+        raise NotFound("no such piece of evidence, or the link leaves it out")
+    g.no_store = True
+    given = evidence_files.of_shared(tool(), found.edition.award_id, pieces[number]["id"])
+    response = download(given)
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
 
 
 @pages.get("/credentials/<id>/preview.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -49,12 +50,15 @@ def linkedin(slug: str) -> BaseResponse:
 @guarded(OWN)
 def qr(slug: str) -> Response:
     """Give the QR code of the public page as a file."""
-    page = show_page.page(tool(), g.session, slug, datetime.now(UTC))
+    return qr_of(show_page.page(tool(), g.session, slug, datetime.now(UTC)), slug)
+
+
+def qr_of(page: show_page.ShowPage, name: str) -> Response:
     if not page.url:
         raise NotFound("no public page to make a code of")
     show_page.shared(tool(), page.award_id, "qr", datetime.now(UTC))
     response = Response(show_page.qr_file(page.url), content_type="image/svg+xml")
-    response.headers["Content-Disposition"] = f'attachment; filename="{slug}-qr.svg"'
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}-qr.svg"'
     return response
 
 
@@ -63,22 +67,25 @@ def qr(slug: str) -> Response:
 def make_link(slug: str) -> Page:
     now = datetime.now(UTC)
     award_id = show_page.own_award_id(tool(), g.session, slug, now)
-    days = request.form.get("days", "")
     try:
-        link_id = share_links.make(
-            tool(),
-            award_id,
-            request.form.getlist("shows"),
-            int(days) if days.isdecimal() and len(days) < 5 else 0,
-            label=request.form.get("label", ""),
-            actor=_actor(),
-            now=now,
-        )
+        link_id = made_link(award_id, _actor())
     except ToolError as error:
         page = show_page.page(tool(), g.session, slug, now)
-        typed = {"shows": request.form.getlist("shows"), "days": days, "label": request.form.get("label", "")}
-        return render_template("student/show.html", page=page, problem=error, typed=typed), error.status
+        return render_template("student/show.html", page=page, problem=error, typed=typed()), error.status
     return redirect(url_for("show.show", launch=g.launch, slug=slug, made=link_id, _anchor="links"), 303)
+
+
+def typed() -> dict[str, Any]:
+    """Return what the form of a new link holds."""
+    form = request.form
+    return {"shows": form.getlist("shows"), "days": form.get("days", ""), "label": form.get("label", "")}
+
+
+def made_link(award_id: str, actor: str) -> str:
+    """Make the link that the form asks for."""
+    asked, now = typed(), datetime.now(UTC)
+    days = int(asked["days"]) if asked["days"].isdecimal() and len(asked["days"]) < 5 else 0
+    return share_links.make(tool(), award_id, asked["shows"], days, label=asked["label"], actor=actor, now=now)
 
 
 @pages.post("/links/<link_id>/end")

@@ -13,8 +13,9 @@ import requests
 from sqlalchemy import select, text
 
 from lti_tool.credentials import status_list
-from lti_tool.models import Award, Edition, StatusList
-from lti_tool.services import award_acts, presence
+from lti_tool.jobs import RUNNERS
+from lti_tool.models import Award, Edition, Person, StatusList
+from lti_tool.services import award_acts, presence, rights, work
 from tests.cli.conftest import Run
 from tests.scene import Scene, now
 
@@ -193,3 +194,21 @@ def test_without_postgresql_s_programs_the_command_says_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Exception, match="pg_dump is not installed here"):
         program(os.environ["LTI_TOOL_DATABASE__URL"], ["pg_dump"])
+
+
+def test_a_backup_that_is_put_back_erases_again_who_was_erased_since(awarded: Scene, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "monday.db"
+    assert run("db", "backup", str(file)).status == 0
+    with awarded.tool.db.read() as session:
+        person = session.scalars(select(Person).where(Person.sub == awarded.award_of("student1")["user"])).one()
+    for job_id in rights.erase(awarded.tool, person.id, actor="operator", now=now()):
+        work.run(awarded.tool, job_id, RUNNERS)
+    done = run("db", "restore", str(file))
+    assert done.status == 0 and "1 people who were erased since" in done.out, done.out + done.err
+    with awarded.tool.db.read() as session:
+        after = session.get_one(Person, person.id)
+        assert (after.name, after.email) == ("", "") and after.sub != person.sub
+        assert {award.status for award in session.scalars(select(Award).where(Award.person_id == person.id))} == {
+            "revoked"
+        }
+    assert awarded.award_of("student2")["status"] == "issued"

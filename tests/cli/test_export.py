@@ -22,13 +22,14 @@ from lti_tool.credentials import signing
 from lti_tool.credentials.verify import verify
 from lti_tool.errors import NotFound
 from lti_tool.http import Response
-from lti_tool.models import AuditEvent, Award, Base, Edition, Person, StatusList
+from lti_tool.models import AuditEvent, Award, Base, Edition, EvidenceFile, Person, StatusList
 from lti_tool.services import audit, award_acts, checking, choices, editions, export, revocations
 from lti_tool.services.choices import Choices
 from lti_tool.services.definition import read_definition
 from lti_tool.settings import load_settings
 from tests.cli.conftest import Run
-from tests.scene import Scene, make_database, now
+from tests.evidence import PDF
+from tests.scene import Scene, make_database, now, token_in
 
 FORMS = (".json", ".jwt", ".png")
 
@@ -53,6 +54,7 @@ def another(scene: Scene, folder: Path, monkeypatch: pytest.MonkeyPatch, server:
     with make_database(server, folder) as url:
         monkeypatch.setenv("LTI_TOOL_DATABASE__URL", url)
         monkeypatch.setenv("LTI_TOOL_DATABASE__REVOCATIONS", str(folder / "revocations.jsonl"))
+        monkeypatch.setenv("LTI_TOOL_EVIDENCE__DIR", str(folder / "evidence"))
         monkeypatch.setenv("LTI_TOOL_QUEUE__URL", f"sqlite:///{folder / 'queue.db'}")
         monkeypatch.setenv("LTI_TOOL_KEYS__DIR", str(folder / "keys"))
         yield
@@ -231,6 +233,35 @@ def test_rows_come_back_as_they_were(left: Scene, run: Run, tmp_path: Path, monk
         assert run("db", "upgrade").status == 0 and run("import", str(folder)).status == 0
         tool = create_app(load_settings()).extensions["lti_tool"]
         assert rows(tool) == before
+        tool.db.engine.dispose()
+
+
+def hand_in(scene: Scene) -> None:
+    visitor = scene.launch("student1")
+    sent = {"csrf": token_in(visitor.get("").text), "tag": "sub-competency:OC-1", "kind": "file", "act": "submit"}
+    address = f"{visitor.home}badges/oral-communication/evidence/"
+    assert visitor.http.post(address, data=sent, files={"file": ("talk.pdf", PDF)}, timeout=20).status_code == 200
+
+
+def test_files_of_evidence_go_along_and_come_back_and_none_of_them_is_for_a_web_server(
+    beside: Scene, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside.publish()
+    hand_in(beside)
+    folder = tmp_path / "leaving"
+    done = run("db", "backup", str(tmp_path / "monday.backup"))
+    assert done.status == 0 and f"copy {beside.tool.settings.evidence_folder} too" in done.out
+    assert run("export", str(folder)).status == 0
+    (file,) = (path for path in folder.rglob("*") if path.is_file() and path.read_bytes() == PDF)
+    assert file.relative_to(folder).parts[:2] == ("personal", "evidence")
+    with another(beside, tmp_path / "new", monkeypatch):
+        assert run("db", "upgrade").status == 0 and run("import", str(folder)).status == 0
+        tool = create_app(load_settings()).extensions["lti_tool"]
+        with tool.db.read() as session:
+            place = session.scalars(select(EvidenceFile.place)).one()
+        path = tool.settings.evidence_folder / str(place)
+        assert path.read_bytes() == PDF and stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.is_relative_to(tmp_path / "new")
         tool.db.engine.dispose()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import time
 import zlib
@@ -190,7 +189,17 @@ def picture(*chunks: bytes) -> bytes:
     return PNG_SIGNATURE + header + b"".join(chunks) + chunk(b"IEND", b"")
 
 
-BOMB = zlib.compress(bytes(200 * 1024 * 1024), 9)
+MEGABYTE = bytes(1024 * 1024)
+
+
+def deflated(megabytes: int, window_bits: int = zlib.MAX_WBITS) -> bytes:
+    """Pack zeros, quickly: after a full flush each megabyte is packed to the same bytes. The checksum is left off."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, window_bits)
+    first, one = (packer.compress(MEGABYTE) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first + one * (megabytes - 1)
+
+
+BOMB = deflated(200)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +219,7 @@ BOMB = zlib.compress(bytes(200 * 1024 * 1024), 9)
         b"<svg xmlns='http://www.w3.org/2000/svg'>" + b"<g>" * 100_000,
         b"<svg " + b"a='b' " * 100_000 + b"/>",
     ],
-    ids=str,
+    ids=lambda data: f"{len(data)} bytes",
 )
 def test_a_picture_made_to_harm_is_answered_in_words(data: bytes) -> None:
     report = checked(data)
@@ -218,7 +227,7 @@ def test_a_picture_made_to_harm_is_answered_in_words(data: bytes) -> None:
 
 
 def test_a_status_list_that_unpacks_to_gigabytes_says_nothing(keys: Any) -> None:
-    packed = gzip.compress(bytes(400 * 1024 * 1024), 9)
+    packed = deflated(400, zlib.MAX_WBITS | 16)  # as gzip
     listed = json.loads(web(keys).pages[LIST])
     listed.pop("proof")
     listed["credentialSubject"]["encodedList"] = "u" + base64.urlsafe_b64encode(packed).rstrip(b"=").decode()

@@ -30,10 +30,11 @@ SALT = "0f" * 16
 class Form:
     """A form: which kind of thing it is, and how it is made of a signed edition (or, of a list, made at all).
 
-    A picture is read back to the text in it, which is a document or a token."""
+    A picture is read back to the text in it, which is a document or a token: `holds` says which."""
 
     kind: str
     made: Callable[[Signed], Any]
+    holds: str = ""
 
 
 @functools.cache
@@ -98,11 +99,13 @@ FORMS: dict[str, Form] = {
     "JSON, eddsa-rdfc-2022": Form(DOCUMENT, _document),
     "VC-JWT, RS256": Form(TOKEN, lambda edition: edition.jwt),
     "VC-JWT, EdDSA": Form(TOKEN, lambda edition: signing.jwt_of_document(edition.document, examples.ed25519_key())),
-    "PNG with JSON": Form(PICTURE, lambda edition: baking.bake_png(png(), edition.document.decode())),
-    "PNG with VC-JWT": Form(PICTURE, lambda edition: baking.bake_png(png(), edition.jwt)),
-    "SVG with JSON": Form(PICTURE, lambda edition: baking.bake_svg(svg(), edition.document.decode()).encode()),
-    "SVG with VC-JWT": Form(PICTURE, lambda edition: baking.bake_svg(svg(), edition.jwt).encode()),
-    "PDF certificate": Form(PICTURE, _certificate),
+    "PNG with JSON": Form(PICTURE, lambda edition: baking.bake_png(png(), edition.document.decode()), DOCUMENT),
+    "PNG with VC-JWT": Form(PICTURE, lambda edition: baking.bake_png(png(), edition.jwt), TOKEN),
+    "SVG with JSON": Form(
+        PICTURE, lambda edition: baking.bake_svg(svg(), edition.document.decode()).encode(), DOCUMENT
+    ),
+    "SVG with VC-JWT": Form(PICTURE, lambda edition: baking.bake_svg(svg(), edition.jwt).encode(), TOKEN),
+    "PDF certificate": Form(PICTURE, _certificate, DOCUMENT),
     "CLR 2.0": Form(RECORD, _record),
     "Endorsement": Form(ENDORSEMENT, lambda _: examples.endorsed()),
     "Open Badges 2.0, hosted": Form(HOSTED, _hosted),

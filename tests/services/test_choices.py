@@ -372,7 +372,8 @@ def test_the_claim_page_shows_what_would_be_public_and_keeps_what_is_chosen(earn
     assert earned.students[0].name in page and "What I did." in page and "asks for" in page
     seen = re.search(r'name="seen" value="([0-9a-f]*)"', page)[1]
     done = her.post(address, form(name="yes", evidence=list(evidence_ids(earned)), narrative="Mine.", seen=seen))
-    assert done.status_code == 200 and 'id="c-name" name="name" value="yes" checked' in done.text
+    assert done.status_code == 200 and done.url.endswith("/show")
+    assert 'id="c-name" name="name" value="yes" checked' in her.get(address).text
     public = requests.get(earned.award()["credential_url"], timeout=20).text
     assert f"<b>{earned.students[0].name}</b>" in public and "What I did." in public and "Mine." in public
     assert "95" not in public.split('id="took"')[1].split("</section>")[0]

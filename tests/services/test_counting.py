@@ -13,7 +13,7 @@ from sqlalchemy import delete, event, func, inspect, select, update
 from lti_tool import jobs
 from lti_tool.db import Database
 from lti_tool.models import Award, AwardTally, Tally
-from lti_tool.services import award_acts, choices, counting, editions, expiry, export
+from lti_tool.services import award_acts, choices, counting, editions, expiry, export, figure_pages, why_not
 from lti_tool.services.choices import Choices
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
@@ -276,3 +276,22 @@ def test_a_duration_is_kept_as_a_bound_and_never_as_a_moment():
     assert counting._bound(timedelta(seconds=-5)) == counting.BOUNDS[0]
     assert counting._bound(timedelta(days=4000)) == counting.LONGER
     assert counting._bound(None) == counting.UNTOLD
+
+
+# -- from the other rooms ---------------------------------------------------------------------------------------
+
+
+def test_why_a_badge_is_not_claimed_is_counted_once_by_its_reason_and_never_by_her_words(earned):
+    award_id = earned.award()["id"]
+    for reason, words in (("unclear", "Nobody told me."), ("other", "Something of mine.")):
+        why_not.answer(earned.tool, award_id, reason, words, actor=ACTOR, now=now())
+    assert [(detail, number) for _day, detail, _lasted, number in lines(earned, "why_not")] == [("unclear", 1)]
+
+
+def test_a_reason_that_few_gave_is_told_to_no_instructor(earned):
+    why_not.answer(earned.tool, earned.award()["id"], "effort", "", actor=ACTOR, now=now())
+    assert figure_pages.course_figures(earned.tool, earned.id, figure_pages.Asked()).why_not == ()
+    with earned.tool.db.write() as session:
+        session.execute(update(Tally).where(Tally.kind == "why_not", Tally.course_id == earned.id).values(number=12))
+    (told,) = figure_pages.course_figures(earned.tool, earned.id, figure_pages.Asked()).why_not
+    assert (told.label, told.number) == ("It is too much to do", 10)

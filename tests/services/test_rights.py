@@ -23,9 +23,13 @@ from lti_tool.models import (
     Edition,
     Erasure,
     Evidence,
+    EvidenceFile,
     Mark,
+    OwnAddress,
     Person,
     RightsRequest,
+    ShareLink,
+    WhyNot,
 )
 from lti_tool.services import award_acts, erased, erasures, work
 from lti_tool.services.her_data import NOT_PERSONAL, TABLES
@@ -97,6 +101,9 @@ def traces(room: Any) -> tuple[str, ...]:
 
 def where_named(room: Any, *words: str) -> list[str]:
     texts = everything(room.tool)
+    for path in room.tool.settings.evidence_folder.rglob("*"):
+        if path.is_file():
+            texts[f"file {path.name}"] = path.read_text(errors="replace")
     texts["journal"] = room.tool.journal.path.read_text()
     return sorted({place for place, text in texts.items() for word in words if word in text})
 
@@ -228,6 +235,17 @@ def ask_and_confirm(room: Any) -> str:
     return str(person_id)
 
 
+def _evidence_file(room: Any, badge_id: str, person_id: str, tag: str) -> Evidence:
+    """A file of hers, in the database and on the disk."""
+    place = f"zz/{person_id}"
+    path = room.tool.settings.evidence_folder / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"An essay by {room.name}")
+    told = {"course_badge_id": badge_id, "person_id": person_id, "tag": tag, "created_by": f"person:{person_id}"}
+    file = EvidenceFile(type="text", size=9, digest="0", place=place, stored_at=now())
+    return Evidence(**told, kind="file", content=f"{room.family}.txt", created_at=now(), file=file)
+
+
 @pytest.fixture
 def rich(room: Any) -> Any:
     """The same, with something of hers in more tables: evidence, a mark, a number, a reason that somebody wrote."""
@@ -241,8 +259,14 @@ def rich(room: Any) -> Any:
         )
         session.add(Mark(**told, comment=f"Well done, {room.name}", marked_by="person:x", marked_at=now()))
         session.execute(update(Person).where(Person.id == person_id).values(sis_id=room.sis))
+        session.add(WhyNot(award_id=room.award(room.her)["id"], words=f"I am {room.name}"))
+        link = {"award_id": room.award(room.her)["id"], "token_hash": person_id, "sealed": "x", "label": room.name}
+        session.add(ShareLink(**link, created_at=now(), expires_at=now() + timedelta(days=9)))
+        session.add(OwnAddress(person_id=person_id, address=room.email, confirmed_at=now()))
         told = {"actor": "operator", "action": "award.held", "subject": f"award:{room.award(room.her)['id']}"}
         session.add(AuditEvent(**told, at=now(), detail={"reason": f"{room.name} was late"}))
+        session.flush()
+        session.add(_evidence_file(room, badge_id, person_id, tag))
     wake = room.scene.tool.wake
     yield room
     room.scene.tool.wake = wake
@@ -254,6 +278,12 @@ def test_an_erasure_leaves_no_name_address_or_number_anywhere_and_the_credential
     with rich.tool.db.read() as session:
         before = session.scalar(select(func.count()).select_from(Award))
         pseudonym = session.get_one(Person, rich.person_id(rich.her)).subject_id
+    assert {"evidence.content", "why_not.words", "share_link.label", "own_address.address", "mark.comment"} <= set(
+        where_named(rich, *traces(rich))
+    )
+    copy = copy_of(rich.visit)
+    assert any(name.startswith("evidence/") for name in copy.namelist())
+    assert f"An essay by {rich.name}".encode() in [copy.read(name) for name in copy.namelist()]
     person_id = ask_and_confirm(rich)
     assert bit(rich.scene, edition) == 1, "at once, before the job"
     assert rich.visit.get("data/").status_code == 401

@@ -1,4 +1,4 @@
-"""Every page in every state, filled with invented people. `python tests/web/sample_pages.py PORT` shows them.
+"""Every page in every state, filled with invented people. `python -m tests.web.sample_pages PORT` shows them.
 
 SAMPLE_ART names a folder of <slug>.svg badge pictures; without it a disc stands in."""
 
@@ -118,6 +118,7 @@ from lti_tool.services.pages import (
     SyncState,
     TreeNode,
 )
+from lti_tool.services.rights import OwnRequest, OwnRights
 from lti_tool.services.rows import row_views
 from lti_tool.services.score_files import BadLine as BadScore
 from lti_tool.services.score_files import FilePage as ScoreFile
@@ -131,6 +132,7 @@ from lti_tool.services.stack_pages import OutsidePage
 from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
+from tests.web import sample_notifications, sample_own_access
 
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 ROOT = Path(__file__).parents[2] / "lti_tool"
@@ -610,6 +612,8 @@ KEPT_DATA = DataPrivacy(True, (
              "until the institution erases it"),
     KeptData("Signed credentials", "The files themselves.", 0, None, None, "until the institution erases it")),
     "Hallwood University", "https://hallwood.example", "badges@hallwood.example")  # fmt: skip
+MY_DATA: dict[str, Any] = {"page": OwnRights("Ana Ruiz", "", None, None, 2), "kept": KEPT_DATA.kept, "problem": None,
+                           "problem_of": "", "typed": "", "done": ""}  # fmt: skip
 PUBLISHING = replace(PLAN, status="publishing", job_id=7, columns=columns("made", last="will be made"),
                      progress=("Making OC-1 … done", "Making OC-2 … done", "Making OC-3 …"))  # fmt: skip
 of_badge = {"slug": BADGE.slug, "badge": BADGE}
@@ -828,6 +832,16 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "data-privacy-other": ("data_privacy.html", {"page": replace(KEPT_DATA, own=False, issuer_email="",
                            issuer_url="")}),
     "data-privacy-nothing": ("data_privacy.html", {"page": replace(KEPT_DATA, kept=(), issuer="")}),
+    "my-data": ("student/own_data.html", {**MY_DATA, "done": "Your request is taken back."}),
+    "my-data-waits": ("student/own_data.html", {**MY_DATA, "page": OwnRights("Ana Ruiz", "", OwnRequest("r1", "name",
+                      "open", NOW, None, "", "Ana María Ruiz Fernández"), OwnRequest("r2", "erasure", "open", NOW, None,
+                      "", ""), 3)}),
+    "my-data-refused": ("student/own_data.html", {**MY_DATA, "page": OwnRights("", "Ana R.", OwnRequest("r1", "name",
+                        "refused", NOW, NOW, "That is not you.", ""), OwnRequest("r2", "erasure", "refused", NOW, NOW,
+                        "Your degree depends on it.", ""), 0), "problem": BadInput(sentence="Write the name."),
+                        "problem_of": "name", "typed": "<Ana>"}),
+    "erased": ("erased.html", {"proof": "gAAAA", "back": False}),
+    "erased-back": ("erased.html", {"proof": "", "back": True}),
     "me": ("student/home.html", {"page": ME}),
     "as-student": ("student/home.html", {"page": replace(ME, fresh=(), on_the_way=(), earned=(), over=(),
                    preview=True, sync=NEVER), "looking": BADGE.slug}),
@@ -998,7 +1012,7 @@ OWN_PIECES = (
 NO_FILES = Limits((), "", "25 MB", 25_000_000, "250 MB")
 OWN_EVIDENCE = OwnEvidencePage(
     BADGE.slug, BADGE, replace(SUBS[3], evidence="required"), "Answers plainly, or says what is not known.",
-    (*OWN_PIECES, PUT[1]), Limits((("documents", "pdf, docx, odt"), ("plain text", "txt, md"),
+    (*OWN_PIECES, replace(PUT[1], own=False)), Limits((("documents", "pdf, docx, odt"), ("plain text", "txt, md"),
                                    ("pictures", "jpg, png, webp, gif")), ".pdf,.docx", "25 MB", 25_000_000, "212 MB"),
     True,
 )  # fmt: skip
@@ -1069,9 +1083,10 @@ IN_COURSE = {
     "may_manage": True,
     "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
     "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
+    "own_news": lambda: sample_notifications.NONE,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
-STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html", "new_window.html"}
+STANDALONE = {"error.html", "no_role.html", "no_course.html", "data_privacy.html", "erased.html", "new_window.html"}
 
 # -- a program to render them ------------------------------------------------------------------------------------
 
@@ -1292,7 +1307,6 @@ ADDRESSES = {
     "as_student.claim": "/course/<launch>/<slug>/as-student/claim",
     "student.home": "/me/<launch>/",
     "student.everywhere": "/me/<launch>/all",
-    "own_data.home": "/me/<launch>/my-data/",
     "keep.home": "/me/<launch>/keep/",
     "notifications.dismiss": "/me/<launch>/notifications/away",
     "student.put_off": "/me/<launch>/<slug>/not-now",
@@ -1309,6 +1323,11 @@ ADDRESSES = {
     "wallet.show": "/me/<launch>/badges/<slug>/wallet",
     "wallet.offer": "/me/<launch>/badges/<slug>/wallet/offer",
     "wallet.withdraw": "/me/<launch>/badges/<slug>/wallet/copies/<edition_id>/withdraw",
+    "own_data.home": "/me/<launch>/data/",
+    "own_data.copy": "/me/<launch>/data/copy.zip",
+    "own_data.name": "/me/<launch>/data/name",
+    "own_data.erasure": "/me/<launch>/data/erasure",
+    "erased.begin_anew": "/lti/again",
     "backpacks.home": "/me/<launch>/backpacks/",
     "backpacks.code": "/me/<launch>/backpacks/code",
     "backpacks.ask": "/me/<launch>/backpacks/requests/<request_id>",
@@ -1375,6 +1394,22 @@ PAGES |= {
                                                             choices=Choices(public=True, search=True))}),
 }  # fmt: skip
 BLANK_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><circle cx="100" cy="100" r="90"/></svg>'
+
+
+PAGES |= sample_notifications.PAGES
+PAGES["me-news"] = (PAGES["me"][0], {**PAGES["me"][1], "own_news": lambda: sample_notifications.NEWS})
+ADDRESSES |= sample_notifications.ADDRESSES
+PAGES |= sample_own_access.PAGES
+PAGES["own-claim"] = (
+    "student/claim.html",
+    {"page": replace(CLAIM, slug="a1", claimed=True, page_public=False, issued_at=NOW, credential_url=URL,
+                     downloads=FILES), "own": sample_own_access.LEARNER},
+)  # fmt: skip
+PAGES["own-show"] = ("student/show.html", {"page": SHOW, "own": sample_own_access.LEARNER})
+PAGES["own-wallet"] = ("student/wallet.html", {"page": WALLET, "own": sample_own_access.LEARNER})
+PAGES["me-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "reminder"})
+PAGES["me-may-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "offered"})
+ADDRESSES |= sample_own_access.ADDRESSES
 
 
 def create_samples() -> Flask:

@@ -1,4 +1,4 @@
-"""Access after the course: an address of her own, one-time links by a real mail server, and her pages without an LMS."""
+"""Access after the course: her own address, one-time links by a real mail server, and her pages without an LMS."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _fresh(shared: Scene, post: MailServer) -> None:
     post.got.clear()
     post.plan.clear()
     with shared.tool.db.write() as session:
-        for table in (OwnSession, OwnLink, OwnLinkRequest, OwnAddressRequest, OwnAddress, OwnReminder):
+        for table in (OwnSession, OwnLink, OwnLinkRequest, OwnAddressRequest, OwnAddress, OwnReminder, Mail):
             session.execute(delete(table))
 
 
@@ -93,6 +93,17 @@ class Earned:
         assert requests.post(last_link(post, self.address), timeout=10).status_code == 200
         post.got.clear()
         return self
+
+
+@pytest.fixture(scope="module")
+def ana(shared: Scene) -> Earned:
+    """A learner for tests that leave her award as it is."""
+    return Earned(Classroom(shared))
+
+
+@pytest.fixture(scope="module")
+def ben(shared: Scene) -> Earned:
+    return Earned(Classroom(shared), "ben@home.example")
 
 
 def last_link(post: MailServer, address: str) -> str:
@@ -182,10 +193,8 @@ def test_an_address_confirmed_from_a_launch_opens_her_badges_without_the_lms(
         choose(inside, ana, name="yes")  # the page off, all else as it is
         assert requests.get(url, timeout=10).status_code == 404
         assert inside.get(f"{ana.award_id}/files/json").content == kept.content
-        checked = requests.post(
-            f"{shared.url}/verify", files={"file": ("b.json", io.BytesIO(kept.content))}, timeout=20
-        )
-        assert "Verified" in checked.text or "valid" in checked.text.lower()
+        sent = {"file": ("badge.json", io.BytesIO(kept.content))}
+        assert "Genuine and in force" in requests.post(f"{shared.url}/verify", files=sent, timeout=20).text
     finally:
         with shared.tool.db.write() as session:
             session.execute(update(Registration).values(status="active"))
@@ -205,7 +214,7 @@ def test_every_form_and_the_record_can_be_taken_along(shared: Scene, room: Class
     ana = Earned(room).confirmed(post)
     inside = let_in(shared, post, ana.address)
     choose(inside, ana)
-    page = inside.get(ana.award_id)
+    page = inside.get(f"{ana.award_id}/show")
     files = set(re.findall(rf"/own/badges/{ana.award_id}/files/([\w.]+)", page.text))
     assert files == {"json", "jwt", "eddsa.jwt", "png", "svg", "pdf"}
     for form in files:
@@ -215,6 +224,33 @@ def test_every_form_and_the_record_can_be_taken_along(shared: Scene, room: Class
     record = inside.get(f"people/{ana.person_id}/clr.json")
     assert "ClrCredential" in json.loads(record.content)["type"]
     assert inside.get(f"{ana.award_id}/picture.svg").headers["Content-Type"].startswith("image/svg+xml")
+
+
+def test_the_ways_to_show_a_badge_are_there_without_the_lms_too(
+    shared: Scene,
+    room: Classroom,
+    post: MailServer,
+) -> None:
+    ana = Earned(room).confirmed(post)
+    inside = let_in(shared, post, ana.address)
+    assert inside.get(f"{ana.award_id}/show").status_code == 404  # not claimed yet
+    choose(inside, ana, public="yes")
+    page = inside.get(f"{ana.award_id}/show").text
+    assert f"/own/badges/{ana.award_id}/show/linkedin" in page and "Connect a backpack" not in page
+    to = inside.get(f"{ana.award_id}/show/linkedin", allow_redirects=False).headers["Location"]
+    assert to.startswith("https://www.linkedin.com/profile/add?") and "credentials%2F" in to
+    assert inside.get(f"{ana.award_id}/show/qr.svg").headers["Content-Type"].startswith("image/svg+xml")
+    made = inside.post(f"{ana.award_id}/show/links", {"days": "30", "label": "For the library"})
+    assert made.status_code == 200 and "For the library" in made.text
+    (link,) = set(re.findall(r'href="(http://localhost:\d+/(?!credentials)[\w/-]+)"[^>]*><code>', made.text))
+    assert requests.get(link, timeout=10).status_code == 200
+    assert inside.post(f"{ana.award_id}/show/links", {"days": "9999"}).status_code == 400
+    (ending,) = set(re.findall(r"show/links/\w+/end", made.text))
+    assert "You ended it on" in inside.post(f"{ana.award_id}/{ending}").text
+    assert requests.get(link, timeout=10).status_code in (404, 410)
+    offered = inside.post(f"{ana.award_id}/wallet")
+    assert offered.status_code == 200 and "openid-credential-offer" in offered.text
+    assert "off: at its address" in inside.post(f"{ana.award_id}/show/page", {"public": "no"}).text
 
 
 def test_one_address_confirmed_from_two_platforms_opens_both_and_tells_them_apart(
@@ -235,8 +271,8 @@ def test_one_address_confirmed_from_two_platforms_opens_both_and_tells_them_apar
     assert inside.get(first.award_id).status_code == 404 and inside.get(second.award_id).status_code == 200
 
 
-def test_nothing_that_was_not_issued_is_seen(shared: Scene, room: Classroom, post: MailServer) -> None:
-    ana = Earned(room).confirmed(post)
+def test_nothing_that_was_not_issued_is_seen(shared: Scene, ana: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
     inside = let_in(shared, post, ana.address)
     for status in ("held", "review", "pending", "superseded"):
         with shared.tool.db.write() as session:
@@ -250,17 +286,17 @@ def test_nothing_that_was_not_issued_is_seen(shared: Scene, room: Classroom, pos
     assert "Careful Work" in inside.get("").text
 
 
-def test_D14_another_s_award_is_not_there(shared: Scene, make_room: Any, post: MailServer) -> None:
-    ana, ben = Earned(make_room()), Earned(make_room(), "ben@home.example")
+def test_D14_another_s_award_is_not_there(shared: Scene, ana: Earned, ben: Earned, post: MailServer) -> None:
     ana.confirmed(post)
     ben.confirmed(post)
     inside = let_in(shared, post, ana.address)
     absent = "0" * 32
-    for path in ("{}", "{}/picture.svg", "{}/files/json", "{}/files/nothing"):
+    for path in ("{}", "{}/picture.svg", "{}/files/json", "{}/files/nothing", "{}/show", "{}/wallet"):
         answers = [inside.get(path.format(each)) for each in (ben.award_id, absent, "x\x00y", "é")]
         assert {each.status_code for each in answers} == {404}, path
-        assert len({re.sub(r"[0-9a-f]{8,}|\d\d:\d\d", "", each.text) for each in answers[:2]}) == 1
-    assert inside.post(ben.award_id, {"public": "yes", "inside": "yes"}).status_code == 404
+        assert len({re.sub(r"[0-9A-Fa-f]{8,}|\d\d:\d\d", "", each.text) for each in answers[:2]}) == 1
+    for path in ("{}", "{}/show/page", "{}/show/links", "{}/show/links/x/end", "{}/wallet"):
+        assert inside.post(path.format(ben.award_id), {"public": "yes", "inside": "yes"}).status_code == 404, path
     assert inside.get(f"people/{ben.person_id}/clr.json").status_code == 404
     assert ana.browser.get(f"/own/badges/{ana.award_id}").status_code == 401  # a launch is no visit
 
@@ -292,9 +328,8 @@ def test_D13_somebody_who_was_switched_off_is_let_in_nowhere(shared: Scene, room
 
 
 def test_only_hashes_of_secrets_are_kept_also_while_the_mail_waits(
-    shared: Scene, room: Classroom, post: MailServer
+    shared: Scene, ana: Earned, post: MailServer
 ) -> None:
-    ana = Earned(room)
     post.plan[:] = ["451 later"]
     ana.ask()
     with shared.tool.db.read() as session:
@@ -317,8 +352,8 @@ def test_only_hashes_of_secrets_are_kept_also_while_the_mail_waits(
     assert told and "example" not in str(told)
 
 
-def test_a_link_works_once_and_says_why_it_does_not_again(shared: Scene, room: Classroom, post: MailServer) -> None:
-    ana = Earned(room).confirmed(post)
+def test_a_link_works_once_and_says_why_it_does_not_again(shared: Scene, ana: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
     ask_for_link(shared, ana.address)
     link = last_link(post, ana.address)
     for _ in range(3):
@@ -332,8 +367,8 @@ def test_a_link_works_once_and_says_why_it_does_not_again(shared: Scene, room: C
     assert actions(shared, ana.person_id)[-1] == "access.refused"
 
 
-def test_a_link_of_sixteen_minutes_ago_opens_nothing(shared: Scene, room: Classroom, post: MailServer) -> None:
-    ana = Earned(room).confirmed(post)
+def test_a_link_of_sixteen_minutes_ago_opens_nothing(shared: Scene, ana: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
     ask_for_link(shared, ana.address)
     link = last_link(post, ana.address)
     with time_machine.travel(now() + own_access.LINK_LASTS + timedelta(seconds=1), tick=True):
@@ -345,8 +380,8 @@ def test_a_link_of_sixteen_minutes_ago_opens_nothing(shared: Scene, room: Classr
         assert requests.get(link, timeout=10).status_code == 404
 
 
-def test_of_two_who_press_the_button_at_once_one_gets_in(shared: Scene, room: Classroom, post: MailServer) -> None:
-    ana = Earned(room).confirmed(post)
+def test_of_two_who_press_the_button_at_once_one_gets_in(shared: Scene, ana: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
     ask_for_link(shared, ana.address)
     link = last_link(post, ana.address)
     browsers = [Visitor(shared) for _ in range(4)]
@@ -360,21 +395,19 @@ def test_of_two_who_press_the_button_at_once_one_gets_in(shared: Scene, room: Cl
     assert count(shared, OwnSession) == 1 and [bool(cookie_of(each)) for each in browsers].count(True) == 1
 
 
-def test_of_two_who_confirm_at_once_one_does(shared: Scene, room: Classroom, post: MailServer) -> None:
-    ana = Earned(room)
+def test_of_two_who_confirm_at_once_one_does(shared: Scene, ana: Earned, post: MailServer) -> None:
     ana.ask()
-    link = last_link(post, ana.address)
+    link, before = last_link(post, ana.address), actions(shared, ana.person_id).count("access.confirmed")
     done = at_once(*[lambda: requests.post(link, timeout=20).status_code for _ in range(4)])
     assert sorted(done) == [200, 410, 410, 410]
     assert count(shared, OwnAddress, OwnAddress.address == ana.address) == 1
-    assert actions(shared, ana.person_id).count("access.confirmed") == 1
+    assert actions(shared, ana.person_id).count("access.confirmed") == before + 1
 
 
 @pytest.mark.parametrize("way", ["link", "confirm"])
 def test_guessed_and_broken_secrets_open_nothing_and_are_not_told_apart(
-    shared: Scene, room: Classroom, post: MailServer, way: str
+    shared: Scene, ana: Earned, post: MailServer, way: str
 ) -> None:
-    ana = Earned(room)
     ana.ask()
     link = last_link(post, ana.address)
     if way == "link":
@@ -407,9 +440,8 @@ def test_guessed_and_broken_secrets_open_nothing_and_are_not_told_apart(
 
 
 def test_a_confirmation_opens_no_session_and_a_link_confirms_nothing(
-    shared: Scene, room: Classroom, post: MailServer
+    shared: Scene, ana: Earned, post: MailServer
 ) -> None:
-    ana = Earned(room)
     ana.ask()
     secret = last_link(post, ana.address).rpartition("/")[2]
     assert requests.get(f"{shared.url}/own/link/{secret}", timeout=10).status_code == 404
@@ -421,9 +453,9 @@ def test_a_confirmation_opens_no_session_and_a_link_confirms_nothing(
 
 
 def test_a_form_of_another_browser_is_refused_so_nobody_is_led_into_another_s_badges(
-    shared: Scene, room: Classroom, post: MailServer
+    shared: Scene, ana: Earned, post: MailServer
 ) -> None:
-    ana = Earned(room).confirmed(post)
+    ana.confirmed(post)
     ask_for_link(shared, ana.address)
     link = last_link(post, ana.address)
     attacker, victim = Visitor(shared), Visitor(shared)
@@ -456,8 +488,8 @@ def asked_as(scene: Scene, address: str) -> tuple[int, str, list[str], int]:
     return answer.status_code, page, sorted(answer.headers), statements
 
 
-def test_nobody_learns_whether_an_address_is_known(shared: Scene, room: Classroom, post: MailServer) -> None:
-    ana = Earned(room).confirmed(post)
+def test_nobody_learns_whether_an_address_is_known(shared: Scene, ana: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
     asked_as(shared, "warm@home.example")  # the job is due from now on, for both alike
     known, unknown = asked_as(shared, ana.address), asked_as(shared, "bea@home.example")
     assert known == unknown and known[0] == 200 and ANSWER in known[1]
@@ -470,9 +502,9 @@ def test_nobody_learns_whether_an_address_is_known(shared: Scene, room: Classroo
 
 
 def test_a_mailbox_gets_three_links_in_a_quarter_of_an_hour_and_the_answer_stays_the_same(
-    shared: Scene, room: Classroom, post: MailServer
+    shared: Scene, ana: Earned, post: MailServer
 ) -> None:
-    ana = Earned(room).confirmed(post)
+    ana.confirmed(post)
     answers = {re.sub(r"[0-9a-f]{32}|\d\d:\d\d", "", ask_for_link(shared, ana.address).text) for _ in range(6)}
     assert len(answers) == 1 and len(post.to(ana.address)) == own_access.MOST_LINKS
     with time_machine.travel(now() + own_access.LINK_LASTS + timedelta(seconds=5), tick=True):
@@ -485,8 +517,7 @@ def test_one_client_asks_for_so_many_links_and_then_waits(shared: Scene) -> None
     assert answers[:20] == [200] * 20 and answers[-1] == 429
 
 
-def test_confirmations_are_not_mailed_without_end(shared: Scene, make_room: Any, post: MailServer) -> None:
-    ana, ben = Earned(make_room()), Earned(make_room())
+def test_confirmations_are_not_mailed_without_end(shared: Scene, ana: Earned, ben: Earned, post: MailServer) -> None:
     for n in range(own_addresses.MOST_CONFIRMATIONS):
         assert (ana if n % 2 else ben).ask("victim@home.example").status_code == 200
     refused = ana.ask("victim@home.example")  # two who write to one mailbox
@@ -637,9 +668,8 @@ def test_without_an_lms_she_can_name_another_address_too(shared: Scene, make_roo
 
 
 def test_a_confirmation_of_two_days_ago_is_too_late_and_the_address_is_forgotten(
-    shared: Scene, room: Classroom, post: MailServer
+    shared: Scene, ana: Earned, post: MailServer
 ) -> None:
-    ana = Earned(room)
     ana.ask()
     link = last_link(post, ana.address)
     with time_machine.travel(now() + own_addresses.CONFIRM_LASTS + timedelta(seconds=1), tick=True):
@@ -660,8 +690,8 @@ def test_a_test_user_and_the_preview_send_no_mail(shared: Scene, room: Classroom
 # -- the session
 
 
-def test_the_session_s_cookie_is_its_own_and_not_for_frames(shared: Scene, room: Classroom, post: MailServer) -> None:
-    ana = Earned(room).confirmed(post)
+def test_the_session_s_cookie_is_its_own_and_not_for_frames(shared: Scene, ana: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
     ask_for_link(shared, ana.address)
     link = last_link(post, ana.address)
     visitor = Visitor(shared)
@@ -686,9 +716,9 @@ def test_the_session_s_cookie_is_its_own_and_not_for_frames(shared: Scene, room:
 
 
 def test_a_new_visit_has_a_new_secret_and_ends_the_one_before_in_that_browser(
-    shared: Scene, room: Classroom, post: MailServer
+    shared: Scene, ana: Earned, post: MailServer
 ) -> None:
-    ana = Earned(room).confirmed(post)
+    ana.confirmed(post)
     inside = let_in(shared, post, ana.address)
     before = cookie_of(inside)
     ask_for_link(shared, ana.address)
@@ -700,9 +730,9 @@ def test_a_new_visit_has_a_new_secret_and_ends_the_one_before_in_that_browser(
 
 
 def test_a_visit_ends_when_she_leaves_after_two_idle_hours_and_after_eight(
-    shared: Scene, room: Classroom, post: MailServer
+    shared: Scene, ana: Earned, post: MailServer
 ) -> None:
-    ana = Earned(room).confirmed(post)
+    ana.confirmed(post)
     one, two = let_in(shared, post, ana.address), let_in(shared, post, ana.address)
     secret = cookie_of(one)
     assert "You are out" in one.post("sign-out").text
@@ -721,10 +751,8 @@ def test_a_visit_ends_when_she_leaves_after_two_idle_hours_and_after_eight(
         assert two.get("").status_code == 401  # eight hours
 
 
-def test_all_visits_end_at_once_and_links_on_their_way_with_them(
-    shared: Scene, room: Classroom, post: MailServer
-) -> None:
-    ana = Earned(room).confirmed(post)
+def test_all_visits_end_at_once_and_links_on_their_way_with_them(shared: Scene, ana: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
     one, two = let_in(shared, post, ana.address), let_in(shared, post, ana.address)
     ask_for_link(shared, ana.address)
     waiting = last_link(post, ana.address)
@@ -733,8 +761,9 @@ def test_all_visits_end_at_once_and_links_on_their_way_with_them(
     assert actions(shared, ana.person_id)[-1] == "access.ended"
 
 
-def test_D16_D17_a_post_needs_this_visit_s_token(shared: Scene, make_room: Any, post: MailServer) -> None:
-    ana, ben = Earned(make_room()).confirmed(post), Earned(make_room(), "ben@home.example").confirmed(post)
+def test_D16_D17_a_post_needs_this_visit_s_token(shared: Scene, ana: Earned, ben: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
+    ben.confirmed(post)
     inside, other = let_in(shared, post, ana.address), let_in(shared, post, ben.address)
     stolen = token_in(other.get("").text)
     for path in (ana.award_id, "sign-out", "address", "address/remove"):
@@ -756,8 +785,8 @@ def test_nobody_s_pages_open_without_a_visit(shared: Scene) -> None:
 # -- taking it back
 
 
-def test_she_removes_the_address_and_nothing_of_it_is_left(shared: Scene, room: Classroom, post: MailServer) -> None:
-    ana = Earned(room).confirmed(post)
+def test_she_removes_the_address_and_nothing_of_it_is_left(shared: Scene, ana: Earned, post: MailServer) -> None:
+    ana.confirmed(post)
     inside = let_in(shared, post, ana.address)
     ask_for_link(shared, ana.address)
     waiting = last_link(post, ana.address)
@@ -840,9 +869,9 @@ def test_what_the_lms_calls_her_address_is_offered_and_not_taken_by_itself(
 
 
 def test_a_mail_server_that_fails_first_gets_the_same_mail_later_and_once(
-    shared: Scene, room: Classroom, post: MailServer
+    shared: Scene, ana: Earned, post: MailServer
 ) -> None:
-    ana = Earned(room).confirmed(post)
+    ana.confirmed(post)
     post.plan[:] = ["451 later"]
     assert ANSWER in ask_for_link(shared, ana.address).text
     assert post.to(ana.address) == []

@@ -16,10 +16,12 @@ from sqlalchemy import select, update
 
 from lti_tool.credentials.verify import PASSED
 from lti_tool.models import Award, Issuer, ShareLink
-from lti_tool.services import award_acts, checking, choices, link_previews
+from lti_tool.services import award_acts, checking, choices, link_previews, share_links
 from lti_tool.services.choices import Choices
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
+from tests.evidence import PDF
 from tests.scene import Scene, now
+from tests.web.test_evidence import desk, public_address, rows_of, show, shown  # noqa: F401 (fixtures)
 
 PERSON = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
@@ -352,3 +354,27 @@ def test_a_first_claim_leads_to_the_ways_to_show_it_and_search_engines_are_asked
     assert again.url.endswith("/claim")
     with room.tool.db.read() as session:
         assert session.get_one(Award, room.award()["id"]).searchable is False
+
+
+# -- a file among her evidence ----------------------------------------------------------------------------------
+
+
+def test_a_link_carries_a_file_of_her_evidence_for_as_long_as_it_works_and_no_longer(shown):  # noqa: F811
+    show(shown, *(each.id for each in rows_of(shown)), public=False)
+    award_id = shown.award()["id"]
+    for parts in (["evidence"], ["levels"]):
+        share_links.make(shown.tool, award_id, parts, 7, actor="operator", now=now())
+    with shown.tool.db.read() as session:
+        links = share_links.listed(shown.tool, session, award_id, ("evidence", "levels"), now())
+    with_it, without = (next(link for link in links if part in link.shows) for part in ("evidence", "levels"))
+    page = get(with_it.url)
+    assert f'href="{with_it.url}/evidence/0"' in page.text and public_address(shown) not in page.text
+    file = get(f"{with_it.url}/evidence/0")
+    assert file.content == PDF and file.headers["Content-Disposition"].startswith("attachment")
+    assert file.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    # The second piece is words alone, a third there is not; the other link leaves evidence out.
+    for url in (f"{with_it.url}/evidence/1", f"{with_it.url}/evidence/2", f"{without.url}/evidence/0"):
+        assert get(url).status_code == 404
+    assert "talk.pdf" not in get(without.url).text and "I would ask earlier." not in get(without.url).text
+    share_links.end(shown.tool, award_id, with_it.id, actor="operator", now=now())
+    assert get(f"{with_it.url}/evidence/0").status_code == 404

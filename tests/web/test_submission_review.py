@@ -9,6 +9,7 @@ from lxml import html
 from lti_tool.demo import SUBMISSION_REVIEW
 from lti_tool.demo.launches import INSTITUTION, MEMBERSHIP
 from tests.classroom import badge, make_room, room, row, shared  # noqa: F401 (fixtures)
+from tests.evidence import PDF, send
 from tests.placing import answer, choose
 
 MODULE = {"placement": "module_index_menu_modal"}
@@ -51,6 +52,17 @@ def test_an_instructor_sees_the_levels_and_marks_behind_the_column(course):
     assert "The rest of this badge" in shown and "Not yet: Developing, needs Proficient." in shown
     first = html.fromstring(page.text).xpath("//ul[@class='rows']/li//h3")[0].text_content()
     assert first.endswith("A") and first.startswith("Row A")
+
+
+def test_an_instructor_sees_what_was_handed_in_beside_the_row_and_no_draft(course):
+    learner = course.enter(course.students[0])
+    send(learner, course, kind="reflection", content="Next time I begin with the end.")
+    send(learner, course, kind="file", file=("talk.pdf", PDF))
+    send(learner, course, kind="text", content="Not yet.", act="draft")
+    visitor = review(course, course.teacher, course.students[0])
+    assert "Next time I begin with the end." in words(visitor.page) and "Not yet." not in words(visitor.page)
+    (file,) = html.fromstring(visitor.page.text).xpath("//ul[@class='rows']//a[@download]/@href")
+    assert visitor.http.get(f"{course.scene.url}{file}", timeout=20).content == PDF
 
 
 def test_the_column_says_what_is_reviewed_and_the_links_parameters_do_where_there_is_none(course):
