@@ -1307,6 +1307,8 @@ ADDRESSES = {
     "as_student.claim": "/course/<launch>/<slug>/as-student/claim",
     "student.home": "/me/<launch>/",
     "student.everywhere": "/me/<launch>/all",
+    "keep.home": "/me/<launch>/keep/",
+    "notifications.dismiss": "/me/<launch>/notifications/away",
     "student.put_off": "/me/<launch>/<slug>/not-now",
     "student.answer": "/me/<launch>/<slug>/why-not",
     "student.reading": "/me/<launch>/reading.json",
