@@ -209,7 +209,6 @@ TABLES: tuple[Kept, ...] = (
     ),
     Kept(Evidence, _person(Evidence)),
     Kept(ShareLink, _of_awards(ShareLink), left_out=("token_hash", "sealed")),
-    Kept(WhyNot, _of_awards(WhyNot)),
     Kept(OutsideBadge, _person(OutsideBadge)),
     Kept(EarlierVersion, _person(EarlierVersion)),
     Kept(Enrolment, _person(Enrolment)),
