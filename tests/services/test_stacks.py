@@ -14,7 +14,17 @@ from lti_tool.credentials.ob3 import gate_id
 from lti_tool.domain.badge import Badge, Stack
 from lti_tool.errors import CannotPublish, DefinitionInvalid
 from lti_tool.jobs import RUNNERS
-from lti_tool.models import Achievement, AchievementVersion, Award, CourseBadge, Edition, Mastery, Person, Review
+from lti_tool.models import (
+    Achievement,
+    AchievementVersion,
+    Award,
+    CourseBadge,
+    Edition,
+    Mastery,
+    Notification,
+    Person,
+    Review,
+)
 from lti_tool.services import award_acts, catalog, choices, editions, evaluation, launches, people, reissues, sync, work
 from lti_tool.services.definition import read_definition, write_definition
 from tests.classroom import Classroom, at_once, badge, make_room, replace, room, shared  # noqa: F401 (fixtures)
@@ -202,7 +212,8 @@ def test_a_test_student_and_one_who_is_switched_off_get_none(make_room):  # noqa
         earn(there, student, other)
         with here.tool.db.write() as session:  # before anybody has looked at the stack again
             award_id = award_of(here, student, again)["id"]
-            session.execute(delete(Edition).where(Edition.award_id == award_id))
+            for row in (Edition, Notification):
+                session.execute(delete(row).where(row.award_id == award_id))
             session.execute(delete(Award).where(Award.id == award_id))
             catalog.get_badge(session, here.id, again.slug).evaluated = None
             session.execute(update(Person).where(Person.sub == student.id).values(**change))

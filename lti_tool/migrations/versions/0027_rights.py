@@ -77,3 +77,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_retention_run")),
     )
     op.create_index(op.f("ix_retention_run_began_at"), "retention_run", ["began_at"])
+
+
+def downgrade() -> None:
+    for table in ("retention_run", "retention_period", "erasure", "rights_request"):
+        op.drop_table(table)
+    op.drop_column("person", "erased_at")
+    op.drop_column("person", "shown_name")

@@ -44,3 +44,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["award_id"], ["award.id"], name=op.f("fk_award_tally_award_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("award_id", name=op.f("pk_award_tally")),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("award_tally")
+    op.drop_table("tally")
