@@ -324,7 +324,7 @@ def test_an_import_refuses_what_is_not_whole_not_empty_or_of_another_address(
 KEPT = {
     *("achievement", "achievement_version", "administrator", "audit_event", "award", "binding", "context_notice"),
     *("course", "course_badge", "course_copy", "deployment", "drift", "earlier_version", "edition", "enrolment"),
-    *("evidence", "gradebook_column", "issuer", "mark", "mastery", "person", "person_link", "posting"),
+    *("evidence", "evidence_file", "gradebook_column", "issuer", "mark", "mastery", "person", "person_link", "posting"),
     *("prerequisite", "publication", "registration", "resource_link", "result", "review", "source_answer"),
     *("source_link", "status_list", "withdrawn_elsewhere"),
     *("endorsement", "endorsement_request", "outside_badge"),
