@@ -79,8 +79,10 @@ def test_D01_mentors_observers_and_other_members_get_nothing(opened, role):
     with opened.tool.db.read() as session:
         person = opened.person_id(watcher)
         launch = session.scalars(select(LaunchRow).where(LaunchRow.person_id == person)).one()
-    for path in (f"/course/{launch.id}/", f"/me/{launch.id}/", f"/me/{launch.id}/badges/{opened.badge.slug}"):
+    for path in (f"/course/{launch.id}/", f"/me/{launch.id}/"):
         assert visitor.get(path).status_code == 403
+    # Her own badges, from whatever course, are hers to see: this one is not, as if it were not there.
+    assert visitor.get(f"/me/{launch.id}/badges/{opened.badge.slug}").status_code == 404
 
 
 def test_D03_an_instructor_who_is_a_learner_too_is_an_instructor(room):  # noqa: F811

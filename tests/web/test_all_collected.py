@@ -46,7 +46,7 @@ NAMES = {
         "CSV",
         "TOML",
     ],
-    *["Hallwood", "University", "Vera", "Lindqvist", "Each", "Completed"],
+    *["English", "Hallwood", "University", "Vera", "Lindqvist", "Each", "Completed"],
     *[
         "lti",
         "tool",
