@@ -86,9 +86,11 @@ def _course_id() -> int:
 
 @own.get("/")
 @guarded(LEARN)
-def row(slug: str) -> str:
+def row(slug: str) -> Page:
     """Show what she has put beside one row, and the form for a piece: a new one, or the one that is named."""
     tag, named = request.args.get("row", ""), request.args.get("piece", "")
+    if not tag:  # the form's own address: her badge has its rows
+        return redirect(url_for("student.badge", launch=g.launch, slug=slug), 303)
     done = request.args.get("done", "")
     page = evidence_pages.own_row(tool(), g.session, slug, tag, named)
     return render_template("student/evidence.html", page=page, done=done if done in DONE else "")
