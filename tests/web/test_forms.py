@@ -196,7 +196,7 @@ def test_the_pages_name_every_form(claimed):
         assert f'href="{claimed.url}.{form}"' in page
     assert f'href="{claimed.ob2}"' in page
     learner = claimed.enter(claimed.students[0])
-    assert f"{claimed.url}.pdf" in learner.get(f"badges/{claimed.badge.slug}/claim").text
+    assert f"{claimed.url}.pdf" in learner.get(f"badges/{claimed.badge.slug}/show").text
 
 
 # -- the same bytes, and good ones ------------------------------------------------------------------------------
