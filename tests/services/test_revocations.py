@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from lti_tool.errors import ConfigurationError, DiskFull
-from lti_tool.models import AuditEvent, Award, Edition, SignedStatusList, StatusList, WithdrawnElsewhere
+from lti_tool.models import AuditEvent, Award, Edition, Notification, SignedStatusList, StatusList, WithdrawnElsewhere
 from lti_tool.services import award_acts, doctor, editions, revocations
 from lti_tool.services.journal import Journal
 from tests.classroom import Classroom, at_once, badge, make_room, shared  # noqa: F401 (fixtures)
@@ -66,7 +66,9 @@ def put_back(room: Any) -> Iterator[None]:
         session.execute(delete(WithdrawnElsewhere).where(WithdrawnElsewhere.edition_id.not_in(elsewhere)))
         known = {row["id"] for row in before[tables[1]]}
         session.execute(delete(Edition).where(Edition.id.not_in(known)))
-        session.execute(delete(Award).where(Award.id.not_in({row["id"] for row in before[tables[0]]})))
+        awards = {row["id"] for row in before[tables[0]]}
+        session.execute(delete(Notification).where(Notification.award_id.not_in(awards)))
+        session.execute(delete(Award).where(Award.id.not_in(awards)))
         for table in tables:
             for row in before[table]:
                 session.execute(update(table).where(table.c.id == row["id"]).values(dict(row)))

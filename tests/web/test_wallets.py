@@ -58,7 +58,7 @@ def test_a_claimed_badge_has_a_way_to_a_wallet_and_an_unclaimed_one_has_none(roo
     assert learner.get(f"badges/{room.badge.slug}/wallet").status_code == 404
     assert "Add to a wallet" not in learner.get(f"badges/{room.badge.slug}/claim").text
     claim(learner, room.badge.slug, public=False)
-    for page in ("", "/claim"):
+    for page in ("", "/show"):
         assert f"badges/{room.badge.slug}/wallet" in learner.get(f"badges/{room.badge.slug}{page}").text
     page = learner.get(f"badges/{room.badge.slug}/wallet")
     assert page.status_code == 200
