@@ -217,8 +217,9 @@ def test_A22_to_A30_a_student_comes_to_the_page_that_fits(site, mood, auth, show
     answer = Attempt(site, "student1", **auth).post()
     assert answer.status_code == 200
     assert shown in (answer.url if shown.startswith("/") else answer.text)
-    if shown != "/me/":
-        assert "/me/" not in answer.text and "/course/" not in answer.text
+    if shown != "/me/":  # without a course, what is her own from any: nothing yet
+        assert "/badges/" not in answer.text and "/course/" not in answer.text
+        assert shown == NO_COURSE or "/me/" not in answer.text
 
 
 # -- B. attacks on the token
