@@ -237,7 +237,9 @@ def shown_to(address: str) -> str:
     """Return an address outside the launch's pages as this session may open it: with its launch where no cookie comes.
 
     Only for what may be private to the session (a learner's own files); such a link is not one to pass on."""
-    return f"{address}?launch={g.launch}" if launches.split_address(g.launch)[1] else address
+    if not launches.split_address(g.launch)[1]:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}launch={g.launch}"
 
 
 def parents() -> list[str]:

@@ -53,7 +53,10 @@ def answer(
     response.headers["Content-Security-Policy"] = DRAWING if kind == "image/svg+xml" else NOTHING_ELSE
     response.headers["Vary"] = "Accept"
     if name:
-        response.headers["Content-Disposition"] = f'inline; filename="{name}"'
+        # A link inside an LMS's frame asks by its address for a file to be saved: for one with `download`, Chromium
+        # sends no partitioned cookie (seen), and a learner's own file would not be there.
+        how = "attachment" if request.args.get("save") else "inline"
+        response.headers["Content-Disposition"] = f'{how}; filename="{name}"'
     if status == 200:
         response.set_etag(hashlib.sha256(content).hexdigest())
         response.make_conditional(request)

@@ -199,6 +199,14 @@ def test_the_pages_name_every_form(claimed):
     assert f"{claimed.url}.pdf" in learner.get(f"badges/{claimed.badge.slug}/show").text
 
 
+def test_a_file_is_to_be_saved_where_its_address_says_so(claimed):
+    for form in FORMS:
+        shown, saved = (get(f"{claimed.url}.{form}{asked}") for asked in ("", "?save=1"))
+        assert shown.headers["Content-Disposition"].startswith("inline; ")
+        assert saved.headers["Content-Disposition"].startswith("attachment; ")
+        assert saved.content == shown.content
+
+
 # -- the same bytes, and good ones ------------------------------------------------------------------------------
 
 
