@@ -92,12 +92,12 @@ def asked_of(told: Mapping[str, str]) -> Asked:
     period = told.get("period", "")
     if not (len(period) in (4, 7) and period.replace("-", "0").isdecimal()):
         period = ""
-    by = told.get("by", "")
+    by, term = told.get("by", ""), told.get("term", "")
     return Asked(
         platform=number("platform"),
         course=number("course"),
         badge=number("badge"),
-        term=told.get("term", "")[:200],
+        term=term[:200] if term.isprintable() else "",  # PostgreSQL takes no NUL
         period=period,
         by=by if by in DIMENSIONS else "badge",
     )
