@@ -90,7 +90,7 @@ def test_the_whole_story_can_be_clicked_through(
     story.shot("claim")
     story.tool.get_by_label(re.compile("public page", re.I)).check()
     story.tool.get_by_role("button", name=re.compile("Claim|Save")).click()
-    expect(story.tool.get_by_role("button", name=re.compile("Copy"))).to_be_visible()
+    expect(story.tool.get_by_role("button", name="Copy link", exact=True)).to_be_visible()
     story.shot("claimed")
 
     # Anybody opens the page, and checks it.
