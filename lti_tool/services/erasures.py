@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Text as TextType
@@ -145,7 +146,7 @@ def run_erase(tool: Tool, person_id: str, say: Say) -> dict[str, Any]:
     counts["file"] = repeat_collided(lambda: _forget_files(tool, person_id, before))
     for kept in TABLES:
         say(Sentence("Erasing the rest …"))
-        counts[kept.model.__tablename__] = repeat_collided(lambda kept=kept: _erase(tool, kept, who))  # type: ignore[misc]
+        counts[kept.model.__tablename__] = repeat_collided(partial(_erase, tool, kept, who))
     say(Sentence("Blanking the journal …"))
     _blank_journal(tool, who)
     repeat_collided(lambda: _finish(tool, person_id, datetime.now(UTC)))
@@ -265,7 +266,7 @@ def replay(tool: Tool, now: datetime) -> int:
     for person_id, line in written.erased.items():
         if person_id in settled:
             continue
-        done += repeat_collided(lambda p=person_id, told=line: _again(tool, p, told, written.returned, now))  # type: ignore[misc]
+        done += repeat_collided(partial(_again, tool, person_id, line, written.returned, now))
         with tool.db.read() as session:
             row = session.get(Erasure, person_id)
             unfinished = row is not None and row.finished_at is None and row.began_at == now

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import BadInput, Conflict, NotFound, SecretLost
@@ -179,7 +179,7 @@ def _url(tool: Tool, link: ShareLink) -> str:
         return ""
 
 
-def _open(now: datetime):  # type: ignore[no-untyped-def]
+def _open(now: datetime) -> ColumnElement[bool]:
     return ShareLink.ended_at.is_(None) & (ShareLink.expires_at > now)
 
 
@@ -240,4 +240,5 @@ def forget_expired(tool: Tool, now: datetime) -> None:
 
 def forget(session: Session, award_ids: Sequence[str]) -> int:
     """Remove all links of some awards, in the caller's transaction; returns how many there were."""
-    return session.execute(delete(ShareLink).where(ShareLink.award_id.in_(award_ids))).rowcount  # type: ignore[attr-defined]
+    gone = delete(ShareLink).where(ShareLink.award_id.in_(award_ids)).returning(ShareLink.id)
+    return len(session.scalars(gone).all())
