@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from functools import partial
 
 from sqlalchemy import select
@@ -18,38 +16,10 @@ from lti_tool.errors import Busy, NotFound
 from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
 from lti_tool.services.tool import Tool
+from lti_tool.services.typeset import Typeset
 from lti_tool.services.words import ENGLISH, LANGUAGES, said_in
 
-AT_A_TIME = 2  # typeset by this process; one takes about a tenth of a second
-PATIENCE = 5.0  # seconds that one waits for its turn
-MOST_KEPT = 16 * 1024 * 1024  # bytes
-
-
-class Kept:
-    """Certificates that were made, the one asked for longest ago forgotten first."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
-        self._made: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[str, ...]) -> bytes | None:
-        with self._lock:
-            if key in self._made:
-                self._made.move_to_end(key)
-            return self._made.get(key)
-
-    def put(self, key: tuple[str, ...], made: bytes) -> None:
-        with self._lock:
-            self._held += len(made) - len(self._made.pop(key, b""))
-            self._made[key] = made
-            while self._held > self._most:
-                self._held -= len(self._made.popitem(last=False)[1])
-
-
-_kept = Kept(MOST_KEPT)
-_room = threading.BoundedSemaphore(AT_A_TIME)
+kept = Typeset()
 
 
 def certificate_of(tool: Tool, edition: Edition) -> bytes:
@@ -61,21 +31,15 @@ def certificate_of(tool: Tool, edition: Edition) -> bytes:
     with tool.db.read() as session:
         logo_at = session.scalar(select(Issuer.logo_at))
         key = (edition.id, hashlib.sha256(edition.document).hexdigest(), str(logo_at))
-        if (made := _kept.get(key)) is not None:
+        if (made := kept.get(key)) is not None:
             return made
         sheet = _sheet(tool, session, edition)
-    if not _room.acquire(timeout=PATIENCE):
-        raise Busy(
-            "certificates are being made",
-            reason="certificates_busy",
-            sentence=Sentence("Other certificates are being made at this moment."),
-        )
-    try:
-        made = _kept.get(key) or certificate(sheet)
-    finally:
-        _room.release()
-    _kept.put(key, made)
-    return made
+    busy = Busy(
+        "certificates are being made",
+        reason="certificates_busy",
+        sentence=Sentence("Other certificates are being made at this moment."),
+    )
+    return kept.made(key, partial(certificate, sheet), busy)
 
 
 def _sheet(tool: Tool, session: Session, edition: Edition) -> Sheet:

@@ -5,21 +5,20 @@ They say no more than the page does: her name only where it stands there, and wh
 from __future__ import annotations
 
 import hashlib
-import threading
 from dataclasses import astuple
+from functools import partial
 
 from lti_tool.credentials.link_preview import Preview, link_preview
 from lti_tool.domain.badge import MICRO_CREDENTIAL, Badge, badge_from_content
 from lti_tool.errors import Busy
 from lti_tool.models import AchievementVersion, Edition
 from lti_tool.sentence import Day, Sentence
-from lti_tool.services.certificates import AT_A_TIME, PATIENCE, Kept, accent_of, drawing_of, spoken
+from lti_tool.services.certificates import accent_of, drawing_of, spoken
 from lti_tool.services.credential_state import CredentialState
 from lti_tool.services.issuer import issuer_told
 from lti_tool.services.tool import Tool
+from lti_tool.services.typeset import Typeset
 from lti_tool.services.words import said_in
-
-MOST_KEPT = 16 * 1024 * 1024  # bytes; one has about 150,000
 
 STATES = {
     "revoked": Sentence("Withdrawn"),
@@ -28,8 +27,7 @@ STATES = {
     "expired": Sentence("Expired"),
 }
 
-_kept = Kept(MOST_KEPT)
-_room = threading.BoundedSemaphore(AT_A_TIME)
+kept = Typeset()
 
 
 def of_credential(tool: Tool, edition: Edition, state: CredentialState, *, named: bool = True) -> bytes:
@@ -75,17 +73,9 @@ def _of_badge(tool: Tool, version: AchievementVersion, badge: Badge) -> dict[str
 def _made(preview: Preview) -> bytes:
     """Return a picture, made unless one that says the same is at hand. Raises Busy where others wait already."""
     key = (hashlib.sha256("\0".join(astuple(preview)).encode()).hexdigest(),)
-    if (made := _kept.get(key)) is not None:
-        return made
-    if not _room.acquire(timeout=PATIENCE):
-        raise Busy(
-            "previews are being made",
-            reason="previews_busy",
-            sentence=Sentence("Other pictures are being made at this moment."),
-        )
-    try:
-        made = _kept.get(key) or link_preview(preview)
-    finally:
-        _room.release()
-    _kept.put(key, made)
-    return made
+    busy = Busy(
+        "previews are being made",
+        reason="previews_busy",
+        sentence=Sentence("Other pictures are being made at this moment."),
+    )
+    return kept.get(key) or kept.made(key, partial(link_preview, preview), busy)

@@ -20,7 +20,7 @@ from lti_tool.credentials.signing import verify_proof
 from lti_tool.credentials.untrusted import base64url_bytes
 from lti_tool.domain.badge import Picture
 from lti_tool.models import AchievementVersion, Edition, Issuer
-from lti_tool.services import award_acts, certificates, checking, choices, keys, records
+from lti_tool.services import award_acts, certificates, checking, choices, keys, records, typeset
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.interop import outside
 from tests.scene import now
@@ -213,7 +213,7 @@ def test_a_file_is_to_be_saved_where_its_address_says_so(claimed):
 def test_I04_every_form_is_the_same_bytes_again_also_after_the_keys_were_rotated(claimed):
     before = {form: get(f"{claimed.url}.{form}").content for form in FORMS}
     keys.rotate(claimed.tool, "credentials", actor="operator", now=now())
-    certificates._kept._made.clear()
+    certificates.kept.forget()
     for form in FORMS:
         assert get(f"{claimed.url}.{form}").content == before[form], form
     token = before["eddsa.jwt"].decode()
@@ -302,23 +302,23 @@ def test_a_certificate_speaks_the_badge_s_language_whoever_asks(make_room):  # n
 
 
 def test_certificates_are_made_a_few_at_a_time_and_kept(claimed, monkeypatch):
-    monkeypatch.setattr(certificates, "PATIENCE", 0.01)
-    certificates._kept._made.clear()
-    for _ in range(certificates.AT_A_TIME):
-        certificates._room.acquire()
+    monkeypatch.setattr(typeset, "PATIENCE", 0.01)
+    certificates.kept.forget()
+    for _ in range(typeset.AT_A_TIME):
+        certificates.kept.turns.acquire()
     try:
         busy = get(f"{claimed.url}.pdf")
         assert (busy.status_code, busy.json()["reason"]) == (503, "certificates_busy")
     finally:
-        for _ in range(certificates.AT_A_TIME):
-            certificates._room.release()
+        for _ in range(typeset.AT_A_TIME):
+            certificates.kept.turns.release()
     made = get(f"{claimed.url}.pdf").content
     monkeypatch.setattr(certificates, "certificate", lambda _: pytest.fail("it was made already"))
     assert get(f"{claimed.url}.pdf").content == made
 
 
 def test_only_so_many_bytes_of_certificates_are_kept():
-    kept = certificates.Kept(10)
+    kept = typeset.Typeset(10)
     for name in ("a", "b"):
         kept.put((name,), b"12345")
     assert kept.get(("a",)) == b"12345"

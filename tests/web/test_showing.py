@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 
 from lti_tool.credentials.verify import PASSED
 from lti_tool.models import Award, Issuer, ShareLink
-from lti_tool.services import award_acts, checking, choices, link_previews, share_links
+from lti_tool.services import award_acts, checking, choices, link_previews, share_links, typeset
 from lti_tool.services.choices import Choices
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.evidence import PDF
@@ -316,7 +316,7 @@ def test_I20_a_preview_says_her_name_only_where_the_page_does_and_what_became_of
     said = []
     real = link_previews.link_preview
     monkeypatch.setattr(link_previews, "link_preview", lambda preview: said.append(preview) or real(preview))
-    monkeypatch.setattr(link_previews, "_kept", link_previews.Kept(10**7))
+    monkeypatch.setattr(link_previews, "kept", typeset.Typeset())
     for _ in range(2):
         get(f"{claimed.url}/preview.png")
     choose(claimed, Choices(public=True, name=True))
