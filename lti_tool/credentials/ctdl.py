@@ -16,7 +16,6 @@ from lti_tool.credentials.ob3 import IssuerProfile, achievement_address, signabl
 from lti_tool.domain.badge import Alignment, Badge, SubCompetency, number_text
 
 CONTEXT = "https://credreg.net/ctdl/schema/context/json"
-CONTENT_TYPE = "application/ld+json"
 
 # What CTDL has a class of the same name for, of Open Badges' achievement types; any other is a MicroCredential there.
 CLASSES = {

@@ -234,12 +234,6 @@ def _iso(when: datetime | None) -> str | None:
     return when.isoformat() if when else None
 
 
-def standing_rows(session: Session, course_badge_id: str, person_id: str) -> dict[str, Mastery]:
-    """Return a learner's standings in a badge, by tag."""
-    query = select(Mastery).where(Mastery.course_badge_id == course_badge_id, Mastery.person_id == person_id)
-    return {row.tag: row for row in session.scalars(query)}
-
-
 def records_of(
     session: Session, course_badge_id: str, people: Collection[str] | None = None
 ) -> dict[str, dict[str, dict[str, Any]]]:

@@ -34,7 +34,6 @@ LINK_LASTS = timedelta(days=30)
 MOST_OPEN = 50  # links of one badge, or of the institution, that nobody has answered yet
 LONGEST = {"name": 120, "role": 120, "organisation": 160, "comment": 2000, "reviewer": 160, "words": 1000}
 
-WORKS_ONCE = Sentence("Each link works once. Ask whoever sent it to you.")
 NOT_OPEN = Sentence("This link does not ask for an endorsement any more.")
 
 

@@ -209,7 +209,6 @@ KINDS: tuple[Kind, ...] = (
         lambda cutoff: ((AuditEvent, AuditEvent.at < cutoff),),
     ),
 )
-BY_KEY = {kind.key: kind for kind in KINDS}
 
 # What passes by itself, and what never does: shown beside the periods, so that the page is complete.
 FIXED = (

@@ -122,12 +122,6 @@ def counts(session: Session, since: datetime, until: datetime, course_id: int | 
     return {reason: people for reason, people in session.execute(query) if people >= FEWEST}
 
 
-def is_put_off(session: Session, award_id: str) -> bool:
-    """Tell whether a learner has said that she does not want to claim a badge now: nobody reminds her then."""
-    row = session.get(WhyNot, award_id)
-    return row is not None and row.put_off_at is not None
-
-
 def kept_of(session: Session, person_id: str) -> list[dict[str, object]]:
     """Return what is kept here of a person's awards, for her own download."""
     query = select(WhyNot).join(Award, Award.id == WhyNot.award_id).where(Award.person_id == person_id)
