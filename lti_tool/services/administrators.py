@@ -286,11 +286,13 @@ def _sign_in(tool: Tool, secret: str, name: str, email: str, before: str | None,
         who = _whom(session, used.administrator_id, used.email)
         if used.person_id is not None and not _account_holds(session, used.person_id, used.administrator_id):
             raise NotSignedIn("the LMS account it came through is switched off", reason="disabled")
-        if who is None:
-            if _with_email(session, email) is not None:
+        if who is None and (there := _with_email(session, email)) is not None:
+            if email != used.email:
                 raise Conflict(
                     sentence=Sentence("Somebody with this e-mail address has become administrator in the meantime.")
                 )
+            who = there  # by another of her addresses, a moment ago: PostgreSQL shows each statement what is there by then
+        if who is None:
             who = Administrator(name=name, email=email, created_at=now)
             session.add(who)
             session.flush()
