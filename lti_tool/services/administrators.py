@@ -291,7 +291,7 @@ def _sign_in(tool: Tool, secret: str, name: str, email: str, before: str | None,
                 raise Conflict(
                     sentence=Sentence("Somebody with this e-mail address has become administrator in the meantime.")
                 )
-            who = there  # by another of her addresses, a moment ago: PostgreSQL shows each statement what is there by then
+            who = there  # by another of her addresses, a moment ago: each statement sees what is there by then
         if who is None:
             who = Administrator(name=name, email=email, created_at=now)
             session.add(who)

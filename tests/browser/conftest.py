@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, FrameLocator, Playwright, expect
+from playwright.sync_api import BrowserContext, FrameLocator, Page, Playwright, expect
 
 CHROMIUM = "/usr/bin/chromium"
 START = 90  # seconds the demo may take on a loaded machine
 # Milliseconds: a job that had to be tried again on a busy machine is taken up by the next sweep, a minute later.
 PATIENCE = 100_000
+expect.set_options(timeout=PATIENCE)
 # What Chromium writes when a person chooses "Block third-party cookies" in its settings.
 BLOCKED = {"profile": {"cookie_controls_mode": 1, "block_third_party_cookies": True}}
 # What it writes for "Block all cookies"; partitioned ones are blocked with them.
@@ -142,6 +143,12 @@ def stranger(playwright: Playwright) -> Iterator[BrowserContext]:
 def at_rest(tool: FrameLocator) -> None:
     """Wait until nothing runs that the page follows: until then it is brought up to date under whoever clicks."""
     expect(tool.locator("[data-job], [data-again]")).to_have_count(0)
+
+
+def save_grades(page: Page) -> None:
+    """Save the demo LMS's gradebook and wait until it is: who goes elsewhere at once takes the request along."""
+    page.get_by_role("button", name="Save grades").first.click()
+    expect(page.get_by_text("Grades saved.")).to_be_visible()
 
 
 def status_of(url: str) -> int:

@@ -11,12 +11,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Frame, Page, expect
 
-from tests.browser.conftest import PATIENCE, Demo, at_rest
+from tests.browser.conftest import Demo, at_rest
 from tests.browser.test_story import enter_as
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep a picture of every page at three widths
 WIDTHS = (360, 768, 1100)
-expect.set_options(timeout=PATIENCE)
 
 
 def frame_of(page: Page) -> Frame:

@@ -18,11 +18,10 @@ from flask import Flask
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 from werkzeug.serving import make_server
 
-from tests.browser.conftest import PATIENCE, Demo, at_rest
+from tests.browser.conftest import Demo, at_rest
 from tests.browser.test_story import COURSES, enter_as
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep pictures of the pages before a launch, in three widths
-expect.set_options(timeout=PATIENCE)
 
 NEW_WINDOW = "Open Badges in a new window"
 CODES = ("EM-1", "EM-2", "EM-3", "EM-4")

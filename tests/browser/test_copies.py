@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import Demo
+from tests.browser.conftest import Demo, save_grades
 from tests.browser.test_story import COURSES, Story, enter_as, settled
 
 BADGE = "Collaboration"
@@ -31,7 +31,7 @@ def test_K01_K05_K06_a_copied_course_goes_on_with_its_badges_and_nothing_is_doub
     learner = first.get_by_role("rowheader").inner_text().strip()
     for box in first.get_by_role("textbox").all():
         box.fill("4")
-    page.get_by_role("button", name=re.compile("save", re.I)).first.click()
+    save_grades(page)
     enter_as(page, demo, mood, "instructor")
     tool.get_by_role("link", name=BADGE, exact=True).click()
     tool.get_by_role("button", name="Sync now").click()

@@ -14,11 +14,9 @@ from sqlalchemy import select
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.models import CourseBadge, Launch
 from lti_tool.services import drafts
-from tests.browser.conftest import CHROMIUM, PATIENCE, QUIET
+from tests.browser.conftest import CHROMIUM, QUIET
 from tests.scene import Scene, Visitor, now
 from tests.services.test_drafts import session_of_page
-
-expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

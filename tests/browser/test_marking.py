@@ -10,11 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Route, expect
 
-from tests.browser.conftest import PATIENCE, Demo, at_rest
+from tests.browser.conftest import Demo, at_rest
 from tests.browser.test_placing import frame_of, no_barriers
 from tests.browser.test_story import Story, enter_as, settled
 
-expect.set_options(timeout=PATIENCE)
 LIBRARY = Path(__file__).parents[2] / "config" / "badges" / "oral-communication.toml"
 CODES = ("OC-1", "OC-2", "OC-3", "OC-4")
 

@@ -8,10 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Frame, expect
 
-from tests.browser.conftest import PATIENCE, Demo
+from tests.browser.conftest import Demo
 from tests.browser.test_story import COURSES, Story, enter_as, settled
-
-expect.set_options(timeout=PATIENCE)
 
 
 def start_placing(story: Story, demo: Demo) -> None:

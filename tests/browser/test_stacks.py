@@ -10,13 +10,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
-from tests.browser.conftest import CHROMIUM, PATIENCE, QUIET
+from tests.browser.conftest import CHROMIUM, QUIET
 from tests.browser.test_editor import bring_cookies, saved, tab_to
 from tests.classroom import Classroom
 from tests.scene import Scene
 from tests.services.test_stacks import earn, part, publish, stack
 
-expect.set_options(timeout=PATIENCE)
 WIDTHS = (360, 768, 1100)
 
 

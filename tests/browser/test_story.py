@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 
-from tests.browser.conftest import PATIENCE, Demo, at_rest, status_of
+from tests.browser.conftest import Demo, at_rest, save_grades, status_of
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep a picture of every step
-expect.set_options(timeout=PATIENCE)  # the machine may be busy; nothing here is timed
 
 COURSES = {"canvas": 1, "moodle": 2}
 
@@ -147,7 +146,7 @@ def grade(page: Page, points: dict[int, list[str]]) -> list[str]:
         names.append(row.get_by_role("rowheader").inner_text().strip())
         for field, score in enumerate(scores):
             row.get_by_role("textbox", name=re.compile(f"^OC-{field + 1} ")).fill(score)
-    page.get_by_role("button", name=re.compile("save", re.I)).first.click()
+    save_grades(page)
     return names
 
 

@@ -19,7 +19,6 @@ from tests.classroom import Classroom, badge
 from tests.mail_server import MailServer, mail_server
 from tests.scene import Scene, make_database
 
-expect.set_options(timeout=PATIENCE)
 SHOTS = os.environ.get("SHOTS")
 HERS = "ana@home.example"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 
-from tests.browser.conftest import Demo
+from tests.browser.conftest import Demo, save_grades
 from tests.browser.test_story import COURSES, Story, enter_as, settled
 
 BADGE = "Empathy"
@@ -41,7 +41,7 @@ def grades(page: Page, story: Story, mood: str, rows: list[list[str]]) -> None:
         boxes = page.locator("tbody tr").nth(number).get_by_role("textbox")
         for place, value in enumerate(points):
             boxes.nth(boxes.count() - len(points) + place).fill(value)
-    page.get_by_role("button", name=re.compile("save", re.I)).first.click()
+    save_grades(page)
 
 
 def open_badge(page: Page, demo: Demo, mood: str, tool: FrameLocator) -> None:

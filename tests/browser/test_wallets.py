@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Playwright, expect
 
-from tests.browser.conftest import CHROMIUM, PATIENCE, QUIET
+from tests.browser.conftest import CHROMIUM, QUIET
 from tests.browser.test_editor import bring_cookies
 from tests.classroom import Classroom, badge, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Visitor
@@ -18,7 +18,6 @@ from tests.wallet import Wallet, claim
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep a picture of every state at three widths
 WIDTHS = (360, 768, 1100)
-expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -348,8 +348,8 @@ def test_a_mail_speaks_the_language_of_her_last_launch(room: Classroom, server: 
 
 def morning(days: int = 1) -> datetime:
     """Return a moment shortly after digests are due: the next one, or one some days later."""
-    today = now().replace(hour=6, minute=10, second=0, microsecond=0)
-    return today + timedelta(days=days if today < now() else days - 1)
+    due = now().replace(hour=6, minute=0, second=0, microsecond=0)
+    return due + timedelta(days=days if due <= now() else days - 1, minutes=10)
 
 
 def digest(room: Classroom, server: servers.MailServer, at: datetime) -> list[str]:
