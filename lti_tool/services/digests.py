@@ -31,11 +31,12 @@ from lti_tool.settings import zone_of
 
 FARTHEST = timedelta(days=7)  # back, where none could go out for a while
 FIRST = timedelta(days=1)  # back, in somebody's first
+SCOPE = "digest:"  # of MailChoice, before the course's id
 TEACH = ("Instructor", "Administrator")  # roles of launches: whoever never opened the tool here gets nothing
 
 
 def scope_of(course_id: int) -> str:
-    return f"digest:{course_id}"
+    return f"{SCOPE}{course_id}"
 
 
 def last_moment(tool: Tool, now: datetime) -> datetime:

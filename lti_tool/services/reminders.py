@@ -11,6 +11,7 @@ from lti_tool.models import Award, Notification, WhyNot
 from lti_tool.services import expiry, notifications
 from lti_tool.services.tool import Tool
 
+KINDS = ("expiring", "unclaimed")
 STILL_NEW = timedelta(days=60)  # after its time, a reminder of a badge not claimed comes too late to be one
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, cast, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Text, and_, cast, delete, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import BadInput
@@ -25,8 +25,11 @@ from lti_tool.models import (
     Edition,
     Enrolment,
     Evidence,
+    Mail,
+    MailChoice,
     Mark,
     Mastery,
+    Notification,
     OutsideBadge,
     Person,
     Posting,
@@ -37,7 +40,7 @@ from lti_tool.models import (
     SourceAnswer,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, erasures, evidence_files
+from lti_tool.services import audit, digests, erasures, evidence_files, notifications, reminders
 from lti_tool.services.tool import Tool, log
 
 EVERY = timedelta(days=1)
@@ -45,6 +48,8 @@ A_BATCH = 500  # rows of one transaction
 BATCHES = 10  # of one sweep
 RUNS_KEPT = timedelta(days=365)
 LEAST, MOST = 30, 36_500  # days
+# A reminder's row says that it was told, and is asked for while it could still be due: it stays this much longer.
+REMINDED = timedelta(days=180)
 NOT_CLAIMED = Sentence("It was not claimed in time.")
 
 Rows = Sequence[tuple[Any, ColumnElement[bool]]]
@@ -81,6 +86,10 @@ def _course_rows(cutoff: datetime) -> Rows:
     return (
         (Result, Result.column_id.in_(columns)),
         *((model, model.course_badge_id.in_(_badges(cutoff))) for model in of_badges),
+        (
+            MailChoice,
+            MailChoice.scope.in_(_ended(cutoff).with_only_columns(literal(digests.SCOPE) + cast(Course.id, Text))),
+        ),
         (Enrolment, Enrolment.course_id.in_(_ended(cutoff))),
     )
 
@@ -129,6 +138,20 @@ def _delete_unclaimed(tool: Tool, cutoff: datetime, now: datetime) -> int:
         for award in found:
             erasures.empty_award(tool, session, award, actor=audit.TOOL, now=now, reason=NOT_CLAIMED)
         return len(found)
+
+
+def _told_rows(cutoff: datetime) -> Rows:
+    reminder = Notification.kind.in_(reminders.KINDS)
+    theirs = or_(Award.person_id == MailChoice.person_id, Award.earned_as_id == MailChoice.person_id)
+    return (
+        (Mail, Mail.ended_at < cutoff),
+        (Notification, and_(Notification.created_at < cutoff, ~reminder)),
+        (Notification, and_(Notification.created_at < cutoff - REMINDED, reminder)),
+        (
+            MailChoice,
+            and_(MailChoice.created_at < cutoff, MailChoice.scope == notifications.BADGES, ~exists().where(theirs)),
+        ),
+    )
 
 
 def _people_rows(cutoff: datetime) -> Rows:
@@ -183,6 +206,16 @@ KINDS: tuple[Kind, ...] = (
         None,
         _unclaimed_rows,
         _delete_unclaimed,
+    ),
+    Kind(
+        "told",
+        Sentence("What people were told: notifications, that a mail has gone out, and who wants none"),
+        Sentence("after they were told"),
+        Sentence(
+            "Nobody is told twice of one thing. Who wants no mail is known as long as there is a badge of theirs."
+        ),
+        730,
+        _told_rows,
     ),
     Kind(
         "people",

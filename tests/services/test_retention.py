@@ -15,7 +15,10 @@ from lti_tool.models import (
     Edition,
     Enrolment,
     Evidence,
+    Mail,
+    MailChoice,
     Mastery,
+    Notification,
     Person,
     Result,
     RetentionPeriod,
@@ -146,6 +149,37 @@ def test_a_run_takes_a_few_batches_at_a_time_goes_on_where_it_was_broken_off_and
     assert retention.step(ended.tool, now()) == 0 and count(ended, RetentionRun) == 1
     retention.step(ended.tool, now() + timedelta(days=1, minutes=1))
     assert count(ended, RetentionRun) == 2
+
+
+def test_what_people_were_told_goes_after_its_period_and_a_reminder_that_could_still_be_due_later(ended: Any) -> None:
+    award, learner = ended.award(ended.students[0]), ended.person_id(ended.students[0])
+    teacher, other = ended.person_id(ended.teacher), ended.person_id(ended.students[1])
+    old, younger = now() - timedelta(days=731), now() - timedelta(days=729)
+    told = {"person_id": learner, "award_id": award["id"], "detail": {}}
+    mail = {"template": "earned", "language": "en", "not_before": old, "not_after": old, "created_at": old}
+    with ended.tool.db.write() as session:
+        session.execute(delete(Notification).where(Notification.award_id == award["id"]))
+        session.add(Notification(**told, key="a", kind="earned", created_at=old))
+        session.add(Notification(**told, key="b", kind="earned", created_at=younger))
+        session.add(Notification(**told, key="c", kind="unclaimed", created_at=old))
+        session.add(Notification(**told, key="d", kind="unclaimed", created_at=old - retention.REMINDED))
+        session.add(Mail(**mail, key="e", state="sent", ended_at=old))
+        session.add(Mail(**mail, key="f", state="sent", ended_at=younger))
+        session.add(Mail(**mail, key="g", state="due"))
+        for person, scope in (
+            (learner, "badges"),
+            (other, "badges"),
+            (teacher, f"digest:{ended.id}"),
+            (teacher, "digest:0"),
+        ):
+            session.add(MailChoice(person_id=person, scope=scope, created_at=old))
+    assert run_whole(ended)["told"] == 4
+    with ended.tool.db.read() as session:
+        kept = select(Notification.key).where(Notification.award_id == award["id"])
+        assert set(session.scalars(kept)) == {"b", "c"}
+        assert set(session.scalars(select(Mail.key).where(Mail.key.in_(["e", "f", "g"])))) == {"f", "g"}
+        chosen = select(MailChoice.person_id, MailChoice.scope).where(MailChoice.created_at == old)
+        assert {tuple(row) for row in session.execute(chosen)} == {(learner, "badges"), (teacher, "digest:0")}
 
 
 def test_the_audit_log_goes_after_its_period(ended: Any) -> None:
