@@ -137,10 +137,14 @@ def _ask(tool: Tool, person_id: str, kind: str, wanted: str, actor: str, now: da
             if person.erased_at is not None:
                 raise NotFound("erased")
             of_kind = RightsRequest.person_id == person_id, RightsRequest.kind == kind
-            row = session.scalar(select(RightsRequest).where(*of_kind, RightsRequest.state.in_(("open", "doing"))))
+            waits = select(RightsRequest).where(*of_kind, RightsRequest.state.in_(("open", "doing")))
+            row = session.scalar(waits.with_for_update())
             if row is not None:
-                row.wanted = wanted if row.state == "open" else row.wanted
-                return row.id
+                if row.wanted == wanted or row.state != "open":
+                    return row.id
+                # Another name is another request: who has this one before her confirms no name she has not read.
+                row.state, row.wanted, row.decided_at, row.decided_by = "withdrawn", "", now, actor
+                session.flush()
             row = RightsRequest(person_id=person_id, kind=kind, wanted=wanted, asked_by=actor, asked_at=now)
             session.add(row)
             session.flush()
