@@ -212,7 +212,8 @@ def _evidence(out: zipfile.ZipFile, session: Session, tool: Tool, who: Who) -> i
     count = 0
     for file in (each for ident in who.ids for each in evidence_files.kept_of(tool, session, ident)):
         if file.path is not None:
-            out.write(file.path, f"evidence/{file.evidence_id}/{clean_name(file.name)}")
+            # Most of it is packed already, and there may be much: to pack it again would keep a processor busy.
+            out.write(file.path, f"evidence/{file.evidence_id}/{clean_name(file.name)}", zipfile.ZIP_STORED)
             count += 1
     return count
 

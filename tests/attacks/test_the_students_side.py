@@ -17,12 +17,22 @@ import pytest
 import requests
 import time_machine
 from PIL import Image
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from lti_tool.demo import SUBMISSION_REVIEW
 from lti_tool.jobs import RUNNERS
-from lti_tool.models import Mail, OwnAddressRequest, Person, RightsRequest
-from lti_tool.services import erasures, evidence_files, own_addresses, share_links, typeset, work
+from lti_tool.models import Edition, Mail, OwnAddressRequest, Person, RightsRequest
+from lti_tool.services import (
+    choices,
+    erasures,
+    evidence,
+    evidence_files,
+    own_addresses,
+    rights,
+    share_links,
+    typeset,
+    work,
+)
 from tests.backpack import Backpack, connect
 from tests.classroom import Classroom, at_once, badge, make_room, room  # noqa: F401 (fixtures)
 from tests.evidence import address, photo, send
@@ -359,6 +369,59 @@ def test_the_tool_opens_no_address_that_a_learner_hands_in(desk: Any) -> None:  
             assert requests.get(f"{url}{end}", timeout=20).status_code == 200
         with pytest.raises(BlockingIOError):
             trap.accept()
+
+
+# -- without end ------------------------------------------------------------------------------------------------
+
+
+def test_who_changes_her_mind_without_end_uses_up_no_status_list(
+    shown: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choices, "MOST_A_DAY", 3)
+    learner, claim = shown.enter(shown.students[0]), f"badges/{shown.badge.slug}/claim"
+    withdrawn = select(func.count()).select_from(Edition).where(Edition.withdrawn_at.is_not(None))
+    with shown.tool.db.read() as session:
+        before = session.scalar(withdrawn) or 0
+    told: dict[str, str] = {"inside": "1", "public": "1", "levels": "1"}
+    answers = [learner.post(claim, {**told, "narrative": f"Number {n}."}) for n in range(5)]
+    assert [answer.status_code for answer in answers][-2:] == [429, 429]
+    assert "made anew 3 times" in answers[-1].text and "Number 4." in answers[-1].text
+    with shown.tool.db.read() as session:
+        assert (session.scalar(withdrawn) or 0) - before <= 3
+    url = shown.award()["credential_url"]
+    assert learner.post(f"badges/{shown.badge.slug}/show/page", {"public": "no"}).status_code == 200
+    assert requests.get(url, timeout=20).status_code == 404, "taking it down is always possible"
+
+
+def test_who_asks_for_a_name_without_end_fills_no_administrator_s_list(
+    room: Classroom,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rights, "MOST_A_DAY", 3)
+    learner = room.enter(room.students[0])
+    answers = [learner.post("data/name", {"do": "ask", "name": f"Name {n}"}) for n in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert name_request(room).wanted == "Name 2"
+    learner.post("data/name", {"do": "withdraw"})
+    answer = learner.post("data/name", {"do": "ask", "name": "Name 5"})
+    assert answer.status_code == 429 and "3 times within a day" in answer.text and "Name 5" in answer.text
+    # It holds up nobody who has a letter of hers.
+    rights.erase(room.tool, room.person_id(room.students[0]), actor="operator", now=now())
+
+
+def test_who_hands_in_and_takes_back_without_end_slows_no_teacher_s_page(
+    desk: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(evidence, "MOST_EVER", 2)
+    learner = desk.enter(desk.students[0])
+    for n in range(2):
+        assert send(learner, desk, "B", kind="text", content=f"Try {n}").status_code == 200
+        learner.post(f"{address(desk)}{rows_of(desk)[-1].id}/withdraw")
+    answer = send(learner, desk, "B", kind="text", content="Try again")
+    assert answer.status_code == 400 and "takes no more" in problem_in(answer) and "Try again" in answer.text
+    assert len(rows_of(desk)) == 2
 
 
 # -- strangers --------------------------------------------------------------------------------------------------
