@@ -37,7 +37,7 @@ from tests.backpack import Backpack, connect
 from tests.classroom import Classroom, at_once, badge, make_room, room  # noqa: F401 (fixtures)
 from tests.evidence import address, photo, send
 from tests.mail_server import MailServer
-from tests.scene import Scene, now
+from tests.scene import Scene, now, token_in
 from tests.services.test_rights import everything
 from tests.web.test_evidence import desk, marks, problem_in, public_address, rows_of, show, shown  # noqa: F401 (fixtures)
 from tests.web.test_own_access import (  # noqa: F401 (fixtures)
@@ -422,6 +422,34 @@ def test_who_hands_in_and_takes_back_without_end_slows_no_teacher_s_page(
     answer = send(learner, desk, "B", kind="text", content="Try again")
     assert answer.status_code == 400 and "takes no more" in problem_in(answer) and "Try again" in answer.text
     assert len(rows_of(desk)) == 2
+
+
+# -- forms that are no page's of ours -----------------------------------------------------------------------------
+
+
+def test_D16_D17_every_form_of_a_learner_needs_the_token_of_her_own_launch(shown: Any) -> None:  # noqa: F811
+    learner, other = (shown.enter(student) for student in shown.students)
+    foreign = token_in(other.get("").text)
+    names = {"launch": learner.launch, "slug": shown.badge.slug, "evidence_id": rows_of(shown)[0].id}
+    before = everything(shown.tool)
+    rules = [rule for rule in shown.scene.app.url_map.iter_rules() if rule.rule.startswith("/me/<launch>")]
+    forms = [rule for rule in rules if "POST" in (rule.methods or ())]
+    assert len(forms) > 15
+    for rule in forms:
+        path = rule.build({name: names.get(name, "x" * 32) for name in rule.arguments}, append_unknown=False)
+        assert path is not None
+        for sent in ({}, {"csrf": foreign}, {"csrf": "é" * 64}):
+            answer = learner.http.post(f"{shown.scene.url}{path[1]}", data=sent, timeout=20, allow_redirects=False)
+            assert answer.status_code == 400, f"{rule.rule} {sent}"
+        answer = other.http.post(f"{shown.scene.url}{path[1]}", data={"csrf": foreign}, timeout=20)
+        assert answer.status_code in (401, 403, 404), "another's cookie opens no launch of hers"
+    assert everything(shown.tool) == before
+
+
+def test_I24_a_notification_of_an_odd_name_is_none(room: Classroom) -> None:  # noqa: F811
+    learner = room.enter(room.students[0])
+    for odd in ("\0", "x" * 500, "nobody"):
+        assert learner.post("notifications/away", {"id": odd}).status_code == 404
 
 
 # -- strangers --------------------------------------------------------------------------------------------------
