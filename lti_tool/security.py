@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, wraps
 from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Response, current_app, g, redirect, request
 from werkzeug.datastructures import Headers
@@ -231,6 +232,16 @@ def see(address: str, status: int) -> Response:
     if not address.isascii():
         return cast(Response, redirect(address, status))
     return _Redirect(status=status, headers={"Location": address, "Content-Length": "0"})
+
+
+def at_home(response: Response) -> Response:
+    """Let the router's own redirect, to an address with or without its last slash, name no host.
+
+    It names the one the request does, which may be anybody's, and may be kept by a cache."""
+    if response.status_code == 308 and (parts := urlsplit(response.location or "")).netloc:
+        response.location = urlunsplit(("", "", f"/{parts.path.lstrip('/')}", parts.query, ""))
+        response.set_data(b"")
+    return response
 
 
 def shown_to(address: str) -> str:

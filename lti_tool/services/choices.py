@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -26,6 +26,7 @@ from lti_tool.services.tool import Tool
 
 LONGEST_NARRATIVE = 2000  # characters
 MOST_EVIDENCE = 20  # that can be chosen from, the newest
+MOST_A_DAY = 20  # credentials that one award is made anew as: each takes an entry of a status list for good
 
 CHANGED = Sentence("Something has changed since this page was shown, so nothing was done.")
 LOOK_AGAIN = Sentence("Look at what would be public now, then choose again.")
@@ -162,6 +163,7 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
         if new and old is not None:
             if seen and seen != old.id:
                 raise Conflict(sentence=CHANGED, what_to_do=LOOK_AGAIN)
+            _not_too_often(award, now)
             _replace(tool, session, award, inside, actor, now)
         if award.claimed_at is None or page != wanted:
             subject, listed = f"award:{award.id}", {"search": True} if told.search else {}
@@ -176,6 +178,17 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
     if new:
         editions.sign_pending(tool, award_id=award_id)
     return new
+
+
+def _not_too_often(award: Award, now: datetime) -> None:
+    replaced = [each.withdrawn_at for each in award.editions if each.number > 0 and each.withdrawn_at is not None]
+    if sum(each > now - timedelta(days=1) for each in replaced) >= MOST_A_DAY:
+        raise Conflict(
+            reason="rate_limited",
+            status=429,
+            sentence=Sentence("This credential was made anew %(num)s times within a day.", num=MOST_A_DAY),
+            what_to_do=Sentence("You can turn its page off at any time, and choose again tomorrow what is in it."),
+        )
 
 
 def _narrative(text: str) -> str:

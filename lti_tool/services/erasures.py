@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Text as TextType
+from sqlalchemy import and_, delete, false, func, literal, or_, select, update
 from sqlalchemy import cast as sql_cast
-from sqlalchemy import delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import random_id, repeat_collided
@@ -24,6 +24,7 @@ from lti_tool.models import (
     Award,
     AwardFile,
     Browser,
+    Deployment,
     Edition,
     Endorsement,
     Enrolment,
@@ -31,6 +32,8 @@ from lti_tool.models import (
     Evidence,
     EvidenceFile,
     Launch,
+    Message,
+    OAuthGrant,
     Person,
     RightsRequest,
     ShareLink,
@@ -79,6 +82,9 @@ def begin(
     session.execute(delete(Launch).where(Launch.person_id.in_(who.ids)))
     session.execute(delete(Browser).where(Browser.person_id.in_(who.ids)))
     session.execute(delete(Enrolment).where(Enrolment.person_id.in_(who.ids)))
+    session.execute(delete(Message).where(_looks_at(who)))
+    allowed = OAuthGrant.person_id.in_(who.ids), OAuthGrant.ended_at.is_(None)
+    session.execute(update(OAuthGrant).where(*allowed).values(ended_at=now))
     of_hers = RightsRequest.person_id.in_(who.ids), RightsRequest.state == "open"
     session.execute(update(RightsRequest).where(*of_hers, RightsRequest.kind == "erasure").values(state="doing"))
     others = update(RightsRequest).where(*of_hers, RightsRequest.kind != "erasure")
@@ -98,6 +104,16 @@ def begin(
         session.flush()
         jobs.append(work.request_in(session, "erase", person.id, now))
     return jobs
+
+
+def _looks_at(who: Who) -> Any:
+    """What the visits of her teachers keep of whose work they have opened from the LMS."""
+
+    def visits(registration_id: int) -> Any:
+        return select(Launch.id).join(Deployment).where(Deployment.registration_id == registration_id)
+
+    named = Message.told["user_id"].as_string()
+    return or_(false(), *(and_(named == sub, Message.launch_id.in_(visits(of))) for of, sub in who.subs))
 
 
 def _awards(session: Session, who: Who) -> Iterable[Award]:

@@ -26,6 +26,7 @@ from lti_tool.services.tool import Tool
 LONGEST = 5_000  # characters
 LONGEST_ADDRESS = 2_000
 MOST = 30  # of one learner in one row, drafts too
+MOST_EVER = 300  # with those that were replaced or withdrawn, whose words are kept
 OWN_KINDS = ("text", "reflection", "link", "file")
 
 
@@ -372,13 +373,17 @@ def _save(
 
 
 def _new(session: Session, badge: CourseBadge, person_id: str, tag: str, actor: str, now: datetime) -> Evidence:
-    there = select(func.count()).where(
-        Evidence.course_badge_id == badge.id,
-        Evidence.person_id == person_id,
-        Evidence.tag == tag,
-        Evidence.withdrawn_at.is_(None),
+    in_force = func.count().filter(Evidence.withdrawn_at.is_(None))
+    there = select(func.count(), in_force).where(
+        Evidence.course_badge_id == badge.id, Evidence.person_id == person_id, Evidence.tag == tag
     )
-    if (session.scalar(there) or 0) >= MOST:
+    ever, now_there = session.execute(there).one()
+    if ever >= MOST_EVER:
+        raise BadInput(
+            sentence=Sentence("This row has had %(most)s pieces of evidence, so it takes no more.", most=MOST_EVER),
+            what_to_do=Sentence("Ask those who teach how to hand it in to them."),
+        )
+    if now_there >= MOST:
         raise BadInput(
             sentence=Sentence("This row has %(most)s pieces of evidence.", most=MOST),
             what_to_do=Sentence("Withdraw one of them first."),

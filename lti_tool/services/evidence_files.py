@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -24,13 +25,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import random_id
-from lti_tool.errors import BadInput, DiskFull, NotFound
+from lti_tool.errors import BadInput, Busy, DiskFull, NotFound
 from lti_tool.models import Award, CourseBadge, Edition, Evidence, EvidenceFile, Person
 from lti_tool.sentence import Number, Sentence
 from lti_tool.services import audit, file_types, photo_metadata
 from lti_tool.services.file_types import FileType
 from lti_tool.services.journal import NO_ROOM
 from lti_tool.services.tool import Tool, log
+from lti_tool.services.typeset import Typeset
 
 CHUNK = 1 << 20
 LONGEST_NAME = 120  # characters, the ending included
@@ -41,8 +43,12 @@ UNCLAIMED_LASTS = timedelta(days=7)  # long enough to notice that the wrong back
 SWEPT_EVERY = timedelta(hours=1)
 NOT_IN_A_NAME = re.compile(r'[\\/:*?"<>|]+')
 SMALL = (640, 640)  # pixels a small picture fits into
-MOST_PIXELS = 60_000_000  # of a picture that is made small: four bytes each, for a moment
+# Pixels of a picture that is made small. A JPEG is read at a fraction of its size; a WebP of 60 million is 2 kB as a
+# file and takes 1.2 GB to read (seen), so one is read at a time.
+MOST_PIXELS = {"jpg": 60_000_000}
+MOST_PIXELS_ELSE = 25_000_000
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+small_pictures = Typeset(at_a_time=1)
 
 
 # -- coming in --------------------------------------------------------------------------------------------------
@@ -355,12 +361,22 @@ def _given(tool: Tool, row: Evidence, file: EvidenceFile) -> Given:
 def small_picture(given: Given) -> bytes:
     """Return a picture made small, as a PNG of our own making; raises NotFound for what is none, or too large to try.
 
-    What whoever sent it put beside the pixels does not come along."""
+    What whoever sent it put beside the pixels does not come along. Raises Busy where others are waiting already."""
     if given.kind not in file_types.PICTURES:
         raise NotFound("no picture")
+    key = (given.kind, given.digest)
+    busy = Busy(
+        "pictures are being made small",
+        reason="pictures_busy",
+        sentence=Sentence("Other pictures are being made at this moment."),
+    )
+    return small_pictures.get(key) or small_pictures.made(key, partial(_small_picture, given), busy)
+
+
+def _small_picture(given: Given) -> bytes:
     try:
         with Image.open(given.path, formats=PICTURE_FORMATS) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
+            if opened.width * opened.height > MOST_PIXELS.get(given.kind, MOST_PIXELS_ELSE):
                 raise NotFound("a picture of too many pixels")
             opened.draft("RGB", SMALL)  # a JPEG is read at a fraction of its size
             turned = opened.getexif().get(photo_metadata.ORIENTATION, 1)

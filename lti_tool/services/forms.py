@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, joinedload, undefer
 from lti_tool.credentials import baking, ob2, ob3, signing
 from lti_tool.errors import Gone, NotFound
 from lti_tool.models import AchievementVersion, Award, Deployment, Edition, Launch
+from lti_tool.services import still_shown
 from lti_tool.services.certificates import certificate_of, drawing_of
 from lti_tool.services.launches import LOOK, opened_by, rights_of
 from lti_tool.services.tokens import jwt_of
@@ -97,23 +98,34 @@ FORMS: Mapping[str, Form] = {
 
 
 def find_edition(
-    tool: Tool, credential_id: str, browser_secret: str | None, now: datetime, form: str = "json", launch: str = ""
+    tool: Tool,
+    credential_id: str,
+    browser_secret: str | None,
+    now: datetime,
+    form: str = "json",
+    launch: str = "",
+    *,
+    as_page: bool = False,
 ) -> Edition:
     """Return a signed edition this viewer may see, loaded for one form.
 
+    `as_page`: to say what has become of it, and no more than is still shown of it (services.still_shown).
     `launch` is that of an address which carries its launch's token, for a browser that sends no cookie.
     One that is private and one that is not there are the same NotFound after the same queries (I24)."""
     query = (
-        select(Award.page_public, Award.person_id, Award.course_id, Edition.choices)
+        select(Award.id, Award.page_public, Award.person_id, Award.course_id, Edition.choices, Edition.withdrawn_at)
         .join(Edition)
         .where(Edition.id == credential_id, Edition.signed_at.is_not(None))
     )
     check_text(credential_id)
     with tool.db.read() as session:
         found = session.execute(query).one_or_none()
-        is_public, person_id, course_id, choices = found if found is not None else (False, "", 0, {})
+        nothing: tuple[Any, ...] = ("", False, "", 0, {}, None)
+        award_id, is_public, person_id, course_id, choices, withdrawn_at = found if found is not None else nothing
         if choices.get("gone"):
             raise Gone("its holder was erased")
+        if is_public and not as_page:
+            is_public = still_shown.of_choices(session, award_id, choices, withdrawn_at).whole
         if not is_public and not _may_look(tool, session, person_id, course_id, (launch, browser_secret), now):
             raise NotFound("no such credential, or not public")
         return signed_edition(session, credential_id, form)

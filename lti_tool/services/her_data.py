@@ -195,7 +195,7 @@ TABLES: tuple[Kept, ...] = (
     Kept(OwnAddressRequest, _person(OwnAddressRequest), left_out=("secret_hash",)),
     Kept(OwnAddress, _person(OwnAddress)),
     Kept(OwnReminder, _person(OwnReminder)),
-    Kept(Mail, _person(Mail)),
+    Kept(Mail, _person(Mail), left_out=("values",)),  # what opens or stops something, while it waits
     Kept(MailChoice, _person(MailChoice), left_out=("token",)),
     Kept(Notification, _person(Notification)),
     Kept(AwardTally, _of_awards(AwardTally), erased=EMPTIED, empty={"views": 0, "shared_on": None}),

@@ -13,6 +13,7 @@ from lti_tool.domain.badge import MICRO_CREDENTIAL, Badge, badge_from_content
 from lti_tool.errors import Busy
 from lti_tool.models import AchievementVersion, Edition
 from lti_tool.sentence import Day, Sentence
+from lti_tool.services import still_shown
 from lti_tool.services.certificates import accent_of, drawing_of, spoken
 from lti_tool.services.credential_state import CredentialState
 from lti_tool.services.issuer import issuer_told
@@ -35,7 +36,7 @@ def of_credential(tool: Tool, edition: Edition, state: CredentialState, *, named
     version = edition.award.version
     badge = badge_from_content(version.definition)
     language = spoken(badge)
-    holder = edition.choices.get("name", "") if named else ""
+    holder = still_shown.of_edition(tool, edition).choices.get("name", "") if named else ""
     return _made(
         Preview(
             **_of_badge(tool, version, badge),

@@ -266,6 +266,8 @@ def _told(row: Any, course_id: int | None) -> Told:
 
 def dismiss(tool: Tool, who: LaunchSession, notification_id: str, now: datetime) -> None:
     """Put one notification away, or all of them (""); the rows stay. Raises NotFound for one that is not hers."""
+    if not notification_id.isprintable():  # PostgreSQL takes no NUL
+        raise NotFound("no such notification")
     with tool.db.write() as session:
         hers = Notification.person_id == _holder(session, who)
         if (

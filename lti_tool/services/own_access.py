@@ -125,8 +125,9 @@ def _send_link(tool: Tool, session: Session, row: OwnLinkRequest, now: datetime)
     for each in people:
         audit.record(session, now, audit.TOOL, "access.link_sent", audit.person(each.id))
     address = f"{tool.settings.base_url}/own/link/{secret}"
+    to = own_addresses.To(row.address, people[0].id)
     own_addresses.write_mail(
-        tool, session, f"own-link:{link.id}", row.address, "own_link", row.language, LINK_LASTS, now, address
+        tool, session, f"own-link:{link.id}", to, "own_link", row.language, LINK_LASTS, now, address
     )
 
 
@@ -319,7 +320,13 @@ def forget(session: Session, person_id: str) -> None:
     entered = set(session.scalars(asked.returning(OwnAddressRequest.address)))
     session.execute(delete(OwnReminder).where(OwnReminder.person_id == person_id))
     own_addresses.shut(session, addresses)
-    for address in addresses | entered:
+    known, left = set[str](), addresses | entered
+    while left:  # one after another: each may have taken the place of one before
+        address = left.pop()
+        known.add(address)
         if session.scalar(select(OwnAddress.person_id).where(OwnAddress.address == address).limit(1)) is None:
-            session.execute(delete(OwnAddressRequest).where(OwnAddressRequest.instead_of == address))
+            named = or_(OwnAddressRequest.instead_of == address, OwnAddressRequest.address == address)
+            moved = delete(OwnAddressRequest).where(named, OwnAddressRequest.person_id.is_(None))
+            pairs = session.execute(moved.returning(OwnAddressRequest.instead_of, OwnAddressRequest.address)).all()
+            left |= {each for pair in pairs for each in pair} - known
             session.execute(delete(Mail).where(Mail.recipient == address, Mail.template.like(r"own\_%", escape="\\")))

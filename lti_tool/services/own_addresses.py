@@ -37,6 +37,7 @@ from lti_tool.services.tool import Tool
 
 CONFIRM_LASTS = timedelta(hours=24)
 MOST_CONFIRMATIONS = 5  # that are mailed within an hour for one person, and to one address
+MOST_CONFIRMATIONS_A_DAY = 10
 REMINDED = timedelta(days=30)  # before the course ends
 LONGEST = 254
 # Plain ASCII in lower case. What looks the same as another letter is no letter of an address here, and nothing is
@@ -183,6 +184,9 @@ def _ask(
     def write() -> None:
         with tool.db.write() as session:
             same = OwnAddressRequest.person_id == person_id if person_id else OwnAddressRequest.instead_of == instead_of
+            people = [person_id] if person_id else [each.id for each in people_of(session, instead_of)]
+            for each in sorted(people):  # who asks twice at once is counted once after the other
+                session.get(Person, each, with_for_update={"key_share": True})
             _not_too_many(session, or_(same, OwnAddressRequest.address == address), now)
             session.execute(
                 update(OwnAddressRequest)
@@ -200,12 +204,11 @@ def _ask(
             )
             session.add(row)
             session.flush()
-            for each in [person_id] if person_id else [p.id for p in people_of(session, instead_of)]:
+            for each in people:
                 audit.record(session, now, audit.person(each), "access.asked", audit.person(each))
             link = f"{tool.settings.base_url}/own/confirm/{secret}"
-            write_mail(
-                tool, session, f"own-confirm:{row.id}", address, "own_confirm", language, CONFIRM_LASTS, now, link
-            )
+            to = To(address, people[0] if people else None)
+            write_mail(tool, session, f"own-confirm:{row.id}", to, "own_confirm", language, CONFIRM_LASTS, now, link)
 
     repeat_collided(write)
     mail.send_soon(tool)
@@ -213,10 +216,16 @@ def _ask(
 
 
 def _not_too_many(session: Session, whose: Any, now: datetime) -> None:
-    since = OwnAddressRequest.created_at > now - timedelta(hours=1)
-    if (session.scalar(select(func.count()).select_from(OwnAddressRequest).where(whose, since)) or 0) >= (
-        MOST_CONFIRMATIONS
-    ):
+    asked = select(func.count()).select_from(OwnAddressRequest).where(whose)
+    of_hour, of_day = (OwnAddressRequest.created_at > now - timedelta(hours=each) for each in (1, 24))
+    if (session.scalar(asked.where(of_day)) or 0) >= MOST_CONFIRMATIONS_A_DAY:
+        raise Conflict(
+            reason="rate_limited",
+            status=429,
+            sentence=Sentence("Many mails were sent within the last day, so none is sent now."),
+            what_to_do=Sentence("Look for them in the mailbox, among unwanted mail too. Tomorrow you can ask again."),
+        )
+    if (session.scalar(asked.where(of_hour)) or 0) >= MOST_CONFIRMATIONS:
         raise Conflict(
             reason="rate_limited",
             status=429,
@@ -225,11 +234,19 @@ def _not_too_many(session: Session, whose: Any, now: datetime) -> None:
         )
 
 
+@dataclass(frozen=True)
+class To:
+    """Where a mail goes, and whose it is: with her erasure it goes too, whatever address it is for."""
+
+    address: str = field(repr=False)
+    person_id: str | None
+
+
 def write_mail(
     tool: Tool,
     session: Session,
     key: str,
-    to: str,
+    to: To,
     template: str,
     language: str,
     worth: timedelta,
@@ -237,8 +254,17 @@ def write_mail(
     link: str = "",
 ) -> None:
     """Write down a mail; its link is sealed, as the database keeps no more of its secret than the hash."""
-    values = {"sealed": tool.keyring.seal({"link": link})} if link else {}
-    mail.enqueue(session, key=key, to=to, template=template, values=values, language=language, now=now, worth=worth)
+    mail.enqueue(
+        session,
+        key=key,
+        to=to.address,
+        template=template,
+        values={"sealed": tool.keyring.seal({"link": link})} if link else {},
+        language=language,
+        now=now,
+        person_id=to.person_id,
+        worth=worth,
+    )
 
 
 def remove(tool: Tool, people: Sequence[str], now: datetime) -> None:
@@ -392,21 +418,21 @@ def _confirm(tool: Tool, secret: str, now: datetime) -> str | None:
         ).all()
         if not people:
             raise unknown("person")
-        told: dict[str, bool] = {}  # address → it was the one that let her in
+        told: dict[str, tuple[bool, str]] = {}  # address → it was the one that let her in; who she is
         for person in people:
             row = session.get(OwnAddress, person.id)
             if (lms := _suggested(person.email)) and lms != asked.address:
-                told.setdefault(lms, False)
+                told.setdefault(lms, (False, person.id))
             if row is None:
                 session.add(OwnAddress(person_id=person.id, address=asked.address, confirmed_at=now))
             else:
                 if row.address != asked.address:
-                    told[row.address] = True
+                    told[row.address] = True, person.id
                 row.address, row.confirmed_at = asked.address, now
             audit.record(session, now, audit.person(person.id), "access.confirmed", audit.person(person.id))
         session.flush()
-        shut(session, [address for address, before in told.items() if before])
-        for n, (to, before) in enumerate(told.items()):
-            template = "own_moved" if before else "own_confirmed"
+        shut(session, [address for address, (before, _person_id) in told.items() if before])
+        for n, (address, (before, person_id)) in enumerate(told.items()):
+            template, to = "own_moved" if before else "own_confirmed", To(address, person_id)
             write_mail(tool, session, f"own-told:{asked.id}:{n}", to, template, asked.language, mail.WORTH, now)
         return str(asked.address)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -136,6 +136,8 @@ def _table(out: zipfile.ZipFile, session: Session, kept: Kept, who: Who, hidden:
     columns = [column for column in table.columns if column.name not in left_out]
     asked = [type_coerce(c, Text()).label(c.name) if isinstance(c.type, Said) else c for c in columns]
     query = select(*asked).where(kept.find(who), *_shown(kept, hidden)).order_by(*table.primary_key)
+    of_log = kept.model is AuditEvent
+    about = {*who.actors, *(f"award:{award}" for award in session.scalars(who.awards))} if of_log else set()
     count = 0
     rows = iter(session.execute(query.execution_options(yield_per=AT_A_TIME)))
     first = next(rows, None)
@@ -147,11 +149,21 @@ def _table(out: zipfile.ZipFile, session: Session, kept: Kept, who: Who, hidden:
             told = {c.name: to_json(c, value) for c, value in zip(columns, row, strict=True)}
             if kept.model is Mastery:  # of what was before, too, only what her LMS had shown her
                 told["before"] = [each for each in told["before"] if each.get("released") is not False]
+            if of_log and not _is_about(told, who, about):
+                told["detail"] = {}
             file.write((",\n" if count else "[\n").encode() + json.dumps(told, ensure_ascii=False, indent=1).encode())
             count += 1
             row = next(rows, None)
         file.write(b"\n]\n")
     return count
+
+
+def _is_about(entry: Mapping[str, Any], who: Who, about: Collection[str]) -> bool:
+    """Tell whether an entry of the log is about her. Of what she did to others, as a teacher, it is their own data."""
+    if entry["subject"] in about:
+        return True
+    detail = json.dumps(entry["detail"])
+    return any(each in detail for each in who.ids)
 
 
 @contextmanager
@@ -200,7 +212,8 @@ def _evidence(out: zipfile.ZipFile, session: Session, tool: Tool, who: Who) -> i
     count = 0
     for file in (each for ident in who.ids for each in evidence_files.kept_of(tool, session, ident)):
         if file.path is not None:
-            out.write(file.path, f"evidence/{file.evidence_id}/{clean_name(file.name)}")
+            # Most of it is packed already, and there may be much: to pack it again would keep a processor busy.
+            out.write(file.path, f"evidence/{file.evidence_id}/{clean_name(file.name)}", zipfile.ZIP_STORED)
             count += 1
     return count
 

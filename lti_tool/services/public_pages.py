@@ -18,7 +18,16 @@ from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Edition, Issuer
 from lti_tool.sentence import Sentence
-from lti_tool.services import endorsements, evidence_files, expiry, file_types, schema_org, share_links, stacks
+from lti_tool.services import (
+    endorsements,
+    evidence_files,
+    expiry,
+    file_types,
+    schema_org,
+    share_links,
+    stacks,
+    still_shown,
+)
 from lti_tool.services.certificates import drawing_of
 from lti_tool.services.checking import own_report
 from lti_tool.services.credential_state import state_of
@@ -74,7 +83,8 @@ def _whole_page(tool: Tool, edition: Edition, now: datetime, *, levels: bool) ->
     report = own_report(tool, edition.document or b"", now)
     state, sentence = _state(edition, now)
     achievement_url = ob3.achievement_address(base, version.achievement.slug, version.number)
-    choices = edition.choices
+    still = still_shown.of_edition(tool, edition)
+    choices = still.choices
     shows_levels = choices.get("results", True) and levels
     parts = {part.slug: part for part in stacks.as_described(version.members, base)}
     rows = row_views(badge, decided(edition, badge) if shows_levels else {}, parts)
@@ -100,7 +110,7 @@ def _whole_page(tool: Tool, edition: Edition, now: datetime, *, levels: bool) ->
         expires_at=edition.valid_until,
         recipient=choices.get("name", ""),
         shows_levels=shows_levels,
-        evidence=shown_evidence(tool, edition),
+        evidence=shown_evidence(tool, choices),
         narrative=choices.get("narrative", ""),
         course=choices.get("course") or award.course.title,
         term=choices.get("term", ""),
@@ -111,14 +121,14 @@ def _whole_page(tool: Tool, edition: Edition, now: datetime, *, levels: bool) ->
         state_sentence=sentence,
         checks=_page_checks(report, edition, urlsplit(base).netloc),
         checked_at=now,
-        downloads=downloads(tool, edition.id),
+        downloads=downloads(tool, edition.id) if still.whole else (),
         qr_svg=qr_code(url),
         newer_url=_newer_url(tool, edition),
         shows_grades=shows_grades,
         judged=judged_by(badge, award.given),
         note=(award.note or "") if award.note_told else "",
         preview_url=f"{url}/preview.png",
-        alternates=alternates(tool, edition.id),
+        alternates=alternates(tool, edition.id) if still.whole else (),
         searchable=award.searchable and award.page_public and state == "in force",
     )
     return replace(page, structured=schema_org.of_credential(page))
@@ -208,9 +218,9 @@ def _by_link(shown: ShownEvidence, shared: SharedAs, number: int) -> ShownEviden
     return replace(shown, url=f"{shared.url}/evidence/{number}") if shown.file else shown
 
 
-def shown_evidence(tool: Tool, edition: Edition) -> tuple[ShownEvidence, ...]:
-    """Return the evidence that an edition shows. A file that is not kept any more is named, and leads nowhere."""
-    chosen = edition.choices.get("evidence", ())
+def shown_evidence(tool: Tool, choices: Mapping[str, Any]) -> tuple[ShownEvidence, ...]:
+    """Return the evidence that choices show. A file that is not kept any more is named, and leads nowhere."""
+    chosen = choices.get("evidence", ())
     with tool.db.read() as session:
         there = evidence_files.there(session, [each["id"] for each in chosen if "file" in each])
     found = []

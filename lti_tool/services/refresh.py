@@ -19,7 +19,7 @@ def refreshed(
     """Return the newest edition of a credential's award: renewed, issued again, or the very same.
 
     Who may see the one may see the other. Raises NotFound, with status 410 for an award that was taken back."""
-    held = forms.find_edition(tool, credential_id, browser_secret, now, "json", launch)
+    held = forms.find_edition(tool, credential_id, browser_secret, now, "json", launch, as_page=True)
     if held.award.status == "revoked":
         raise NotFound(
             "revoked",

@@ -6,7 +6,7 @@ be taken back, so somebody else looks at it first."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -24,6 +24,7 @@ from lti_tool.services.her_data import who_is
 from lti_tool.services.tool import Tool
 
 LONGEST_NAME = 255
+MOST_A_DAY = 10  # requests of one kind that somebody makes: an administrator reads each
 A_PAGE = 100  # of requests that were decided
 DECIDED_ALREADY = Sentence("This request has been decided or withdrawn already.")
 
@@ -137,10 +138,22 @@ def _ask(tool: Tool, person_id: str, kind: str, wanted: str, actor: str, now: da
             if person.erased_at is not None:
                 raise NotFound("erased")
             of_kind = RightsRequest.person_id == person_id, RightsRequest.kind == kind
-            row = session.scalar(select(RightsRequest).where(*of_kind, RightsRequest.state.in_(("open", "doing"))))
+            waits = select(RightsRequest).where(*of_kind, RightsRequest.state.in_(("open", "doing")))
+            row = session.scalar(waits.with_for_update())
             if row is not None:
-                row.wanted = wanted if row.state == "open" else row.wanted
-                return row.id
+                if row.wanted == wanted or row.state != "open":
+                    return row.id
+                # Another name is another request: who has this one before her confirms no name she has not read.
+                row.state, row.wanted, row.decided_at, row.decided_by = "withdrawn", "", now, actor
+                session.flush()
+            today = select(func.count()).where(*of_kind, RightsRequest.asked_at > now - timedelta(days=1))
+            if actor == audit.person(person_id) and (session.scalar(today) or 0) >= MOST_A_DAY:
+                raise BadInput(
+                    reason="rate_limited",
+                    status=429,
+                    sentence=Sentence("You have asked for this %(num)s times within a day.", num=MOST_A_DAY),
+                    what_to_do=Sentence("Ask again tomorrow, or write to the institution."),
+                )
             row = RightsRequest(person_id=person_id, kind=kind, wanted=wanted, asked_by=actor, asked_at=now)
             session.add(row)
             session.flush()

@@ -28,7 +28,7 @@ _DOCUMENT = Prepared(
     .join(_A, _A.c.id == _E.c.award_id)
     .join(_V, _V.c.id == _A.c.version_id)
     .join(_S, _S.c.id == _V.c.achievement_id)
-    .where(*_public)
+    .where(*_public, _E.c.withdrawn_at.is_(None))
 )
 
 
@@ -59,7 +59,9 @@ def open_page(tool: Tool, credential_id: str, now: datetime) -> OpenPage | None:
 
 
 def public_document(tool: Tool, credential_id: str) -> PublicDocument | None:
-    """Return the signed bytes of a credential that everybody may see; None for one that is private or not there."""
+    """Return the signed bytes of a credential that everybody may see; None for one that is private or not there.
+
+    None too for one that was withdrawn: what is still shown of it takes a closer look (services.still_shown)."""
     check_text(credential_id)
     row = tool.statements.one(_DOCUMENT, {"id": credential_id})
     return PublicDocument(row.document, row.slug) if row is not None else None

@@ -1,4 +1,4 @@
-"""What the typesetter makes: once, kept while there is room, and never so many at a time that others wait."""
+"""What costs much to make, pages and pictures: once, kept while there is room, and never many at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from lti_tool.errors import Busy
 
-AT_A_TIME = 2  # of a kind, by this process; one takes about a tenth of a second
+AT_A_TIME = 2  # of a kind, by this process; the typesetter takes about a tenth of a second
 PATIENCE = 5.0  # seconds that one waits for its turn
 MOST_KEPT = 16 * 1024 * 1024  # bytes
 
@@ -16,12 +16,12 @@ MOST_KEPT = 16 * 1024 * 1024  # bytes
 class Typeset:
     """What was made, the one asked for longest ago forgotten first."""
 
-    def __init__(self, most: int = MOST_KEPT) -> None:
+    def __init__(self, most: int = MOST_KEPT, at_a_time: int = AT_A_TIME) -> None:
         self._most = most
         self._held = 0
         self._made: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
         self._lock = threading.Lock()
-        self.turns = threading.BoundedSemaphore(AT_A_TIME)
+        self.turns = threading.BoundedSemaphore(at_a_time)
 
     def get(self, key: tuple[str, ...]) -> bytes | None:
         with self._lock:

@@ -168,7 +168,7 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("number") or logs.request_id()
     security.tool().figures.add_if_due()
-    return response
+    return security.at_home(response)
 
 
 def labels(text: str) -> Markup:

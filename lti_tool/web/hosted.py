@@ -34,7 +34,9 @@ def assertion_form(id: str, form: str) -> Response:
 def _assertion(id: str, form: str) -> Response:
     launch = request.args.get("launch", "")[:200]
     try:
-        edition = forms.find_edition(tool(), id, security.browser_secret(), datetime.now(UTC), form, launch)
+        edition = forms.find_edition(
+            tool(), id, security.browser_secret(), datetime.now(UTC), form, launch, as_page=True
+        )
     except Gone:
         return answer_json(hosted.of_erased(tool(), id).document, seconds=60, status=410)
     found, everyone = hosted.assertion(tool(), edition), edition.award.page_public

@@ -29,7 +29,8 @@ CHECKS_PER_MINUTE = 60  # from one address: a check costs far more than a page
 
 # What costs something to answer and is asked for by strangers. Status lists, keys and the DID document are not among
 # it: whoever checks many credentials asks for them each time.
-COUNTED = ("/credentials/", "/shared/", "/achievements/", "/issuers/", "/endorsements/", "/endorse/", "/ob2/")
+HERS = ("/credentials/", "/shared/", "/evidence/")
+COUNTED = (*HERS, "/achievements/", "/issuers/", "/endorsements/", "/endorse/", "/ob2/")
 
 
 @pages.record_once
@@ -84,7 +85,9 @@ def credential(id: str) -> Response | str:
     if form == "" and (found := served.open_page(tool(), id, _now())) is not None:
         viewed(id)
         return _credential_page(kept(f"credential {id}", lambda: _made_page(id)), searchable=found.searchable)
-    edition = forms.find_edition(tool(), id, security.browser_secret(), _now(), form or "json", _launch())
+    edition = forms.find_edition(
+        tool(), id, security.browser_secret(), _now(), form or "json", _launch(), as_page=not form
+    )
     if form is None:  # only now: what is not there, or private, is 404 whatever is asked for
         raise _not_acceptable()
     if form:
@@ -94,7 +97,7 @@ def credential(id: str) -> Response | str:
 
 
 def _made_page(id: str) -> str:
-    edition = forms.find_edition(tool(), id, None, _now())
+    edition = forms.find_edition(tool(), id, None, _now(), as_page=True)
     return render_template("public/credential.html", page=shown.credential_page(tool(), edition, _now()))
 
 

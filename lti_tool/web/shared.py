@@ -77,7 +77,7 @@ def shared_file(token: str, number: int) -> Response:
 def credential_preview(id: str) -> Response:
     now = datetime.now(UTC)
     launch = request.args.get("launch", "")[:200]
-    edition = forms.find_edition(tool(), id, security.browser_secret(), now, launch=launch)
+    edition = forms.find_edition(tool(), id, security.browser_secret(), now, launch=launch, as_page=True)
     made = link_previews.of_credential(tool(), edition, state_of(edition, now))
     return _picture(made, everyone=edition.award.page_public)
 
