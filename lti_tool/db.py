@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 import threading
@@ -13,7 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Engine, LargeBinary, String, Text, create_engine, event, insert, make_url
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Engine,
+    LargeBinary,
+    String,
+    Text,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
@@ -23,6 +36,7 @@ from lti_tool.sentence import kept_text, read_text
 
 BUSY_TIMEOUT = 5  # seconds a writer waits for another one
 MOST_COLLISIONS = 5
+MOST_ASKED = 500  # ids in one query
 DEADLOCK_OR_SERIALIZATION = ("40P01", "40001")  # PostgreSQL's codes
 DISK_FULL = "53100"
 Value = TypeVar("Value")
@@ -84,11 +98,65 @@ class SaidText(Said):
 
 
 def insert_rows(session: Session, model: type[Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert plain rows that all name the same columns, in one statement.
-
-    Into the table: to the class, SQLAlchemy sends a statement for each run of rows with and without a NULL."""
+    """Insert plain rows that all name the same columns, in one statement."""
     if rows:
-        session.execute(insert(model.__table__), rows)
+        _insert(session, model.__table__, rows, "")
+
+
+def insert_new(session: Session, model: type[Any], rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Insert rows, each with an id made for it; returns the ids of those that no UNIQUE index has kept out."""
+    if not rows:
+        return set()
+    table = model.__table__
+    done = _insert(session, table, rows, " ON CONFLICT DO NOTHING")
+    ids = [row["id"] for row in rows]
+    if done.rowcount == len(rows):
+        return set(ids)
+    there: set[str] = set()
+    for start in range(0, len(ids), MOST_ASKED):
+        there.update(session.scalars(select(table.c.id).where(table.c.id.in_(ids[start : start + MOST_ASKED]))))
+    return there
+
+
+def _insert(session: Session, table: Any, rows: Sequence[Mapping[str, Any]], ending: str) -> Any:
+    """Insert rows bound column by column: row by row, SQLAlchemy takes longer for it than SQLite to store them.
+
+    To PostgreSQL they go as one value, for its driver sends a statement for each of many rows; so none holds bytes."""
+    session.flush()
+    connection = session.connection()
+    dialect = connection.dialect
+    columns = [table.c[name] for name in rows[0]]
+    values = [[row[name] for row in rows] for name in rows[0]]
+    for column in table.columns:
+        if column.default is not None and column.name not in rows[0]:
+            columns.append(column)
+            made = column.default.arg
+            values.append([made(None) for _ in rows] if column.default.is_callable else [made] * len(rows))
+    bound = [_bound(each, column.type, dialect) for each, column in zip(values, columns, strict=True)]
+    quote = dialect.identifier_preparer
+    into, names = quote.format_table(table), ", ".join(quote.format_column(column) for column in columns)
+    if dialect.name == "sqlite":
+        places = ", ".join("?" * len(columns))
+        sql = f"INSERT INTO {into} ({names}) VALUES ({places}){ending}"  # noqa: S608 (names of our own)
+        return connection.exec_driver_sql(sql, list(zip(*bound, strict=True)))
+    keys = [column.name for column in columns]
+    told = json.dumps([dict(zip(keys, row, strict=True)) for row in zip(*bound, strict=True)])
+    given = f"SELECT {names} FROM json_populate_recordset(NULL::{into}, %s::json)"  # noqa: S608 (likewise)
+    return connection.exec_driver_sql(f"INSERT INTO {into} ({names}) {given}{ending}", (told,))
+
+
+def _bound(values: list[Any], kind: Any, dialect: Dialect) -> list[Any]:
+    """Return values as `_insert` sends them. One that stands there again and again, a time, is worked out once."""
+    turn = kind.dialect_impl(dialect).bind_processor(dialect)
+    if turn is None or (isinstance(kind, JSON) and dialect.name != "sqlite"):
+        return values
+    before, sent, bound = object(), None, []
+    for value in values:
+        if value is not before:
+            before, sent = value, turn(value)
+            sent = sent.isoformat() if isinstance(sent, datetime) else sent
+        bound.append(sent)
+    return bound
 
 
 def random_id() -> str:

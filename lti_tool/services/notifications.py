@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, aliased
 
-from lti_tool.db import random_id
+from lti_tool.db import insert_new, random_id
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Mail, MailChoice, Notification, Person
 from lti_tool.services import audit, mail
@@ -95,13 +95,12 @@ def _tell(tool: Tool, session: Session, events: Sequence[Event], now: datetime) 
         detail = {"badge": about.badge, "course": about.course, **event.detail}
         row: dict[str, Any] = {"id": random_id(), "key": event.key, "kind": event.kind, "detail": detail}
         rows.append({**row, "person_id": about.person_id, "award_id": event.award_id, "created_at": now})
-    written = session.scalars(_insert(session, Notification).on_conflict_do_nothing().returning(Notification.key), rows)
-    new = set(written.all())
+    new = insert_new(session, Notification, rows)
     allowed = tool.settings.notifications.by_mail.split() if mail.is_on(tool) else []
     by_mail = [
         (row, facts[row["award_id"]])
         for row in rows
-        if row["key"] in new and row["kind"] in allowed and facts[row["award_id"]].address
+        if row["id"] in new and row["kind"] in allowed and facts[row["award_id"]].address
     ]
     tokens = tokens_of(session, [(about.person_id, BADGES) for _, about in by_mail], now)
     wanted = [
