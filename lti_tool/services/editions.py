@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager
 
 from lti_tool.credentials import ob3
 from lti_tool.credentials.canonical import EditionTemplate
@@ -34,6 +34,8 @@ _EDITION = Edition.metadata.tables["edition"]
 MOST_ENDORSEMENTS = 10  # in one credential, the newest
 # What a learner has chosen of what an edition says, by the names it is kept under. The rest is told_at's.
 CHOSEN = ("name", "email", "results", "grades", "evidence", "narrative")
+# What of an award's row its signature looks at.
+SIGNED_OF_AWARD = ("version_id", "course_badge_id", "given", "note", "note_told", "decision", "earned_at")
 NO_DOCUMENTS: Mapping[str, dict[str, Any]] = MappingProxyType({})
 
 
@@ -244,16 +246,17 @@ def sign_now(tool: Tool, session: Session, edition: Edition, now: datetime) -> N
 
 
 def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
+    award = contains_eager(Edition.award)
     query = (
         select(Edition)
-        .join(Award)
+        .join(Edition.award)
         .where(Edition.signed_at.is_(None), Award.status == "pending", Edition.withdrawn_at.is_(None))
         .options(
+            award.load_only(*(getattr(Award, name) for name in SIGNED_OF_AWARD)),
             # What many of them share is read once, not beside each.
-            joinedload(Edition.award).selectinload(Award.version).joinedload(AchievementVersion.achievement),
-            joinedload(Edition.award).selectinload(Award.course),
-            joinedload(Edition.award).selectinload(Award.person),
-            joinedload(Edition.award).selectinload(Award.earned_as),
+            award.selectinload(Award.version).joinedload(AchievementVersion.achievement),
+            award.selectinload(Award.person).load_only(Person.subject_id),
+            award.selectinload(Award.earned_as).load_only(Person.subject_id),
         )
         .order_by(Edition.id)
         .limit(BATCH)
@@ -285,17 +288,13 @@ def endorsement_documents(session: Session, editions: Sequence[Edition]) -> dict
 
 
 def _times(edition: Edition) -> tuple[datetime | None, counting.Counted]:
-    return _graded_at(edition), counting.issuing(edition.award, edition.valid_from)
-
-
-def _graded_at(edition: Edition) -> datetime | None:
-    """Return when the last grade came that an award rests on.
+    """Return when the last grade came that an award rests on, and what is counted of its being issued.
 
     Not of an award that waited for a person or a release, nor of a later edition: that wait is no delay of ours."""
-    award = edition.award
-    if award.given != "grades" or edition.number > 1 or edition.valid_from - award.earned_at > timedelta(seconds=1):
-        return None
-    return counting.last_grade(award.decision)
+    award, counted = edition.award, counting.issuing(edition.award, edition.valid_from)
+    waited = edition.number > 1 or edition.valid_from - award.earned_at > timedelta(seconds=1)
+    graded_at = edition.valid_from - counted.lasted if counted.lasted is not None and not waited else None
+    return graded_at, counted
 
 
 def template_for(tool: Tool, session: Session, version: AchievementVersion) -> EditionTemplate:
