@@ -388,9 +388,10 @@ def _store_enrolments(session: Session, course: Course, members: Mapping[str, Se
     rows = session.execute(query.where(Enrolment.course_id == course.id, Enrolment.person_id.in_(members)))
     known = {row.person_id: (row.roster_role, row.active, row.sections) for row in rows}
     fresh, changed = [], []
+    none: list[Any] = []  # the same for all: it is written once
     for person_id, (*_, role, active, told) in members.items():
         # A roster that tells nothing of sections leaves what a launch has told.
-        before: list[Any] = known[person_id][2] if person_id in known else []
+        before = known[person_id][2] if person_id in known else none
         sections = before if told is None else told
         row = {
             "course_id": course.id,
@@ -460,16 +461,18 @@ def count_aside(session: Session, course: Course, badge: CourseBadge | None = No
     """Count the users with a result, of one badge where given, whom neither roster nor launch names.
 
     What they have is kept, and they are never awarded (F23)."""
-    query = (
-        select(func.count(func.distinct(Result.user_sub)))
-        .join(Column, Column.id == Result.column_id)
-        .join(CourseBadge)
-        .outerjoin(Person, (Person.sub == Result.user_sub) & (Person.registration_id == course.registration_id))
-        .outerjoin(Enrolment, (Enrolment.person_id == Person.id) & (Enrolment.course_id == course.id))
-        .where(CourseBadge.course_id == course.id, Result.raw.is_not(None), Enrolment.person_id.is_(None))
-    )
+    graded = select(Result.user_sub).join(Column, Column.id == Result.column_id).join(CourseBadge)
+    graded = graded.where(CourseBadge.course_id == course.id, Result.raw.is_not(None))
     if badge is not None:
-        query = query.where(CourseBadge.id == badge.id)
+        graded = graded.where(CourseBadge.id == badge.id)
+    users = graded.distinct().subquery()  # each is looked up once, however many columns she has a result in
+    query = (
+        select(func.count())
+        .select_from(users)
+        .outerjoin(Person, (Person.sub == users.c.user_sub) & (Person.registration_id == course.registration_id))
+        .outerjoin(Enrolment, (Enrolment.person_id == Person.id) & (Enrolment.course_id == course.id))
+        .where(Enrolment.person_id.is_(None))
+    )
     return session.scalar(query) or 0
 
 
