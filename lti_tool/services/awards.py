@@ -55,11 +55,16 @@ def write(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> 
     award that is there (H02)."""
     if not wanted:
         return []
+    ends = editions.ends_at(session, [row["version_id"] for row in wanted], now)
     # In one order everywhere: two workers who each wait for the other's row would be a deadlock on PostgreSQL.
-    rows = [{"id": random_id(), **row} for row in sorted(wanted, key=lambda row: str(row["person_id"]))]
+    rows = [
+        {"id": random_id(), **row, "expires_at": ends[row["version_id"]] if row["status"] == "pending" else None}
+        for row in sorted(wanted, key=lambda row: str(row["person_id"]))
+    ]
     written = insert_new(session, Award, rows)
     new = [row for row in rows if row["id"] in written]
-    editions.new_editions(session, [(row["id"], row["version_id"]) for row in new if row["status"] == "pending"], now)
+    pending = [(row["id"], row["version_id"]) for row in new if row["status"] == "pending"]
+    editions.new_editions(session, pending, now, ends_told=True)
     return new
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
-from lti_tool.db import insert_rows
+from lti_tool.db import among, insert_rows
 from lti_tool.domain.award import Hold, Issue, Nothing, Review, decide, is_earned, lowered, other_total
 from lti_tool.domain.badge import TOTAL, Badge, Stack, SubCompetency, badge_from_content
 from lti_tool.domain.mastery import FIELDS, Standing, choose, pass_gate, prerequisite, stand, with_evidence
@@ -334,11 +334,11 @@ def _with_received(session: Session, badge: CourseBadge, inputs: Inputs, subs: C
     """Return the same with the stored answers of everybody, or of those with these LTI `sub`s."""
     results: dict[tuple[str, str], Received] = {}
     for tag, query in _results_queries(session, badge):
-        of_some = query if subs is None else query.where(Result.user_sub.in_(subs))
+        of_some = query if subs is None else query.where(among(Result.user_sub, subs))
         results |= {(tag, sub): Received(raw, at) for sub, raw, at in session.execute(of_some)}
     answers = _answers_query(badge)
     if subs is not None:
-        answers = answers.where(SourceAnswer.user_sub.in_(subs))
+        answers = answers.where(among(SourceAnswer.user_sub, subs))
     told = {(tag, sub): Received(raw, at) for tag, sub, raw, at in session.execute(answers)}
     return dataclasses.replace(inputs, results=results, answers=told)
 
@@ -382,7 +382,7 @@ def _store_standings(
 ) -> tuple[int, Records]:
     """Store what has changed; returns how many rows, and every record as it stands in the table now."""
     query = select(Mastery.person_id, Mastery.tag, Mastery.record, Mastery.before, Mastery.decided_at)
-    query = query.where(Mastery.course_badge_id == badge.id, Mastery.person_id.in_(standings))
+    query = query.where(Mastery.course_badge_id == badge.id, among(Mastery.person_id, standings))
     known = {(person_id, tag): (record, before, at) for person_id, tag, record, before, at in session.execute(query)}
     labels = {column.tag: column.label for column in badge.columns}
     links = sources.links_of(session, badge)
@@ -587,7 +587,7 @@ def _newest_awards(
     query = (
         select(Award)
         .where(Award.achievement_id == version.achievement_id, Award.scope == scope)
-        .where(Award.status != "superseded", Award.person_id.in_(holders))
+        .where(Award.status != "superseded", among(Award.person_id, holders))
         .order_by(Award.earned_at)
     )
     newest: dict[str, Award] = {}
