@@ -102,6 +102,9 @@ def vc_jwt(credential: Json, text: bytes | str, key: Key) -> str:
     return f"{signed}.{base64url(_signature(signed.encode(), key))}"
 
 
+_PADDING, _HASHED = padding.PKCS1v15(), Prehashed(hashes.SHA256())
+
+
 def _signature(signed: bytes, key: Key) -> bytes:
     """Sign with a key of either kind.
 
@@ -114,8 +117,8 @@ def _signature(signed: bytes, key: Key) -> bytes:
         else:
             # Hashed once for both: of 23 kB that is as much work as checking the signature.
             digest = hashlib.sha256(signed).digest()
-            signature = key.private.sign(digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
-            _public_half(key.private).verify(signature, digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
+            signature = key.private.sign(digest, _PADDING, _HASHED)
+            _public_half(key.private).verify(signature, digest, _PADDING, _HASHED)
     except InvalidSignature:
         raise CredentialHeldBack("the signature does not verify") from None
     return signature
@@ -256,12 +259,8 @@ def base58_bytes(text: str) -> bytes:
 
 def base64url(raw: bytes) -> str:
     encoded = binascii.b2a_base64(raw, newline=False).rstrip(b"=")
-    if b"+" in encoded or b"/" in encoded:  # of ASCII text, only where it has >, ? or ~
-        encoded = encoded.translate(_URL_SAFE)
-    return encoded.decode()
-
-
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+    # Not translated: that walks over every byte, and of ASCII text only >, ? and ~ give one of these.
+    return encoded.replace(b"+", b"-").replace(b"/", b"_").decode()
 
 
 def _issuer(document: Json) -> str:

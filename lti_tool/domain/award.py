@@ -100,8 +100,11 @@ def steps_to_go(badge: Badge, standings: Sequence[Standing]) -> int:
 def _rows(badge: Badge, standings: Sequence[Standing]) -> tuple[list[Standing], list[Standing]]:
     """Return what is counted (sub-competencies, or the members of a stack), and the further conditions."""
     members = badge.stack.tags if badge.stack is not None else ()
-    rows = [s for s in standings if s.tag.startswith(ROW) or s.tag in members]
-    return rows, [s for s in standings if not (s.tag.startswith(ROW) or s.tag in members)]
+    rows: list[Standing] = []
+    conditions: list[Standing] = []
+    for each in standings:
+        (rows if each.tag.startswith(ROW) or each.tag in members else conditions).append(each)
+    return rows, conditions
 
 
 def _worth(badge: Badge, rows: Sequence[Standing]) -> int | Decimal:

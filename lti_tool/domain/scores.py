@@ -21,6 +21,10 @@ class Score:
     points: Fraction
     maximum: Fraction
 
+    def __hash__(self) -> int:
+        # A Fraction works its own out anew each time, by a modular inverse.
+        return hash((*self.points.as_integer_ratio(), *self.maximum.as_integer_ratio()))
+
     @property
     def share(self) -> Fraction:
         return self.points / self.maximum

@@ -7,12 +7,10 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ob3
-from lti_tool.db import random_id
+from lti_tool.db import insert_new, random_id
 from lti_tool.domain.badge import PREREQUISITE, Badge
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Edition, Mastery, Review
@@ -57,13 +55,16 @@ def write(session: Session, wanted: Sequence[dict[str, Any]], now: datetime) -> 
     award that is there (H02)."""
     if not wanted:
         return []
-    dialect_insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    ends = editions.ends_at(session, [row["version_id"] for row in wanted], now)
     # In one order everywhere: two workers who each wait for the other's row would be a deadlock on PostgreSQL.
-    rows = [{"id": random_id(), **row} for row in sorted(wanted, key=lambda row: str(row["person_id"]))]
-    statement = dialect_insert(Award).on_conflict_do_nothing().returning(Award.id)
-    written = set(session.scalars(statement, rows))
+    rows = [
+        {"id": random_id(), **row, "expires_at": ends[row["version_id"]] if row["status"] == "pending" else None}
+        for row in sorted(wanted, key=lambda row: str(row["person_id"]))
+    ]
+    written = insert_new(session, Award, rows)
     new = [row for row in rows if row["id"] in written]
-    editions.new_editions(session, [(row["id"], row["version_id"]) for row in new if row["status"] == "pending"], now)
+    pending = [(row["id"], row["version_id"]) for row in new if row["status"] == "pending"]
+    editions.new_editions(session, pending, now, ends_told=True)
     return new
 
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, true, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from lti_tool.db import Database
+from lti_tool.db import Database, among
 from lti_tool.models import Award, AwardTally, Course, CourseBadge, Tally
 
 ISSUED, CLAIMED, WITHDRAWN, SHARED, VIEWED = "issued", "claimed", "withdrawn", "shared", "viewed"
@@ -112,12 +112,13 @@ def count_awards(session: Session, kind: str, awards: Sequence[Counted], now: da
         return 0
     session.flush()
     mark = _MARKED[kind]
-    statement = _insert(session, AwardTally)
+    # The ids go as one value, in one order everywhere: a line for each takes five times as long on PostgreSQL.
+    these = select(Award.id, true()).where(among(Award.id, {each.award_id for each in awards})).order_by(Award.id)
+    statement = _insert(session, AwardTally).from_select(["award_id", mark.key], these)
     statement = statement.on_conflict_do_update(
         index_elements=["award_id"], set_={mark.key: True}, where=mark.is_(False)
     )
-    rows = [{"award_id": award_id, mark.key: True} for award_id in sorted({each.award_id for each in awards})]
-    first = set(session.scalars(statement.returning(AwardTally.award_id), rows))
+    first = set(session.scalars(statement.returning(AwardTally.award_id)))
     for each in awards:
         if each.award_id in first:
             day = _day(each.at or now)

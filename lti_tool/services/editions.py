@@ -11,12 +11,12 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import String, bindparam, cast, func, select, update
+from sqlalchemy.orm import Session, contains_eager
 
 from lti_tool.credentials import ob3
 from lti_tool.credentials.canonical import EditionTemplate
-from lti_tool.db import insert_rows
+from lti_tool.db import among, insert_rows
 from lti_tool.domain.award import is_earned
 from lti_tool.domain.badge import Badge, Gate, number_text
 from lti_tool.domain.badge import after as after  # the end of what is issued now
@@ -30,22 +30,35 @@ from lti_tool.services.tool import Tool, log
 
 MANUAL = "ManualAward"  # the genre of the evidence that marks an award as given by hand
 BATCH = 250  # editions signed between two transactions
-_EDITION = Edition.metadata.tables["edition"]
+_AWARD, _EDITION = Award.metadata.tables["award"], Edition.metadata.tables["edition"]
 MOST_ENDORSEMENTS = 10  # in one credential, the newest
 # What a learner has chosen of what an edition says, by the names it is kept under. The rest is told_at's.
 CHOSEN = ("name", "email", "results", "grades", "evidence", "narrative")
+# What of an award's row its signature looks at.
+SIGNED_OF_AWARD = ("version_id", "course_badge_id", "given", "note", "note_told", "decision", "earned_at")
 NO_DOCUMENTS: Mapping[str, dict[str, Any]] = MappingProxyType({})
 
 
-def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datetime) -> None:
-    """Freeze what will be signed: the credential's id, its times, its salt, and a random place in a status list."""
+def ends_at(session: Session, version_ids: Collection[int], now: datetime) -> dict[int, datetime | None]:
+    """Return, by version, when what is issued of it now ends; None for never."""
+    now = now.replace(microsecond=0)  # credentials tell whole seconds
+    ends: dict[int, datetime | None] = {}
+    for version_id in set(version_ids):
+        lasts = session.get_one(AchievementVersion, version_id).definition.get("expires_after", "")
+        ends[version_id] = after(now, lasts) if lasts else None
+    return ends
+
+
+def new_editions(
+    session: Session, awards: Sequence[tuple[str, int]], now: datetime, *, ends_told: bool = False
+) -> None:
+    """Freeze what will be signed: the credential's id, its times, its salt, and a random place in a status list.
+
+    `ends_told`: the awards' rows say already what `ends_at` does."""
     if not awards:
         return
-    now = now.replace(microsecond=0)  # credentials tell whole seconds
-    lasts: dict[int, str] = {}
-    for version_id in {version_id for _, version_id in awards}:
-        definition = session.get_one(AchievementVersion, version_id).definition
-        lasts[version_id] = definition.get("expires_after", "")
+    ends = ends_at(session, [version_id for _, version_id in awards], now)
+    now = now.replace(microsecond=0)
     given = status_places(session, len(awards), now)
     earlier = _earlier(session, [award_id for award_id, _ in awards])
     told = told_at(session, [award_id for award_id, _ in awards])
@@ -63,13 +76,15 @@ def new_editions(session: Session, awards: Sequence[tuple[str, int]], now: datet
                 "status_list_id": list_id,
                 "status_index": index,
                 "valid_from": now,
-                "valid_until": after(now, lasts[version_id]) if lasts[version_id] else None,
+                "valid_until": ends[version_id],
             }
         )
     insert_rows(session, Edition, editions)
-    ends = [{"id": e["award_id"], "expires_at": e["valid_until"]} for e in editions if e["valid_until"] is not None]
-    if ends:
-        session.execute(update(Award), ends)
+    told_ends = [
+        {"id": e["award_id"], "expires_at": e["valid_until"]} for e in editions if e["valid_until"] is not None
+    ]
+    if told_ends and not ends_told:
+        session.execute(update(Award), told_ends)
 
 
 def _earlier(session: Session, award_ids: Sequence[str]) -> dict[str, Any]:
@@ -79,10 +94,8 @@ def _earlier(session: Session, award_ids: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     query = select(Edition.award_id, Edition.number, Edition.choices, Person.email).select_from(Edition).join(Award)
     query = query.join(Person, Person.id == func.coalesce(Award.earned_as_id, Award.person_id))
-    for start in range(0, len(award_ids), BATCH):
-        batch = query.where(Edition.award_id.in_(award_ids[start : start + BATCH]))
-        for row in session.execute(batch.order_by(Edition.number)):
-            found[row.award_id] = row
+    for row in session.execute(query.where(among(Edition.award_id, award_ids)).order_by(Edition.number)):
+        found[row.award_id] = row
     return found
 
 
@@ -94,10 +107,7 @@ def told_at(session: Session, award_ids: Sequence[str]) -> dict[str, dict[str, A
     terms_url = session.scalar(select(Issuer.terms_url)) or ""
     query = select(Award.id, Award.version_id, Award.earned_at, Course.title, Course.term, Course.starts_at)
     query = query.select_from(Award).join(Course, Course.id == Award.course_id)
-    rows: list[Any] = []
-    for start in range(0, len(award_ids), BATCH):
-        batch = query.where(Award.id.in_(award_ids[start : start + BATCH]))
-        rows += session.execute(batch).all()
+    rows = session.execute(query.where(among(Award.id, award_ids))).all()
     of_version = {version_id: _of_version(session, version_id) for version_id in {row.version_id for row in rows}}
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -244,28 +254,28 @@ def sign_now(tool: Tool, session: Session, edition: Edition, now: datetime) -> N
 
 
 def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out: set[str]) -> list[_ToSign]:
-    query = (
-        select(Edition)
-        .join(Award)
-        .where(Edition.signed_at.is_(None), Award.status == "pending", Edition.withdrawn_at.is_(None))
-        .options(
-            # What many of them share is read once, not beside each.
-            joinedload(Edition.award).selectinload(Award.version).joinedload(AchievementVersion.achievement),
-            joinedload(Edition.award).selectinload(Award.course),
-            joinedload(Edition.award).selectinload(Award.person),
-            joinedload(Edition.award).selectinload(Award.earned_as),
-        )
-        .order_by(Edition.id)
-        .limit(BATCH)
-    )
+    # As text, so that PostgreSQL does not read the index of all that waits anew for each award that does: so it plans
+    # for a class that has just been awarded, of which it has no statistics yet (seen, 15.18).
+    signed_at = Edition.signed_at if tool.db.is_sqlite else cast(Edition.signed_at, String)
+    waiting = select(Edition.id).join(Edition.award).order_by(Edition.id).limit(BATCH)
+    waiting = waiting.where(signed_at.is_(None), Award.status == "pending", Edition.withdrawn_at.is_(None))
     if course_id is not None:
-        query = query.where(Award.course_id == course_id)
+        waiting = waiting.where(Award.course_id == course_id)
     if award_id is not None:
-        query = query.where(Award.id == award_id)
+        waiting = waiting.where(Award.id == award_id)
     if left_out:
-        query = query.where(Edition.id.not_in(left_out))
+        waiting = waiting.where(Edition.id.not_in(left_out))
+    award = contains_eager(Edition.award)
+    query = select(Edition).join(Edition.award).order_by(Edition.id)
+    query = query.options(
+        award.load_only(*(getattr(Award, name) for name in SIGNED_OF_AWARD)),
+        award.selectinload(Award.version).joinedload(AchievementVersion.achievement),
+        award.joinedload(Award.person).load_only(Person.subject_id),
+        award.joinedload(Award.earned_as).load_only(Person.subject_id),
+    )
     with tool.db.read() as session:
-        editions = list(session.scalars(query))
+        ids = session.scalars(waiting).all()
+        editions = list(session.scalars(query.where(among(Edition.id, ids)))) if ids else []
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
         base, said = tool.settings.base_url, endorsement_documents(session, editions)
         facts = {e.id: stacks.with_evidence(edition_facts(e, said), e, base) for e in editions}
@@ -285,17 +295,13 @@ def endorsement_documents(session: Session, editions: Sequence[Edition]) -> dict
 
 
 def _times(edition: Edition) -> tuple[datetime | None, counting.Counted]:
-    return _graded_at(edition), counting.issuing(edition.award, edition.valid_from)
-
-
-def _graded_at(edition: Edition) -> datetime | None:
-    """Return when the last grade came that an award rests on.
+    """Return when the last grade came that an award rests on, and what is counted of its being issued.
 
     Not of an award that waited for a person or a release, nor of a later edition: that wait is no delay of ours."""
-    award = edition.award
-    if award.given != "grades" or edition.number > 1 or edition.valid_from - award.earned_at > timedelta(seconds=1):
-        return None
-    return counting.last_grade(award.decision)
+    award, counted = edition.award, counting.issuing(edition.award, edition.valid_from)
+    waited = edition.number > 1 or edition.valid_from - award.earned_at > timedelta(seconds=1)
+    graded_at = edition.valid_from - counted.lasted if counted.lasted is not None and not waited else None
+    return graded_at, counted
 
 
 def template_for(tool: Tool, session: Session, version: AchievementVersion) -> EditionTemplate:
@@ -427,10 +433,11 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
     now = datetime.now(UTC)
     with tool.db.write() as session:
         # Awards before their editions, each by id, as everywhere: revoke() holds the award when it asks for these.
-        awards = select(Award.id, Award.status, Award.issued_at).where(Award.id.in_([e.award_id for e, _ in done]))
+        of_these = among(Award.id, [each.award_id for each, _ in done])
+        awards = select(Award.id, Award.status, Award.issued_at).where(of_these)
         locked = session.execute(awards.order_by(Award.id).with_for_update(key_share=True)).all()
         of_erased = select(Award.id).join(Person, Person.id == Award.person_id).where(Person.erased_at.is_not(None))
-        gone = set(session.scalars(of_erased.where(Award.id.in_([each.award_id for each, _ in done]))))
+        gone = set(session.scalars(of_erased.where(of_these)))
         if gone:  # what was read of them before names them
             done = [each for each in done if each[0].award_id not in gone]
         # Into the table: through the class, SQLAlchemy looks at each row three times.
@@ -446,10 +453,10 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
             ids = [each.award_id for each, _ in done if each.facts.valid_from == moment]
             values: dict[str, Any] = {"status": "issued", "issued_at": moment}
             # Only those still pending: one revoked while it was being signed stays revoked.
-            pending = update(Award).where(Award.id.in_(ids), Award.status == "pending")
+            pending = update(_AWARD).where(among(_AWARD.c.id, ids), _AWARD.c.status == "pending")
             if tool.settings.privacy.claim == "automatic":
                 # Not of one whose learner has chosen: a later edition does not open a page that she took down.
-                session.execute(pending.where(Award.claimed_at.is_(None)).values(page_public=True))
+                session.execute(pending.where(_AWARD.c.claimed_at.is_(None)).values(page_public=True))
             session.execute(pending.values(values))
         issued = {row.id for row in locked if row.status == "pending"}
         counting.count_awards(

@@ -13,13 +13,13 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property, partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
-from lti_tool.db import insert_rows
-from lti_tool.domain.award import Hold, Issue, Nothing, Review, decide, lowered, other_total
+from lti_tool.db import among, insert_rows
+from lti_tool.domain.award import Hold, Issue, Nothing, Review, decide, is_earned, lowered, other_total
 from lti_tool.domain.badge import TOTAL, Badge, Stack, SubCompetency, badge_from_content
 from lti_tool.domain.mastery import FIELDS, Standing, choose, pass_gate, prerequisite, stand, with_evidence
 from lti_tool.domain.scores import Reading, Score, Ungraded, read_back, read_result
@@ -71,8 +71,7 @@ class Received:
         return values.get("released") is not False or values.get("resultScore") is None
 
 
-@dataclass(frozen=True, slots=True)
-class Learner:
+class Learner(NamedTuple):
     """Whose grades count, and whose the award will be: another's where an administrator has linked the two."""
 
     person_id: str
@@ -318,10 +317,11 @@ def _learners(session: Session, course_id: int) -> list[Learner]:
     ]
 
 
-def _results_query(badge: CourseBadge) -> Stored:
-    query = select(Column.tag, Result.user_sub, Result.raw, Result.received_at)
-    query = query.join(Column, Column.id == Result.column_id).where(Column.course_badge_id == badge.id)
-    return query.order_by(Result.column_id, Result.user_sub)
+def _results_queries(session: Session, badge: CourseBadge) -> list[tuple[str, Any]]:
+    """Return a query for each column's results, with its tag, in order: one for all of them has to be sorted first."""
+    columns = select(Column.id, Column.tag).where(Column.course_badge_id == badge.id).order_by(Column.id)
+    query = select(Result.user_sub, Result.raw, Result.received_at).order_by(Result.user_sub)
+    return [(tag, query.where(Result.column_id == column_id)) for column_id, tag in session.execute(columns)]
 
 
 def _answers_query(badge: CourseBadge) -> Stored:
@@ -332,32 +332,34 @@ def _answers_query(badge: CourseBadge) -> Stored:
 
 def _with_received(session: Session, badge: CourseBadge, inputs: Inputs, subs: Collection[str] | None = None) -> Inputs:
     """Return the same with the stored answers of everybody, or of those with these LTI `sub`s."""
-    results, answers = _results_query(badge), _answers_query(badge)
+    results: dict[tuple[str, str], Received] = {}
+    for tag, query in _results_queries(session, badge):
+        of_some = query if subs is None else query.where(among(Result.user_sub, subs))
+        results |= {(tag, sub): Received(raw, at) for sub, raw, at in session.execute(of_some)}
+    answers = _answers_query(badge)
     if subs is not None:
-        results, answers = results.where(Result.user_sub.in_(subs)), answers.where(SourceAnswer.user_sub.in_(subs))
-    return dataclasses.replace(inputs, results=_received(session, results), answers=_received(session, answers))
-
-
-def _received(session: Session, query: Stored) -> dict[tuple[str, str], Received]:
-    return {(tag, sub): Received(raw, received_at) for tag, sub, raw, received_at in session.execute(query)}
+        answers = answers.where(among(SourceAnswer.user_sub, subs))
+    told = {(tag, sub): Received(raw, at) for tag, sub, raw, at in session.execute(answers)}
+    return dataclasses.replace(inputs, results=results, answers=told)
 
 
 def _digest(session: Session, badge: CourseBadge, inputs: Inputs, now: datetime) -> str:
     """Return a digest of everything the evaluation depends on; the results are read for it as they pass."""
     digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
     digest.update(json.dumps([(c.tag, c.state) for c in badge.columns if c.tag != EARNED]).encode())
-    for learner in sorted(inputs.learners, key=lambda each: each.person_id):
-        version = inputs.earlier.get(learner.person_id)
-        digest.update(f"{learner.person_id} {learner.holder_id} {version.id if version else ''}\n".encode())
+    earlier = {person_id: version.id for person_id, version in inputs.earlier.items()}
+    people = sorted([(each.person_id, each.holder_id, earlier.get(each.person_id, "")) for each in inputs.learners])
+    digest.update("".join([f"{person} {holder} {version}\n" for person, holder, version in people]).encode())
     # Without when they came: each would be made into a time, and none is looked at.
-    results = _results_query(badge).with_only_columns(
-        Column.tag, Result.user_sub, Result.raw, maintain_column_froms=True
-    )
+    for tag, query in _results_queries(session, badge):
+        of_column = query.with_only_columns(Result.user_sub, Result.raw).execution_options(yield_per=BATCH)
+        for rows in session.execute(of_column).partitions():
+            digest.update("".join([f"{tag}\0{sub}\0{raw}\n" for sub, raw in rows]).encode())
+    digest.update(b"\0")
     answers = _answers_query(badge).with_only_columns(SourceAnswer.tag, SourceAnswer.user_sub, SourceAnswer.raw)
-    for query in (results, answers):
-        for rows in session.execute(query.execution_options(yield_per=BATCH)).partitions():
-            digest.update("".join([f"{tag}\0{sub}\0{raw}\n" for tag, sub, raw in rows]).encode())
-        digest.update(b"\0")
+    for rows in session.execute(answers.execution_options(yield_per=BATCH)).partitions():
+        digest.update("".join([f"{tag}\0{sub}\0{raw}\n" for tag, sub, raw in rows]).encode())
+    digest.update(b"\0")
     for (person_id, tag), mark in sorted(inputs.marks.items()):
         maker = inputs.makers.get((person_id, tag))
         digest.update(f"{person_id} {tag} {mark.points} {mark.maximum} {maker}\n".encode())
@@ -380,12 +382,13 @@ def _store_standings(
 ) -> tuple[int, Records]:
     """Store what has changed; returns how many rows, and every record as it stands in the table now."""
     query = select(Mastery.person_id, Mastery.tag, Mastery.record, Mastery.before, Mastery.decided_at)
-    query = query.where(Mastery.course_badge_id == badge.id, Mastery.person_id.in_(standings))
+    query = query.where(Mastery.course_badge_id == badge.id, among(Mastery.person_id, standings))
     known = {(person_id, tag): (record, before, at) for person_id, tag, record, before, at in session.execute(query)}
     labels = {column.tag: column.label for column in badge.columns}
     links = sources.links_of(session, badge)
     fresh: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
+    none_before: list[Any] = []  # the same for all: it is written once
     records: Records = {}
     for learner in inputs.learners:
         version = inputs.earlier.get(learner.person_id, judges.present)
@@ -408,7 +411,7 @@ def _store_standings(
                 "decided_at": now,
             }
             if key not in known:
-                fresh.append({**row, "before": []})
+                fresh.append({**row, "before": none_before})
             elif _substance(known[key][0]) != _substance(record):
                 old, before, at = known[key]
                 kept = ("reached", "required", "state", "version", "released")
@@ -515,6 +518,8 @@ def _store_decisions(
             # G15: an award is only doubted by the rules it was given under, rows that have been dropped since included.
             judged_by = judges.of(award.version)
             rows = judged_by.standings(learner, inputs)
+        if award is None and not is_earned(judged_by.definition, rows):
+            continue  # what she has to wait for is told where somebody asks
         shown = released and not judged_by.unreleased(learner, inputs)
         decision = decide(judged_by.definition, rows, awarded=award.status if award else None, released=shown)
         if award is not None and isinstance(decision, Nothing) and award.status != "revoked":
@@ -582,7 +587,7 @@ def _newest_awards(
     query = (
         select(Award)
         .where(Award.achievement_id == version.achievement_id, Award.scope == scope)
-        .where(Award.status != "superseded", Award.person_id.in_(holders))
+        .where(Award.status != "superseded", among(Award.person_id, holders))
         .order_by(Award.earned_at)
     )
     newest: dict[str, Award] = {}

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, aliased
 
-from lti_tool.db import random_id
+from lti_tool.db import among, insert_new, random_id
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Mail, MailChoice, Notification, Person
 from lti_tool.services import audit, mail
@@ -70,7 +70,7 @@ def tell_earned(tool: Tool, session: Session, award_ids: Sequence[str], now: dat
     """Tell learners that these awards are theirs now: those of them that are issued."""
     issued: list[Any] = []
     for batch in _batches(award_ids):
-        query = select(Award.id, Award.confirmed_at).where(Award.id.in_(batch), Award.status == "issued")
+        query = select(Award.id, Award.confirmed_at).where(among(Award.id, batch), Award.status == "issued")
         issued += session.execute(query).all()
     tell_all(tool, session, [Event(row.id, "confirmed" if row.confirmed_at else "earned") for row in issued], now)
 
@@ -95,13 +95,12 @@ def _tell(tool: Tool, session: Session, events: Sequence[Event], now: datetime) 
         detail = {"badge": about.badge, "course": about.course, **event.detail}
         row: dict[str, Any] = {"id": random_id(), "key": event.key, "kind": event.kind, "detail": detail}
         rows.append({**row, "person_id": about.person_id, "award_id": event.award_id, "created_at": now})
-    written = session.scalars(_insert(session, Notification).on_conflict_do_nothing().returning(Notification.key), rows)
-    new = set(written.all())
+    new = insert_new(session, Notification, rows)
     allowed = tool.settings.notifications.by_mail.split() if mail.is_on(tool) else []
     by_mail = [
         (row, facts[row["award_id"]])
         for row in rows
-        if row["key"] in new and row["kind"] in allowed and facts[row["award_id"]].address
+        if row["id"] in new and row["kind"] in allowed and facts[row["award_id"]].address
     ]
     tokens = tokens_of(session, [(about.person_id, BADGES) for _, about in by_mail], now)
     wanted = [
@@ -154,7 +153,7 @@ def _facts(session: Session, award_ids: Sequence[str]) -> dict[str, _About]:
         .join(Course, Course.id == Award.course_id)
         .join(holder, holder.id == Award.person_id)
         .join(earner, earner.id == func.coalesce(Award.earned_as_id, Award.person_id))
-        .where(Award.id.in_(award_ids))
+        .where(among(Award.id, award_ids))
     )
     found = {}
     versions: dict[int, Mapping[str, Any]] = {}
@@ -290,7 +289,7 @@ def tokens_of(session: Session, wanted: Sequence[tuple[str, str]], now: datetime
     if not pairs:
         return {}
     people = sorted({person for person, _ in pairs})
-    query = select(MailChoice).where(MailChoice.person_id.in_(people), MailChoice.scope.in_({s for _, s in pairs}))
+    query = select(MailChoice).where(among(MailChoice.person_id, people), MailChoice.scope.in_({s for _, s in pairs}))
     found = {(row.person_id, row.scope): row for row in session.scalars(query)}
     if missing := [pair for pair in pairs if pair not in found]:
         rows = [{"token": random_id(), "person_id": p, "scope": scope, "created_at": now} for p, scope in missing]

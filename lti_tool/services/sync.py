@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.db import insert_rows, random_id
+from lti_tool.db import among, insert_rows, random_id
 from lti_tool.domain.badge import number_text
 from lti_tool.domain.prerequisites import in_order
 from lti_tool.errors import Busy, ColumnMissing, DiskFull, ServiceError, ToolError
@@ -351,7 +351,7 @@ def _store_people(
     """Bring these people up to the roster, without objects: those of a whole class cost more than all else of a quiet
     sync. Returns their ids by `sub`."""
     query = select(Person.id, Person.sub, Person.name, Person.email, Person.test_user, Person.sis_id)
-    query = query.where(Person.registration_id == course.registration_id, Person.sub.in_(by_sub))
+    query = query.where(Person.registration_id == course.registration_id, among(Person.sub, by_sub))
     people: dict[str, str] = {}
     changed = []
     for person_id, sub, known_name, known_email, was_test_user, known_sis_id in session.execute(query):
@@ -385,12 +385,13 @@ def _store_people(
 
 def _store_enrolments(session: Session, course: Course, members: Mapping[str, Sequence[Any]]) -> None:
     query = select(Enrolment.person_id, Enrolment.roster_role, Enrolment.active, Enrolment.sections)
-    rows = session.execute(query.where(Enrolment.course_id == course.id, Enrolment.person_id.in_(members)))
+    rows = session.execute(query.where(Enrolment.course_id == course.id, among(Enrolment.person_id, members)))
     known = {row.person_id: (row.roster_role, row.active, row.sections) for row in rows}
     fresh, changed = [], []
+    none: list[Any] = []  # the same for all: it is written once
     for person_id, (*_, role, active, told) in members.items():
         # A roster that tells nothing of sections leaves what a launch has told.
-        before: list[Any] = known[person_id][2] if person_id in known else []
+        before = known[person_id][2] if person_id in known else none
         sections = before if told is None else told
         row = {
             "course_id": course.id,
@@ -428,7 +429,7 @@ def _store_column(session: Session, column_id: int, found: Rows, read_at: dateti
     for part in found:
         answers = {sub: raw for sub, raw in part if sub not in newer and not shut_out(sub)}
         known: dict[str, str | None] = dict(
-            session.execute(select(Result.user_sub, Result.raw).where(of_column, Result.user_sub.in_(answers))).all()
+            session.execute(select(Result.user_sub, Result.raw).where(of_column, among(Result.user_sub, answers))).all()
         )
         fresh, changed = [], []
         for sub, raw in answers.items():
@@ -460,16 +461,18 @@ def count_aside(session: Session, course: Course, badge: CourseBadge | None = No
     """Count the users with a result, of one badge where given, whom neither roster nor launch names.
 
     What they have is kept, and they are never awarded (F23)."""
-    query = (
-        select(func.count(func.distinct(Result.user_sub)))
-        .join(Column, Column.id == Result.column_id)
-        .join(CourseBadge)
-        .outerjoin(Person, (Person.sub == Result.user_sub) & (Person.registration_id == course.registration_id))
-        .outerjoin(Enrolment, (Enrolment.person_id == Person.id) & (Enrolment.course_id == course.id))
-        .where(CourseBadge.course_id == course.id, Result.raw.is_not(None), Enrolment.person_id.is_(None))
-    )
+    graded = select(Result.user_sub).join(Column, Column.id == Result.column_id).join(CourseBadge)
+    graded = graded.where(CourseBadge.course_id == course.id, Result.raw.is_not(None))
     if badge is not None:
-        query = query.where(CourseBadge.id == badge.id)
+        graded = graded.where(CourseBadge.id == badge.id)
+    users = graded.distinct().subquery()  # each is looked up once, however many columns she has a result in
+    query = (
+        select(func.count())
+        .select_from(users)
+        .outerjoin(Person, (Person.sub == users.c.user_sub) & (Person.registration_id == course.registration_id))
+        .outerjoin(Enrolment, (Enrolment.person_id == Person.id) & (Enrolment.course_id == course.id))
+        .where(Enrolment.person_id.is_(None))
+    )
     return session.scalar(query) or 0
 
 
