@@ -132,7 +132,7 @@ from lti_tool.services.stack_pages import OutsidePage
 from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
-from tests.web import sample_notifications, sample_own_access
+from tests.web import sample_notifications, sample_own_access, sample_rights
 
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 ROOT = Path(__file__).parents[2] / "lti_tool"
@@ -1410,9 +1410,8 @@ PAGES["own-wallet"] = ("student/wallet.html", {"page": WALLET, "own": sample_own
 PAGES["me-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "reminder"})
 PAGES["me-may-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "offered"})
 ADDRESSES |= sample_own_access.ADDRESSES
-PAGES |= sample_notifications.PAGES
-PAGES["me-news"] = (PAGES["me"][0], {**PAGES["me"][1], "own_news": lambda: sample_notifications.NEWS})
-ADDRESSES |= sample_notifications.ADDRESSES
+PAGES |= sample_rights.PAGES
+ADDRESSES |= sample_rights.ADDRESSES
 
 
 def create_samples() -> Flask:
