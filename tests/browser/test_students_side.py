@@ -222,7 +222,8 @@ def test_who_asks_is_erased_by_an_administrator_and_her_file_is_told_revoked(
     # Her page is gone, her file is told revoked, her visit is over, and a launch knows nothing of her.
     visitor = stranger.new_page()
     visitor.goto(url)
-    expect(visitor.get_by_text("Careful Work")).to_have_count(0)
+    expect(visitor.get_by_role("heading", name="This credential was withdrawn")).to_be_visible()
+    expect(visitor.get_by_text("Plain Speaking")).to_have_count(0)
     expect(visitor.get_by_text(name)).to_have_count(0)
     shot(visitor, "erased-page")
     assert status_of(url) == status_of(f"{url}.json") == 410 and verdict(room, kept) == "Do not rely on this one"
