@@ -18,12 +18,14 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from lti_tool.errors import ConfigurationError, SecretLost
 
@@ -256,7 +258,7 @@ def _content(path: Path) -> bytes:
 def _read(path: Path, kind: str) -> PrivateKey:
     pem = _content(path)
     try:
-        private = serialization.load_pem_private_key(pem, password=None)
+        private = _opened(pem)
     except (ValueError, TypeError):
         raise ConfigurationError(
             f"The key {path} is not a private key in PEM form. Put its backup back, or run: rm {path}"
@@ -267,6 +269,12 @@ def _read(path: Path, kind: str) -> PrivateKey:
     if isinstance(private, rsa.RSAPrivateKey) and private.key_size < 2048:
         raise ConfigurationError(f"The key {path} is shorter than 2048 bits. Move it away: mv {path} {path}.bak")
     return private
+
+
+@lru_cache(maxsize=64)
+def _opened(pem: bytes) -> PrivateKeyTypes:
+    """Take a key out of its PEM, once in a process: each time OpenSSL tries whether its factors are primes (40 ms)."""
+    return serialization.load_pem_private_key(pem, password=None)
 
 
 def _jwk_members(public: PublicKey) -> dict[str, str]:
