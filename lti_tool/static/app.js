@@ -379,7 +379,16 @@
 
   /* -- on arrival, and after every swap -------------------------------------------------------------------------- */
 
+  /* Where tabs scroll sideways, the open one is not left outside. */
+  function showTab() {
+    const tab = one(".tabs [aria-current]");
+    const tabs = tab && tab.closest(".tabs");
+    if (!tabs || tabs.scrollWidth <= tabs.clientWidth) return;
+    tabs.scrollLeft += tab.getBoundingClientRect().left - tabs.getBoundingClientRect().left - (tabs.clientWidth - tab.offsetWidth) / 2;
+  }
+
   function arrive() {
+    showTab();
     prepareCells();
     countChosen();
     findBadges();

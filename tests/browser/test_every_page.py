@@ -64,3 +64,17 @@ def test_axe_finds_nothing_on_a_page_and_nothing_scrolls_sideways(
             wrong += [f"{name} {scheme} {each['id']}: {json.dumps(each['nodes'][0]['target'])}" for each in violations]
         page.unroute_all()
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_administrator_s_way_out_stands_beside_the_name_and_the_open_tab_is_seen(
+    samples: str, stranger: BrowserContext
+) -> None:
+    page = stranger.new_page()
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(f"{samples}/admin-figures")  # the last of the tabs
+        name, out = page.locator(".bar .where").bounding_box(), page.locator(".bar .out").bounding_box()
+        tab = page.locator(".tabs [aria-current]").bounding_box()
+        assert name and out and tab
+        assert name["y"] <= out["y"] < name["y"] + name["height"] <= tab["y"], width
+        assert tab["x"] >= 0 and tab["x"] + tab["width"] <= width, width

@@ -14,10 +14,11 @@ import pytest
 import requests
 from playwright.sync_api import BrowserContext, Page, expect
 
+from lti_tool.services import administrators, audit
 from tests.browser.conftest import PATIENCE, status_of
 from tests.classroom import Classroom, badge
 from tests.mail_server import MailServer, mail_server
-from tests.scene import Scene, make_database
+from tests.scene import Scene, make_database, now
 
 SHOTS = os.environ.get("SHOTS")
 HERS = "ana@home.example"
@@ -41,9 +42,9 @@ def room(tmp_path_factory: pytest.TempPathFactory, post: MailServer) -> Iterator
             scene.stop()
 
 
-def enter(room: Classroom, context: BrowserContext) -> Page:
-    """Launch as the student and give the browser what the launch left: its cookie, and its first page."""
-    visitor = room.enter(room.students[0])
+def enter(room: Classroom, context: BrowserContext, student: int = 0) -> Page:
+    """Launch as a student and give the browser what the launch left: its cookie, and its first page."""
+    visitor = room.enter(room.students[student])
     jar = visitor.http.get_adapter("http://").jar
     secret = next(each.value for each in jar if each.name == "browser")
     context.add_cookies([{"name": "browser", "value": str(secret), "url": room.scene.url}])
@@ -171,6 +172,66 @@ def test_without_her_lms_she_comes_in_by_mail_and_takes_a_page_down(
     elsewhere.go_back()
     elsewhere.reload()
     expect(elsewhere.get_by_role("link", name="Ask for a link")).to_be_visible()
+
+
+def test_who_asks_is_erased_by_an_administrator_and_her_file_is_told_revoked(
+    room: Classroom, stranger: BrowserContext, first_party: BrowserContext
+) -> None:
+    # A badge of hers is public, and she has its file.
+    room.publish(badge(name="Plain Speaking"))
+    room.grade(room.students[1], 3, 4)
+    room.sync()
+    page = enter(room, first_party, 1)
+    page.get_by_role("link", name=re.compile("^Claim it")).first.click()
+    page.get_by_role("switch", name=re.compile("^A public page")).check()
+    page.get_by_role("switch", name=re.compile("^My name")).check()
+    page.get_by_role("button", name="Claim the badge").click()
+    url = str(page.get_by_role("link", name=re.compile("credentials")).first.get_attribute("href"))
+    kept = requests.get(f"{url}.json", timeout=10).content
+    name = room.students[1].name
+    assert name.encode() in kept and verdict(room, kept) == "Genuine and in force"
+
+    # She asks to be erased, once she has read what it does.
+    page.get_by_role("link", name="My badges").click()
+    page.get_by_role("link", name="My data").click()
+    shot(page, "data")
+    page.get_by_label("I have read what it does").check()
+    page.get_by_role("button", name="Ask for it to be erased").click()
+    expect(page.get_by_text("An administrator will look at it.", exact=False)).to_be_visible()
+    shot(page, "data-asked")
+    assert status_of(url) == 200, "nothing is erased before somebody has looked at it"
+
+    # An administrator sees who asks and what it does, and confirms it with a word.
+    admin = stranger.new_page()
+    admin.goto(administrators.invite(room.tool, email="", actor=audit.OPERATOR, now=now()))
+    admin.get_by_label("Your name").fill("Vera Lindqvist")
+    admin.get_by_role("button", name="Sign in").click()
+    admin.get_by_role("link", name="Requests", exact=True).click()
+    expect(admin.get_by_text(name)).to_have_count(0)
+    shot(admin, "requests")
+    admin.get_by_role("link", name=re.compile("^Look at it")).click()
+    expect(admin.get_by_text(name).first).to_be_visible()
+    admin.get_by_label("Type “erase” to confirm").fill("erase")
+    shot(admin, "request")
+    admin.get_by_role("button", name="Erase for good").click()
+    expect(admin.get_by_text("It is confirmed.", exact=False)).to_be_visible()
+    admin.get_by_role("link", name="To be erased").click()
+    expect(admin.get_by_text("Who it was is not kept any more.", exact=False)).to_be_visible()
+    shot(admin, "request-done")
+
+    # Her page is gone, her file is told revoked, her visit is over, and a launch knows nothing of her.
+    visitor = stranger.new_page()
+    visitor.goto(url)
+    expect(visitor.get_by_role("heading", name="This credential was withdrawn")).to_be_visible()
+    expect(visitor.get_by_text("Plain Speaking")).to_have_count(0)
+    expect(visitor.get_by_text(name)).to_have_count(0)
+    shot(visitor, "erased-page")
+    assert status_of(url) == status_of(f"{url}.json") == 410 and verdict(room, kept) == "Do not rely on this one"
+    page.reload()
+    shot(page, "erased-visit")
+    expect(page.get_by_text(name)).to_have_count(0)
+    again = room.enter(room.students[1]).page.text
+    assert "What was kept about you here was erased" in again and name not in again
 
 
 def link_in(post: MailServer) -> str:

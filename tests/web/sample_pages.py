@@ -132,7 +132,7 @@ from lti_tool.services.stack_pages import OutsidePage
 from lti_tool.services.wallet_offers import CopyView, OfferView, WalletPage
 from lti_tool.web import labels, language
 from lti_tool.web.markdown import markdown
-from tests.web import sample_notifications, sample_own_access
+from tests.web import sample_notifications, sample_own_access, sample_rights
 
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 ROOT = Path(__file__).parents[2] / "lti_tool"
@@ -963,6 +963,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "verify-problem": ("public/verify.html", {"problem": "There is no credential in this text.", "text": "hello"}),
     "error": ("error.html", {"sentence": "The link was already used.", "status": 401, "error_id": "R7K2-M9",
               "what_to_do": "Go back to your course and open Badges again."}),
+    "error-withdrawn": ("error.html", {"sentence": "This credential was withdrawn, because its holder asked for it.",
+                        "status": 410, "error_id": "R7K2-M9", "what_to_do": "It does not count any more.",
+                        "outside": True}),
     "error-bare": ("error.html", {"sentence": "There is nothing at this address.", "status": 404, "error_id": "",
                    "what_to_do": ""}),
     "no-role": ("no_role.html", {}),
@@ -1410,9 +1413,8 @@ PAGES["own-wallet"] = ("student/wallet.html", {"page": WALLET, "own": sample_own
 PAGES["me-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "reminder"})
 PAGES["me-may-keep"] = (PAGES["me"][0], {**PAGES["me"][1], "keep_access": lambda: "offered"})
 ADDRESSES |= sample_own_access.ADDRESSES
-PAGES |= sample_notifications.PAGES
-PAGES["me-news"] = (PAGES["me"][0], {**PAGES["me"][1], "own_news": lambda: sample_notifications.NEWS})
-ADDRESSES |= sample_notifications.ADDRESSES
+PAGES |= sample_rights.PAGES
+ADDRESSES |= sample_rights.ADDRESSES
 
 
 def create_samples() -> Flask:

@@ -35,6 +35,9 @@ def test_every_page_of_a_person_has_a_sample() -> None:
     for folder in ("instructor", "student", "public", "own"):
         there = {f"{folder}/{path.name}" for path in (ROOT / "templates" / folder).glob("*.html")} - shells
         assert there == {template for template, _ in PAGES.values() if template.startswith(f"{folder}/")}
+    # Of the administrator's, those about people's data; the others have their tests over HTTP.
+    about_people = {f"admin/{name}.html" for name in ("requests", "request", "erase", "retention", "figures")}
+    assert about_people <= {template for template, _ in PAGES.values()}
 
 
 def test_a_page_has_no_inline_style_script_or_handler(page: html.HtmlElement) -> None:
