@@ -101,6 +101,8 @@ def test_an_openid4vci_client_fetches_both_formats(served: Any) -> None:
     for form, kind in (("ldp_vc", DOCUMENT), ("jwt_vc_json", TOKEN)):
         copies = {name: answer["credential"] for name, answer in got.items() if name.startswith(form)}
         assert len(copies) == 2 and against(copies, kind, site) == {}
+        if served.asks:  # once is enough: what a wallet was asked for makes no other credential
+            continue
         changed = each_changed(copies.popitem()[1])
         readers = {name for name in CHECKS_SIGNATURES if kind in VERIFIERS[name][0]}
         refused = against(changed, kind, site)
