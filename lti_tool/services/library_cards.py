@@ -49,7 +49,7 @@ def _published(session: Session, course_id: int, slugs: Collection[str]) -> set[
 def _summary(badge: Badge) -> str:
     if badge.stack is None:
         return " · ".join(row.name for row in badge.sub_competencies)
-    return _("Made of badges: %(names)s", names=" · ".join(catalog.library_name(slug) for slug in _parts(badge)))
+    return _("Made of badges: %(names)s", names=", ".join(catalog.library_name(slug) for slug in _parts(badge)))
 
 
 def _first(missing: Collection[str]) -> str:

@@ -146,7 +146,7 @@ class BadgeCard:
 class LibraryCard:
     slug: str
     name: str
-    summary: str  # the sub-competencies, or the badges it is made of, joined by " · "
+    summary: str  # the sub-competencies, joined by " · ", or the badges it is made of
     in_use: bool
     first: str = ""  # what has to be published before it
 

@@ -74,7 +74,7 @@ def test_an_instructor_is_told_what_comes_before_the_stacked_example(make_room):
     def home() -> str:
         return html.unescape(here.page.get("").text)
 
-    assert "Made of badges: Oral Communication · Collaboration · Intercultural Fluency" in home()
+    assert "Made of badges: Oral Communication, Collaboration, Intercultural Fluency" in home()
     assert "Publish these first: Oral Communication, Collaboration, Intercultural Fluency." in home()
     there.publish(library()["oral-communication"])  # in another course: a badge of the institution from then on
     here.publish(library()["collaboration"])

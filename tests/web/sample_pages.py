@@ -263,7 +263,7 @@ HOME = CourseHome(
     ),
     library=(*(LibraryCard(*each, in_use=each[0] in USED) for each in LIBRARY),
              LibraryCard("working-with-others", "Working with Others",
-                         "Made of badges: Oral Communication · Collaboration · Intercultural Fluency", in_use=False,
+                         "Made of badges: Oral Communication, Collaboration, Intercultural Fluency", in_use=False,
                          first="Publish these first: Collaboration, Intercultural Fluency.")),
     needs=(
         Need("warn", "Critical Thinking cannot read one column.",
