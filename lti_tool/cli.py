@@ -619,6 +619,12 @@ def _sync(options: argparse.Namespace) -> int:
         if job.state != "done":
             failed += 1
             print(f"lti-tool: {row['course']}: {job.problem}", file=sys.stderr)
+    # What the new awards make whole, or open elsewhere, is judged by jobs of its own, tier after tier.
+    seen: set[int] = set()
+    while more := work.open_jobs(tool, "evaluate") - seen:
+        for job_id in sorted(more):
+            work.wait(tool, job_id, RUNNERS)
+        seen |= more
     if not rows and options.context is not None:
         raise BadInput(sentence=f"No course {options.context!r} has a published badge.")
     _print(options, rows, rows, ("course", "state", "members", "results", "awards", "signed", "reviews", "aside"))

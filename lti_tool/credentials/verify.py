@@ -189,17 +189,23 @@ def _lasting(found: Found, asking: _Asking) -> dict[str, Check]:
 # -- what a credential carries ----------------------------------------------------------------------------------
 
 
-def _endorsements(document: Json) -> Iterator[tuple[Any, Any]]:
-    """Yield each endorsement in a credential with the id of what it stands at."""
+def _endorsements(document: Json) -> Iterator[tuple[Any, list[str]]]:
+    """Yield each endorsement in a credential with the ids of what it may be about.
+
+    One that stands at an achievement or a profile is about that. One that stands at the credential may be about its
+    achievement and the profiles in it as well: see what the official JSON Schema says of its `endorsement`."""
     subject = document["credentialSubject"]
     achievement = as_object(subject.get("achievement"))
-    for node in (document, achievement, as_object(document.get("issuer")), as_object(achievement.get("creator"))):
+    profiles = [as_object(each) for each in (document.get("issuer"), achievement.get("creator"), subject.get("source"))]
+    for node in (document, achievement, *profiles):
+        may = (document, achievement, *profiles) if node is document else (node,)
+        about = strings([each.get("id") for each in may])
         for member in ("endorsement", "endorsementJwt"):
             for each in as_list(node.get(member, [])):
-                yield each, node.get("id")
+                yield each, about
 
 
-def _endorsed(endorsements: list[tuple[Any, Any]], asking: _Asking, *, signed: bool) -> str:
+def _endorsed(endorsements: list[tuple[Any, list[str]]], asking: _Asking, *, signed: bool) -> str:
     """Check endorsements as credentials of their own, each with what it is about."""
     if not signed:
         raise Unknown(Sentence("Not asked: the credential that carries them is not shown to be the issuer's."))
@@ -209,7 +215,7 @@ def _endorsed(endorsements: list[tuple[Any, Any]], asking: _Asking, *, signed: b
     for each, about in endorsements:
         found = in_value(each)
         subject = as_object(found.document.get("credentialSubject"))
-        if "EndorsementCredential" not in strings(found.document.get("type")) or subject.get("id") != about:
+        if "EndorsementCredential" not in strings(found.document.get("type")) or subject.get("id") not in about:
             raise Refused(Sentence("No. One of them is about something else."))
         reports.append(_report(found, asking))
     names = sorted({report.summary.issuer_name for report in reports if report.summary and report.summary.issuer_name})

@@ -280,6 +280,20 @@ def library() -> Mapping[str, Badge]:
     return {files[path].slug: files[path] for path in ordered}
 
 
+def called(session: Session, course_id: int, slug: str) -> str:
+    """Return what people call a badge that may be a draft of the course, or in the library alone; else its slug."""
+    here = select(CourseBadge).where(CourseBadge.course_id == course_id, CourseBadge.slug == slug)
+    badge = session.scalar(here)
+    if badge is not None and has_definition(badge):
+        return next_definition(badge).name
+    return library_name(slug)
+
+
+def library_name(slug: str) -> str:
+    """Return what the library calls a badge, its slug where it has none of that name."""
+    return library()[slug].name if slug in library() else slug
+
+
 @lru_cache(maxsize=256)
 def drawing(badge: Badge) -> str:
     """Return the drawn picture of a badge as SVG."""
@@ -342,7 +356,9 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found += list(_gradebook_obstacles(badge.course))
     if badge.status == "retired":
         found.append(Sentence("This badge is retired. Bring it back under History first."))
-    found += list(stacks.obstacles(session, badge, definition))
+    found += list(
+        stacks.obstacles(session, badge, definition, called=lambda slug: called(session, badge.course_id, slug))
+    )
     found += list(prerequisites.obstacles(session, badge, definition))
     found += list(_other_maximums(badge, definition))
     found += list(sources.obstacles(session, badge, definition))

@@ -255,7 +255,8 @@ def _replace(tool: Tool, session: Session, award: Award, inside: Mapping[str, An
     try:
         # Whether it can be signed is known before the one there is goes.
         said = editions.endorsement_documents(session, [edition])
-        editions.template_for(tool, session, award.version).prepare(editions.edition_facts(edition, said))
+        facts = editions.edition_facts(edition, tool.settings.base_url, said)
+        editions.template_for(tool, session, award.version).prepare(facts)
     except CredentialHeldBack as error:
         raise BadInput(
             error.detail,

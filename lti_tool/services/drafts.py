@@ -207,13 +207,13 @@ def editor_page(tool: Tool, who: LaunchSession, badge_id: str) -> DraftPage:
 
 
 def _part(session: Session, badge: CourseBadge, slug: str) -> PartChoice:
-    """Return what a chosen part is called, or its slug where nobody has made it yet."""
+    """Return what a chosen part is called, or its slug where nobody has made it yet and the library has none."""
     query = select(CourseBadge).where(CourseBadge.course_id == badge.course_id, CourseBadge.slug == slug)
     if (here := session.scalar(query)) is not None:
         return _choice_here(here)
     found = stacks.member(session, badge, slug)
     if found is None:
-        return PartChoice(slug, slug, "", here=False, open=False)
+        return PartChoice(slug, catalog.called(session, badge.course_id, slug), "", here=False, open=False)
     return PartChoice(slug, found.name, number_text(found.credits) if found.credits else "", here=False, open=True)
 
 

@@ -247,7 +247,7 @@ def run_sign(tool: Tool, award_id: str, say: Callable[[str], None]) -> dict[str,
 
 def sign_now(tool: Tool, session: Session, edition: Edition, now: datetime) -> None:
     """Sign one edition in the caller's transaction; raises CredentialHeldBack."""
-    facts = edition_facts(edition, endorsement_documents(session, [edition]))
+    facts = edition_facts(edition, tool.settings.base_url, endorsement_documents(session, [edition]))
     template = template_for(tool, session, edition.award.version)
     made = template.sign(facts, ed25519=tool.keyring.ed25519, rsa=tool.keyring.rsa, created=facts.valid_from)
     edition.document, edition.jwt, edition.signed_at = made.document, made.jwt.encode(), now
@@ -278,7 +278,7 @@ def _unsigned(tool: Tool, course_id: int | None, award_id: str | None, left_out:
         editions = list(session.scalars(query.where(among(Edition.id, ids)))) if ids else []
         templates = {v: template_for(tool, session, v) for v in {edition.award.version for edition in editions}}
         base, said = tool.settings.base_url, endorsement_documents(session, editions)
-        facts = {e.id: stacks.with_evidence(edition_facts(e, said), e, base) for e in editions}
+        facts = {e.id: edition_facts(e, base, said) for e in editions}
         return [
             _ToSign(e.id, e.award_id, e.award.version_id, facts[e.id], templates[e.award.version], *_times(e))
             for e in editions
@@ -339,7 +339,9 @@ def decided(edition: Edition, badge: Badge) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] = NO_DOCUMENTS) -> ob3.EditionFacts:
+def edition_facts(
+    edition: Edition, base_url: str, endorsements: Mapping[str, dict[str, Any]] = NO_DOCUMENTS
+) -> ob3.EditionFacts:
     """Return what an edition says, from its own row, its award's frozen decision, and the endorsements it names."""
     award, choices = edition.award, edition.choices
     badge = award.version.badge
@@ -364,7 +366,7 @@ def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] =
         ob3.Evidence(**{name: each.get(name, "") for name in ("name", "url", "description", "narrative", "genre")})
         for each in choices.get("evidence", ())
     )
-    return ob3.EditionFacts(
+    facts = ob3.EditionFacts(
         credential_id=edition.id,
         subject_id=edition.holder or award.earner.subject_id,
         valid_from=edition.valid_from,
@@ -386,6 +388,7 @@ def edition_facts(edition: Edition, endorsements: Mapping[str, dict[str, Any]] =
         terms_url=choices.get("terms", ""),
         endorsements=tuple(endorsements[ident] for ident in choices.get("endorsements", ())),
     )
+    return stacks.with_evidence(facts, edition, base_url)
 
 
 def _moment(choices: Mapping[str, Any], name: str) -> datetime | None:

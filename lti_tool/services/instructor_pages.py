@@ -34,6 +34,7 @@ from lti_tool.services import (
     draft_values,
     drift,
     evidence,
+    library_cards,
     matching,
     outside_badges,
     platform_load,
@@ -49,7 +50,6 @@ from lti_tool.services.pages import (
     ColumnPlan,
     CourseHome,
     LearnerRow,
-    LibraryCard,
     Need,
     RecordView,
     RowView,
@@ -78,15 +78,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
             summary=_home_summary(cards, learners),
             sync=sync_state(session, course),
             badges=tuple(cards),
-            library=tuple(
-                LibraryCard(
-                    slug=badge.slug,
-                    name=badge.name,
-                    summary=" · ".join(row.name for row in badge.sub_competencies),
-                    in_use=badge.slug in used,
-                )
-                for badge in catalog.library().values()
-            ),
+            library=library_cards.cards(session, course.id, used),
             needs=tuple(_needs(session, course, cards, can_publish)),
             may_manage=MANAGE in who.rights,
             can_publish=can_publish,

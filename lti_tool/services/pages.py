@@ -146,8 +146,9 @@ class BadgeCard:
 class LibraryCard:
     slug: str
     name: str
-    summary: str  # the sub-competencies, joined by " · "
+    summary: str  # the sub-competencies, joined by " · ", or the badges it is made of
     in_use: bool
+    first: str = ""  # what has to be published before it
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from lti_tool.lti.platforms import platform_of
 from lti_tool.lti.registration import origin_of
 from lti_tool.models import Course, CourseBadge
 from lti_tool.sentence import Sentence, counted
-from lti_tool.services import audit, catalog, messages
+from lti_tool.services import audit, catalog, library_cards, messages
 from lti_tool.services.access import course_service, registration_value
 from lti_tool.services.launches import LaunchSession, platform_origins
-from lti_tool.services.pages import LibraryCard, PlaceCard, Placed, PlacePage, PlaceRow
+from lti_tool.services.pages import PlaceCard, Placed, PlacePage, PlaceRow
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
 
@@ -71,15 +71,11 @@ def picker(
             _card(badge, chosen, columns, second, fresh if settings.accept_multiple else "")
             for badge in _badges(session, course.id)
         ]
+        library = library_cards.cards(session, course.id, {card.slug for card in cards})
     platform = platform_of(who.product)
-    used = {card.slug for card in cards}
     return PlacePage(
         cards=tuple(sorted(cards, key=lambda card: (card.slug != fresh, card.name.casefold(), card.slug))),
-        library=tuple(
-            LibraryCard(badge.slug, badge.name, " · ".join(row.name for row in badge.sub_competencies), False)
-            for badge in catalog.library().values()
-            if badge.slug not in used
-        ),
+        library=tuple(card for card in library if not card.in_use),
         multiple=settings.accept_multiple,
         columns=columns,
         with_columns=with_columns,

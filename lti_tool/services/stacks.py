@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -131,8 +131,8 @@ def least_results(definition: Badge) -> int | None:
 # -- what cannot be ---------------------------------------------------------------------------------------------
 
 
-def obstacles(session: Session, badge: CourseBadge, definition: Badge) -> Iterator[str]:
-    """Say why a stack cannot be published as it is."""
+def obstacles(session: Session, badge: CourseBadge, definition: Badge, called: Callable[[str], str]) -> Iterator[str]:
+    """Say why a stack cannot be published as it is. `called` names a part that was never published, by its slug."""
     if definition.stack is None:
         return
     there = members(session, badge, definition.stack)
@@ -140,7 +140,7 @@ def obstacles(session: Session, badge: CourseBadge, definition: Badge) -> Iterat
         if slug not in there:
             yield Sentence(
                 "The badge “%(badge)s” is a part of it, and has not been published yet. Begin with that one.",
-                badge=slug,
+                badge=called(slug),
             )
     if too_few := too_few_credits(session, badge.course_id, definition, badge):
         yield too_few

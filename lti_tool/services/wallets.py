@@ -199,7 +199,8 @@ def _warm(tool: Tool, session: Session, award_id: str) -> None:
         .limit(1)
     )
     if main is not None:
-        facts = editions.edition_facts(main, editions.endorsement_documents(session, [main]))
+        said = editions.endorsement_documents(session, [main])
+        facts = editions.edition_facts(main, tool.settings.base_url, said)
         editions.template_for(tool, session, main.award.version).prepare(facts)
 
 

@@ -112,6 +112,12 @@ def open_job(session: Session, kind: str, subject: str, *, lock: bool = False) -
     return session.scalar(query.with_for_update() if lock else query)
 
 
+def open_jobs(tool: Tool, kind: str) -> set[int]:
+    """Return the jobs of a kind that are due or running."""
+    with tool.db.read() as session:
+        return set(session.scalars(select(Job.id).where(Job.kind == kind, Job.state.in_(("due", "running")))))
+
+
 def due(tool: Tool, now: datetime, limit: int = 100) -> list[int]:
     """Return the jobs a worker may take now, the best first: due ones, and running ones whose worker is gone."""
     with tool.db.read() as session:

@@ -100,6 +100,23 @@ def test_where_one_of_several_files_is_wrong_none_is_put_in(course: Scene, run: 
     assert run("badges", "export", *where, "--json").json == []
 
 
+def test_the_stacked_example_is_imported_once_its_parts_are_there_and_comes_by_itself(course: Scene, run: Run) -> None:
+    stacked = LIBRARY / "stacked-example.toml"
+    early = put(run, course, stacked)
+    assert early.status == 1
+    assert "The badge “Oral Communication” is a part of it, and has not been published yet." in early.err
+    parts = [FILE, LIBRARY / "collaboration.toml", LIBRARY / "intercultural-fluency.toml"]
+    assert put(run, course, *parts).status == 0
+    done = put(run, course, stacked)
+    assert done.status == 0, done.err
+    for part in parts:
+        course.grade("student1", 4, 4, 4, 4, slug=part.stem)
+    run("sync")
+    awards = run("awards", "list", "--json").json
+    assert {award["badge"] for award in awards} == {*(part.stem for part in parts), "working-with-others"}
+    assert {award["status"] for award in awards} == {"issued"}
+
+
 def test_what_is_exported_is_what_was_imported(course: Scene, run: Run, tmp_path: Path) -> None:
     put(run, course, FILE, LIBRARY / "empathy.toml")
     where = ["--platform", str(course.platform[course.mood]), "--context", course.context]

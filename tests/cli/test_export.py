@@ -32,6 +32,18 @@ from tests.evidence import PDF
 from tests.scene import Scene, make_database, now, token_in
 
 FORMS = (".json", ".jwt", ".png")
+SERVER = os.environ.get("TEST_DATABASE", "")  # PostgreSQL, else SQLite: see make_database
+# From which kind of database to which. With a server to hand an institution goes from a file to it, and back, too.
+WAYS = {"the same kind": (SERVER, SERVER)}
+if SERVER:
+    WAYS |= {"PostgreSQL to SQLite": (SERVER, ""), "SQLite to PostgreSQL": ("", SERVER)}
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give a test an empty database, of the kind it was parametrized with."""
+    with make_database(getattr(request, "param", SERVER), tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
@@ -157,21 +169,30 @@ def test_public_files_at_the_old_address_go_on_verifying_without_this_program(
         assert jwt.decode(token, key, algorithms=["RS256"])["jti"] == left.award_of(user)["credential_url"]
 
 
-@pytest.mark.parametrize("with_keys", [False, True])
+@pytest.mark.parametrize(
+    ("database_url", "server", "with_keys"),
+    [
+        pytest.param(*way, with_keys, id=f"{name}, with{'' if with_keys else 'out'} keys")
+        for name, way in WAYS.items()
+        for with_keys in ((False, True) if name == "the same kind" else (True,))
+    ],
+    indirect=["database_url"],
+)
 def test_an_import_answers_the_same_bytes_and_every_check_agrees(
-    left: Scene, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_keys: bool
+    left: Scene, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, with_keys: bool
 ) -> None:
     folder = tmp_path / "leaving"
     before, awards = served(left), left.awards()
     assert run("export", str(folder), *(["--with-keys"] if with_keys else [])).status == 0
     kid = left.tool.keyring.ed25519.kid
-    with another(left, tmp_path / "new", monkeypatch, os.environ.get("TEST_DATABASE", "")):
+    with another(left, tmp_path / "new", monkeypatch, server):
         assert run("db", "upgrade").status == 0
         done = run("import", str(folder), "--json")
         assert done.status == 0, done.err
         assert (done.json["awards"], done.json["credentials"], done.json["keys"]) == (3, 3, with_keys)
         app = create_app(load_settings())
         tool = app.extensions["lti_tool"]
+        assert tool.db.engine.dialect.name == ("postgresql" if server else "sqlite")
         assert run("awards", "list", "--json").json == awards
         for path, content in before.items():
             answer = get(app, path, left)
@@ -213,7 +234,10 @@ def goes_on(tool: Any) -> None:
     assert {"award.revoked", "database.imported"} <= set(actions)
 
 
-def test_rows_come_back_as_they_were(left: Scene, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("database_url", "server"), WAYS.values(), ids=WAYS, indirect=["database_url"])
+def test_rows_come_back_as_they_were(
+    left: Scene, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
     def rows(tool: Any) -> dict[str, list[Any]]:
         found = {}
         with tool.db.read() as session:
@@ -229,7 +253,7 @@ def test_rows_come_back_as_they_were(left: Scene, run: Run, tmp_path: Path, monk
     assert run("export", str(folder)).status == 0
     before = rows(left.tool)
     assert sum(map(len, before.values())) > 50
-    with another(left, tmp_path / "new", monkeypatch):
+    with another(left, tmp_path / "new", monkeypatch, server):
         assert run("db", "upgrade").status == 0 and run("import", str(folder)).status == 0
         tool = create_app(load_settings()).extensions["lti_tool"]
         assert rows(tool) == before

@@ -369,6 +369,19 @@ def test_endorsements_in_a_credential_are_each_checked(keys: Keyring, others: Ke
     assert outcomes(carrying(lambda about: endorsement(others, about, did))) == {"endorsements": UNKNOWN}
 
 
+def test_an_endorsement_at_the_credential_may_be_about_its_badge_or_its_issuer_and_elsewhere_only_about_its_place(
+    keys: Keyring,
+) -> None:
+    def carrying(where: str, about: str) -> Any:
+        document = unsigned()
+        nodes = {"award": document, "badge": document["credentialSubject"]["achievement"], "issuer": document["issuer"]}
+        nodes[where]["endorsement"] = [endorsement(keys, nodes[about]["id"])]
+        return outcomes(verify(json.dumps(data_integrity(keys, document)), now=NOW, fetch=web(keys)))
+
+    assert carrying("award", "badge") == carrying("award", "issuer") == {}
+    assert carrying("badge", "issuer") == carrying("issuer", "award") == {"endorsements": FAILED}
+
+
 def test_an_endorsement_of_an_unsigned_credential_asks_nobody(keys: Keyring) -> None:
     document = unsigned()
     document["endorsement"] = [endorsement(keys, document["id"], "did:web:victim.example")]

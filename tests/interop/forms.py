@@ -13,9 +13,10 @@ from typing import Any
 
 from lti_tool.credentials import baking, certificate, clr, ob2, ob3, signing
 from lti_tool.credentials.canonical import EditionTemplate
+from lti_tool.credentials.endorsement import signed_endorsement
 from lti_tool.credentials.picture import draw, render_png
 from lti_tool.credentials.signing import Signed
-from lti_tool.domain.badge import Picture
+from lti_tool.domain.badge import Badge, Picture
 from tests.credentials import examples
 from tests.interop import editions
 
@@ -68,10 +69,10 @@ def _certificate(edition: Signed) -> bytes:
 
 
 def _record(edition: Signed) -> Json:
-    """Return a learner record with this edition and another one in it."""
-    other = _document(editions.signed()["bare"])
+    """Return a learner record with this edition, a stack's and one of its part in it."""
+    held = {each["id"]: each for each in (_document(one) for one in (edition, *_stacked()))}
     record = clr.clr_credential(
-        [_document(edition), other],
+        list(held.values()),
         issuer=examples.issuer(),
         subject_id=examples.facts().subject_id,
         name="Learner record",
@@ -79,6 +80,16 @@ def _record(edition: Signed) -> Json:
     )
     document: Json = json.loads(clr.signed(record, examples.ed25519_key(), examples.CREATED))
     return document
+
+
+def _stacked() -> tuple[Signed, Signed]:
+    return editions.signed()["bare"], editions.signed()["stack"]
+
+
+def _endorsement(about: str) -> Json:
+    """Return what somebody outside says for an award or the institution, signed; of a badge `examples` has one."""
+    said: Json = json.loads(signed_endorsement(examples.said(about=about), examples.issuer(), examples.ed25519_key()))
+    return said
 
 
 def _hosted(edition: Signed) -> Json:
@@ -107,7 +118,9 @@ FORMS: dict[str, Form] = {
     "SVG with VC-JWT": Form(PICTURE, lambda edition: baking.bake_svg(svg(), edition.jwt).encode(), TOKEN),
     "PDF certificate": Form(PICTURE, _certificate, DOCUMENT),
     "CLR 2.0": Form(RECORD, _record),
-    "Endorsement": Form(ENDORSEMENT, lambda _: examples.endorsed()),
+    "Endorsement of a badge": Form(ENDORSEMENT, lambda _: examples.endorsed()),
+    "Endorsement of an award": Form(ENDORSEMENT, lambda edition: _endorsement(_document(edition)["id"])),
+    "Endorsement of the institution": Form(ENDORSEMENT, lambda _: _endorsement(examples.issuer().did)),
     "Open Badges 2.0, hosted": Form(HOSTED, _hosted),
     "Status list": Form(LIST, lambda _: editions.status_list()),
 }
@@ -126,7 +139,19 @@ def small() -> Signed:
         gates=examples.facts().gates[:1],
         evidence=examples.everything().evidence[:1],
     )
-    template = EditionTemplate(examples.achievement(badge), examples.issuer(), needed=badge.needed)
+    return _signed(badge, examples.achievement(badge), facts)
+
+
+@functools.cache
+def small_copy() -> Signed:
+    """Return a wallet's copy of an endorsed credential of a badge made of badges: the fields that `small` has not."""
+    badge, achievement = editions.stack("scholar", ("sources", "judge"), "all")
+    told = {**editions.of_parts("sources", "judge"), "endorsements": (_endorsement(achievement["id"]),)}
+    return _signed(badge, achievement, replace(examples.facts(), subject_id=editions.DID_JWK, **told))
+
+
+def _signed(badge: Badge, achievement: Json, facts: ob3.EditionFacts) -> Signed:
+    template = EditionTemplate(achievement, examples.issuer(), needed=badge.needed)
     return template.sign(facts, ed25519=examples.ed25519_key(), rsa=examples.rsa_key(), created=examples.CREATED)
 
 
@@ -154,21 +179,11 @@ def text_of(content: Any, kind: str) -> Any:
     return json.loads(baked) if baked.startswith("{") else baked
 
 
-def tampered(form: Form) -> dict[str, Any]:
-    """Return copies of a form of the small edition, by what was changed: every signed value once."""
-    edition = small()
+def tampered(form: Form, edition: Signed) -> dict[str, Any]:
+    """Return copies of a form of an edition, by what was changed: every signed value once."""
     content = form.made(edition)
-    if form.kind in (DOCUMENT, LIST, RECORD, ENDORSEMENT):
-        paths = list(examples.leaves(content))
-        # What a record carries has a row of its own: of that a few are enough to see that the record's proof covers it.
-        inside = [path for path in paths if "verifiableCredential" in path]
-        paths = [path for path in paths if path not in inside] + inside[:: len(inside) // 12 or 1]
-        return {"/".join(map(str, path)): examples.changed(content, path) for path in paths}
-    if form.kind == TOKEN:
-        claims = payload(content)
-        return {
-            "/".join(map(str, p)): with_payload(content, examples.changed(claims, p)) for p in examples.leaves(claims)
-        }
+    if form.kind in (DOCUMENT, LIST, RECORD, ENDORSEMENT, TOKEN):
+        return each_changed(content)
     if form.kind == HOSTED:
         address, said = next(iter(content.items()))
         return {
@@ -180,3 +195,17 @@ def tampered(form: Form) -> dict[str, Any]:
     document = {**json.loads(edition.document), "name": "Another"}
     token = with_payload(edition.jwt, {**payload(edition.jwt), "name": "Another"})
     return {"name": form.made(replace(edition, document=json.dumps(document).encode(), jwt=token))}
+
+
+def each_changed(content: Json | str) -> dict[str, Any]:
+    """Return copies of a document, or of a token, in each of which one signed value is another."""
+    if isinstance(content, str):
+        claims = payload(content)
+        return {
+            "/".join(map(str, p)): with_payload(content, examples.changed(claims, p)) for p in examples.leaves(claims)
+        }
+    paths = list(examples.leaves(content))
+    # What a record carries has a row of its own: of that a few are enough to see that the record's proof covers it.
+    inside = [path for path in paths if "verifiableCredential" in path]
+    paths = [path for path in paths if path not in inside] + inside[:: len(inside) // 12 or 1]
+    return {"/".join(map(str, path)): examples.changed(content, path) for path in paths}

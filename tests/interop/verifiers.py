@@ -11,6 +11,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
+import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from openbadgeslib.errors import LibOpenBadgesException
 from openbadgeslib.ob2.verifier import OB2Verifier
@@ -19,34 +20,18 @@ from openbadgeslib.ob3 import OB3LdpVerifier, OB3Verifier
 from lti_tool.credentials import ob3
 from lti_tool.credentials.verify import verify
 from lti_tool.errors import ServiceUnreachable
-from tests.credentials import examples
-from tests.interop import editions, outside, schemas
+from tests.interop import outside, schemas
 from tests.interop.forms import DOCUMENT, ENDORSEMENT, HOSTED, LIST, RECORD, TOKEN, payload
+from tests.interop.sites import Site, of_examples
 
 Json = dict[str, Any]
 Answers = dict[str, str]
-Verifier = Callable[[dict[str, Any]], Answers]
+Verifier = Callable[..., Answers]  # what is asked, by name; then the site whose it is, if not that of the examples
 
 CREDENTIAL = "ob_v3p0_achievementcredential_schema.json"
 
 
-def documents() -> Json:
-    return outside.documents(editions.status_list())
-
-
-def pages() -> dict[str, bytes]:
-    """Return what the tool serves, by address: what any verifier may ask for."""
-    did = documents()[examples.issuer().did]
-    served: Json = {f"{examples.BASE}/.well-known/did.json": did, f"{examples.BASE}/status/1": editions.status_list()}
-    served |= {ob3.key_address(examples.BASE, key.kid): key.public_jwk() for key in signing_keys()}
-    return {url: json.dumps(page).encode() for url, page in served.items()}
-
-
-def signing_keys() -> tuple[Any, ...]:
-    return examples.ed25519_key(), examples.rsa_key()
-
-
-def by_schema(given: dict[str, Any]) -> Answers:
+def by_schema(given: dict[str, Any], site: Site | None = None) -> Answers:
     """The official JSON Schema; of a token, over its payload."""
     found = {}
     for name, content in given.items():
@@ -55,19 +40,20 @@ def by_schema(given: dict[str, Any]) -> Answers:
     return found
 
 
-def by_digital_bazaar(given: dict[str, Any]) -> Answers:
+def by_digital_bazaar(given: dict[str, Any], site: Site | None = None) -> Answers:
     """Safe mode, with the list that each names checked by @digitalbazaar/vc-bitstring-status-list."""
-    answers = outside.run("data_integrity.mjs", {"now": outside.NOW, "documents": documents(), "credentials": given})
+    site = site or of_examples()
+    answers = outside.run("data_integrity.mjs", {"now": site.now, "documents": site.documents, "credentials": given})
     return {
         name: "revoked" if answer["revoked"] else "" if answer["verified"] else _said(answer["reasons"])
         for name, answer in answers.items()
     }
 
 
-def by_wallet(given: dict[str, Any]) -> Answers:
+def by_wallet(given: dict[str, Any], site: Site | None = None) -> Answers:
     """verifier-core, which the Learner Credential Wallet and VerifierPlus carry."""
-    served = documents()
-    served[f"{examples.BASE}/.well-known/did.json"] = served[examples.issuer().did]
+    site = site or of_examples()
+    served = {**site.documents, site.did_address: site.did}
     served[ob3.SCHEMA] = schemas.read_json(f"ob_schemas/{CREDENTIAL}")
     answers = outside.run("wallet.mjs", {"documents": served, "credentials": given})
     found = {}
@@ -79,17 +65,18 @@ def by_wallet(given: dict[str, Any]) -> Answers:
     return found
 
 
-def by_jose(given: dict[str, Any]) -> Answers:
-    keys = {ob3.key_address(examples.BASE, key.kid): key.public_jwk() for key in signing_keys()}
-    answers = outside.run("jwt.mjs", {"now": outside.NOW, "keys": keys, "tokens": given})
+def by_jose(given: dict[str, Any], site: Site | None = None) -> Answers:
+    site = site or of_examples()
+    answers = outside.run("jwt.mjs", {"now": site.now, "keys": site.keys, "tokens": given})
     return {name: "" if answer["verified"] else _said([answer["reason"]]) for name, answer in answers.items()}
 
 
-def by_openbadgeslib(given: dict[str, Any]) -> Answers:
+def by_openbadgeslib(given: dict[str, Any], site: Site | None = None) -> Answers:
     """A second opinion in Python. It finds our key by our DID in a document; of a token it is given the key.
 
     It reads our status list but not its proof: it takes lists signed as VC-JWT alone (4.6.3)."""
-    served = pages()
+    site = site or of_examples()
+    served = site.pages
     found = {}
     for name, content in given.items():
         if "@context" not in content and isinstance(content, dict):
@@ -97,15 +84,14 @@ def by_openbadgeslib(given: dict[str, Any]) -> Answers:
             continue
         try:
             if isinstance(content, str):
-                kid = json.loads(_segment(content, 0))["kid"]
-                key = next(key for key in signing_keys() if kid.endswith(key.kid))
-                pem = key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+                key: Any = jwt.PyJWK(site.keys[json.loads(_segment(content, 0))["kid"]]).key
+                pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
                 checker: Any = OB3Verifier(pem)
             else:
-                checker = OB3LdpVerifier.for_issuer_did(examples.issuer().did)
+                checker = OB3LdpVerifier.for_issuer_did(site.did["id"])
             checker.verify(content, check_status=True, verify_status_list=False, download=served.__getitem__)
             found[name] = ""
-        except (LibOpenBadgesException, KeyError, ValueError, StopIteration) as error:
+        except (LibOpenBadgesException, KeyError, ValueError) as error:
             found[name] = _said([f"{type(error).__name__}: {error}"])
     return found
 
@@ -121,7 +107,7 @@ def _hosted_by_openbadgeslib(pages: Json) -> str:
     return ""
 
 
-def by_validator(given: dict[str, Any]) -> Answers:
+def by_validator(given: dict[str, Any], site: Site | None = None) -> Answers:
     """1EdTech's validator of Open Badges 2.0, which is given an address and asks for the rest."""
     badges = {}
     for name, pages in given.items():
@@ -140,11 +126,14 @@ def _pictures(page: Json) -> list[str]:
     return [image["id"] if isinstance(image, dict) else image] if image else []
 
 
-def by_us(given: dict[str, Any]) -> Answers:
-    """Our own verifier as a stranger runs it, asking for everything over the wire."""
-    found = {}
+def by_us(given: dict[str, Any], site: Site | None = None) -> Answers:
+    """Our own verifier as a stranger runs it, asking for everything over the wire.
+
+    Of a site on plain http no stranger can tell whose a key is: there it is run as that installation itself does."""
+    site = site or of_examples()
+    published, found = site.pages, {}
     for name, content in given.items():
-        served = pages()
+        served = published
         if isinstance(content, dict) and "@context" not in content:
             served = {url: json.dumps(page).encode() for url, page in content.items()}
             content = next(iter(content.values()))
@@ -155,7 +144,7 @@ def by_us(given: dict[str, Any]) -> Answers:
             return SimpleNamespace(status=200, body=served[url])
 
         data = json.dumps(content, ensure_ascii=False) if isinstance(content, dict) else content
-        report = verify(data, now=datetime.fromisoformat(outside.NOW), fetch=fetch)
+        report = verify(data, now=datetime.fromisoformat(site.now), fetch=fetch, own=site.own)
         found[name] = "" if report.ok else f"{report.verdict}. {report.explanation}"
     return found
 
@@ -171,6 +160,16 @@ VERIFIERS: dict[str, tuple[frozenset[str], Verifier]] = {
     "lti-tool": (frozenset({DOCUMENT, TOKEN, RECORD, ENDORSEMENT, HOSTED}), by_us),
 }
 CHECKS_SIGNATURES = [name for name in VERIFIERS if name != "Official JSON Schema"]
+
+
+def against(given: dict[str, Any], kind: str, site: Site) -> dict[str, Answers]:
+    """Return what each verifier that reads a kind says against what it is given; one that accepts all of it is left
+    out."""
+    found = {}
+    for name, (kinds, ask) in VERIFIERS.items():
+        if kind in kinds and (said := {each: what for each, what in ask(given, site).items() if what}):
+            found[name] = said
+    return found
 
 
 def _said(reasons: list[Any]) -> str:

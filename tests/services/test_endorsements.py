@@ -17,7 +17,7 @@ from lti_tool.credentials.signing import verify_proof
 from lti_tool.credentials.status_list import read_bit
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import AuditEvent, Edition, Endorsement, EndorsementRequest
-from lti_tool.services import choices, editions, endorsements
+from lti_tool.services import checking, choices, editions, endorsements
 from lti_tool.services.choices import Choices
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now, token_in
@@ -101,6 +101,8 @@ def test_it_is_in_the_credentials_signed_from_then_on_and_in_none_signed_before(
     later = requests.get(f"{award['credential_url']}.json", timeout=20).json()
     assert later["endorsement"] == [requests.get(f"{address}.json", timeout=20).json()]
     assert verify_proof(later, earned.tool.keyring.ed25519.public)
+    report = checking.check(earned.tool, json.dumps(later), now())
+    assert report.ok and report.outcome("endorsements") == "passed"
     assert "Mei Chen" in requests.get(award["credential_url"], timeout=20).text
 
 

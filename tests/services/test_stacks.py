@@ -453,7 +453,7 @@ def test_a_part_that_is_not_published_yet_is_named_as_what_stands_in_the_way(roo
     room.put(stack(a))
     with pytest.raises(CannotPublish) as refused:
         room.publish_again()
-    assert f"“{a.slug}” is a part of it, and has not been published yet" in refused.value.sentence
+    assert f"“{a.name}” is a part of it, and has not been published yet" in refused.value.sentence
 
 
 def test_more_credits_than_the_parts_give_are_refused_when_saved(room):  # noqa: F811

@@ -261,7 +261,10 @@ HOME = CourseHome(
         BadgeCard("critical-thinking", "Critical Thinking", "Intermediate", "attention", 4, 2, 9, 3, 0, 0, 3, 4, ""),
         BadgeCard("resilience", "Resilience", "Foundational", "draft", 4, 0, 0, 0, 0, 0, 0, 4, ""),
     ),
-    library=tuple(LibraryCard(*each, in_use=each[0] in USED) for each in LIBRARY),
+    library=(*(LibraryCard(*each, in_use=each[0] in USED) for each in LIBRARY),
+             LibraryCard("working-with-others", "Working with Others",
+                         "Made of badges: Oral Communication, Collaboration, Intercultural Fluency", in_use=False,
+                         first="Publish these first: Collaboration, Intercultural Fluency.")),
     needs=(
         Need("warn", "Critical Thinking cannot read one column.",
              "“CT-3 Spots assumptions” was deleted from the gradebook on 12 November. Scores already counted are kept.",

@@ -16,6 +16,7 @@ from lti_tool.models import AuditEvent, Award, Edition, UsedNonce, WalletOffer
 from lti_tool.services import authorization_server, award_acts, checking, editions, wallet_offers
 from tests.classroom import Classroom, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
+from tests.services.test_stacks import stack
 from tests.wallet import PRE_AUTHORIZED, Key, Wallet, claim, earned_in, link_in, make_offer, pin_in
 
 
@@ -209,6 +210,18 @@ def test_a_copy_signed_again_is_the_same_bytes(earned):
         editions.sign_now(earned.tool, session, copy, now())
         assert (copy.document, copy.jwt) == before
         session.rollback()
+
+
+def test_a_copy_of_a_badge_made_of_badges_names_the_credentials_of_its_parts_as_the_awards_own_does(make_room):  # noqa: F811
+    place = earned_in(make_room())
+    whole = stack(place.badge)
+    assert place.publish(whole).state == "done"
+    claim(place.learner, whole.slug)
+    (own,) = (each["credential_url"] for each in place.awards(place.students[0]) if each["badge"] == whole.slug)
+    mine = requests.get(f"{own}.json", timeout=20).json()
+    assert [each["genre"] for each in mine["evidence"]] == ["Credential"]
+    copy = Wallet(make_offer(place.learner, whole.slug).text).get()
+    assert copy["evidence"] == mine["evidence"]
 
 
 def test_whatever_shows_the_newest_edition_goes_on_showing_the_awards_own(fresh):
