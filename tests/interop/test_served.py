@@ -135,7 +135,7 @@ def test_i01_each_verifier_accepts_all_it_can_read_of_what_is_served(library: Li
     assert {name: said for name, said in ask_it(given, library.site).items() if said} == {}
 
 
-# Of each kind one; `test_every_form.py` changes every value that any of the others has.
+# Of each kind one, and of its values every third: `test_every_form.py` changes each value there is, in each kind.
 CHANGED = (
     *("stack of stacks in a wallet, ldp_vc", "stack of stacks in a wallet, jwt_vc_json"),
     *("endorsement of an award", "learner record"),
@@ -143,13 +143,15 @@ CHANGED = (
 
 
 @pytest.mark.parametrize("verifier", [each for each in CHECKS_SIGNATURES if VERIFIERS[each][0] - {HOSTED}])
-def test_i05_each_verifier_refuses_what_is_served_with_any_one_value_changed(library: Library, verifier: str) -> None:
+def test_i05_each_verifier_refuses_what_is_served_with_one_value_changed(library: Library, verifier: str) -> None:
     kinds, ask_it = VERIFIERS[verifier]
     given = {name: library.given[name][1] for name in CHANGED if library.given[name][0] in kinds}
     copies = {
-        f"{name}: {place}": copy for name, content in given.items() for place, copy in each_changed(content).items()
+        f"{name}: {place}": copy
+        for name, content in given.items()
+        for place, copy in list(each_changed(content).items())[::3]
     }
-    assert len(copies) > 100
+    assert len(copies) > 10 * len(given)
     answers = ask_it({**copies, **given}, library.site)
     assert {name for name, said in answers.items() if not said} == set(given)
 
