@@ -1,7 +1,7 @@
 """A learner's file, from the draft to a stranger who opens it, and to the moment she takes it back.
 
 Inside the LMS's frame it goes by keyboard: until another site's frame is drawn anew, which takes long on a busy
-machine, Chromium gives a click in it to the page around it, and the click is lost (seen by the events of both pages)."""
+machine, Chromium gives a click in it to the page around it, and the click is lost (seen by both pages' events)."""
 
 from __future__ import annotations
 
