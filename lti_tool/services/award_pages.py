@@ -18,7 +18,7 @@ from lti_tool.services.awards import get_award, kept_back, shown_status, under_r
 from lti_tool.services.credential_state import reason_of
 from lti_tool.services.editions import carries
 from lti_tool.services.launches import MANAGE, LaunchSession
-from lti_tool.services.pages import AwardRow, AwardsPage, GivePage
+from lti_tool.services.pages.instructor import AwardRow, AwardsPage, GivePage
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said, status_word

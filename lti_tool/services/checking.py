@@ -28,7 +28,7 @@ from lti_tool.sentence import Sentence
 from lti_tool.services import hosted
 from lti_tool.services.forms import FORMS, check_text, find_edition, form_of, signed_edition
 from lti_tool.services.issuer import did_document
-from lti_tool.services.pages import CheckView, ReportPage
+from lti_tool.services.pages.public import CheckView, ReportPage
 from lti_tool.services.status_lists import status_list_json
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said

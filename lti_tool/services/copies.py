@@ -33,7 +33,7 @@ from lti_tool.services import audit, catalog, matching, work
 from lti_tool.services.access import course_service
 from lti_tool.services.launches import MANAGE, LaunchSession, rights_of
 from lti_tool.services.origins import sources
-from lti_tool.services.pages import CopiedBadge, CopyOffer, OtherCourse
+from lti_tool.services.pages.instructor import CopiedBadge, CopyOffer, OtherCourse
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
 from lti_tool.services.work import Say

@@ -46,7 +46,7 @@ from lti_tool.models import (
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, retention
 from lti_tool.services.issuer import issuer_row
-from lti_tool.services.pages import DataPrivacy, KeptData
+from lti_tool.services.pages.student import DataPrivacy, KeptData
 from lti_tool.services.tool import Tool
 
 

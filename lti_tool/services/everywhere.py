@@ -15,7 +15,8 @@ from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, Job,
 from lti_tool.services import own_badges, sync, why_not
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.own_badges import Own, Standing
-from lti_tool.services.pages import CourseOfHers, EverywherePage, StudentCard, SyncState
+from lti_tool.services.pages.rows import SyncState
+from lti_tool.services.pages.student import CourseOfHers, EverywherePage, StudentCard
 from lti_tool.services.student_cards import card_of
 from lti_tool.services.student_pages import first_name
 from lti_tool.services.tool import Tool

@@ -44,7 +44,7 @@ from lti_tool.services.awards import Held, newest_awards, newest_states, records
 from lti_tool.services.issuer import is_complete, issuer_row
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.marking import name_of
-from lti_tool.services.pages import (
+from lti_tool.services.pages.instructor import (
     BadgeCard,
     BadgeStanding,
     ColumnPlan,
@@ -52,9 +52,8 @@ from lti_tool.services.pages import (
     LearnerRow,
     Need,
     RecordView,
-    RowView,
-    SyncState,
 )
+from lti_tool.services.pages.rows import RowView, SyncState
 from lti_tool.services.rows import amount, met_of, missing_of, row_views, rows_beside
 from lti_tool.services.stacks import AWARD
 from lti_tool.services.tool import Tool

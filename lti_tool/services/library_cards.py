@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge
 from lti_tool.models import Achievement, CourseBadge
 from lti_tool.services import catalog
-from lti_tool.services.pages import LibraryCard
+from lti_tool.services.pages.instructor import LibraryCard
 
 
 def cards(session: Session, course_id: int, used: Collection[str]) -> tuple[LibraryCard, ...]:

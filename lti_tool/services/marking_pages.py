@@ -23,7 +23,7 @@ from lti_tool.services.awards import newest_awards, records_of, shown_status
 from lti_tool.services.evidence import EvidenceItem
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.marking import OPEN, TOTAL, Overtaken
-from lti_tool.services.pages import RowView
+from lti_tool.services.pages.rows import RowView
 from lti_tool.services.posting import PASSING
 from lti_tool.services.rows import gate_view, sub_competency_view
 from lti_tool.services.tool import Tool

@@ -27,7 +27,8 @@ from lti_tool.services import catalog, drift, earned, stacks, versions
 from lti_tool.services.awards import AwardState, newest_states, records_of, shown_status, under_review
 from lti_tool.services.instructor_pages import HOLDS, column_plans, learner_row, standing_word, sync_state
 from lti_tool.services.launches import MANAGE, LaunchSession
-from lti_tool.services.pages import LearnerRow, Matrix, MatrixView, RowView
+from lti_tool.services.pages.instructor import LearnerRow, Matrix, MatrixView
+from lti_tool.services.pages.rows import RowView
 from lti_tool.services.posting import PASSING
 from lti_tool.services.rows import Parts, row_views
 from lti_tool.services.sync import count_aside

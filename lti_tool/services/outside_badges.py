@@ -29,7 +29,8 @@ from lti_tool.services import audit, catalog, checking, own_badges, stacks, work
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
-from lti_tool.services.pages import CheckView, OutsideView
+from lti_tool.services.pages.public import CheckView
+from lti_tool.services.pages.student import OutsideView
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.words import said
 

@@ -18,7 +18,7 @@ from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, EarlierVersion, Enrolment, Mastery, Person
 from lti_tool.services import catalog, stack_trees, stacks
 from lti_tool.services.launches import LaunchSession
-from lti_tool.services.pages import RowView
+from lti_tool.services.pages.rows import RowView
 from lti_tool.services.rows import hide, row_views
 from lti_tool.services.words import day
 

@@ -18,7 +18,7 @@ from lti_tool.services.certificates import drawing_of
 from lti_tool.services.forms import FORMS, credential_url, downloads, file_name, form_of, signed_edition
 from lti_tool.services.own_access import Learner, award_of, hers
 from lti_tool.services.own_addresses import OwnPerson
-from lti_tool.services.pages import ClaimView
+from lti_tool.services.pages.student import ClaimView
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day
 

@@ -28,7 +28,7 @@ from lti_tool.sentence import Sentence, counted
 from lti_tool.services import audit, catalog, library_cards, messages
 from lti_tool.services.access import course_service, registration_value
 from lti_tool.services.launches import LaunchSession, platform_origins
-from lti_tool.services.pages import PlaceCard, Placed, PlacePage, PlaceRow
+from lti_tool.services.pages.instructor import PlaceCard, Placed, PlacePage, PlaceRow
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
 

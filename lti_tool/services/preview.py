@@ -27,7 +27,7 @@ from lti_tool.services import awards, catalog, drift, earned, matching, prerequi
 from lti_tool.services.evaluation import Inputs, Judge, Learner, elsewhere, gather
 from lti_tool.services.instructor_pages import column_plans
 from lti_tool.services.launches import LaunchSession
-from lti_tool.services.pages import BadgePlan, ColumnPlan, Effect, Mover
+from lti_tool.services.pages.instructor import BadgePlan, ColumnPlan, Effect, Mover
 from lti_tool.services.posting import PASSING
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said

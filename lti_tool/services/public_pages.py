@@ -35,15 +35,15 @@ from lti_tool.services.editions import achievement_of, decided
 from lti_tool.services.evidence_files import size_words
 from lti_tool.services.forms import alternates, check_text, credential_url, downloads, qr_code
 from lti_tool.services.issuer import ADDRESS, issuer_profile, issuer_row, issuer_told, logo_address
-from lti_tool.services.pages import (
+from lti_tool.services.pages.public import (
     AchievementPage,
     CheckView,
     CredentialPage,
     IssuedBadge,
     IssuerPage,
-    RowView,
     ShownEvidence,
 )
+from lti_tool.services.pages.rows import RowView
 from lti_tool.services.published import find_issuer
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool

@@ -18,7 +18,7 @@ from lti_tool.models import Award, CourseBadge
 from lti_tool.services import audit, award_acts, awards, catalog, editions, evaluation, notifications, stacks
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.launches import LaunchSession
-from lti_tool.services.pages import ReissuePage, ReissueRow
+from lti_tool.services.pages.instructor import ReissuePage, ReissueRow
 from lti_tool.services.tool import Tool
 
 

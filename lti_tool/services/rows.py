@@ -27,7 +27,7 @@ from lti_tool.domain.mastery import (
 )
 from lti_tool.domain.scores import Ungraded
 from lti_tool.sentence import Sentence
-from lti_tool.services.pages import LevelMark, RowView
+from lti_tool.services.pages.rows import LevelMark, RowView
 from lti_tool.services.words import decimal, said
 
 TONES = 4

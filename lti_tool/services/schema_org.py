@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from lti_tool.domain.badge import MICRO_CREDENTIAL, Badge
-from lti_tool.services.pages import AchievementPage, CredentialPage
+from lti_tool.services.pages.public import AchievementPage, CredentialPage
 
 CONTEXT = "https://schema.org"
 CREDENTIAL = "EducationalOccupationalCredential"

@@ -12,7 +12,7 @@ from lti_tool.errors import NotFound
 from lti_tool.models import Enrolment
 from lti_tool.services import catalog, outside_badges, stacks
 from lti_tool.services.launches import MANAGE, LaunchSession
-from lti_tool.services.pages import OutsideView
+from lti_tool.services.pages.student import OutsideView
 from lti_tool.services.tool import Tool
 
 

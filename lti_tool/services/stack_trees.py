@@ -20,7 +20,7 @@ from lti_tool.domain.stacks import tally as count
 from lti_tool.models import Achievement, AchievementVersion, Award, Course, CourseBadge, Enrolment, OutsideBadge, Person
 from lti_tool.services import stacks
 from lti_tool.services.launches import LaunchSession
-from lti_tool.services.pages import StudentCard, TreeNode
+from lti_tool.services.pages.student import StudentCard, TreeNode
 from lti_tool.services.rows import amount
 from lti_tool.services.stack_words import rule_words
 

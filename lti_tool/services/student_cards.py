@@ -12,7 +12,8 @@ from lti_tool.models import Award, CourseBadge, WhyNot
 from lti_tool.services import expiry, why_not
 from lti_tool.services.awards import shown_status
 from lti_tool.services.own_badges import Standing
-from lti_tool.services.pages import RowView, StudentCard
+from lti_tool.services.pages.rows import RowView
+from lti_tool.services.pages.student import StudentCard
 from lti_tool.services.rows import Parts, amount, met_of, missing_of, row_views
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day

@@ -48,7 +48,8 @@ from lti_tool.services.issuer import issuer_row
 from lti_tool.services.launches import LEARN, LaunchSession
 from lti_tool.services.own_access import Learner, Viewer, award_of
 from lti_tool.services.own_badges import Standing
-from lti_tool.services.pages import ClaimView, Comment, StudentBadge, StudentCard, StudentHome, SyncState
+from lti_tool.services.pages.rows import SyncState
+from lti_tool.services.pages.student import ClaimView, Comment, StudentBadge, StudentCard, StudentHome
 from lti_tool.services.rows import row_views
 from lti_tool.services.student_cards import blank_card, card_of
 from lti_tool.services.tool import Tool

@@ -13,7 +13,7 @@ from lti_tool.models import Column, Course, CourseBadge, Enrolment, Person
 from lti_tool.services import instructor_pages, messages
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.messages import Submission
-from lti_tool.services.pages import SubmissionReview
+from lti_tool.services.pages.instructor import SubmissionReview
 from lti_tool.services.tool import Tool
 
 

@@ -15,7 +15,7 @@ from lti_tool.security import guarded, tool
 from lti_tool.services import award_acts, award_files, award_pages, by_hand, catalog, editions, expiry, reissues
 from lti_tool.services.award_acts import Outcome
 from lti_tool.services.launches import LOOK, MANAGE
-from lti_tool.services.pages import AwardsPage
+from lti_tool.services.pages.instructor import AwardsPage
 from lti_tool.web.course import Page, acting, moment
 
 pages = Blueprint("awards", __name__, url_prefix="/course/<launch>/badges/<slug>")

@@ -15,7 +15,7 @@ from lti_tool.services import bindings, catalog, copies, drafts, matrix, preview
 from lti_tool.services import instructor_pages as shown
 from lti_tool.services.definition import LARGEST, read_definition
 from lti_tool.services.launches import LOOK, MANAGE
-from lti_tool.services.pages import MatrixView
+from lti_tool.services.pages.instructor import MatrixView
 from lti_tool.web.course import Page, acting, lead_to, moment
 
 pages = Blueprint("instructor", __name__, url_prefix="/course/<launch>")

@@ -19,7 +19,7 @@ from lti_tool.services import data_privacy as privacy
 from lti_tool.services import messages as told
 from lti_tool.services import submission_review as submissions
 from lti_tool.services.launches import LEARN, LOOK, MANAGE, Opened
-from lti_tool.services.pages import Placed
+from lti_tool.services.pages.instructor import Placed
 
 pages = Blueprint("messages", __name__, url_prefix="/course/<launch>")
 Page = str | BaseResponse | tuple[str, int]

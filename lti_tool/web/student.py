@@ -16,7 +16,7 @@ from lti_tool.services import audit, bindings, choices, everywhere, marking_page
 from lti_tool.services import student_pages as shown
 from lti_tool.services import sync as grades
 from lti_tool.services.launches import LEARN, OWN
-from lti_tool.services.pages import StudentCard
+from lti_tool.services.pages.student import StudentCard
 from lti_tool.web.course import Page
 from lti_tool.web.instructor import badge_picture, not_named
 
