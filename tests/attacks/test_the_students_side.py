@@ -59,6 +59,11 @@ def _unlimited(shared: Scene) -> Iterator[None]:  # noqa: F811
     shared.forget_sign_ins()
 
 
+def kept(tool: Any) -> dict[str, str]:
+    """Return all that stands in the database, but for the figures, which are saved by the clock."""
+    return {place: text for place, text in everything(tool).items() if not place.startswith("figure.")}
+
+
 def run_mail(scene: Scene) -> None:
     work.wait(scene.tool, work.request(scene.tool, "send_mail", "all", now(), again=True), RUNNERS)
 
@@ -140,12 +145,12 @@ def test_looking_at_what_a_mail_links_to_changes_nothing_however_often_a_scanner
     stops = [re.search(r"<(http\S+/mail/stop/\w+)>", str(got.message["List-Unsubscribe"])) for got in post.got]
     links += [found[1] for found in stops if found]
     assert len(links) == 3
-    before = everything(shared.tool)
+    before = kept(shared.tool)
     for link in links:
         for _ in range(3):
             assert requests.get(link, headers=PERSON, timeout=10).status_code == 200
             assert requests.head(link, headers=PERSON, timeout=10).status_code == 200
-    assert everything(shared.tool) == before
+    assert kept(shared.tool) == before
     assert requests.post(links[0], timeout=10).status_code == 200
 
 
@@ -431,7 +436,7 @@ def test_D16_D17_every_form_of_a_learner_needs_the_token_of_her_own_launch(shown
     learner, other = (shown.enter(student) for student in shown.students)
     foreign = token_in(other.get("").text)
     names = {"launch": learner.launch, "slug": shown.badge.slug, "evidence_id": rows_of(shown)[0].id}
-    before = everything(shown.tool)
+    before = kept(shown.tool)
     rules = [rule for rule in shown.scene.app.url_map.iter_rules() if rule.rule.startswith("/me/<launch>")]
     forms = [rule for rule in rules if "POST" in (rule.methods or ())]
     assert len(forms) > 15
@@ -443,7 +448,7 @@ def test_D16_D17_every_form_of_a_learner_needs_the_token_of_her_own_launch(shown
             assert answer.status_code == 400, f"{rule.rule} {sent}"
         answer = other.http.post(f"{shown.scene.url}{path[1]}", data={"csrf": foreign}, timeout=20)
         assert answer.status_code in (401, 403, 404), "another's cookie opens no launch of hers"
-    assert everything(shown.tool) == before
+    assert kept(shown.tool) == before
 
 
 def test_I24_a_notification_of_an_odd_name_is_none(room: Classroom) -> None:  # noqa: F811
