@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, FrameLocator, Page, Playwright, expect
+from playwright.sync_api import BrowserContext, Error, FrameLocator, Page, Playwright, expect
 
 CHROMIUM = "/usr/bin/chromium"
 START = 90  # seconds the demo may take on a loaded machine
@@ -146,6 +147,14 @@ def stranger(playwright: Playwright) -> Iterator[BrowserContext]:
 def at_rest(tool: FrameLocator) -> None:
     """Wait until nothing runs that the page follows: until then it is brought up to date under whoever clicks."""
     expect(tool.locator("[data-job], [data-again]")).to_have_count(0)
+
+
+def steadily(look: Callable[[], Any]) -> Any:
+    """Look at a page, again where it was replaced meanwhile: by where a click leads, or by what a job has changed."""
+    for _ in range(2):
+        with contextlib.suppress(Error):
+            return look()
+    return look()
 
 
 def save_grades(page: Page) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Error, Frame, Page, expect
+from playwright.sync_api import BrowserContext, Frame, Page, expect
 
-from tests.browser.conftest import Demo, at_rest
+from tests.browser.conftest import Demo, at_rest, steadily
 from tests.browser.test_story import enter_as
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep a picture of every page at three widths
@@ -28,13 +28,7 @@ def looked_at(page: Page, name: str, heading: str = "") -> None:
     """Find nothing with axe in the tool's page, and no sideways scrolling at any width; keep pictures if asked.
 
     `heading` is the one of a page that a click has just led to."""
-    for left in (2, 1, 0):
-        try:
-            _look(page, name, heading)
-            return
-        except Error as gone:  # where a click leads, or what a job has changed, came in the middle
-            if not left or "Execution context was destroyed" not in str(gone):
-                raise
+    steadily(lambda: _look(page, name, heading))
 
 
 def _look(page: Page, name: str, heading: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Route, expect
 
-from tests.browser.conftest import Demo, at_rest
+from tests.browser.conftest import Demo, at_rest, steadily
 from tests.browser.test_placing import frame_of, no_barriers
 from tests.browser.test_story import Story, enter_as, settled
 
@@ -199,13 +199,13 @@ def test_axe_finds_nothing_on_the_marking_pages_and_nothing_scrolls_sideways(
     no_barriers(story, tool.get_by_role("heading", level=1).inner_text())
     for width in (360, 768, 1100):
         story.page.set_viewport_size({"width": width, "height": 900})
-        assert frame_of(story).evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        assert steadily(lambda: frame_of(story).evaluate("document.documentElement.scrollWidth <= innerWidth")), width
         story.shot(f"marking-{scheme}-{width}")
     name = tool.get_by_role("heading", level=1).inner_text()
     enter_as(story.page, demo, "moodle", "student", name)
     tool.get_by_role("link", name=f"{slug} Oral Communication").first.click()
     tool.get_by_role("link", name=re.compile("Add evidence or a reflection|Your evidence")).first.click()
     expect(tool.get_by_label("Your words")).to_be_visible()
-    found = Axe().run(frame_of(story))  # type: ignore[arg-type]
+    found = steadily(lambda: Axe().run(frame_of(story)))  # type: ignore[arg-type]
     assert found.violations_count == 0, found.generate_report()
     story.shot(f"student-{scheme}")

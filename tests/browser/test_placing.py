@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Frame, expect
 
-from tests.browser.conftest import Demo
+from tests.browser.conftest import Demo, steadily
 from tests.browser.test_story import COURSES, Story, enter_as, settled
 
 
@@ -28,7 +28,7 @@ def no_barriers(story: Story, heading: str) -> None:
     """Run axe in the tool's frame; the LMS's page around it is not ours."""
     expect(story.tool.get_by_role("heading", name=heading, level=1)).to_be_visible()
     settled(story)
-    found = Axe().run(frame_of(story))  # type: ignore[arg-type]  # a frame evaluates as a page does
+    found = steadily(lambda: Axe().run(frame_of(story)))  # type: ignore[arg-type]  # a frame evaluates as a page does
     assert found.violations_count == 0, found.generate_report()
 
 
@@ -54,7 +54,7 @@ def test_an_instructor_places_badges_from_within_the_frame(demo: Demo, blocking:
     expect(tool.get_by_text("4 chosen.")).to_be_visible()
     for width in (360, 768, 1100):
         story.page.set_viewport_size({"width": width, "height": 900})
-        assert frame_of(story).evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        assert steadily(lambda: frame_of(story).evaluate("document.documentElement.scrollWidth <= innerWidth")), width
         story.shot(f"picker-{width}")
 
     # One press: the answer goes back by itself, and the LMS takes it.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 
-from tests.browser.conftest import Demo, save_grades
+from tests.browser.conftest import Demo, save_grades, steadily
 from tests.browser.test_story import COURSES, Story, enter_as, settled
 
 BADGE = "Empathy"
@@ -22,7 +23,7 @@ def shots(story: Story, name: str) -> None:
         story.page.set_viewport_size({"width": width, "height": 900})
         frame = story.page.frame(name="tool")
         assert frame is not None
-        assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, width)
+        assert steadily(partial(frame.evaluate, "document.documentElement.scrollWidth <= innerWidth")), (name, width)
         story.shot(f"{name}-{width}")
     story.page.set_viewport_size({"width": 1100, "height": 900})
 
@@ -31,7 +32,8 @@ def no_barrier(story: Story) -> None:
     """Let axe look at the tool's page for what WCAG 2.2 AA asks."""
     frame = story.page.frame(name="tool")
     assert frame is not None
-    found = Axe().run(frame, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = steadily(lambda: Axe().run(frame, options={"runOnly": rules}))
     assert found.violations_count == 0, found.generate_report()
 
 
