@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -152,8 +151,11 @@ def at_rest(tool: FrameLocator) -> None:
 def steadily(look: Callable[[], Any]) -> Any:
     """Look at a page, again where it was replaced meanwhile: by where a click leads, or by what a job has changed."""
     for _ in range(2):
-        with contextlib.suppress(Error):
+        try:
             return look()
+        except Error as gone:
+            if "Execution context was destroyed" not in str(gone):
+                raise
     return look()
 
 
