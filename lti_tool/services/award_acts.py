@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,6 +60,11 @@ def confirm_many(tool: Tool, course_badge_id: str, award_ids: Sequence[str], *, 
 
 KEPT_BACK = Sentence("Your LMS does not show this grade to the learner yet, so the badge waits for it.")
 POST_IT = Sentence("Post the grade in your LMS. The badge follows with the next sync.")
+
+
+def not_shown(rows: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """Return those of a decision record's rows, by tag, whose grade the LMS does not show to its learner yet."""
+    return frozenset(tag for tag, row in rows.items() if row.get("released") is False)
 
 
 def _confirm(session: Session, award: Award, actor: str, now: datetime) -> bool:

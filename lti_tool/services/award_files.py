@@ -251,7 +251,7 @@ def confirm(tool: Tool, who: LaunchSession, slug: str, file_id: str, *, actor: s
         able = {each.person_id: each for each in by_hand.candidates(session, badge, now) if not each.why}
         levels = _levels(session, badge, [line["person"] for line in row.lines])
         wanted = [
-            (able[line["person"]], line["note"], levels.get(line["person"], {}))
+            (able[line["person"]], line["note"], by_hand.told_of(levels.get(line["person"], {})))
             for line in row.lines
             if line["person"] in able
         ]

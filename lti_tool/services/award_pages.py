@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.credentials.ob3 import credential_address
 from lti_tool.errors import NotFound
 from lti_tool.models import Award, Edition, Enrolment, Person
-from lti_tool.services import by_hand, catalog, evidence_pages, expiry, held_back
+from lti_tool.services import award_acts, by_hand, catalog, evidence_pages, expiry, held_back
 from lti_tool.services.awards import get_award, kept_back, shown_status, under_review
 from lti_tool.services.credential_state import reason_of
 from lti_tool.services.editions import carries
@@ -134,7 +134,8 @@ def giving(tool: Tool, who: LaunchSession, slug: str, person_id: str, now: datet
             person_id=person_id,
             name=chosen.name or _("Learner"),
             rows=row_views(definition, records),
-            carried=carries(definition, records),
+            carried=carries(definition, by_hand.told_of(records)),
+            not_shown=bool(award_acts.not_shown(records)),
             held_back=held_back,
             evidence=evidence_pages.seen(session, who, slug, session.get_one(Person, person_id)),
         )

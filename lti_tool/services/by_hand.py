@@ -15,7 +15,7 @@ from lti_tool.domain.badge import Badge
 from lti_tool.domain.mastery import choose
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, CourseBadge, Enrolment, Person, may_be_awarded
-from lti_tool.services import audit, awards, catalog, evaluation
+from lti_tool.services import audit, award_acts, awards, catalog, evaluation
 from lti_tool.services.editions import carries
 from lti_tool.services.tool import Tool
 
@@ -130,6 +130,12 @@ def levels_now(session: Session, badge: CourseBadge, person_id: str) -> dict[str
     return awards.records_of(session, badge.id, [person_id]).get(person_id, {})
 
 
+def told_of(rows: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return those of a learner's rows that an award given now may tell of: not what the LMS hides from her."""
+    hidden = award_acts.not_shown(rows)
+    return {tag: row for tag, row in rows.items() if tag not in hidden}
+
+
 def give(
     tool: Tool,
     course_id: int,
@@ -144,7 +150,8 @@ def give(
     """Give a badge to one learner; returns the award's id. `levels`: by tag, as chosen; None: as they stand.
 
     Levels that do not reach the badge are refused where they were chosen; as they stand, the credential leaves them
-    out. What the badge's release holds back is held here too. Raises Conflict where she has it already."""
+    out, and those that the LMS hides from the learner as well. What the badge's release holds back is held here too.
+    Raises Conflict where she has it already."""
     note = note_of(note)
     with tool.db.write() as session:
         badge = open_badge(session, course_id, slug, lock=True)
@@ -153,7 +160,7 @@ def give(
             raise NotFound(f"person {person_id} is not in course {course_id}")
         if found.why:
             raise Conflict(f"person {person_id}: {found.why}", sentence=why_not(found.why, found.name))
-        rows = levels_now(session, badge, person_id)
+        rows = told_of(levels_now(session, badge, person_id))
         if levels is not None:
             rows = _chosen(catalog.definition_of(badge), badge, rows, levels)
         (given,) = give_all(tool, session, badge, [(found, note, rows)], "hand", actor=actor, now=now) or [""]

@@ -12,10 +12,10 @@ from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lti_tool.domain.badge import badge_from_content
+from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Edition
-from lti_tool.services import audit, awards, counting, editions, evaluation, notifications
+from lti_tool.services import audit, award_acts, awards, counting, editions, evaluation, notifications
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day
 
@@ -103,11 +103,18 @@ def planned(session: Session, award: Award, now: datetime) -> Renewal:
         why = _("It has no end, so there is nothing to renew.")
     elif not can_renew(award, now):
         why = _("It is valid until %(day)s. Renew it in its last %(days)s days.", day=_day(award), days=STEPS[0])
-    elif award.given == "grades" and not editions.carries(definition, evaluation.counted_now(session, award, now)):
-        why = _("The grades do not carry it any more.")
+    elif award.given == "grades" and (doubt := _doubt(definition, evaluation.counted_now(session, award, now))):
+        why = doubt
     elif _another(session, award):
         why = _("It has been earned again since.")
     return Renewal(award.id, name, award.expires_at, None if why else until, why)
+
+
+def _doubt(definition: Badge, rows: dict[str, dict[str, Any]]) -> str:
+    """Say why what counts now renews nothing; empty where it does."""
+    if award_acts.not_shown(rows):
+        return _("Your LMS does not show one of its grades to the learner yet.")
+    return "" if editions.carries(definition, rows) else _("The grades do not carry it any more.")
 
 
 def _day(award: Award) -> str:

@@ -29,6 +29,7 @@ class _Now:
     rows: dict[str, dict[str, Any]]
     name: str
     carries: bool
+    kept_back: bool  # the LMS does not show one of these grades to the learner yet
     seal: str  # a digest of it: what is confirmed is what was shown
 
 
@@ -42,7 +43,7 @@ def _now_for(session: Session, award: Award, at: datetime) -> _Now:
     last = award.editions[-1] if award.editions else None
     told = [last.id if last else "", award.earner.called, [_substance(row) for row in rows.values()]]
     seal = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
-    return _Now(rows, award.earner.called, carried, seal)
+    return _Now(rows, award.earner.called, carried, bool(award_acts.not_shown(rows)), seal)
 
 
 def _substance(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +76,7 @@ def page(tool: Tool, who: LaunchSession, slug: str, award_id: str) -> ReissuePag
             open=award.status == "issued",
             by_hand=award.given != "grades",
             seal=now.seal,
+            kept_back=now.kept_back,
         )
 
 
@@ -111,6 +113,13 @@ def reissue(
             raise Conflict(
                 sentence=_("Something has changed since this page was shown, so nothing was done."),
                 what_to_do=_("Look at what counts now, then decide once more."),
+            )
+        if fresh.kept_back:
+            raise Conflict(
+                sentence=_(
+                    "Your LMS does not show one of these grades to the learner yet, so it stays out of the badge."
+                ),
+                what_to_do=_("Post the grade in your LMS. Issue the badge again after the next sync."),
             )
         if not fresh.carries:
             raise Conflict(

@@ -14,7 +14,7 @@ from lti_tool.domain.badge import SubCompetency
 from lti_tool.errors import Conflict
 from lti_tool.grades.source import Answer, OfferedRow, Wanted, propose, raw_answer
 from lti_tool.models import Award, Mastery, Review, SourceAnswer, SourceLink
-from lti_tool.services import award_acts, sources
+from lti_tool.services import award_acts, reissues, sources
 from tests.classroom import Classroom, badge, gate, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -212,6 +212,73 @@ def test_an_award_freezes_nothing_of_the_grade_having_been_held_back(filled: Cla
     with filled.tool.db.read() as session:
         decision = session.get_one(Award, filled.award()["id"]).decision
     assert "released" not in decision["rows"][0]
+
+
+def test_reissuing_tells_no_level_that_the_LMS_hides_again(filled: Classroom) -> None:
+    ana = filled.students[0]
+    store(filled, (ana, raw_answer(3, 4)))
+    filled.sync()
+    award = filled.award()
+    store(filled, (ana, raw_answer(4, 4, released=False)))  # marked anew, and not posted yet
+    filled.sync()
+    path = f"badges/{filled.badge.slug}/awards/{award['id']}/reissue"
+    page = filled.page.get(path).text
+    assert "does not show one of these grades" in page and 'name="seal"' not in page
+    with filled.tool.db.read() as session:
+        who_sees = session.get_one(Award, award["id"])
+        seal = reissues._now_for(session, who_sees, now()).seal
+    sent = {"reason": "A better mark.", "seal": seal}
+    refused = filled.page.post(path, sent)
+    assert refused.status_code == 409 and "Post the grade in your LMS." in refused.text
+    assert filled.award() == award
+    store(filled, (ana, raw_answer(4, 4)))
+    filled.sync()
+    assert filled.page.post(path, sent).status_code == 200
+    assert filled.award()["credential_url"] != award["credential_url"]
+    assert filled.shown(award["id"])["decision"]["rows"][0]["reached"] == "Advanced"
+
+
+def test_nothing_is_renewed_with_a_level_that_the_LMS_hides_again(room: Classroom) -> None:  # noqa: F811
+    room.publish(badge(sub_competencies=(from_file(),), expires_after="P30D"))
+    put_link(room)
+    store(room, (room.students[0], raw_answer(3, 4)))
+    room.sync()
+    award = room.award()
+    store(room, (room.students[0], raw_answer(4, 4, released=False)))
+    room.sync()
+    path = f"badges/{room.badge.slug}/awards/renew"
+    asked = room.page.post(path, {"award": award["id"], "ticked": "yes"}).text
+    assert "does not show one of its grades to the learner yet" in asked
+    told = {"award": award["id"], "confirmed": "yes", "ticked": "yes"}
+    assert room.page.post(path, told).status_code == 409
+    assert room.award() == award
+    store(room, (room.students[0], raw_answer(4, 4)))
+    room.sync()
+    assert room.page.post(path, told).status_code == 200
+    assert room.shown(award["id"])["decision"]["rows"][0]["reached"] == "Advanced"
+
+
+@pytest.mark.parametrize("levels", ["stand", "chosen"])
+def test_H18_a_badge_given_by_hand_tells_no_level_that_the_LMS_hides(room: Classroom, levels: str) -> None:  # noqa: F811
+    rows = (from_file("A"), from_file("B"))
+    room.publish(badge(sub_competencies=rows, rule="any 1", gates=(gate(required="80", source="csv"),), award="review"))
+    tags = ("sub-competency:A", "sub-competency:B", "gate:g")
+    ana = room.students[0]
+    for tag in tags:
+        put_link(room, tag)
+        store(room, (ana, raw_answer(90, 100, released=tag == "sub-competency:B")), tag=tag)
+    room.sync()
+    (earned,) = room.awards(ana)
+    award_acts.revoke(room.tool, earned["id"], "Not yet.", actor="operator", now=now())
+    path = f"badges/{room.badge.slug}/awards/give"
+    page = room.page.get(path, params={"person": room.person_id(ana)}).text
+    assert "A grade that your LMS does not show to the learner yet stays out." in page
+    chosen = {"level:sub-competency:B": "Advanced"} if levels == "chosen" else {}
+    sent = {"person": room.person_id(ana), "note": "Gave the keynote.", "levels": levels, **chosen}
+    assert room.page.post(path, sent).status_code == 200
+    given = next(each for each in room.awards(ana) if each["given"] == "hand")
+    told = room.shown(given["id"])["decision"]["rows"]
+    assert [row["tag"] for row in told] == ["sub-competency:B"]
 
 
 # -- proposing --------------------------------------------------------------------------------------------------

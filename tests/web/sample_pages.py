@@ -815,6 +815,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                          given=("Ana R.",), late=("Ben O.",)), **of_badge}),
     "reissue": ("instructor/reissue.html", {"page": REISSUE, **of_badge}),
     "reissue-not": ("instructor/reissue.html", {"page": replace(REISSUE, carries=False), **of_badge}),
+    "reissue-kept-back": ("instructor/reissue.html", {"page": replace(REISSUE, kept_back=True), **of_badge}),
     "reissue-by-hand": ("instructor/reissue.html", {"page": replace(REISSUE, by_hand=True, old_name=""),
                         **of_badge}),
     "place": ("instructor/place.html", {"page": PLACE}),

@@ -334,6 +334,7 @@ class GivePage:
     name: str = ""
     rows: tuple[RowView, ...] = ()  # as they stand
     carried: bool = False  # as they stand, they reach the badge
+    not_shown: bool = False  # the LMS does not show one of them to the learner yet, so it stays out
     held_back: bool = False
     evidence: LearnersEvidence | None = None
 
@@ -360,6 +361,7 @@ class ReissuePage:
     open: bool  # it is in force
     by_hand: bool
     seal: str
+    kept_back: bool = False  # the LMS does not show one of these grades to the learner yet
 
     @property
     def changes(self) -> bool:
