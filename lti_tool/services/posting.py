@@ -31,14 +31,16 @@ from lti_tool.services.work import Say
 
 AT_ONCE = 50  # scores of one column between two readings of it
 LOST_IN_A_ROW = 2  # scores without an answer, after which the LMS is left alone for a while
+# Refusals of everything that goes into a course: tried again until somebody has let the tool in.
+OF_THE_COURSE = ("scope_missing", "access_refused", "token_refused", "key_switched_off", "tool_not_in_course")
 # Refusals that a change in the LMS can end: they are tried again by themselves, with growing pauses.
 PASSING = (
     *("unpublished", "grade_locked", "not_a_student", "earlier_timestamp", "not_shown", "column_missing"),
-    *("scope_missing", "access_refused", "token_refused", "key_switched_off", "tool_not_in_course"),
+    *OF_THE_COURSE,
 )
 FIRST_RETRY = timedelta(minutes=5)
 LONGEST_RETRY = timedelta(hours=12)
-MOST_RETRIES = 12
+MOST_RETRIES = 12  # of one cell that is refused by itself
 FAILED_RESTS = timedelta(minutes=10)  # after which a job that gave up is due again, while something is on its way
 
 Key = tuple[str, str, str]  # course badge, person, tag
@@ -118,8 +120,11 @@ def _note(tool: Tool, course_id: int, trouble: ServiceError | None, counts: Mapp
 
 
 def _due(tool: Tool, course_id: int, tried: set[tuple[Key, int]], now: datetime) -> list[Batch]:
-    """Return what is on its way in a course, by column, but for what this run has tried already."""
-    again = (Posting.state == "refused") & (Posting.retry_at <= now)
+    """Return what is on its way in a course, by column, but for what this run has tried already.
+
+    Whatever starts the run, all that the course has refused goes with it: it is let in with the rest, or waits with
+    it for one next attempt."""
+    again = (Posting.state == "refused") & ((Posting.retry_at <= now) | Posting.reason.in_(OF_THE_COURSE))
     query = (
         select(Posting, Column, Person.sub)
         .join(CourseBadge, CourseBadge.id == Posting.course_badge_id)
@@ -316,6 +321,7 @@ def _settle(tool: Tool, outcomes: Sequence[Outcome], counts: Counter[str]) -> No
             if posting is None:
                 continue
             anew = posting.revision != outcome.wanted.revision
+            shut_out = posting.reason in OF_THE_COURSE
             for name, value in outcome.values.items():
                 if not anew or name.startswith("posted_"):
                     setattr(posting, name, value)
@@ -323,27 +329,29 @@ def _settle(tool: Tool, outcomes: Sequence[Outcome], counts: Counter[str]) -> No
                 continue
             counts[posting.state] += 1
             if posting.state == "refused":
-                posting.tries += 1
+                posting.tries = 1 if shut_out else posting.tries + 1  # the course was: that says nothing of this cell
                 posting.retry_at = _retry_at(posting, now)
 
 
 def _retry_at(posting: Posting, now: datetime) -> datetime | None:
-    if posting.reason not in PASSING or posting.tries > MOST_RETRIES:
+    lasts = posting.tries > MOST_RETRIES and posting.reason not in OF_THE_COURSE
+    if posting.reason not in PASSING or lasts:
         return None
-    return now + min(FIRST_RETRY * 2 ** (posting.tries - 1), LONGEST_RETRY)
+    return now + min(FIRST_RETRY * 2 ** (min(posting.tries, MOST_RETRIES) - 1), LONGEST_RETRY)
 
 
 def _give_up(tool: Tool, batches: Sequence[Batch], error: ServiceError) -> None:
     """Say at the cells why nothing came of them. Trouble that may pass leaves them on their way."""
-    reason = error.reason
+    now = datetime.now(UTC)
     with tool.db.write() as session:
         for wanted in [wanted for batch in batches for wanted in batch.wanted]:
-            row = _row(wanted).where(Posting.state.in_((*OPEN, "refused")))
+            posting = session.get(Posting, wanted.key, with_for_update=True, populate_existing=True)
+            if posting is None or posting.revision != wanted.revision or posting.state not in (*OPEN, "refused"):
+                continue
+            posting.reason = error.reason
             if error.lasting:
-                retry = datetime.now(UTC) + FIRST_RETRY if reason in PASSING else None
-                session.execute(row.values(state="refused", reason=reason, retry_at=retry, tries=Posting.tries + 1))
-            else:
-                session.execute(row.values(reason=reason))
+                posting.state, posting.tries = "refused", posting.tries + 1
+                posting.retry_at = _retry_at(posting, now)
 
 
 def _keep_results(tool: Tool, batch: Batch, there: Mapping[str, Found], at: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -446,6 +447,37 @@ def test_what_keeps_being_refused_is_tried_with_growing_pauses_and_not_for_ever(
             session.merge(found).retry_at = now()
     assert len(pauses) == posting.MOST_RETRIES and found.retry_at is None
     assert pauses[0] < pauses[1] < pauses[2] and pauses[-1] <= posting.LONGEST_RETRY * 1.01
+
+
+def test_a_course_that_keeps_refusing_is_tried_with_growing_pauses_until_it_lets_the_tool_in(desk):
+    room = desk("canvas")
+    ana, ben = room.students
+    with room.tool.db.write() as session:
+        course = session.get_one(Course, room.id)
+        scopes, course.scopes = course.scopes, [each for each in course.scopes if not each.endswith("/score")]
+    mark(room, ana, "A", 2)
+    pauses = []
+    for _ in range(posting.MOST_RETRIES + 2):
+        before = now()
+        assert post(room).state == "failed"
+        found = cell(room, ana, "A")
+        assert (found.state, found.reason) == ("refused", "scope_missing")
+        pauses.append(found.retry_at - before)
+        with room.tool.db.write() as session:
+            session.merge(found).retry_at = now()
+    assert pauses[0] < pauses[1] < pauses[2] and pauses[-2] >= posting.LONGEST_RETRY
+    assert pauses[-1] <= posting.LONGEST_RETRY * 1.01  # and goes on: marks wait for an administrator
+    mark(room, ben, "B", 2)
+    post(room)  # one attempt for both, not one for each
+    assert abs(cell(room, ana, "A").retry_at - now() - posting.LONGEST_RETRY) < timedelta(minutes=1)
+    with room.tool.db.write() as session:
+        session.get_one(Course, room.id).scopes = scopes
+    room.lms.publish_column(room.course, room.column("A"), False)
+    mark(room, ben, "B", 3, revision=1)
+    assert post(room).state == "done"
+    assert cell(room, ben, "B").state == "posted"
+    found = cell(room, ana, "A")  # refused by itself for the first time
+    assert (found.reason, found.tries) == ("unpublished", 1) and found.retry_at is not None
 
 
 def test_a_deleted_column_is_told_and_a_column_that_is_back_takes_the_mark(desk):
