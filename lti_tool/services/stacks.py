@@ -7,7 +7,7 @@ would be given away by what it makes whole.
 
 Who is judged: the learners of the course the stack stands in. One that is earned once for all courses
 (`once = "person"`) is given besides to everybody of the same platform who has earned its parts as a learner elsewhere,
-and is not somebody else than a learner here."""
+and is not somebody else than a learner here; whoever was given it so stays among them when no part is left."""
 
 from __future__ import annotations
 
@@ -303,12 +303,13 @@ def others(session: Session, badge: CourseBadge, definition: Badge) -> list[tupl
         for person, roster, launch, active in session.execute(here)
         if active or not may_be_awarded(roster, launch, False)
     }
+    has_a_part = Award.achievement_id.in_({each.achievement.id for each in found}) & (Award.status == "issued")
+    has_the_whole = (Award.course_badge_id == badge.id) & Award.live
     query = (
         select(Person.id, Person.sub)
         .join(Award, Award.person_id == Person.id)
         .where(
-            Award.achievement_id.in_({each.achievement.id for each in found}),
-            Award.status == "issued",
+            has_a_part | has_the_whole,
             Person.registration_id == badge.course.registration_id,
             ~Person.disabled,
             ~Person.test_user,

@@ -310,6 +310,23 @@ def test_a_part_that_is_withdrawn_opens_a_review_and_changes_nothing_by_itself(r
     assert award_of(room, room.students[0], whole)["id"] == after["id"]
 
 
+def test_the_parts_of_somebody_elsewhere_are_missed_when_all_of_them_are_withdrawn(make_room):  # noqa: F811
+    here, there = make_room(), make_room()
+    student = there.students[0]
+    a, b = part(name="First"), part(name="Second")
+    publish(there, a, b)
+    whole = stack(a, b, once="person")
+    publish(here, whole)
+    earn(there, student, a, b)
+    kept = award_of(here, student, whole)
+    for each in (a, b):
+        award = award_of(there, student, each)["id"]
+        award_acts.revoke(there.tool, award, "A mistake", actor="operator", now=now())
+    assert reviews(here, whole) == ["0 of 2. Missing: the badge “First” (withdrawn), the badge “Second” (withdrawn)."]
+    after = award_of(here, student, whole)
+    assert (after["status"], after["credential_url"]) == ("issued", kept["credential_url"])
+
+
 def test_of_any_two_of_three_one_may_be_withdrawn_without_a_review(room):  # noqa: F811
     parts = [part(), part(), part()]
     whole = stack(*parts, rule="any 2")
