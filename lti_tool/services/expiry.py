@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Edition
-from lti_tool.services import audit, award_acts, awards, counting, editions, evaluation, notifications
+from lti_tool.services import audit, award_acts, awards, counting, editions, evaluation, notifications, stacks
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day
 
@@ -172,11 +172,13 @@ def _renew(tool: Tool, session: Session, award: Award, actor: str, now: datetime
     if award.given == "grades":
         definition = badge_from_content(award.version.definition)
         rows = evaluation.counted_now(session, award, now)
-        award.decision = awards.decision_record(definition, award.version.number, rows, now)
+        decision = awards.decision_record(definition, award.version.number, rows, now)
+        award.decision = stacks.freeze(session, decision)
     award.status, award.live = "pending", True
     session.flush()
     editions.new_editions(session, [(award.id, award.version_id)], now)
     session.refresh(award)
+    award_acts.resolve(session, award, "renewed", now)  # its new credential tells what counts now
     counting.count(session, counting.RENEWED, award, now)
     audit.record(
         session,

@@ -154,6 +154,23 @@ def test_what_the_grades_do_not_carry_any_more_is_not_renewed(ending: Classroom)
     assert again.status_code == 409 and "None of these can be renewed any more." in again.text
 
 
+def test_renewing_with_lower_levels_answers_the_review_that_asked_about_them(
+    make_room: Callable[..., Classroom],  # noqa: F811
+) -> None:
+    made = make_room()
+    made.publish(badge(expires_after="P30D"))
+    for points in (4, 3):
+        made.grade(made.students[0], points, points)
+        made.sync()
+    award, path = made.award(), f"badges/{made.badge.slug}/awards"
+    assert "Still earned, with lower levels" in made.page.get(path).text
+    assert renew(made, award).status_code == 200
+    assert "Still earned, with lower levels" not in made.page.get(path).text
+    made.grade(made.students[0], 3, 4)
+    made.sync()  # nothing is asked about it once more
+    assert [each["resolution"] for each in made.shown(award["id"])["reviews"]] == ["renewed"]
+
+
 def test_a_badge_that_was_earned_again_meanwhile_is_not_renewed_beside_it(ending: Classroom) -> None:
     award = ends_in(ending, -1)
     with time_machine.travel(now() + timedelta(minutes=1)):

@@ -25,7 +25,19 @@ from lti_tool.models import (
     Person,
     Review,
 )
-from lti_tool.services import award_acts, catalog, choices, editions, evaluation, launches, people, reissues, sync, work
+from lti_tool.services import (
+    award_acts,
+    catalog,
+    choices,
+    editions,
+    evaluation,
+    expiry,
+    launches,
+    people,
+    reissues,
+    sync,
+    work,
+)
 from lti_tool.services.definition import read_definition, write_definition
 from tests.classroom import Classroom, at_once, badge, make_room, replace, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
@@ -534,6 +546,28 @@ def test_the_credential_names_its_parts_and_only_public_credentials_of_them(room
     assert "First" in page and "Third" in page and "Second" not in page and public in page
     described = stranger.get(f"/achievements/{whole.slug}/v1").text
     assert f"/achievements/{b.slug}/v1" in described and "Any two of these three badges." in described
+
+
+def test_a_renewed_stack_names_the_public_credentials_of_its_parts_as_they_are_now(room):  # noqa: F811
+    a, b = part(name="First"), part(name="Second")
+    whole = stack(a, b, expires_after="P30D")
+    publish(room, a, b, whole)
+    student = room.students[0]
+    earn(room, student, a)
+    choices.choose(
+        room.tool, award_of(room, student, a)["id"], choices.Choices(public=True), actor="operator", now=now()
+    )
+    earn(room, student, b)
+    award = award_of(room, student, whole)
+    public = award_of(room, student, a)["credential_url"]
+    assert [each["id"] for each in document(room, award)["evidence"]] == [public]
+    with room.tool.db.read() as session:
+        badge_id = session.get_one(Award, award["id"]).course_badge_id
+    expiry.renew(room.tool, badge_id, [award["id"]], actor="operator", now=now())
+    editions.sign_pending(room.tool)
+    renewed = award_of(room, student, whole)
+    assert renewed["credential_url"] != award["credential_url"]
+    assert [each["id"] for each in document(room, renewed)["evidence"]] == [public]
 
 
 def test_I04_it_is_signed_again_to_the_same_bytes_when_its_parts_have_newer_versions(room):  # noqa: F811
