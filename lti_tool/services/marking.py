@@ -152,6 +152,10 @@ def _save(
                 sentence=Sentence("The rubric was changed while this page was open, so this was not stored."),
                 what_to_do=Sentence("Load the page again and look at the levels as they are now."),
             )
+        # One at a time for each learner: of two who mark different rows at one moment on PostgreSQL, neither would see
+        # the other's, and a total of both would never be asked for. The person and not the enrolment, since whoever
+        # erases her holds that row first too.
+        session.get(Person, person_id, with_for_update={"key_share": True})
         person = learner(session, course_id, person_id)
         rows = {row.tag: row for row in marked_rows(definition)}
         stored, overtaken = [], []

@@ -50,8 +50,8 @@ def desk(make_room):  # noqa: F811
 def without_columns(make_room):  # noqa: F811
     """Make a course whose badge has one column for its total, or none: put in force by hand."""
 
-    def make(columns, mood="moodle") -> Classroom:
-        room = make_room(mood=mood)
+    def make(columns, mood="moodle", students=2) -> Classroom:
+        room = make_room(mood=mood, students=students)
         room.sync()
         room.put(rubric_badge(columns=columns))
         made = None
@@ -707,6 +707,18 @@ def test_the_total_is_posted_once_every_row_is_marked_and_levels_come_from_the_m
     assert (held(room, ana, "total"), cell(room, ana, "total").state) == (7, "posted")
     assert room.lms.grade_of(room.course, room.columns[0], ana).comment == "Row A: Good.\nRow B: Better."
     assert room.award(ana)["status"] == "issued"
+
+
+def test_two_who_mark_the_last_two_rows_at_the_same_moment_make_the_total(without_columns):
+    room = without_columns("total", students=6)
+    people = [audit.person(room.person_id(each)) for each in (room.teacher, room.students[0])]
+    for student in room.students:
+        done = at_once(
+            lambda student=student: mark(room, student, "A", 2, actor=people[0]),
+            lambda student=student: mark(room, student, "B", 3, actor=people[1]),
+        )
+        assert [len(each.stored) for each in done] == [1, 1], done
+    assert [getattr(cell(room, each, "total"), "points", None) for each in room.students] == ["7"] * 6
 
 
 def test_a_total_that_a_teacher_changed_is_asked_about_and_the_levels_stay(without_columns):
