@@ -205,7 +205,10 @@ def _possible(
     for at, line in enumerate(lines[:3]):
         if _head(_cell(line, name)) in POSSIBLE:
             for heading in headings:
-                number = _number(plain_cell(_cell(line, heading.place)))
+                text = plain_cell(_cell(line, heading.place))
+                if _thousands(text) is not None:
+                    raise BadInput(sentence=_two_readings(text))
+                number = _number(text)
                 if number is not None and number > 0:
                     possible[heading.place] = number
             return possible, lines[at + 1 :]
@@ -314,18 +317,22 @@ def _points(text: str, number: Decimal, part: str, told_most: Decimal | None, mo
         raise Unreadable(Sentence("“%(cell)s” is below zero.", cell=text[:60]))
     if text.endswith("%") or part == "percent":
         return raw_answer(number, 100, comment=comment)
-    if told_most is not None:
-        return raw_answer(number, told_most, comment=comment)  # the file says of how many: more of them is extra credit
     grouped = _thousands(text)
+    if told_most is not None:  # the file says of how many: more of them is extra credit
+        if grouped is not None and told_most >= 1000:
+            raise Unreadable(_two_readings(text))
+        return raw_answer(number, told_most, comment=comment)
     if grouped is not None and grouped <= most:
-        raise Unreadable(
-            Sentence("“%(cell)s” can be read in two ways. Write it without a mark between thousands.", cell=text[:60])
-        )
+        raise Unreadable(_two_readings(text))
     if number > most:
         raise Unreadable(
             Sentence("%(number)s is more than the %(most)s points there are.", number=text[:60], most=number_text(most))
         )
     return raw_answer(number, most, comment=comment)
+
+
+def _two_readings(text: str) -> Sentence:
+    return Sentence("“%(cell)s” can be read in two ways. Write it without a mark between thousands.", cell=text[:60])
 
 
 def _unformula(cell: str) -> str:

@@ -227,6 +227,20 @@ def test_a_number_with_two_readings_is_refused_only_where_both_are_possible() ->
     assert cell("1,234") == (Decimal("1.234"), 4)
 
 
+def test_a_number_with_two_readings_is_refused_where_the_file_says_of_how_many_points() -> None:
+    def export(possible: str, points: str) -> str:
+        return f'Student,SIS User ID,OC-1 (31)\n    Points Possible,,"{possible}"\n"Okafor, Amina",SIS-1,"{points}"\n'
+
+    for points in ("1,234", "1,050"):  # the second with extra credit
+        found = table(export("1000", points))
+        answers, (problem,) = csv.answers(found.lines[0], found, BY_TAG)
+        assert answers == {} and "two ways" in problem
+    assert taken(export("1000", "1050"))["OC-1"] == {"resultScore": 1050, "resultMaximum": 1000}
+    assert taken(export("8", "1,234"))["OC-1"] == {"resultScore": Decimal("1.234"), "resultMaximum": 8}
+    with pytest.raises(BadInput, match="two ways"):
+        table(export("1,234", "5"))
+
+
 def test_a_level_whose_name_is_another_number_is_refused() -> None:
     odd = SubCompetency("X", "Odd", (Level("1", Decimal(0)), Level("2", Decimal(5))), "2", source="csv")
     assert "a number of points as well" in cell("2", odd)
