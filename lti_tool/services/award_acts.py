@@ -78,10 +78,15 @@ def _confirm(session: Session, award: Award, actor: str, now: datetime) -> bool:
         award.status = "held"
     else:
         _issue(session, award, now)
-    if before == "review":
+    if before == "review" or unconfirmed(award):
         award.confirmed_at = now
     audit.record(session, now, actor, "award.confirmed", f"award:{award.id}", before=before, after=award.status)
     return True
+
+
+def unconfirmed(award: Award) -> bool:
+    """Tell whether an award still needs an instructor's word: one that is held may not have had it yet."""
+    return award.confirmed_at is None and award.given == "grades" and award.version.badge.award == "review"
 
 
 def _locked(session: Session, course_badge_id: str, award_ids: Sequence[str]) -> list[Award]:
@@ -98,6 +103,8 @@ def hold(
 ) -> None:
     """Hold one award back, whatever the badge's release says: until a moment, or until somebody lets it go.
 
+    One that waits to be confirmed does so again when its moment has come.
+
     One that is issued can be held while nobody has its credential: neither claimed nor public. That credential's
     status bit is set, and letting the award go makes another (a status entry is never cleared)."""
     reason = one_line(reason)
@@ -110,7 +117,8 @@ def hold(
         before = award.status
         if before in ("revoked", "superseded"):
             raise Conflict(sentence=_("This award has been taken back already."))
-        if before == "issued" and (award.claimed_at is not None or award.page_public):
+        # Issued again or renewed, it is `pending` for a moment and still hers.
+        if before in ("issued", "pending") and (award.claimed_at is not None or award.page_public):
             raise Conflict(
                 sentence=_("The learner has this badge already, so it cannot be held any more."),
                 what_to_do=_("It can be withdrawn, with a reason."),
@@ -196,7 +204,7 @@ def release_due(tool: Tool, now: datetime, course_id: int | None = None) -> int:
     """Issue held awards whose time has come; returns how many.
 
     What counts is the badge's present policy: its time has come, or a new version holds nothing back. One that an
-    instructor holds waits for its own moment besides."""
+    instructor holds waits for its own moment besides, and is then to be confirmed where nobody has done so."""
     released = 0
     with tool.db.write() as session:
         due = Award.held_reason.is_(None) | (Award.held_until <= now)
@@ -205,7 +213,9 @@ def release_due(tool: Tool, now: datetime, course_id: int | None = None) -> int:
             query = query.where(Award.course_id == course_id)
         query = query.order_by(Award.id).with_for_update(of=Award, key_share=True)
         for award in session.scalars(query.options(joinedload(Award.course_badge).joinedload(CourseBadge.version))):
-            if catalog.released(award.course_badge, now) and not kept_back(session, award):
+            if award.held_reason is not None and unconfirmed(award):
+                award.status, award.held_reason, award.held_until = "review", None, None
+            elif catalog.released(award.course_badge, now) and not kept_back(session, award):
                 _issue(session, award, now)
                 released += 1
     return released

@@ -151,6 +151,28 @@ def test_one_held_until_a_moment_is_issued_when_it_has_come(earned):
     assert (earned.award()["status"], stored(earned, award).held_reason) == ("issued", None)
 
 
+def test_one_held_before_anybody_confirmed_it_waits_for_that_again(make_room):  # noqa: F811
+    room = make_room()  # noqa: F811
+    room.publish(badge(rows=1, award="review"))
+    for student in room.students:
+        room.grade(student, 3)
+    room.sync()
+    first, second = (room.award(student)["id"] for student in room.students)
+    assert "it waits for that again" in room.page.get(path(room, f"/{first}/hold")).text
+    soon = (now() + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    for each in (first, second):
+        room.page.post(path(room, f"/{each}/hold"), {"reason": "A second opinion.", "when": "at", "until": soon})
+    room.page.post(path(room, f"/{second}/confirm"))  # let go by hand: somebody has confirmed it
+    assert room.award(room.students[1])["status"] == "issued" and stored(room, second).confirmed_at is not None
+    assert award_acts.release_due(room.tool, now() + timedelta(hours=3), room.id) == 0
+    again = stored(room, first)
+    assert (again.status, again.held_reason, again.confirmed_at) == ("review", None, None)
+    award_acts.confirm(room.tool, first, actor=ACTOR, now=now())
+    soon_again = now() + timedelta(hours=2)
+    award_acts.hold(room.tool, badge_id(room), first, "Not yet.", soon_again, actor=ACTOR, now=now())
+    assert award_acts.release_due(room.tool, now() + timedelta(hours=3), room.id) == 1  # and once is enough
+
+
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
@@ -169,6 +191,12 @@ def test_a_badge_that_its_learner_has_claimed_cannot_be_held(earned):
     claim(earned, earned.students[0])
     answer = earned.page.post(path(earned, f"/{earned.award()['id']}/hold"), {"reason": "Late.", "when": "hand"})
     assert answer.status_code == 409 and earned.award()["status"] == "issued"
+    award = earned.award()["id"]
+    with earned.tool.db.write() as session:  # issued again, and not signed yet
+        session.get_one(Award, award).status = "pending"
+    with pytest.raises(Conflict, match="has this badge already"):
+        award_acts.hold(earned.tool, badge_id(earned), award, "Late.", None, actor=ACTOR, now=now())
+    assert "cannot be held any more" in earned.page.get(path(earned, f"/{award}/hold")).text
 
 
 def test_a_release_can_be_set_for_a_moment_and_unset(room):  # noqa: F811

@@ -451,6 +451,7 @@ AWARDS_PAGE = AwardsPage(BADGE.slug, BADGE, "active", AWARDS[:2], AWARDS[2:3], (
                          (AWARDS[3], *AWARDS[5:], BY_HAND), False, None, True)  # fmt: skip
 ENDING = replace(AWARDS_PAGE, to_confirm=(), doubted=(), held=(), rest=ENDS, soon=("a11",))
 NO_AWARDS = replace(AWARDS_PAGE, to_confirm=(), doubted=(), held=(), rest=())
+UNCONFIRMED = replace(AWARDS[0], can_hold=True, unconfirmed=True)
 GIVE = GivePage(BADGE.slug, BADGE, (("p1", "Ana R."), ("p2", "Ben O.")))
 REISSUE = ReissuePage("a4", "Ben O.", BADGE, (ReissueRow("OC-1", "Adapts the message", "Advanced (4 of 4)",
                       "Proficient (3 of 4)"), ReissueRow("OC-2", "Builds a line", "", "")), "Ben O", "Ben O.",
@@ -804,6 +805,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "revoke-many": ("instructor/revoke.html", {"page": AWARDS[3:8], **of_badge}),
     "hold": ("instructor/hold.html", {"page": replace(AWARDS[3], can_hold=True), **of_badge}),
     "hold-again": ("instructor/hold.html", {"page": HELD, "problem": BadInput(sentence="Say why."), **of_badge}),
+    "hold-unconfirmed": ("instructor/hold.html", {"page": UNCONFIRMED, **of_badge}),
     "hold-late": ("instructor/hold.html", {"page": AWARDS[3], **of_badge}),
     "give": ("instructor/give.html", {"page": GIVE, **of_badge}),
     "give-one": ("instructor/give.html", {"page": replace(GIVE, person_id="p1", name="Ana R.", held_back=True,

@@ -283,6 +283,7 @@ class AwardRow:
     note: str = ""  # the evidence of one given by hand
     held_reason: str = ""
     held_until: datetime | None = None
+    unconfirmed: bool = False  # held or not, an instructor has not confirmed it yet
     can_hold: bool = False
     can_reissue: bool = False
     can_renew: bool = False
