@@ -538,7 +538,7 @@ def _store_decisions(
     now: datetime,
 ) -> dict[str, int]:
     gone = {column.tag for column in badge.columns if column.state != "bound"}
-    newest: dict[int, dict[str, Award]] = {}
+    newest: dict[AchievementVersion, dict[str, Award]] = {}
     holders = {learner.holder_id for learner in inputs.learners}
     released = catalog.released(badge, now)
     earned: list[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]] = []
@@ -550,10 +550,9 @@ def _store_decisions(
         # The column of a row that this version no longer has may go.
         if gone & judge.reads:
             continue
-        scope = awards.scope_of(judge.definition, badge.course_id)
-        if version.achievement_id not in newest:
-            newest[version.achievement_id] = _newest_awards(session, badge, version, scope, holders, now)
-        award = newest[version.achievement_id].get(learner.holder_id)
+        if version not in newest:
+            newest[version] = _newest_awards(session, badge, version, judge.definition, holders, now)
+        award = newest[version].get(learner.holder_id)
         rows = standings[learner.person_id]
         judged_by = judge
         if award is not None and award.version_id != version.id:
@@ -577,7 +576,7 @@ def _store_decisions(
                 "course_id": badge.course_id,
                 "person_id": learner.holder_id,
                 "earned_as_id": learner.person_id if learner.person_id != learner.holder_id else None,
-                "scope": scope,
+                "scope": awards.scope_of(judge.definition, badge.course_id),
                 "status": status,
                 "earned_at": now,
             }
@@ -619,7 +618,7 @@ def _newest_awards(
     session: Session,
     badge: CourseBadge,
     version: AchievementVersion,
-    scope: str,
+    definition: Badge,
     holders: AbstractSet[str],
     now: datetime,
 ) -> dict[str, Award]:
@@ -628,19 +627,21 @@ def _newest_awards(
     One that has expired makes room, but only where a grade has changed since: the old ones were spent on it."""
     query = (
         select(Award)
-        .where(Award.achievement_id == version.achievement_id, Award.scope == scope)
+        .where(Award.achievement_id == version.achievement_id, awards.stand_against(definition, badge.course_id))
         .where(Award.status != "superseded", among(Award.person_id, holders))
-        .order_by(Award.earned_at)
+        .order_by(Award.live, Award.earned_at)
     )
     newest: dict[str, Award] = {}
     for award in session.scalars(query):
         newest[award.person_id] = award
     expired = [a for a in newest.values() if a.status == "issued" and a.expires_at and a.expires_at <= now]
     for award in expired:
+        # Under any of her ids: one that has been linked since is graded under the other.
+        hers = func.coalesce(Person.same_as_id, Person.id) == award.person_id
         regraded = session.scalar(
             select(Mastery.tag)
-            .where(Mastery.course_badge_id == badge.id, Mastery.person_id == _earned_as(award))
-            .where(Mastery.decided_at > award.expires_at)
+            .join(Person, Person.id == Mastery.person_id)
+            .where(Mastery.course_badge_id == badge.id, hers, Mastery.decided_at > award.expires_at)
             .limit(1)
         )
         award.live = False
