@@ -538,7 +538,7 @@ def _store_decisions(
     now: datetime,
 ) -> dict[str, int]:
     gone = {column.tag for column in badge.columns if column.state != "bound"}
-    newest: dict[AchievementVersion, dict[str, Award]] = {}
+    newest: dict[AchievementVersion, tuple[dict[str, Award], set[str]]] = {}
     holders = {learner.holder_id for learner in inputs.learners}
     released = catalog.released(badge, now)
     earned: list[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]] = []
@@ -552,7 +552,8 @@ def _store_decisions(
             continue
         if version not in newest:
             newest[version] = _newest_awards(session, badge, version, judge.definition, holders, now)
-        award = newest[version].get(learner.holder_id)
+        of_holders, regraded = newest[version]
+        award = None if learner.person_id in regraded else of_holders.get(learner.holder_id)
         rows = standings[learner.person_id]
         judged_by = judge
         if award is not None and award.version_id != version.id:
@@ -621,10 +622,11 @@ def _newest_awards(
     definition: Badge,
     holders: AbstractSet[str],
     now: datetime,
-) -> dict[str, Award]:
+) -> tuple[dict[str, Award], set[str]]:
     """Return the newest award of each that still speaks, by `Person.holder_id`: live, or revoked by somebody.
 
-    One that has expired makes room, but only where a grade has changed since: the old ones were spent on it."""
+    One that has expired makes room, but only for a learner whose grades have changed since: the old ones were spent on
+    it. Those are named too, by person id: of two ids that were linked, it may be either."""
     query = (
         select(Award)
         .where(Award.achievement_id == version.achievement_id, awards.stand_against(definition, badge.course_id))
@@ -634,21 +636,16 @@ def _newest_awards(
     newest: dict[str, Award] = {}
     for award in session.scalars(query):
         newest[award.person_id] = award
-    expired = [a for a in newest.values() if a.status == "issued" and a.expires_at and a.expires_at <= now]
-    for award in expired:
-        # Under any of her ids: one that has been linked since is graded under the other.
-        hers = func.coalesce(Person.same_as_id, Person.id) == award.person_id
-        regraded = session.scalar(
-            select(Mastery.tag)
-            .join(Person, Person.id == Mastery.person_id)
-            .where(Mastery.course_badge_id == badge.id, hers, Mastery.decided_at > award.expires_at)
-            .limit(1)
-        )
-        award.live = False
-        if regraded:
-            del newest[award.person_id]
+    regraded: set[str] = set()
+    for award in newest.values():
+        if awards.shown_status(award, now) == "expired":
+            award.live = False
+            changed = select(Mastery.person_id).join(Person, Person.id == Mastery.person_id)
+            hers = func.coalesce(Person.same_as_id, Person.id) == award.person_id
+            since = (Mastery.course_badge_id == badge.id, Mastery.decided_at > award.expires_at)
+            regraded |= set(session.scalars(changed.where(hers, *since)))
     session.flush()
-    return newest
+    return newest, regraded
 
 
 def counted_now(session: Session, award: Award, now: datetime) -> dict[str, dict[str, Any]]:
