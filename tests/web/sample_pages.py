@@ -809,7 +809,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "hold-late": ("instructor/hold.html", {"page": AWARDS[3], **of_badge}),
     "give": ("instructor/give.html", {"page": GIVE, **of_badge}),
     "give-one": ("instructor/give.html", {"page": replace(GIVE, person_id="p1", name="Ana R.", held_back=True,
-                 rows=rows(4, 3, 1, 3)), "problem": BadInput(sentence="Write a note."), **of_badge}),
+                 not_shown=True, rows=rows(4, 3, 1, 3)), "problem": BadInput(sentence="Write a note."), **of_badge}),
     "give-nobody": ("instructor/give.html", {"page": replace(GIVE, people=()), **of_badge}),
     "award-file": ("instructor/award_file.html", {"page": GIVE, "problem": BadInput(sentence="Empty."), **of_badge}),
     "award-file-lines": ("instructor/award_file_lines.html", {"page": FILE, **of_badge}),
