@@ -212,7 +212,7 @@ def row(sub: SubCompetency, level: int | None, *, state: str = "", points: str =
         level=seen or 0, required_step=need, short_by=max(0, need - (seen or 0)), points=points or str(level or ""),
         highest="4", share=min(1.0, (seen or 0) / need), levels=marks, alignment=sub.alignment,
         next_asks=sub.levels[need - 1].description if state != "met" else "",
-        beyond=sub.levels[seen].description if seen and seen < len(sub.levels) else "",
+        beyond=sub.levels[seen].description if seen and seen < len(sub.levels) else "", language=BADGE.language,
     )  # fmt: skip
 
 
@@ -489,7 +489,7 @@ def card(slug: str, name: str, state: str, *levels: int | None, **more: Any) -> 
 FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW, new=True,
              sentence="All four sub-competencies stand at the required level or above.")  # fmt: skip
 WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
-           next_step=SUBS[2].levels[2].description)  # fmt: skip
+           next_step=f"Proficient in “{SUBS[2].name}” asks: {SUBS[2].levels[2].description}")  # fmt: skip
 WAITING = card("empathy", "Empathy", "waiting", 3, 3, 3, 2,
                sentence="You have 4 of 4.", next_step="A teacher confirms the badge.")  # fmt: skip
 KEPT = card("self-directed-learning", "Self-Directed Learning", "earned", 3, 3, 3, 3, claimed=True, page_public=True,
