@@ -190,6 +190,7 @@ def common_values() -> dict[str, Any]:
             course_title=who.course_title,
             in_course=who.course_id is not None and bool(who.rights),
             csrf=security.csrf(),
+            me=who.person_id,
             parents=security.parents(),
             shown_to=security.shown_to,
             keep_access=lambda: own_addresses.standing(security.tool(), who, datetime.now(UTC)),
@@ -197,7 +198,7 @@ def common_values() -> dict[str, Any]:
     if (signed_in := g.get("admin")) is not None:
         values.update(admin=signed_in, csrf=security.admin_csrf())
     if (learner := g.get("own")) is not None:
-        values.update(own=learner, csrf=security.own_csrf(), shown_to=lambda address: address)
+        values.update(own=learner, csrf=security.own_csrf(), me=learner.person_id, shown_to=lambda address: address)
     return values
 
 
@@ -264,8 +265,8 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
         error_id=error_id,
         status=status,
         lines=_lines(error),
-        outside=not request.path.startswith(IN_AN_LMS),
         home=_home(),
+        outside=not request.path.startswith(IN_AN_LMS),
         administration=request.path.startswith("/admin/"),
     )
     response = Response(page, status=status)
@@ -274,7 +275,6 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
     return response
 
 
-def _one_line(text: str) -> str:
 def _what_to_do(error: ToolError) -> str:
     """Say what helps. Whoever has a session was led to an address by a page of ours, and by nobody who sent it."""
     led = g.get("session") is not None or g.get("own") is not None
@@ -297,6 +297,7 @@ def _home() -> tuple[str, str] | None:
     return url_for("student.home", launch=g.launch), "learner"
 
 
+def _one_line(text: str) -> str:
     """Leave only what prints: a line break would forge a log line, an escape sequence would act in a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 

@@ -1095,7 +1095,7 @@ PAGES |= {
 IN_COURSE = {
     "may_manage": True,
     "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
-    "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
+    "course_title": "Employability Skills", "csrf": "c5rf", "me": "p7", "shown_to": lambda address: address, "now": NOW,
     "own_news": lambda: sample_notifications.NONE,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}
