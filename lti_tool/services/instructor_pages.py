@@ -186,9 +186,9 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     if missing:
         problem = ngettext(
             "%(names)s is no longer in the gradebook. What was counted is kept; nobody is awarded until it is back.",
-            "%(names)s are no longer in the gradebook. What was counted is kept; nobody is awarded until it is back.",
+            "%(names)s are no longer in the gradebook. What was counted is kept; nobody is awarded until they are back.",
             len(missing),
-            names=", ".join(f"“{name(label)}”" for label in missing),
+            names=", ".join(_("“%(name)s”", name=name(label)) for label in missing),
         )
     status = "attention" if missing and badge.status == "active" else badge.status
     return BadgeCard(
