@@ -81,7 +81,9 @@ def test_F18_several_deleted_columns_are_told_in_one_sentence_of_the_reader_s_la
     assert f"{told} nobody is awarded until they are back." in page(graded, "home")
     graded.teacher.locale = "es"
     spanish = graded.enter(graded.teacher).page.text
-    assert "«A Row A», «B Row B» ya no están en el libro de calificaciones." in spanish and "hasta que vuelvan." in spanish
+    assert (
+        "«A Row A», «B Row B» ya no están en el libro de calificaciones." in spanish and "hasta que vuelvan." in spanish
+    )
 
 
 def test_F18_a_column_is_made_again_once_however_often_it_is_asked_for_and_grades_counted_are_kept(graded):
