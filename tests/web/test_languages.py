@@ -21,6 +21,7 @@ from lti_tool.services import words
 from lti_tool.web import language
 from tests.classroom import Classroom, at_once, badge, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, Visitor
+from tests.words import files, forms, read
 
 
 def of(page: Any) -> tuple[str, str]:
@@ -166,6 +167,31 @@ def test_the_reason_of_a_review_is_kept_with_its_parts(room: Classroom) -> None:
     app = create_samples()
     with app.test_request_context("/", headers={"Accept-Language": "es"}):
         assert words.said(found) == "1 de 2. Faltan: Row B (Beginning, requiere Proficient)."
+
+
+# -- what the tool is called ------------------------------------------------------------------------------------
+
+# In menus it is called Badges, whatever language they are in (lti/platforms.py): not its badges, nor Open Badges.
+THE_TOOL = re.compile(r"(?<=[a-z,:;] )(?<!Open )Badges\b|\bOpen Badges (?=again|from|in|once)")
+
+
+@pytest.mark.parametrize("spoken", sorted(files()))
+def test_the_tool_is_called_in_every_language_as_menus_call_it(spoken: str) -> None:
+    named = [each for each in read(spoken, files()[spoken]) if each.id and any(map(THE_TOOL.search, forms(each.id)))]
+    assert len(named) > 50
+    assert [each.id for each in named if not all("Badges" in form for form in forms(each.string))] == []
+
+
+# People of the institution are spoken to as friends; whoever comes from outside, or was erased, is not.
+FORMAL = re.compile(r"\b(usted|[Ss]us? (LMS|nombre|credenciales|docentes|insignias?|datos|propias palabras))\b")
+TO_ITS_PEOPLE = ("my-data", "claim", "endorsements")
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PAGES if name.startswith(TO_ITS_PEOPLE)))
+def test_spanish_speaks_to_learners_and_teachers_in_one_way(samples: Any, name: str) -> None:
+    with samples.test_request_context(f"/page/{name}", headers={"Accept-Language": "es"}):
+        page = " ".join(html.document_fromstring(render(name)).text_content().split())
+    assert FORMAL.findall(page) == []
 
 
 # -- words of a badge's author --------------------------------------------------------------------------------------
