@@ -307,6 +307,22 @@ def test_a_learner_withdraws_one_copy_and_the_badge_stays(fresh):
     assert fresh.learner.post(f"badges/{fresh.slug}/wallet/copies/{own}/withdraw").status_code == 404
 
 
+def test_a_wallet_whose_copy_was_withdrawn_fetches_no_other_with_what_it_has(fresh):
+    wallet = Wallet(make_offer(fresh.learner, fresh.slug).text)
+    wallet.configuration("ldp_vc")
+    token = wallet.token().json()["access_token"]
+    document = wallet.request(token).json()["credentials"][0]["credential"]
+    waiting = Wallet(make_offer(fresh.learner, fresh.slug).text)
+    code = waiting.code()
+    edition_id = document["id"].rpartition("/")[2]
+    assert fresh.learner.post(f"badges/{fresh.slug}/wallet/copies/{edition_id}/withdraw").status_code == 200
+    again = wallet.request(token)
+    assert (again.status_code, again.json()["error"]) == (401, "invalid_token")
+    assert (waiting.offer().status_code, waiting.token(code).json()["error"]) == (404, "invalid_grant")
+    assert [each.id for each in editions_of(fresh) if each.holder and each.withdrawn_at is None] == []
+    assert Wallet(make_offer(fresh.learner, fresh.slug).text).get()["id"] != document["id"]
+
+
 def test_details_that_are_asked_for_are_granted_with_the_name_of_the_credential(earned):
     wallet = Wallet(make_offer(earned.learner, earned.slug).text)
     signed, linked = wallet.configuration("jwt_vc_json"), wallet.configuration("ldp_vc")
