@@ -159,8 +159,8 @@ def check_client_id(session: Session, told: Told, besides: int | None = None) ->
                 reason="client_id_elsewhere",
                 sentence=Sentence("The client id belongs to another LMS that is registered here."),
                 what_to_do=Sentence(
-                    "Have the LMS register the tool anew, which makes a client id of its own. If it is the same LMS at "
-                    "another address, change the address of the platform that is there."
+                    "Delete Badges in the LMS's list of tools and register it anew: it then has a client id of its "
+                    "own. If it is the same LMS at another address, change the address of the platform that is there."
                 ),
             )
 
