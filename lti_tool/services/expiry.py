@@ -126,7 +126,7 @@ def _another(session: Session, award: Award) -> bool:
     query = select(Award.id).where(
         Award.achievement_id == award.achievement_id,
         Award.person_id == award.person_id,
-        Award.scope == award.scope,
+        awards.stand_against(badge_from_content(award.version.definition), award.course_id),
         Award.id != award.id,
         Award.live,
     )
