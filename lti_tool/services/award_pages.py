@@ -133,7 +133,7 @@ def giving(tool: Tool, who: LaunchSession, slug: str, person_id: str, now: datet
             people,
             person_id=person_id,
             name=chosen.name or _("Learner"),
-            rows=row_views(definition, records),
+            rows=row_views(definition, records, catalog.asked_of(session, badge, definition, tool.settings.base_url)),
             carried=carries(definition, records),
             held_back=held_back,
             evidence=evidence_pages.seen(session, who, slug, session.get_one(Person, person_id)),

@@ -54,7 +54,7 @@ from lti_tool.services.pages.instructor import (
     RecordView,
 )
 from lti_tool.services.pages.rows import RowView, SyncState
-from lti_tool.services.rows import amount, met_of, missing_of, row_views, rows_beside
+from lti_tool.services.rows import NO_PARTS, Parts, amount, met_of, missing_of, row_views, rows_beside
 from lti_tool.services.stacks import AWARD
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, decimal, moment, name, said, status_word
@@ -304,9 +304,10 @@ def learner_row(
     reviews: Collection[str],
     now: datetime,
     heads: Badge | None = None,
+    parts: Parts = NO_PARTS,
 ) -> LearnerRow:
     """`badge` is what she is judged by; `heads` the version whose rows head the matrix, where that is another one."""
-    cells = row_views(badge, records)
+    cells = row_views(badge, records, parts)
     met, of = met_of(badge, cells), badge.needed
     missing = missing_of(badge, cells)
     status = shown_status(award, now) if award is not None else ""
@@ -315,7 +316,7 @@ def learner_row(
     return LearnerRow(
         person_id=person_id,
         name=known_as or _("Learner"),
-        cells=cells if heads in (None, badge) else rows_beside(heads, badge, records),
+        cells=cells if heads in (None, badge) else rows_beside(heads, badge, records, parts),
         met=met,
         of=of,
         state=state,
@@ -368,28 +369,32 @@ def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) 
         enrolment = session.get(Enrolment, (badge.course_id, person_id))
         if enrolment is None:
             raise NotFound(f"person {person_id} is not in course {badge.course_id}")
-        standing = _standing(session, badge, definition, enrolment.person, datetime.now(UTC))
+        base = tool.settings.base_url
+        standing = _standing(session, badge, definition, enrolment.person, datetime.now(UTC), base)
         found = next((each for each in standing.records if each.row.tag == tag), None)
         if found is None:
             raise NotFound(f"no row {tag}")
         return found
 
 
-def standings(session: Session, course: Course, person: Person, slug: str = "") -> tuple[BadgeStanding, ...]:
+def standings(session: Session, course: Course, person: Person, slug: str, base_url: str) -> tuple[BadgeStanding, ...]:
     """Return where somebody stands in each published badge of a course, or in the one of this slug."""
     published = [b for b in course.badges if b.version is not None and slug in ("", b.slug)]
     now = datetime.now(UTC)
     found = []
     for badge in published:
         definition = versions.definitions(session, badge).get(person.id) or catalog.definition_of(badge)
-        found.append(_standing(session, badge, definition, person, now))
+        found.append(_standing(session, badge, definition, person, now, base_url))
     return tuple(found)
 
 
-def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
+def _standing(
+    session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime, base_url: str
+) -> BadgeStanding:
     records = records_of(session, badge.id, [person.id]).get(person.id, {})
     award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
-    row = learner_row(definition, person.id, person.name, records, award, under_review(session, badge), now)
+    doubted, parts = under_review(session, badge), catalog.asked_of(session, badge, definition, base_url)
+    row = learner_row(definition, person.id, person.name, records, award, doubted, now, parts=parts)
     query = select(Mastery).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)
     masteries = {mastery.tag: mastery for mastery in session.scalars(query)}
     columns = {column.tag: column for column in badge.columns}

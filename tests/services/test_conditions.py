@@ -8,7 +8,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import lxml.html
 import pytest
+import requests
 from sqlalchemy import select
 
 from lti_tool.domain.scores import Score
@@ -148,6 +150,49 @@ def test_a_badge_that_asks_for_another_first_is_earned_as_soon_as_that_is(room):
     assert {each["badge"] for each in room.awards(room.students[0])} == {first.slug, second.slug}
 
 
+def text_of(page: str) -> str:
+    return " ".join(lxml.html.document_fromstring(page).text_content().split())
+
+
+def test_a_badge_that_is_asked_for_first_goes_by_its_name_on_every_page(room):  # noqa: F811
+    first = badge(rows=1, name="Finds Sources")
+    room.put(first)
+    room.put(badge(rows=1, name="Cites Sources", prerequisites=(first.slug,)))
+    plan = text_of(room.page.get(f"badges/{room.badge.slug}/plan").text)
+    assert "It asks for the badge “Finds Sources” first, which has not been published here yet." in plan
+    assert "The badge “Finds Sources” has been earned before" in plan
+    second, room.badge = room.badge, first
+    room.publish_again()
+    room.badge = second
+    room.publish_again()
+    room.enter(room.students[0])
+    known = room.enter(room.teacher)
+    matrix = lxml.html.document_fromstring(known.get(f"badges/{second.slug}").text)
+    heads = [" ".join(each.text_content().split()) for each in matrix.xpath("//thead//th")]
+    assert heads[2] == "Finds Sources needs earned"
+    table = known.get(f"badges/{second.slug}/progress.csv").content.decode("utf-8-sig")
+    assert table.splitlines()[0] == "Learner,A Row A,Finds Sources,Badge,User id"
+    record = known.get(f"badges/{second.slug}/record/{room.person_id(room.students[0])}/badge:{first.slug}")
+    assert "The badge “Finds Sources” is not earned yet" in text_of(record.text)
+    with room.tool.db.read() as session:
+        public = room.course_badge(session).version.achievement.slug
+    page = requests.get(f"{room.scene.url}/achievements/{public}/v1", headers={"Accept": "text/html"}, timeout=20)
+    told = [text_of(page.text), text_of(known.get(f"badges/{second.slug}/plan").text)]
+    assert all("The badge “Finds Sources” has been earned before" in each for each in told)
+    learner = room.enter(room.students[0])
+    assert "“Finds Sources” is not earned yet" in text_of(learner.get(f"badges/{second.slug}").text)
+
+
+def test_one_who_lacks_only_the_badge_asked_for_first_is_told_so_in_the_narrow_table_too(room):  # noqa: F811
+    first = badge(rows=1, name="Finds Sources")
+    room.publish(first)
+    room.publish(badge(rows=1, prerequisites=(first.slug,)))
+    room.grade(room.students[0], 4)
+    room.sync()
+    page = text_of(room.enter(room.teacher).get(f"badges/{room.badge.slug}").text)
+    assert "1 of 1, not Finds Sources" in page and "Most often missing: Finds Sources." in page
+
+
 def test_a_prerequisite_earned_in_another_course_counts_and_makes_this_one_due(make_room):  # noqa: F811
     here, there = make_room(), make_room()
     there.publish(badge(rows=1, award="review"))
@@ -218,7 +263,7 @@ def test_a_badge_that_is_not_published_here_yet_is_named_as_what_stands_in_the_w
     room.put(badge(rows=1, prerequisites=(first.slug,)))
     with pytest.raises(CannotPublish) as refused:
         room.publish_again()
-    assert f"“{first.slug}” first" in refused.value.sentence
+    assert f"“{first.name}” first" in refused.value.sentence
 
 
 # -- one column for all, and none
