@@ -69,8 +69,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
         learners = _learners(session, course.id)
         cards = [_card(session, badge, learners, now) for badge in course.badges]
         used = {badge.slug for badge in course.badges}
-        issuer = issuer_row(session)
-        can_publish = is_complete(issuer)
+        may_manage = MANAGE in who.rights
         return CourseHome(
             title=course.title,
             label=course.label,
@@ -78,12 +77,12 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
             sync=sync_state(session, course),
             badges=tuple(cards),
             library=library_cards.cards(session, course.id, used),
-            needs=tuple(_needs(session, course, cards, can_publish)),
-            may_manage=MANAGE in who.rights,
-            can_publish=can_publish,
+            needs=tuple(_needs(session, course, cards, may_manage)),
+            may_manage=may_manage,
+            can_publish=is_complete(issuer_row(session)),
             learners=len(learners),
             copies=tuple(copies.offers(tool, session, who)),
-            copy_job=matching.looking(session, course.id) if MANAGE in who.rights else 0,
+            copy_job=matching.looking(session, course.id) if may_manage else 0,
         )
 
 
@@ -107,15 +106,7 @@ def _home_summary(cards: Sequence[BadgeCard], learners: Sequence[Person]) -> str
     )
 
 
-def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Iterable[Need]:
-    if not can_publish:
-        yield Need(
-            "warn",
-            _("The institution has no name or web address here yet."),
-            _("Until an administrator has written them on the Issuer page, badges can be prepared but not published."),
-            "",
-            "",
-        )
+def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], may_manage: bool) -> Iterable[Need]:
     told = drift.notes(session, course)
     known = {note.kind for note in told}
     for note in told:
@@ -139,19 +130,23 @@ def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], can_pub
                 f"badges/{card.slug}/plan",
             )
         if handed_in := _handed_in(session, course, card.slug):
-            yield Need(
-                "acc",
-                ngettext(
-                    "One badge from elsewhere waits for you", "%(num)s badges from elsewhere wait for you", handed_in
-                ),
-                _("in %(badge)s.", badge=name(card.name)),
-                _("Look and decide"),
-                f"badges/{card.slug}/outside/",
+            waits = ngettext(
+                "One badge from elsewhere waits for an instructor",
+                "%(num)s badges from elsewhere wait for an instructor",
+                handed_in,
             )
+            if may_manage:
+                waits = ngettext(
+                    "One badge from elsewhere waits for you", "%(num)s badges from elsewhere wait for you", handed_in
+                )
+            where, look = _("in %(badge)s.", badge=name(card.name)), _("Look and decide") if may_manage else _("Look")
+            yield Need("acc", waits, where, look, f"badges/{card.slug}/outside/")
         if card.waiting:
-            waits = ngettext("One award waits for you", "%(num)s awards wait for you", card.waiting)
-            where = _("in %(badge)s.", badge=name(card.name))
-            yield Need("acc", waits, where, _("Look and confirm"), f"badges/{card.slug}/awards")
+            waits = ngettext("One award waits for an instructor", "%(num)s awards wait for an instructor", card.waiting)
+            if may_manage:
+                waits = ngettext("One award waits for you", "%(num)s awards wait for you", card.waiting)
+            where, look = _("in %(badge)s.", badge=name(card.name)), _("Look and confirm") if may_manage else _("Look")
+            yield Need("acc", waits, where, look, f"badges/{card.slug}/awards")
 
 
 def _handed_in(session: Session, course: Course, slug: str) -> int:

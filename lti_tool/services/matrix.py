@@ -85,7 +85,7 @@ def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matri
             badge=definition,
             status=badge.status,
             version=badge.version.number if badge.version else 0,
-            summary=_summary(lines),
+            summary=_summary(lines, MANAGE in who.rights),
             most_missing=_most_missing(lines, definition, parts),
             rows=_rows(session, badge, definition, parts, shown, doubted, now),
             heads=row_views(definition, {}, parts),
@@ -233,7 +233,7 @@ def _rows(
     )
 
 
-def _summary(rows: Sequence[_Line]) -> str:
+def _summary(rows: Sequence[_Line], may_manage: bool) -> str:
     if not rows:
         return str(_("No learner is known here yet. They come with the first sync."))
     counts = Counter(row.state for row in rows)
@@ -250,8 +250,13 @@ def _summary(rows: Sequence[_Line]) -> str:
         else _("Nobody has earned it yet")
     ]
     waiting = counts["ready"] + counts["review"]
-    if waiting:
+    if waiting and may_manage:
         parts.append(ngettext("%(many)s waits for you", "%(many)s wait for you", waiting, many=words(waiting)))
+    elif waiting:
+        told = ngettext(
+            "%(many)s waits for an instructor", "%(many)s wait for an instructor", waiting, many=words(waiting)
+        )
+        parts.append(told)
     if counts["one"]:
         one = counts["one"]
         parts.append(ngettext("%(many)s is one short", "%(many)s are one short", one, many=words(one)))

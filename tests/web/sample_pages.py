@@ -696,6 +696,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home-empty": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), sync=NEVER, can_publish=False,
                    library=tuple(replace(c, in_use=False) for c in HOME.library),
                    summary="No badge has been set up here yet.")}),
+    "home-no-issuer": ("instructor/home.html", {"page": replace(HOME, can_publish=False), "way_in": "bound"}),
+    "home-assistant": ("instructor/home.html", {"page": replace(HOME, may_manage=False, needs=(HOME.needs[0], Need(
+        "acc", "Two awards wait for an instructor", "in Oral Communication.", "Look", "oral-communication/awards")))}),
     "home-watcher": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), may_manage=False)}),
     "home-running": ("instructor/home.html", {"page": replace(HOME, sync=RUNNING), "notice": "Resilience is a draft."}),
     "home-failed": ("instructor/home.html", {"page": replace(HOME, sync=FAILED),
