@@ -156,6 +156,11 @@ def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> Ro
     )
 
 
+def gate_words(gate: Gate) -> str:
+    """Say what a further condition asks for, as its reader reads it."""
+    return said(gate_needs(gate))
+
+
 def gate_view(gate: Gate, record: dict[str, Any] | None) -> RowView:
     standing = standing_of(record) if record else pass_gate(gate, Ungraded())
     state = standing.state
@@ -167,7 +172,7 @@ def gate_view(gate: Gate, record: dict[str, Any] | None) -> RowView:
         state=state,
         told=partial(explain_gate, gate, standing),
         reached=said(gate_reached(gate, standing)),
-        required=said(gate_needs(gate)),
+        required=gate_words(gate),
         tone=3 if state == "met" else 0 if state == "ungraded" else 1,
         steps=0,
         level=0,

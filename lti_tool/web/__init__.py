@@ -15,11 +15,11 @@ from werkzeug.routing import BaseConverter, Map, UnicodeConverter
 
 from lti_tool import logs, security
 from lti_tool.db import trouble_of
-from lti_tool.domain.mastery import gate_needs
 from lti_tool.errors import NotFound, NotSignedIn, OwnLinkRefused, OwnSessionEnded, ToolError
 from lti_tool.sentence import Sentence
 from lti_tool.services import own_addresses, stack_words, words
 from lti_tool.services.issuer import issuer_told
+from lti_tool.services.rows import gate_words
 from lti_tool.web import (
     admin,
     as_student,
@@ -145,7 +145,7 @@ def add_to(app: Flask) -> None:
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
         stack_rule=stack_words.rule_words,
-        gate_needs=lambda gate: words.said(gate_needs(gate)),
+        gate_words=gate_words,
         moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
     app.context_processor(common_values)

@@ -32,7 +32,6 @@ from lti_tool.domain.badge import (
     SubCompetency,
 )
 from lti_tool.domain.changes import Change
-from lti_tool.domain.mastery import gate_needs
 from lti_tool.errors import BadInput
 from lti_tool.lti.platforms import platform_of
 from lti_tool.sentence import Sentence
@@ -122,7 +121,7 @@ from lti_tool.services.pages.student import (
     TreeNode,
 )
 from lti_tool.services.rights import OwnRequest, OwnRights
-from lti_tool.services.rows import row_views
+from lti_tool.services.rows import gate_words, row_views
 from lti_tool.services.score_files import BadLine as BadScore
 from lti_tool.services.score_files import FilePage as ScoreFile
 from lti_tool.services.score_files import FileRow, ScoresPage
@@ -1449,7 +1448,7 @@ def create_samples() -> Flask:
         lasts=words.lasts,
         duration=stack_words.duration,
         stack_rule=stack_words.rule_words,
-        gate_needs=lambda gate: words.said(gate_needs(gate)),
+        gate_words=gate_words,
         told_error=lambda error: f"{error.sentence} {error.what_to_do}".strip(),
         moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
