@@ -52,7 +52,9 @@ def interpolate(text: str, told: Mapping[str, str]) -> str:
 
 
 def settings_of(service: str, told: Mapping[str, str]) -> dict[str, str]:
-    return {name: interpolate(value, told) for name, value in SERVICES[service]["environment"].items()}
+    """Return what a service's container has in its environment where `told` stands in .env."""
+    whole = told if SERVICES[service].get("env_file") == ".env" else {}
+    return {**whole, **{name: interpolate(value, told) for name, value in SERVICES[service]["environment"].items()}}
 
 
 def example() -> dict[str, str]:
@@ -113,6 +115,18 @@ def test_the_example_s_password_is_refused_and_another_one_is_taken() -> None:
         load_settings(settings_of("tool", example()))
     settings = load_settings(settings_of("tool", {**example(), "POSTGRES_PASSWORD": secrets.token_hex(24)}))
     assert settings.production and settings.server.trusted_proxies == 1
+
+
+@pytest.mark.parametrize("name", ["migrate", "tool", "worker", "demo-platforms"])
+def test_every_setting_can_be_written_into_the_env_file(name: str) -> None:
+    more = {"LTI_TOOL_MAIL__URL": "smtps://mail.example.edu", "LTI_TOOL_MAIL__SENDER": "badges@example.edu"}
+    settings = load_settings(settings_of(name, {**FILLED_IN, **more, "LTI_TOOL_KEYS__DIR": "/elsewhere"}))
+    assert settings.mail.url == "smtps://mail.example.edu"
+    assert str(settings.keys.dir) == "/keys"  # what the services share is set in one place
+
+
+def test_the_demo_lms_learns_no_secret_of_the_tool() -> None:
+    assert settings_of("demo-lms", {**FILLED_IN, "LTI_TOOL_MAIL__URL": "smtps://u:secret@mail.example.edu"}) == {}
 
 
 def test_the_image_is_built_from_the_lock_file_and_holds_no_key() -> None:

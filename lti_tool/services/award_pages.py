@@ -134,7 +134,7 @@ def giving(tool: Tool, who: LaunchSession, slug: str, person_id: str, now: datet
             people,
             person_id=person_id,
             name=chosen.name or _("Learner"),
-            rows=row_views(definition, records),
+            rows=row_views(definition, records, catalog.asked_of(session, badge, definition, tool.settings.base_url)),
             carried=carries(definition, by_hand.told_of(records)),
             not_shown=bool(award_acts.not_shown(records)),
             held_back=held_back,

@@ -289,6 +289,17 @@ def called(session: Session, course_id: int, slug: str) -> str:
     return library_name(slug)
 
 
+def asked_of(session: Session, badge: CourseBadge, definition: Badge, base_url: str) -> dict[str, ob3.StackMember]:
+    """Return what the badges that a course badge asks for are called and where they are described, by slug.
+
+    One that is to be earned first and is a draft yet has a name and no address."""
+    first = prerequisites.first(session, badge.course_id, definition, base_url)
+    for slug in definition.prerequisites:
+        if slug not in first:
+            first[slug] = ob3.StackMember(slug, called(session, badge.course_id, slug), "")
+    return first | stacks.parts_of(session, badge, definition, base_url)
+
+
 def library_name(slug: str) -> str:
     """Return what the library calls a badge, its slug where it has none of that name."""
     return library()[slug].name if slug in library() else slug
@@ -356,10 +367,8 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found += list(_gradebook_obstacles(badge.course))
     if badge.status == "retired":
         found.append(Sentence("This badge is retired. Bring it back under History first."))
-    found += list(
-        stacks.obstacles(session, badge, definition, called=lambda slug: called(session, badge.course_id, slug))
-    )
-    found += list(prerequisites.obstacles(session, badge, definition))
+    for ask in (stacks.obstacles, prerequisites.obstacles):
+        found += ask(session, badge, definition, lambda slug: called(session, badge.course_id, slug))
     found += list(_other_maximums(badge, definition))
     found += list(sources.obstacles(session, badge, definition))
     return found

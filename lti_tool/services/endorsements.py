@@ -22,7 +22,7 @@ from lti_tool.errors import BadInput, Conflict, CredentialHeldBack, NotFound
 from lti_tool.lti.registration import digest
 from lti_tool.models import AchievementVersion, Award, Edition, Endorsement, EndorsementRequest
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, catalog, editions, journal, places
+from lti_tool.services import audit, catalog, editions, journal, places, stacks
 from lti_tool.services.award_acts import one_line
 from lti_tool.services.awards import get_award, shown_status
 from lti_tool.services.forms import check_text
@@ -95,6 +95,7 @@ class ToEndorse:
     expires_at: datetime
     words: str  # of whoever asked
     badge: Badge | None = None
+    parts: tuple[ob3.StackMember, ...] = ()  # the badges that it asks for
     holder: str = ""  # of an award, where she shows her name
 
 
@@ -211,12 +212,14 @@ def look(tool: Tool, secret: str, now: datetime) -> ToEndorse:
         base = tool.settings.base_url
         badge, title, description = None, issuer.name, issuer.description
         url, picture, holder = f"{base}/issuers/{issuer.slug}", "", ""
+        parts: tuple[ob3.StackMember, ...] = ()
         if request.version is not None:
             version = request.version
             badge = badge_from_content(version.definition)
             title, description = badge.name, badge.description
             url = ob3.achievement_address(base, version.achievement.slug, version.number)
             picture = f"{url}.png"
+            parts = tuple(stacks.described(session, version, base).values())
         if request.award is not None:
             edition = _edition_of(session, request.award, now)
             url, holder = ob3.credential_address(base, edition.id), edition.choices.get("name", "")
@@ -230,6 +233,7 @@ def look(tool: Tool, secret: str, now: datetime) -> ToEndorse:
             expires_at=request.expires_at,
             words=request.words,
             badge=badge,
+            parts=parts,
             holder=holder,
         )
 

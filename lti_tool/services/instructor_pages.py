@@ -54,7 +54,7 @@ from lti_tool.services.pages.instructor import (
     RecordView,
 )
 from lti_tool.services.pages.rows import RowView, SyncState
-from lti_tool.services.rows import amount, met_of, missing_of, row_views, rows_beside
+from lti_tool.services.rows import NO_PARTS, Parts, amount, met_of, missing_of, row_views, rows_beside
 from lti_tool.services.stacks import AWARD
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, decimal, moment, name, said, status_word
@@ -69,8 +69,7 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
         learners = _learners(session, course.id)
         cards = [_card(session, badge, learners, now) for badge in course.badges]
         used = {badge.slug for badge in course.badges}
-        issuer = issuer_row(session)
-        can_publish = is_complete(issuer)
+        may_manage = MANAGE in who.rights
         return CourseHome(
             title=course.title,
             label=course.label,
@@ -78,12 +77,12 @@ def course_home(tool: Tool, who: LaunchSession) -> CourseHome:
             sync=sync_state(session, course),
             badges=tuple(cards),
             library=library_cards.cards(session, course.id, used),
-            needs=tuple(_needs(session, course, cards, can_publish)),
-            may_manage=MANAGE in who.rights,
-            can_publish=can_publish,
+            needs=tuple(_needs(session, course, cards, may_manage)),
+            may_manage=may_manage,
+            can_publish=is_complete(issuer_row(session)),
             learners=len(learners),
             copies=tuple(copies.offers(tool, session, who)),
-            copy_job=matching.looking(session, course.id) if MANAGE in who.rights else 0,
+            copy_job=matching.looking(session, course.id) if may_manage else 0,
         )
 
 
@@ -107,15 +106,7 @@ def _home_summary(cards: Sequence[BadgeCard], learners: Sequence[Person]) -> str
     )
 
 
-def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], can_publish: bool) -> Iterable[Need]:
-    if not can_publish:
-        yield Need(
-            "warn",
-            _("The institution has no name or web address here yet."),
-            _("Until an administrator has written them on the Issuer page, badges can be prepared but not published."),
-            "",
-            "",
-        )
+def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], may_manage: bool) -> Iterable[Need]:
     told = drift.notes(session, course)
     known = {note.kind for note in told}
     for note in told:
@@ -139,19 +130,23 @@ def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], can_pub
                 f"badges/{card.slug}/plan",
             )
         if handed_in := _handed_in(session, course, card.slug):
-            yield Need(
-                "acc",
-                ngettext(
-                    "One badge from elsewhere waits for you", "%(num)s badges from elsewhere wait for you", handed_in
-                ),
-                _("in %(badge)s.", badge=name(card.name)),
-                _("Look and decide"),
-                f"badges/{card.slug}/outside/",
+            waits = ngettext(
+                "One badge from elsewhere waits for an instructor",
+                "%(num)s badges from elsewhere wait for an instructor",
+                handed_in,
             )
+            if may_manage:
+                waits = ngettext(
+                    "One badge from elsewhere waits for you", "%(num)s badges from elsewhere wait for you", handed_in
+                )
+            where, look = _("in %(badge)s.", badge=name(card.name)), _("Look and decide") if may_manage else _("Look")
+            yield Need("acc", waits, where, look, f"badges/{card.slug}/outside/")
         if card.waiting:
-            waits = ngettext("One award waits for you", "%(num)s awards wait for you", card.waiting)
-            where = _("in %(badge)s.", badge=name(card.name))
-            yield Need("acc", waits, where, _("Look and confirm"), f"badges/{card.slug}/awards")
+            waits = ngettext("One award waits for an instructor", "%(num)s awards wait for an instructor", card.waiting)
+            if may_manage:
+                waits = ngettext("One award waits for you", "%(num)s awards wait for you", card.waiting)
+            where, look = _("in %(badge)s.", badge=name(card.name)), _("Look and confirm") if may_manage else _("Look")
+            yield Need("acc", waits, where, look, f"badges/{card.slug}/awards")
 
 
 def _handed_in(session: Session, course: Course, slug: str) -> int:
@@ -306,9 +301,10 @@ def learner_row(
     reviews: Collection[str],
     now: datetime,
     heads: Badge | None = None,
+    parts: Parts = NO_PARTS,
 ) -> LearnerRow:
     """`badge` is what she is judged by; `heads` the version whose rows head the matrix, where that is another one."""
-    cells = row_views(badge, records)
+    cells = row_views(badge, records, parts)
     met, of = met_of(badge, cells), badge.needed
     missing = missing_of(badge, cells)
     status = shown_status(award, now) if award is not None else ""
@@ -317,7 +313,7 @@ def learner_row(
     return LearnerRow(
         person_id=person_id,
         name=known_as or _("Learner"),
-        cells=cells if heads in (None, badge) else rows_beside(heads, badge, records),
+        cells=cells if heads in (None, badge) else rows_beside(heads, badge, records, parts),
         met=met,
         of=of,
         state=state,
@@ -370,28 +366,32 @@ def record(tool: Tool, who: LaunchSession, slug: str, person_id: str, tag: str) 
         enrolment = session.get(Enrolment, (badge.course_id, person_id))
         if enrolment is None:
             raise NotFound(f"person {person_id} is not in course {badge.course_id}")
-        standing = _standing(session, badge, definition, enrolment.person, datetime.now(UTC))
+        base = tool.settings.base_url
+        standing = _standing(session, badge, definition, enrolment.person, datetime.now(UTC), base)
         found = next((each for each in standing.records if each.row.tag == tag), None)
         if found is None:
             raise NotFound(f"no row {tag}")
         return found
 
 
-def standings(session: Session, course: Course, person: Person, slug: str = "") -> tuple[BadgeStanding, ...]:
+def standings(session: Session, course: Course, person: Person, slug: str, base_url: str) -> tuple[BadgeStanding, ...]:
     """Return where somebody stands in each published badge of a course, or in the one of this slug."""
     published = [b for b in course.badges if b.version is not None and slug in ("", b.slug)]
     now = datetime.now(UTC)
     found = []
     for badge in published:
         definition = versions.definitions(session, badge).get(person.id) or catalog.definition_of(badge)
-        found.append(_standing(session, badge, definition, person, now))
+        found.append(_standing(session, badge, definition, person, now, base_url))
     return tuple(found)
 
 
-def _standing(session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime) -> BadgeStanding:
+def _standing(
+    session: Session, badge: CourseBadge, definition: Badge, person: Person, now: datetime, base_url: str
+) -> BadgeStanding:
     records = records_of(session, badge.id, [person.id]).get(person.id, {})
     award = newest_awards(session, badge, person.holder_id).get(person.holder_id)
-    row = learner_row(definition, person.id, person.name, records, award, under_review(session, badge), now)
+    doubted, parts = under_review(session, badge), catalog.asked_of(session, badge, definition, base_url)
+    row = learner_row(definition, person.id, person.name, records, award, doubted, now, parts=parts)
     query = select(Mastery).where(Mastery.course_badge_id == badge.id, Mastery.person_id == person.id)
     masteries = {mastery.tag: mastery for mastery in session.scalars(query)}
     columns = {column.tag: column for column in badge.columns}

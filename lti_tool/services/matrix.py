@@ -23,7 +23,7 @@ from lti_tool.domain.mastery import Standing, part_word
 from lti_tool.errors import NotFound
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import CourseBadge, Enrolment, Mastery, Person, may_be_awarded
-from lti_tool.services import catalog, drift, earned, stacks, versions
+from lti_tool.services import catalog, drift, earned, versions
 from lti_tool.services.awards import AwardState, newest_states, records_of, shown_status, under_review
 from lti_tool.services.instructor_pages import HOLDS, column_plans, learner_row, standing_word, sync_state
 from lti_tool.services.launches import MANAGE, LaunchSession
@@ -76,7 +76,7 @@ def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matri
         here = [line for line in lines if view.section in ("", *(id_ for id_, _name in line.person.sections))]
         counts = Counter(line.state for line in here)
         fitting = _arranged(here, view)
-        parts = stacks.parts_of(session, badge, definition, tool.settings.base_url)
+        parts = catalog.asked_of(session, badge, definition, tool.settings.base_url)
         last = max(1, -(-len(fitting) // A_PAGE))
         number = min(max(view.page, 1), last)
         shown = fitting[(number - 1) * A_PAGE : number * A_PAGE]
@@ -85,9 +85,9 @@ def matrix(tool: Tool, who: LaunchSession, slug: str, view: MatrixView) -> Matri
             badge=definition,
             status=badge.status,
             version=badge.version.number if badge.version else 0,
-            summary=_summary(lines),
+            summary=_summary(lines, MANAGE in who.rights),
             most_missing=_most_missing(lines, definition, parts),
-            rows=_rows(session, badge, definition, shown, doubted, now),
+            rows=_rows(session, badge, definition, parts, shown, doubted, now),
             heads=row_views(definition, {}, parts),
             counts={"all": len(here), **{group: counts[group] for group in GROUPS}},
             sync=sync_state(session, badge.course),
@@ -210,6 +210,7 @@ def _rows(
     session: Session,
     badge: CourseBadge,
     definition: Badge,
+    parts: Parts,
     lines: Sequence[_Line],
     doubted: dict[str, str],
     now: datetime,
@@ -226,12 +227,13 @@ def _rows(
             doubted,
             now,
             heads=definition,
+            parts=parts,
         )
         for line in lines
     )
 
 
-def _summary(rows: Sequence[_Line]) -> str:
+def _summary(rows: Sequence[_Line], may_manage: bool) -> str:
     if not rows:
         return str(_("No learner is known here yet. They come with the first sync."))
     counts = Counter(row.state for row in rows)
@@ -248,8 +250,13 @@ def _summary(rows: Sequence[_Line]) -> str:
         else _("Nobody has earned it yet")
     ]
     waiting = counts["ready"] + counts["review"]
-    if waiting:
+    if waiting and may_manage:
         parts.append(ngettext("%(many)s waits for you", "%(many)s wait for you", waiting, many=words(waiting)))
+    elif waiting:
+        told = ngettext(
+            "%(many)s waits for an instructor", "%(many)s wait for an instructor", waiting, many=words(waiting)
+        )
+        parts.append(told)
     if counts["one"]:
         one = counts["one"]
         parts.append(ngettext("%(many)s is one short", "%(many)s are one short", one, many=words(one)))
@@ -278,7 +285,7 @@ def matrix_csv(tool: Tool, who: LaunchSession, slug: str) -> str:
         sections = dict(_sections(people))
         lines = _lines(session, badge, definition, people, under_review(session, badge), now)
         records = records_of(session, badge.id)
-        heads = row_views(definition, {}, stacks.parts_of(session, badge, definition, tool.settings.base_url))
+        heads = row_views(definition, {}, catalog.asked_of(session, badge, definition, tool.settings.base_url))
     told = [_("Section")] if sections else []
     rows = [[_("Learner"), *told, *(f"{head.code} {head.name}".strip() for head in heads), _("Badge"), _("User id")]]
     for line in lines:

@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, EarlierVersion, Enrolment, Mastery, Person
-from lti_tool.services import catalog, stack_trees, stacks
+from lti_tool.services import catalog, prerequisites, stack_trees, stacks
 from lti_tool.services.awards import once_for_all
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages.rows import RowView
-from lti_tool.services.rows import hide, row_views
+from lti_tool.services.rows import Parts, hide, row_views
 from lti_tool.services.words import day
 
 OPEN = ("pending", "review", "held")  # given, and not issued yet
@@ -122,7 +122,7 @@ def standings(
     *,
     history: bool = True,
 ) -> dict[str, Standing]:
-    """Return where somebody stands in each of these badges, by id: in three queries, however many there are.
+    """Return where somebody stands in each of these badges, by id: in five queries at most, however many there are.
 
     `judged` says by course which of the people she is judged there; the badges come with their versions.
     Held back, present levels are not even hinted at; an award issued here before shows what it was given for."""
@@ -140,15 +140,22 @@ def standings(
     for row in session.scalars(rows):
         stored.setdefault((row.course_badge_id, row.person_id), {})[row.tag] = row
     awards = _awards(session, badges, me.holder_id)
+    judged_by: dict[str, Badge] = {}
+    for badge in badges:
+        version = began.get((badge.id, judged.get(badge.course_id, ""))) or badge.version
+        judged_by[badge.id] = version.badge if version is not None else catalog.definition_of(badge)
+    first = {(badge.course_id, slug) for badge in badges for slug in judged_by[badge.id].prerequisites}
+    newest = prerequisites.newest(session, first)
     found = {}
     for badge in badges:
-        person_id = judged.get(badge.course_id, "")
-        version = began.get((badge.id, person_id)) or badge.version
-        definition = version.badge if version is not None else catalog.definition_of(badge)
-        mine = awards.get(badge.id, [])
-        found[badge.id] = _standing(
-            session, badge, definition, mine, stored.get((badge.id, person_id), {}), now, base, history
-        )
+        definition, mine = judged_by[badge.id], awards.get(badge.id, [])
+        asked = {
+            slug: prerequisites.described(newest[badge.course_id, slug], slug, base)
+            for slug in definition.prerequisites
+            if (badge.course_id, slug) in newest
+        } | stacks.parts_of(session, badge, definition, base)
+        has = stored.get((badge.id, judged.get(badge.course_id, "")), {})
+        found[badge.id] = _standing(badge, definition, asked, mine, has, now, history)
     return found
 
 
@@ -177,16 +184,14 @@ def _awards(session: Session, badges: Sequence[CourseBadge], holder_id: str) -> 
 
 
 def _standing(
-    session: Session,
     badge: CourseBadge,
     definition: Badge,
+    parts: Parts,
     awards: Sequence[Award],
     stored: Mapping[str, Mastery],
     now: datetime,
-    base: str,
     with_history: bool,
 ) -> Standing:
-    parts = stacks.parts_of(session, badge, definition, base)
     if catalog.released(badge, now):
         award = awards[-1] if awards else None
         # What the LMS does not show her yet is here as if it were not: no level, and not that there is one.

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
+from lti_tool.credentials import ob3
 from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.domain.prerequisites import circle
 from lti_tool.models import Achievement, AchievementVersion, Award, CourseBadge, Prerequisite
@@ -66,6 +67,44 @@ def _newest(achievement: Achievement) -> Badge:
 def name_of(session: Session, course_id: int, slug: str) -> str:
     """Return the name of a badge that is asked for, its slug where there is none yet."""
     return held(session, course_id, [slug], datetime.now(UTC)).names[slug]
+
+
+def newest(session: Session, asked: Collection[tuple[int, str]]) -> dict[tuple[int, str], AchievementVersion]:
+    """Return the newest version of what each slug means in its course (course id, slug), in few queries.
+
+    Nothing that was never published is in it."""
+    if not asked:
+        return {}
+    slugs = {slug for _course, slug in asked}
+    local = select(CourseBadge).where(CourseBadge.course_id.in_({id_ for id_, _ in asked}), CourseBadge.slug.in_(slugs))
+    local = local.options(joinedload(CourseBadge.version))
+    here = {(badge.course_id, badge.slug): badge.version for badge in session.scalars(local)}
+    made = select(AchievementVersion).join(Achievement).order_by(AchievementVersion.number)
+    ids = {version.achievement_id for version in here.values() if version is not None}
+    made = made.where(or_(Achievement.slug.in_(slugs), Achievement.id.in_(ids)))
+    by_id: dict[int, AchievementVersion] = {}
+    by_slug: dict[str, AchievementVersion] = {}
+    for version in session.scalars(made.options(joinedload(AchievementVersion.achievement))):
+        by_id[version.achievement_id] = by_slug[version.achievement.slug] = version
+    found = {}
+    for pair in asked:
+        own = here.get(pair)
+        meant = by_id.get(own.achievement_id) if own is not None else None if pair in here else by_slug.get(pair[1])
+        if meant is not None:
+            found[pair] = meant
+    return found
+
+
+def described(version: AchievementVersion, slug: str, base_url: str) -> ob3.StackMember:
+    """Return what a badge that is asked for by this slug is called, and where it is described."""
+    address = ob3.achievement_address(base_url, version.achievement.slug, version.number)
+    return ob3.StackMember(slug, str(version.definition["name"]), address)
+
+
+def first(session: Session, course_id: int, badge: Badge, base_url: str) -> dict[str, ob3.StackMember]:
+    """Return what the badges to be earned first are called in a course and where they are described, by slug."""
+    found = newest(session, [(course_id, slug) for slug in badge.prerequisites])
+    return {slug: described(version, slug, base_url) for (_course, slug), version in found.items()}
 
 
 # -- what cannot be ---------------------------------------------------------------------------------------------
@@ -136,15 +175,15 @@ def _asked_in(content: dict[str, object]) -> tuple[str, ...]:
     return (*(asked if isinstance(asked, list | tuple) else ()), *members)
 
 
-def obstacles(session: Session, badge: CourseBadge, definition: Badge) -> Iterable[str]:
-    """Say why a badge with prerequisites cannot be published as it is."""
+def obstacles(session: Session, badge: CourseBadge, definition: Badge, called: Callable[[str], str]) -> Iterable[str]:
+    """Say why a badge with prerequisites cannot be published as it is. `called`: as for `stacks.obstacles`."""
     if sentence := circular(session, badge.course_id, definition):
         yield Sentence("%(problem)s Take one of these out.", problem=sentence)
     for slug in definition.prerequisites:
         if achievement_of(session, badge.course_id, slug) is None:
             yield Sentence(
                 "It asks for the badge “%(badge)s” first, which has not been published here yet. Begin with that one.",
-                badge=slug,
+                badge=called(slug),
             )
 
 

@@ -23,12 +23,13 @@ from lti_tool.errors import NotFound
 from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import AchievementVersion, Award, CourseBadge, Job, Person
-from lti_tool.services import awards, catalog, drift, earned, matching, prerequisites, stacks, versions
+from lti_tool.services import awards, catalog, drift, earned, matching, versions
 from lti_tool.services.evaluation import Inputs, Judge, Learner, elsewhere, gather
 from lti_tool.services.instructor_pages import column_plans
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages.instructor import BadgePlan, ColumnPlan, Effect, Mover
 from lti_tool.services.posting import PASSING
+from lti_tool.services.rows import Parts
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
 
@@ -202,6 +203,7 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
         present = badge_from_content(badge.version.definition) if badge.version is not None else None
         choice = counts_for if present is not None and counts_for == versions.NEW else versions.EVERYBODY
         learns = effect(session, badge, now, counts_for=choice) if waits else None
+        asked = catalog.asked_of(session, badge, definition, tool.settings.base_url)
         return BadgePlan(
             slug=slug,
             badge=definition,
@@ -222,9 +224,9 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
             version=badge.version.number if badge.version is not None else 0,
             next_version=_next_number(session, badge) if waits else 0,
             orphans=_orphans(badge, definition, bool(versions.earlier(session, badge)) or choice == versions.NEW),
-            notes=tuple(_notes(session, badge, definition)),
+            notes=tuple(_notes(badge, asked)),
             drifts=drift.notes(session, badge.course, badge) if badge.version is not None else (),
-            parts=tuple(stacks.parts_of(session, badge, definition, tool.settings.base_url).values()),
+            parts=tuple(asked.values()),
             earned=earned.view(session, badge, PASSING) if badge.status != "retired" or badge.writes_earned else None,
         )
 
@@ -257,8 +259,7 @@ def _orphans(badge: CourseBadge, definition: Badge, still_read: bool) -> tuple[C
     )
 
 
-def _notes(session: Session, badge: CourseBadge, definition: Badge) -> list[str]:
+def _notes(badge: CourseBadge, asked: Parts) -> list[str]:
     """Name the badges asked for first that nobody can earn here at present."""
-    here = {each.slug: each for each in badge.course.badges}
-    asked = prerequisites.first_of(definition)
-    return [slug for slug in asked if slug in here and here[slug].status == "retired"]
+    retired = {each.slug for each in badge.course.badges if each.status == "retired"}
+    return [each.name for slug, each in asked.items() if slug in retired]

@@ -86,16 +86,16 @@ def _whole_page(tool: Tool, edition: Edition, now: datetime, *, levels: bool) ->
     still = still_shown.of_edition(tool, edition)
     choices = still.choices
     shows_levels = choices.get("results", True) and levels
-    parts = {part.slug: part for part in stacks.as_described(version.members, base)}
+    issuer = issuer_told(tool)
+    with tool.db.read() as session:
+        parts = stacks.described(session, version, base)
+        endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     rows = row_views(badge, decided(edition, badge) if shows_levels else {}, parts)
     if shows_levels:
         rows = _parts_that_counted(rows, decided(edition, badge), base)
     shows_grades = bool(choices.get("grades")) and shows_levels
     if not shows_grades:
         rows = _without_grades(rows)
-    issuer = issuer_told(tool)
-    with tool.db.read() as session:
-        endorsed = endorsements.in_force(tool, session, award_id=award.id, version_id=version.id)
     url = credential_url(tool, edition.id)
     page = CredentialPage(
         credential_id=edition.id,
@@ -329,6 +329,7 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         issuer = issuer_row(session)
         newest = _newest(session, version)
         endorsed = endorsements.in_force(tool, session, version_id=version.id)
+        parts = stacks.described(session, version, base)
     address = ob3.achievement_address(base, slug, version.number)
     before = range(version.number - 1, max(0, version.number - 1 - ob3.MOST_EARLIER), -1)
     newer = newest > version.number
@@ -341,7 +342,7 @@ def achievement_page(tool: Tool, version: AchievementVersion) -> AchievementPage
         issuer=issuer.name,
         issuer_url=f"{base}/issuers/{issuer.slug}",
         newest_url=ob3.achievement_address(base, slug, newest) if newer else "",
-        parts=stacks.as_described(version.members, base),
+        parts=tuple(parts.values()),
         downloads=(
             ("JSON", "", f"{address}.json"),
             ("CTDL", _("for catalogues"), f"{address}.ctdl.json"),

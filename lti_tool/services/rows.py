@@ -33,7 +33,7 @@ from lti_tool.services.words import decimal, said
 TONES = 4
 
 
-Parts = Mapping[str, StackMember]  # what the parts of a stack are called and where they are described, by slug
+Parts = Mapping[str, StackMember]  # what the badges that one asks for are called and where they are described, by slug
 NO_PARTS: Parts = MappingProxyType({})
 
 
@@ -43,17 +43,22 @@ def row_views(badge: Badge, records: dict[str, dict[str, Any]], parts: Parts = N
     if badge.stack is not None:
         rows += [part_view(slug, records.get(PREREQUISITE + slug), parts.get(slug)) for slug in badge.stack.members]
     rows += [gate_view(gate, records.get(gate.tag)) for gate in badge.gates]
-    return tuple(rows + [prerequisite_view(slug, records.get(PREREQUISITE + slug)) for slug in badge.prerequisites])
+    first = [(slug, records.get(PREREQUISITE + slug), parts.get(slug)) for slug in badge.prerequisites]
+    return tuple(rows + [prerequisite_view(*each) for each in first])
 
 
-def rows_beside(heads: Badge, judged_by: Badge, records: dict[str, dict[str, Any]]) -> tuple[RowView, ...]:
+def rows_beside(
+    heads: Badge, judged_by: Badge, records: dict[str, dict[str, Any]], parts: Parts = NO_PARTS
+) -> tuple[RowView, ...]:
     """Return the rows of one version under the heads of another: a row that is not in it is "other"."""
-    own = {view.tag: view for view in row_views(judged_by, records)}
-    return tuple(own.get(head.tag) or dataclasses.replace(head, state="other") for head in row_views(heads, {}))
+    own = {view.tag: view for view in row_views(judged_by, records, parts)}
+    under = row_views(heads, {}, parts)
+    return tuple(own.get(head.tag) or dataclasses.replace(head, state="other") for head in under)
 
 
-def prerequisite_view(slug: str, record: dict[str, Any] | None) -> RowView:
-    state, name = (record["state"], record["name"]) if record else ("short", slug)
+def prerequisite_view(slug: str, record: dict[str, Any] | None, asked: StackMember | None) -> RowView:
+    """Return a badge to be earned first: earned or not."""
+    state, name = (record["state"], record["name"]) if record else ("short", asked.name if asked is not None else slug)
     met = state == "met"
     return RowView(
         tag=PREREQUISITE + slug,
@@ -152,6 +157,11 @@ def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None, langu
     )
 
 
+def gate_words(gate: Gate) -> str:
+    """Say what a further condition asks for, as its reader reads it."""
+    return said(gate_needs(gate))
+
+
 def gate_view(gate: Gate, record: dict[str, Any] | None) -> RowView:
     standing = standing_of(record) if record else pass_gate(gate, Ungraded())
     state = standing.state
@@ -163,7 +173,7 @@ def gate_view(gate: Gate, record: dict[str, Any] | None) -> RowView:
         state=state,
         told=partial(explain_gate, gate, standing),
         reached=said(gate_reached(gate, standing)),
-        required=said(gate_needs(gate)),
+        required=gate_words(gate),
         tone=3 if state == "met" else 0 if state == "ungraded" else 1,
         steps=0,
         level=0,

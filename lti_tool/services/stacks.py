@@ -121,6 +121,14 @@ def parts_of(session: Session, badge: CourseBadge, definition: Badge, base_url: 
     return {each.slug: each for each in as_described(told, base_url)}
 
 
+def described(session: Session, version: AchievementVersion, base_url: str) -> dict[str, ob3.StackMember]:
+    """Return what the badges that a version asks for are called and where they are described, by slug.
+
+    Its parts are as it has kept them; what comes first is as its own course means it."""
+    first = prerequisites.first(session, version.achievement.owner_course_id, version.badge, base_url)
+    return first | {part.slug: part for part in as_described(version.members, base_url)}
+
+
 def least_results(definition: Badge) -> int | None:
     """Return how many sub-competencies, or parts, a credential of this badge must tell of as reached.
 

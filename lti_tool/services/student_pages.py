@@ -237,7 +237,7 @@ def claim_of(tool: Tool, award_id: str, key: str, now: datetime) -> ClaimView:
             claimed=award.claimed_at is not None,
             page_public=award.page_public,
             credential_url=_own_url(tool, session, award),
-            rows=row_views(definition, records),
+            rows=row_views(definition, records, stacks.described(session, award.version, tool.settings.base_url)),
             issuer=issuer_row(session).name,
             issued_at=award.issued_at,
             downloads=tuple((word, url) for word, _, url in downloads(tool, edition.id))
@@ -319,6 +319,7 @@ def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
         ]
         sync = SyncState(None, running=False, failed="")
         issuer = issuer_row(session).name
+        parts = catalog.asked_of(session, asked, definition, base)
         return Preview(
             home=StudentHome(
                 title=course.title,
@@ -336,7 +337,7 @@ def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
                 slug=slug,
                 badge=definition,
                 card=_blank(session, asked, base),
-                rows=row_views(definition, {}, stacks.parts_of(session, asked, definition, base)),
+                rows=row_views(definition, {}, parts),
                 history=(),
                 sync=sync,
                 issuer=issuer,
@@ -354,7 +355,7 @@ def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
                 rows=row_views(
                     definition,
                     evaluation.records_at_required(definition),
-                    stacks.parts_of(session, asked, definition, base),
+                    parts,
                 ),
                 issuer=issuer,
                 issued_at=None,
@@ -368,4 +369,4 @@ def as_nobody(tool: Tool, who: LaunchSession, slug: str) -> Preview:
 
 def _blank(session: Session, badge: CourseBadge, base: str) -> StudentCard:
     definition = catalog.definition_of(badge)
-    return blank_card(badge, definition, stacks.parts_of(session, badge, definition, base))
+    return blank_card(badge, definition, catalog.asked_of(session, badge, definition, base))

@@ -35,7 +35,7 @@ def review(tool: Tool, who: LaunchSession) -> SubmissionReview:
         return SubmissionReview(
             name=person.name or "Learner",
             learns=enrolment.active and enrolment.is_learner,
-            standings=instructor_pages.standings(session, course, person, slug),
+            standings=instructor_pages.standings(session, course, person, slug, tool.settings.base_url),
             only=tag,
             sync=sync,
         )

@@ -20,6 +20,7 @@ from lti_tool.sentence import Sentence
 from lti_tool.services import own_addresses, stack_words, words
 from lti_tool.services.issuer import issuer_told
 from lti_tool.services.launches import LOOK
+from lti_tool.services.rows import gate_words
 from lti_tool.web import (
     admin,
     as_student,
@@ -145,6 +146,7 @@ def add_to(app: Flask) -> None:
         duration=stack_words.duration,
         told_error=lambda error: f"{words.said(error.sentence)} {words.said(error.what_to_do)}".strip(),
         stack_rule=stack_words.rule_words,
+        gate_words=gate_words,
         moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )
     app.context_processor(common_values)

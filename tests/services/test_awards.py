@@ -20,7 +20,7 @@ from sqlalchemy.orm import undefer
 
 from lti_tool.errors import Conflict
 from lti_tool.models import AuditEvent, Award, Course, CourseBadge, Edition, Mastery, Person, Review
-from lti_tool.services import award_acts, awards, editions, sync
+from lti_tool.services import award_acts, awards, editions, sync, words
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
 
@@ -440,6 +440,8 @@ def test_a_timed_release_shows_levels_and_issues_awards_at_its_time_and_not_befo
     room.publish(badge(release=moment.isoformat()))
     room.grade(room.students[0], 3, 3)
     room.sync()
+    told = room.page.get(f"badges/{room.badge.slug}/awards").text
+    assert f" until {words.moment(moment)}. You can release it sooner." in told
     student = room.enter(room.students[0])
     assert_nothing_shows(student, room.badge.slug)
     assert award_acts.release_due(room.tool, now()) == 0

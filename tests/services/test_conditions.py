@@ -8,13 +8,15 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import lxml.html
 import pytest
+import requests
 from sqlalchemy import select
 
 from lti_tool.domain.scores import Score
 from lti_tool.errors import CannotPublish, DefinitionInvalid
 from lti_tool.models import Award, Course, Evidence, Mastery, Review
-from lti_tool.services import award_acts, catalog, editions, evaluation, sync
+from lti_tool.services import award_acts, catalog, choices, editions, evaluation, sync
 from tests.classroom import LETTERS, badge, gate, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -33,6 +35,16 @@ def judge(room, *marks: tuple[str, float]) -> dict[str, int]:  # noqa: F811
         done = evaluation.evaluate(session, room.course_badge(session), now(), given)
     editions.sign_pending(room.tool, room.id)
     return done
+
+
+def text_of(page: str) -> str:
+    return " ".join(" ".join(lxml.html.document_fromstring(page).itertext()).split())
+
+
+def public_page(room) -> requests.Response:  # noqa: F811
+    with room.tool.db.read() as session:
+        slug = room.course_badge(session).version.achievement.slug
+    return requests.get(f"{room.scene.url}/achievements/{slug}/v1", headers={"Accept": "text/html"}, timeout=20)
 
 
 def reviews(room) -> list[str]:  # noqa: F811
@@ -85,6 +97,25 @@ def test_G13_any_two_of_three_are_enough_and_no_third_is_asked_for(room):  # noq
     room.grade(room.students[1], 3, 1, None)
     room.sync()
     assert [each["user"] for each in room.awards()] == [room.students[0].id]
+
+
+def test_what_a_further_condition_asks_for_is_read_by_whoever_reads_about_the_badge(room):  # noqa: F811
+    room.publish(badge(rows=1, gates=(gate("exam", "percent", "80"), gate("lab", "pass", ""))))
+    room.grade(room.students[0], 4, 90, 1)
+    room.sync()
+    award = room.award()
+    assert award["status"] == "issued"
+    plan = text_of(room.page.get(f"badges/{room.badge.slug}/plan").text)
+    achievement = text_of(public_page(room).text)
+    for page in (plan, achievement):
+        assert "Gate exam exam · needs 80 %" in page and "Gate lab lab · passed" in page
+    for levels, told in ((True, "Gate exam holds asks for 80 %"), (False, "Gate exam asks for 80 %")):
+        chosen = choices.Choices(public=True, levels=levels)
+        choices.choose(room.tool, award["id"], chosen, actor="operator", now=now())
+        editions.sign_pending(room.tool, room.id)
+        address = room.award()["credential_url"].replace(room.tool.settings.base_url, room.scene.url)
+        page = text_of(requests.get(address, headers={"Accept": "text/html"}, timeout=20).text)
+        assert told in page and "asks for a pass" in page
 
 
 # -- evidence
@@ -146,6 +177,42 @@ def test_a_badge_that_asks_for_another_first_is_earned_as_soon_as_that_is(room):
     room.grade(room.students[0], 4)
     room.sync()  # one sync gives both: what is asked for first comes first
     assert {each["badge"] for each in room.awards(room.students[0])} == {first.slug, second.slug}
+
+
+def test_a_badge_that_is_asked_for_first_goes_by_its_name_on_every_page(room):  # noqa: F811
+    first = badge(rows=1, name="Finds Sources")
+    room.put(first)
+    room.put(badge(rows=1, name="Cites Sources", prerequisites=(first.slug,)))
+    plan = text_of(room.page.get(f"badges/{room.badge.slug}/plan").text)
+    assert "It asks for the badge “Finds Sources” first, which has not been published here yet." in plan
+    assert "The badge “Finds Sources” has been earned before" in plan
+    second, room.badge = room.badge, first
+    room.publish_again()
+    room.badge = second
+    room.publish_again()
+    room.enter(room.students[0])
+    known = room.enter(room.teacher)
+    matrix = lxml.html.document_fromstring(known.get(f"badges/{second.slug}").text)
+    heads = [" ".join(each.text_content().split()) for each in matrix.xpath("//thead//th")]
+    assert heads[2] == "Finds Sources needs earned"
+    table = known.get(f"badges/{second.slug}/progress.csv").content.decode("utf-8-sig")
+    assert table.splitlines()[0] == "Learner,A Row A,Finds Sources,Badge,User id"
+    record = known.get(f"badges/{second.slug}/record/{room.person_id(room.students[0])}/badge:{first.slug}")
+    assert "The badge “Finds Sources” is not earned yet" in text_of(record.text)
+    told = [text_of(public_page(room).text), text_of(known.get(f"badges/{second.slug}/plan").text)]
+    assert all("The badge “Finds Sources” has been earned before" in each for each in told)
+    learner = room.enter(room.students[0])
+    assert "“Finds Sources” is not earned yet" in text_of(learner.get(f"badges/{second.slug}").text)
+
+
+def test_one_who_lacks_only_the_badge_asked_for_first_is_told_so_in_the_narrow_table_too(room):  # noqa: F811
+    first = badge(rows=1, name="Finds Sources")
+    room.publish(first)
+    room.publish(badge(rows=1, prerequisites=(first.slug,)))
+    room.grade(room.students[0], 4)
+    room.sync()
+    page = text_of(room.enter(room.teacher).get(f"badges/{room.badge.slug}").text)
+    assert "1 of 1, not Finds Sources" in page and "Most often missing: Finds Sources" in page
 
 
 def test_a_prerequisite_earned_in_another_course_counts_and_makes_this_one_due(make_room):  # noqa: F811
@@ -218,7 +285,7 @@ def test_a_badge_that_is_not_published_here_yet_is_named_as_what_stands_in_the_w
     room.put(badge(rows=1, prerequisites=(first.slug,)))
     with pytest.raises(CannotPublish) as refused:
         room.publish_again()
-    assert f"“{first.slug}” first" in refused.value.sentence
+    assert f"“{first.name}” first" in refused.value.sentence
 
 
 # -- one column for all, and none

@@ -8,6 +8,7 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 
+import lxml.html
 import pytest
 import requests
 import time_machine
@@ -15,6 +16,7 @@ from sqlalchemy import select
 
 from lti_tool.credentials.signing import verify_proof
 from lti_tool.credentials.status_list import read_bit
+from lti_tool.domain.badge import Stack
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import AuditEvent, Edition, Endorsement, EndorsementRequest
 from lti_tool.services import checking, choices, editions, endorsements
@@ -72,6 +74,16 @@ def address_in(answer: requests.Response) -> str:
 
 
 # -- asked and said ---------------------------------------------------------------------------------------------
+
+
+def test_a_reviewer_of_a_badge_made_of_badges_reads_which_they_are(room):  # noqa: F811
+    part = badge(rows=1, name="Finds Sources")
+    room.publish(part)
+    room.publish(badge(sub_competencies=(), stack=Stack((part.slug,)), name="The Whole"))
+    _, answer = open_link(ask(room))
+    page = lxml.html.document_fromstring(answer.text)
+    assert page.get_element_by_id("h-rubric").text_content() == "Which badges it is made of"
+    assert page.xpath("//*[@class='partlist']//a[contains(@href, '/achievements/')]/text()") == ["Finds Sources"]
 
 
 def test_a_reviewer_without_an_account_endorses_a_badge_and_anybody_can_check_it(earned):

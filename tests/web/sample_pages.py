@@ -121,7 +121,7 @@ from lti_tool.services.pages.student import (
     TreeNode,
 )
 from lti_tool.services.rights import OwnRequest, OwnRights
-from lti_tool.services.rows import row_views
+from lti_tool.services.rows import gate_words, row_views
 from lti_tool.services.score_files import BadLine as BadScore
 from lti_tool.services.score_files import FilePage as ScoreFile
 from lti_tool.services.score_files import FileRow, ScoresPage
@@ -697,6 +697,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home-empty": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), sync=NEVER, can_publish=False,
                    library=tuple(replace(c, in_use=False) for c in HOME.library),
                    summary="No badge has been set up here yet.")}),
+    "home-no-issuer": ("instructor/home.html", {"page": replace(HOME, can_publish=False), "way_in": "bound"}),
+    "home-assistant": ("instructor/home.html", {"page": replace(HOME, may_manage=False, needs=(HOME.needs[0], Need(
+        "acc", "Two awards wait for an instructor", "in Oral Communication.", "Look", "oral-communication/awards")))}),
     "home-watcher": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), may_manage=False)}),
     "home-running": ("instructor/home.html", {"page": replace(HOME, sync=RUNNING), "notice": "Resilience is a draft."}),
     "home-failed": ("instructor/home.html", {"page": replace(HOME, sync=FAILED),
@@ -895,7 +898,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "wallet-over": ("student/wallet.html", {"page": replace(WALLET, offer=OfferView("f1", "over", NOW))}),
     "credential": ("public/credential.html", {"page": CREDENTIAL}),
     "credential-named": ("public/credential.html", {"page": replace(CREDENTIAL, recipient="Ben O.", expires_at=None,
-                         rows=(*CREDENTIAL.rows, gate_row("met")))}),
+                         badge=GATED, rows=(*CREDENTIAL.rows, gate_row("met")))}),
     "credential-revoked": ("public/credential.html", {"page": replace(CREDENTIAL, state="revoked", checks=UNSURE,
                            state_sentence="The issuer took it back on 20 November 2026.")}),
     "credential-expired": ("public/credential.html", {"page": replace(CREDENTIAL, state="expired", checks=UNSURE,
@@ -919,7 +922,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                          ShownEvidence("Listens actively", f"{BASE}/evidence/7fq3", "", "File", "photo.jpg",
                                        "JPEG picture, 2.5 MB", gone=True)))}),
     "credential-no-levels": ("public/credential.html", {"page": replace(CREDENTIAL, shows_levels=False,
-                             rows=rows(None, None, None, None))}),
+                             badge=GATED, rows=(*rows(None, None, None, None), gate_row("ungraded")))}),
     "achievement-full": ("public/achievement.html", {"page": replace(ACHIEVEMENT, endorsements=SAID, badge=FULL,
                          earlier=((2, "#"), (1, "#")))}),
     "issuer-full": ("public/issuer.html", {"page": replace(ISSUER, endorsements=SAID[:1], phone="+1 555 0100",
@@ -1152,6 +1155,10 @@ CHANGES_OF_PARTS += (Change("parts_order"), Change("parts_rule", old="all", new=
                      Change("parts_rule", old="any 2", new="credits 12"), Change("parts_ordered", new="yes"),
                      Change("parts_ordered"), Change("parts_within", new="P1Y6M"), Change("parts_within"))  # fmt: skip
 PAGES |= {
+    "achievement-first": ("public/achievement.html", {"page": replace(ACHIEVEMENT, parts=PARTS, badge=replace(
+        GATED, gates=(*GATED.gates, Gate("lab", "Safety test", "pass", "")), prerequisites=("initiative",)))}),
+    "endorse-stack": ("public/endorse.html", {"page": replace(TO_ENDORSE, title=STACK.name, badge=STACK, parts=PARTS),
+                      "told": Answer(), "longest": LONGEST, "csrf": "c5rf"}),
     "edit-stack": ("instructor/edit_rubric.html", written(values_of(STACK), STACK.slug, **STACKED)),
     "edit-stack-blank": ("instructor/edit_rubric.html", {**written(blank_stack("en"), "new-badge"), "check": True}),
     "edit-stack-about": ("instructor/edit_about.html", written(values_of(STACK), STACK.slug, **STACKED)),
@@ -1449,6 +1456,7 @@ def create_samples() -> Flask:
         lasts=words.lasts,
         duration=stack_words.duration,
         stack_rule=stack_words.rule_words,
+        gate_words=gate_words,
         told_error=lambda error: f"{error.sentence} {error.what_to_do}".strip(),
         moment_of=lambda text: words.moment(datetime.fromisoformat(text)),
     )

@@ -13,7 +13,7 @@ import requests
 from sqlalchemy import select
 
 from lti_tool.demo.launches import INSTITUTION, MEMBERSHIP, SYSTEM
-from lti_tool.models import Award, Browser, CourseBadge, Deployment, Person, Registration
+from lti_tool.models import Award, Browser, CourseBadge, Deployment, Issuer, Person, Registration
 from lti_tool.models import Launch as LaunchRow
 from lti_tool.services import work
 from tests.classroom import at_once, badge, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
@@ -122,6 +122,19 @@ def test_D04_a_teaching_assistant_looks_and_syncs_and_changes_nothing(opened):
         done = assistant.http.post(f"{assistant.home}{path}", data={"csrf": token, **form}, timeout=10)
         assert done.status_code == 403, path
     assert opened.award()["status"] == "issued"
+
+
+def test_D04_a_teaching_assistant_is_not_asked_to_do_what_an_instructor_alone_may(room):  # noqa: F811
+    room.publish(badge(award="review"))
+    room.grade(room.students[0], 3, 3)
+    room.sync()
+    pages = ("", f"badges/{room.badge.slug}", f"badges/{room.badge.slug}/awards")
+    hers = [room.enter(room.teacher).get(each).text for each in pages]
+    assert all("waits for you" in each for each in hers) and "Look and confirm" in hers[0]
+    seen = [room.enter(room.teacher, **roles(*ASSISTANT)).get(each).text for each in pages]
+    for page in seen:
+        assert "ne waits for an instructor" in page or "1 waits for an instructor" in page
+        assert "for you" not in page and "Look and" not in page and "until you" not in page
 
 
 @pytest.mark.parametrize("setting", ["none", "review", "manage"])
@@ -809,3 +822,17 @@ def test_L12_an_error_of_the_database_names_nobody(opened):
         )
     for told in (str(error.value), str(error.value.orig), repr(error.value.__cause__)):
         assert sub not in told.replace("person.sub", "") and "DETAIL" not in told
+
+
+def test_that_the_institution_has_no_name_yet_is_said_once_and_leads_nobody_to_a_closed_door(room):  # noqa: F811
+    with room.tool.db.write() as session:
+        issuer = session.scalars(select(Issuer)).one()
+        name, issuer.name = issuer.name, ""
+    try:
+        home = room.enter(room.teacher).page.text
+    finally:
+        with room.tool.db.write() as session:
+            session.scalars(select(Issuer)).one().name = name
+    assert home.count("no name or web address") == 1 and "Ask an administrator of this tool" in home
+    assert "/admin" not in home
+    assert "no name or web address" not in room.enter(room.teacher).page.text

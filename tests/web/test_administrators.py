@@ -19,6 +19,7 @@ from lti_tool.models import (
     AuditEvent,
     Binding,
     BindingCode,
+    Issuer,
     Person,
     Registration,
     SignInAddress,
@@ -469,6 +470,21 @@ def test_a_launch_outside_any_course_leads_in_too(bound) -> None:
     launch = launch_of(room)
     assert visitor.page is not None and f"/me/{launch}/administration/" in visitor.page.text
     assert "/sign-in/" in way_in(visitor, launch).text
+
+
+def test_a_bound_account_is_led_to_where_the_institution_gets_its_name(bound) -> None:
+    room, _ = bound  # noqa: F811
+    with room.tool.db.write() as session:
+        issuer = session.scalars(select(Issuer)).one()
+        name, issuer.name = issuer.name, ""
+    visitor = room.enter(room.teacher)
+    try:
+        home = visitor.get("").text
+    finally:
+        with room.tool.db.write() as session:
+            session.scalars(select(Issuer)).one().name = name
+    [way] = re.findall(r'href="([^"]+)">Open administration<', home)
+    assert "Make a sign-in address" in visitor.http.get(f"{room.scene.url}{way}", timeout=10).text
 
 
 def test_an_address_of_a_bound_account_lasts_five_minutes(bound) -> None:

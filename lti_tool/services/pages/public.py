@@ -85,7 +85,7 @@ class AchievementPage:
     issuer: str
     issuer_url: str
     newest_url: str = ""  # of a newer version, where there is one
-    parts: tuple[StackMember, ...] = ()  # what a stack is made of
+    parts: tuple[StackMember, ...] = ()  # the badges that it asks for
     downloads: tuple[tuple[str, str, str], ...] = ()
     endorsements: tuple[EndorsementView, ...] = ()
     earlier: tuple[tuple[int, str], ...] = ()  # (number, address) of the versions before, the newest first

@@ -65,6 +65,11 @@ class RowView:
         return bool(self.steps) or self.part
 
     @property
+    def brief(self) -> str:
+        """What it is called where there is no room: its code; a badge has none, and is named."""
+        return self.code or self.name
+
+    @property
     def have(self) -> str:
         """What the learner has, in words: a graded 0 is below the lowest level, not "no result yet"."""
         return self.reached or said(NO_RESULT if self.state == "ungraded" else BELOW)
