@@ -113,11 +113,12 @@ def get_award(session: Session, award_id: str, course_badge_id: str | None = Non
     return award
 
 
-def can_choose(award: Award) -> bool:
-    """Tell whether its learner may claim an award or switch its page: off, too, of one that was taken back."""
-    return award.status == "issued" or (
-        award.status == "revoked" and (award.claimed_at is not None or award.page_public)
-    )
+def can_choose(award: Award, now: datetime) -> bool:
+    """Tell whether its learner may claim an award or switch its page: off, too, of one that is over or taken back."""
+    status = shown_status(award, now)
+    if status in ("expired", "revoked"):
+        return award.claimed_at is not None or award.page_public
+    return status == "issued"
 
 
 class Held(Protocol):

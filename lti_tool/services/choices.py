@@ -154,10 +154,10 @@ def choose(tool: Tool, award_id: str, told: Choices, *, seen: str = "", actor: s
         page, wanted = (award.page_public, award.searchable), (told.public, told.search)
         if award.status == "pending" and award.claimed_at is not None and not new and page == wanted:
             return False  # the same form a second time, while the first one's edition is being signed
-        if not can_choose(award):
+        if not can_choose(award, now):
+            if shown_status(award, now) == "expired":
+                raise Conflict(sentence=Sentence("This badge is not valid any more, so it cannot be claimed."))
             raise Conflict(sentence=Sentence("This badge cannot be claimed at the moment."))
-        if shown_status(award, now) == "expired" and award.claimed_at is None:
-            raise Conflict(sentence=Sentence("This badge is not valid any more, so it cannot be claimed."))
         if is_closed(award, now):
             new = False
         if new and old is not None:

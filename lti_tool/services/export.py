@@ -3,10 +3,12 @@
     manifest.json     what it is, how much of it, and every public key; written last, so that none is half of one
     SHA256SUMS        the digest of every other file, as `sha256sum --check` reads it
     public/           what anybody may see, at its own addresses: behind any web server credentials go on verifying
-    private/          credentials that their learners have not made public, by id
+    private/          credentials that their learners have not made public or have taken back, and what others say
+                      for those that have no public page, by id
     definitions/      every version of every badge as a definition file, with its picture
     tables/           the rows, one JSON object a line, without what is named next
-    personal/         names, e-mail addresses and student numbers, by the ids of the rows; files handed in as evidence
+    personal/         names, e-mail addresses and student numbers, and a learner's own words in her credential, by the
+                      ids of the rows; files handed in as evidence
     audit.jsonl       who did what
     keys/             the private keys, where they were asked for
 
@@ -37,7 +39,7 @@ from lti_tool.keyring import Key, public_pem
 from lti_tool.migrations import schema
 from lti_tool.models import AchievementVersion, Award, Base, Edition, Endorsement, EvidenceFile, Issuer, StatusList
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, hosted, status_lists
+from lti_tool.services import audit, hosted, status_lists, still_shown
 from lti_tool.services.definition import write_definition
 from lti_tool.services.editions import achievement_of
 from lti_tool.services.issuer import did_document, issuer_profile, issuer_row
@@ -66,6 +68,7 @@ PERSONAL = {
     "erasure": ("before",),
     "own_address": ("address",),
 }
+PERSONAL_PARTS = {"edition": {"choices": ("name", "narrative")}}  # members of what else is one value
 BESIDE = {"edition": ("document", "jwt")}  # in files of their own, byte for byte
 
 
@@ -230,12 +233,13 @@ def _new_file(path: Path, content: bytes) -> None:
 
 def _rows(out: _Writer, session: Session, table: Table) -> int:
     beside, personal = BESIDE.get(table.name, ()), PERSONAL.get(table.name, ())
+    parts = PERSONAL_PARTS.get(table.name, {})
     columns = [column for column in table.columns if column.name not in beside]
     keys = [column.name for column in table.primary_key]
     query = select(*[_as_kept(column) for column in columns]).order_by(*table.primary_key)
     count = 0
     with out.lines(AUDIT if table.name == "audit_event" else f"tables/{table.name}.jsonl") as add:
-        if not personal:
+        if not personal and not parts:
             for row in _stream(session, query):
                 add({c.name: to_json(c, value) for c, value in zip(columns, row, strict=True)})
                 count += 1
@@ -243,7 +247,11 @@ def _rows(out: _Writer, session: Session, table: Table) -> int:
         with out.lines(f"personal/{table.name}.jsonl") as add_personal:
             for row in _stream(session, query):
                 values = {c.name: to_json(c, value) for c, value in zip(columns, row, strict=True)}
-                add_personal({name: values[name] for name in (*keys, *personal)})
+                told = {name: values[name] for name in (*keys, *personal)}
+                for column, names in parts.items():
+                    told[column] = {name: values[column][name] for name in names if name in values[column]}
+                    values[column] = {name: each for name, each in values[column].items() if name not in names}
+                add_personal(told)
                 add({name: value for name, value in values.items() if name not in personal})
                 count += 1
     return count
@@ -287,17 +295,20 @@ def credential_file(edition_id: str, form: str, *, public: bool) -> str:
 def _credentials(out: _Writer, session: Session, tool: Tool) -> int:
     """Write each signed credential in both forms, the token too where nobody has asked for it yet.
 
-    Beside them the Open Badges 2.0 view of those that are public."""
+    Public are those that the tool itself gives to everybody: not what a learner has taken out of hers since. Beside
+    them the Open Badges 2.0 view of those that have a page."""
     version = joinedload(Edition.award).joinedload(Award.version).joinedload(AchievementVersion.achievement)
     query = select(Edition).where(Edition.signed_at.is_not(None)).order_by(Edition.id)
     count = 0
     for (edition,) in _stream(session, query.options(undefer(Edition.document), undefer(Edition.jwt), version)):
-        public = edition.award.page_public
+        page = edition.award.page_public
+        told = (edition.award_id, edition.choices, edition.withdrawn_at)
+        public = page and still_shown.of_choices(session, *told).whole
         if edition.document is not None and edition.signed_at is not None:
             token = edition.jwt or jwt_made(tool.keyring, edition.document, edition.signed_at)
             for form, content in (("json", edition.document), ("jwt", token)):
                 out.bytes(credential_file(edition.id, form, public=public), content)
-        if public:
+        if page:
             out.json(f"public/ob2/assertions/{edition.id}", hosted.assertion(tool, edition).document)
         session.expunge(edition)
         count += 1
@@ -328,8 +339,13 @@ def _issuer(out: _Writer, session: Session, tool: Tool) -> None:
     out.json("public/.well-known/did.json", did_document(tool))
     out.json(f"public/issuers/{row.slug}.json", ob3.issuer_profile(issuer_profile(session, tool)))
     out.json(f"public/ob2/issuers/{row.slug}", hosted.issuer(tool, row.slug))
-    for endorsement_id, document in _stream(session, select(Endorsement.id, Endorsement.document)):
-        out.bytes(f"public/endorsements/{endorsement_id}.json", document)
+    said = select(Endorsement.id, Endorsement.document, Award.page_public).outerjoin(
+        Award, Award.id == Endorsement.award_id
+    )
+    for endorsement_id, document, page in _stream(session, said):
+        if document:  # nothing is left of one about somebody who was erased
+            folder = "private" if page is False else "public"
+            out.bytes(f"{folder}/endorsements/{endorsement_id}.json", document)
     logo = session.scalar(select(Issuer.logo).where(Issuer.logo_at.is_not(None)))
     if logo is not None:
         out.bytes(f"public/issuers/{row.slug}/logo.png", logo)
@@ -372,9 +388,11 @@ README = """Open Badges of one institution, exported from lti-tool.
 public/       Put this folder at the root of the web address that stands in the credentials, and they go on verifying:
               the DID document, the keys, the status lists, what each badge stands for, and the credentials that their
               learners have made public. The files have no ending where the address has none: keys/, status/ are JSON.
-private/      Credentials that are nobody's business but their learner's. Do not publish them.
-personal/     Names, e-mail addresses and student numbers, and the files that learners handed in as evidence. Leave this
-              folder out where they are not wanted.
+private/      Credentials that are nobody's business but their learner's, with what others say for them. Do not publish
+              them.
+personal/     Names, e-mail addresses and student numbers, what learners say in their own words, and the files that they
+              handed in as evidence. Leave this folder out where they are not wanted: a credential goes on saying what
+              it was signed with.
 definitions/  Every version of every badge, with its picture.
 tables/       The rest as rows, for `lti-tool import`.
 

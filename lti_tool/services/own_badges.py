@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import gettext as _
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.domain.badge import Badge, badge_from_content
@@ -49,8 +49,8 @@ def find(session: Session, who: LaunchSession, key: str) -> CourseBadge:
     """Return the published badge that an address of somebody's own pages names; raises NotFound for any other.
 
     `key` is a slug of the course she was launched from, or a course badge's id: of any course where she is a learner,
-    and of any where a badge was issued to her, whatever became of the course or her place in it since. What is
-    private, absent or somebody else's answers the same (D14)."""
+    and of any where a badge was issued to her, whatever became of the course or her place in it since. The id of an
+    award that was issued to her names its badge. What is private, absent or somebody else's answers the same (D14)."""
     found = None
     if who.course_id is not None and who.rights:
         query = select(CourseBadge).where(CourseBadge.course_id == who.course_id, CourseBadge.slug == key)
@@ -59,9 +59,18 @@ def find(session: Session, who: LaunchSession, key: str) -> CourseBadge:
         found = session.get(CourseBadge, key)
         if found is not None and not _is_hers(session, who, found):
             found = None
+    if found is None and (award := issued_to(session, who.person_id, key)) is not None:
+        found = award.course_badge
     if found is None or found.version is None:
         raise NotFound(f"badge {key} is not published, or not hers")
     return found
+
+
+def issued_to(session: Session, person_id: str, award_id: str) -> Award | None:
+    """Return an award that was issued to somebody; what is another's, or not there, is the same None (D14)."""
+    holder = select(func.coalesce(Person.same_as_id, Person.id)).where(Person.id == person_id).scalar_subquery()
+    query = select(Award).where(Award.id == award_id, Award.person_id == holder, Award.issued_at.is_not(None))
+    return session.scalar(query) if award_id.isprintable() else None
 
 
 def _is_hers(session: Session, who: LaunchSession, badge: CourseBadge) -> bool:
@@ -94,7 +103,9 @@ def learns_in(session: Session, me: Own) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Standing:
-    """What a learner may see of a badge now; `definition` is what the rows are of."""
+    """What a learner may see of a badge now; `definition` is what the rows are of.
+
+    `earlier` are awards that were issued to her before the one that is shown."""
 
     definition: Badge
     award: Award | None
@@ -102,6 +113,7 @@ class Standing:
     shown: frozenset[str] = frozenset()  # the tags of which she may see what was found
     history: tuple[tuple[datetime, str], ...] = ()
     present: bool = True  # the rows are those she is judged by now; False: those an award was given for
+    earlier: tuple[Award, ...] = ()
 
 
 def standing(session: Session, badge: CourseBadge, person_id: str, now: datetime, base: str) -> Standing:
@@ -193,22 +205,23 @@ def _standing(
     with_history: bool,
 ) -> Standing:
     if catalog.released(badge, now):
-        award = awards[-1] if awards else None
         # What the LMS does not show her yet is here as if it were not: no level, and not that there is one.
         visible = {tag: row for tag, row in stored.items() if row.record.get("released") is not False}
         hidden = len(visible) < len(stored)
         rows = row_views(definition, {tag: row.record for tag, row in visible.items()}, parts)
-        if award is not None and hidden and award.status in OPEN:
-            award = None
+        if hidden:
+            awards = [each for each in awards if each.status not in OPEN]
+        award = awards[-1] if awards else None
         told = tuple(_history(rows, visible)) if with_history else ()
         shown = frozenset(row.tag for row in rows) - (stored.keys() - visible.keys())
-        return Standing(definition, award, rows, shown, told)
+        earlier = tuple(each for each in awards[:-1] if each.issued_at is not None)
+        return Standing(definition, award, rows, shown, told, earlier=earlier)
     issued = [award for award in awards if award.course_badge_id == badge.id and award.issued_at is not None]
     if not issued:
         return Standing(definition, None, tuple(hide(row) for row in row_views(definition, {}, parts)))
     given_for = issued[-1].version.badge
     rows = row_views(given_for, {row["tag"]: row for row in issued[-1].decision["rows"]}, parts)
-    return Standing(given_for, issued[-1], rows, present=False)
+    return Standing(given_for, issued[-1], rows, present=False, earlier=tuple(issued[:-1]))
 
 
 def _history(rows: Sequence[RowView], stored: Mapping[str, Mastery]) -> list[tuple[datetime, str]]:

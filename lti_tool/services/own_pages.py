@@ -91,12 +91,8 @@ def _award(award: Award, now: datetime) -> OwnAward:
         state=state,
         page_public=award.page_public,
         sentence=sentence,
-        opens=_opens(award, now),
+        opens=can_choose(award, now),
     )
-
-
-def _opens(award: Award, now: datetime) -> bool:
-    return can_choose(award) and not (shown_status(award, now) == "expired" and award.claimed_at is None)
 
 
 def _find(session: Session, learner: Learner, award_id: str) -> Award:
@@ -117,7 +113,7 @@ def claim_view(tool: Tool, learner: Learner, award_id: str, now: datetime) -> Cl
     """Return what the page of an award shows: the same as in the course, but for what needs a launch."""
     with tool.db.read() as session:
         award = _find(session, learner, award_id)
-        if not _opens(award, now):
+        if not can_choose(award, now):
             raise NotFound("nothing to choose")
     return replace(student_pages.claim_of(tool, award_id, award_id, now), for_wallets=False)
 

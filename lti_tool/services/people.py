@@ -19,7 +19,7 @@ from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, Course, Enrolment, Person, PersonLink, Registration
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts, awards, prerequisites
+from lti_tool.services import audit, award_acts, awards, prerequisites, share_links
 from lti_tool.services.tool import Tool
 
 MOST_SUGGESTIONS = 200
@@ -267,9 +267,12 @@ def _collapse(
             continue
         # An issued one is in somebody's hands: one that still waits, though it was earned earlier, does not replace it.
         stays, goes = sorted((award, other), key=lambda a: (a.status != "issued", a.earned_at, a.id))
-        was = goes.status
+        # Her pages show the one that stays, so she could not take the other's page down any more.
+        told = {"award": goes.id, "status": goes.status, "by": stays.id}
+        page = {"public": goes.page_public, "search": goes.searchable}
+        changed.append({**told, **page, "links": share_links.end_all(session, goes.id, now)})
+        goes.page_public = goes.searchable = False
         award_acts.supersede(session, goes, now)
-        changed.append({"award": goes.id, "status": was, "by": stays.id})
     return changed
 
 
@@ -314,6 +317,8 @@ def _restore(session: Session, told: dict[str, Any], now: datetime) -> bool:
     if session.scalar(select(Award.id).where(*others).limit(1)) is not None:
         return False
     award_acts.restore(session, award, told["status"], now)
+    award.page_public, award.searchable = told.get("public", award.page_public), told.get("search", award.searchable)
+    share_links.open_again(session, told.get("links", ()))
     session.flush()
     return True
 

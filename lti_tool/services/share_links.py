@@ -155,6 +155,14 @@ def listed(tool: Tool, session: Session, award_id: str, has: Sequence[str], now:
     return sorted(views, key=lambda link: link.over)
 
 
+def open_of(session: Session, award_ids: Sequence[str], now: datetime) -> dict[str, int]:
+    """Return how many links of these awards work, by award."""
+    if not award_ids:
+        return {}
+    query = select(ShareLink.award_id, func.count()).where(ShareLink.award_id.in_(award_ids), _open(now))
+    return {row[0]: row[1] for row in session.execute(query.group_by(ShareLink.award_id))}
+
+
 def _view(tool: Tool, link: ShareLink, has: Sequence[str], now: datetime) -> ShareLinkView:
     over = link.ended_at is not None or link.expires_at <= now
     return ShareLinkView(
@@ -181,6 +189,17 @@ def _url(tool: Tool, link: ShareLink) -> str:
 
 def _open(now: datetime) -> ColumnElement[bool]:
     return ShareLink.ended_at.is_(None) & (ShareLink.expires_at > now)
+
+
+def end_all(session: Session, award_id: str, now: datetime) -> list[str]:
+    """End every link of an award that works, in the caller's transaction; returns their ids for `open_again`."""
+    ended = update(ShareLink).where(ShareLink.award_id == award_id, _open(now)).values(ended_at=now)
+    return list(session.scalars(ended.returning(ShareLink.id)))
+
+
+def open_again(session: Session, link_ids: Sequence[str]) -> None:
+    """Let links work again that `end_all` has ended, each until its day."""
+    session.execute(update(ShareLink).where(ShareLink.id.in_(link_ids)).values(ended_at=None))
 
 
 # -- everybody's side -------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class ShowPage:
 def own_claimed(session: Session, who: Viewer, slug: str, now: datetime) -> Award:
     """Return a learner's award that she has claimed; raises NotFound for any other."""
     award = student_pages.own_award(session, who, slug, now)
-    if award is None or award.claimed_at is None or not can_choose(award):
+    if award is None or award.claimed_at is None or not can_choose(award, now):
         raise NotFound(f"nothing to show of {slug}")
     return award
 

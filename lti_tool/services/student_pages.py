@@ -37,6 +37,7 @@ from lti_tool.services import (
     marking,
     outside_badges,
     own_badges,
+    share_links,
     stack_trees,
     stacks,
     why_not,
@@ -49,7 +50,7 @@ from lti_tool.services.launches import LEARN, LaunchSession
 from lti_tool.services.own_access import Learner, Viewer, award_of
 from lti_tool.services.own_badges import Standing
 from lti_tool.services.pages.rows import SyncState
-from lti_tool.services.pages.student import ClaimView, Comment, StudentBadge, StudentCard, StudentHome
+from lti_tool.services.pages.student import ClaimView, Comment, EarlierAward, StudentBadge, StudentCard, StudentHome
 from lti_tool.services.rows import row_views
 from lti_tool.services.student_cards import blank_card, card_of
 from lti_tool.services.tool import Tool
@@ -132,7 +133,7 @@ def badge(tool: Tool, who: LaunchSession, key: str) -> StudentBadge:
         given_for, shown_version = history.note_of_version(session, found, award, who.person_id)
         said = why_not.rows(session, [award.id]).get(award.id) if award is not None else None
         here = found.course_id == who.course_id and bool(who.rights)
-        key = found.slug if here else key
+        key = found.slug if here else found.id
         tree = stack_trees.tree(session, who, found, now)
         return StudentBadge(
             slug=key,
@@ -158,6 +159,7 @@ def badge(tool: Tool, who: LaunchSession, key: str) -> StudentBadge:
             said=_said(session, found, who, seen),
             course="" if here else own_badges.label(found.course),
             term="" if here else found.course.term,
+            earlier=_earlier(session, seen, now),
         )
 
 
@@ -173,6 +175,24 @@ def _moments(award: Award | None, now: datetime) -> list[tuple[datetime, str]]:
     elif award.expires_at is not None and award.expires_at <= now:
         told.append((award.expires_at, _("%(day)s: it expired", day=day(award.expires_at))))
     return told
+
+
+def _earlier(session: Session, seen: Standing, now: datetime) -> tuple[EarlierAward, ...]:
+    """Return the awards before the one that is shown of which others may still see something, the newest first."""
+    found = [each for each in seen.earlier if each.claimed_at is not None or each.page_public]
+    found = [each for each in found if can_choose(each, now)]
+    links = share_links.open_of(session, [each.id for each in found], now)
+    return tuple(
+        EarlierAward(
+            each.id,
+            each.issued_at,
+            shown_status(each, now),
+            each.claimed_at is not None,
+            each.page_public,
+            links.get(each.id, 0),
+        )
+        for each in reversed(found)
+    )
 
 
 def _said(session: Session, badge: CourseBadge, who: LaunchSession, seen: Standing) -> dict[str, Comment]:
@@ -215,9 +235,7 @@ def claim_view(tool: Tool, who: LaunchSession, key: str) -> ClaimView:
     now = datetime.now(UTC)
     with tool.db.read() as session:
         award = own_award(session, who, key, now)
-        status = shown_status(award, now) if award is not None else ""
-        # Of one that is over or was taken back, a page that was once opened may still be taken down.
-        if award is None or not can_choose(award) or (status == "expired" and award.claimed_at is None):
+        if award is None or not can_choose(award, now):
             raise NotFound(f"nothing to claim in {key}")
         award_id = award.id
     return claim_of(tool, award_id, key, now)
@@ -256,11 +274,13 @@ def claim_of(tool: Tool, award_id: str, key: str, now: datetime) -> ClaimView:
 
 
 def own_award(session: Session, who: Viewer, key: str, now: datetime) -> Award | None:
-    """Return the award that a learner's page of a badge shows, None where there is none.
+    """Return the award that a learner's page of a badge shows, or the one of hers that `key` names; else None.
 
-    Without a launch its pages go by the award itself."""
+    Without a launch all pages go by the award itself; in a launch, those of an earlier award do."""
     if isinstance(who, Learner):
         return award_of(session, who, key)
+    if (named := own_badges.issued_to(session, who.person_id, key)) is not None:
+        return named
     return own_badges.standing(session, own_badges.find(session, who, key), who.person_id, now, "").award
 
 

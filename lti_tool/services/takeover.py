@@ -215,12 +215,16 @@ def _plain(table: Table) -> Table:
 
 def _complete(found: _Export, table: Table, rows: Iterator[Row]) -> Iterator[Row]:
     """Give each row what stands elsewhere: names, and the signed files byte for byte."""
-    if table.name in BESIDE:
-        return (_with_files(found, row) for row in rows)
+    name = f"personal/{table.name}.jsonl"
+    there = (found.folder / name).exists()
+    if table.name == "edition":
+        signed = (_with_files(found, row) for row in rows)
+        if there:
+            return (_with_choices(row, told["choices"]) for row, told in zip(signed, found.lines(name), strict=True))
+        return (_with_choices(row, _said_in(row["document"])) for row in signed)
     if table.name not in PERSONAL:
         return rows
-    name = f"personal/{table.name}.jsonl"
-    if not (found.folder / name).exists():
+    if not there:
         empty = dict.fromkeys(PERSONAL[table.name], "")
         return ({**row, **empty} for row in rows)
     return ({**row, **told} for row, told in zip(rows, found.lines(name), strict=True))
@@ -233,6 +237,22 @@ def _with_files(found: _Export, row: Row) -> Row:
         path = next((each for each in places if each.exists()), None)
         files[column] = None if path is None else path.read_bytes()
     return {**row, **files}
+
+
+def _with_choices(row: Row, told: Row) -> Row:
+    return {**row, "choices": {**told, **row["choices"]}}
+
+
+def _said_in(document: bytes | None) -> Row:
+    """Return what of `export.PERSONAL_PARTS` a credential says: it goes on saying so where the folder was left out.
+
+    Else its learner would read that her name is not in it, and an older one that names her would be as the newest."""
+    if document is None:
+        return {}
+    subject = json.loads(document)["credentialSubject"]
+    named = (each["identityHash"] for each in subject.get("identifier", ()) if each["identityType"] == "name")
+    told = {"name": next(named, None), "narrative": subject.get("narrative")}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _count_on(session: Session, table: Table) -> None:

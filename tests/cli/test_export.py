@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from lti_tool.credentials import signing
 from lti_tool.credentials.verify import verify
 from lti_tool.errors import NotFound
 from lti_tool.http import Response
-from lti_tool.models import AuditEvent, Award, Base, Edition, EvidenceFile, Person, StatusList
+from lti_tool.models import AuditEvent, Award, Base, Edition, Endorsement, EvidenceFile, Person, StatusList
 from lti_tool.services import audit, award_acts, checking, choices, editions, export, revocations
 from lti_tool.services.choices import Choices
 from lti_tool.services.definition import read_definition
@@ -30,6 +32,7 @@ from lti_tool.settings import load_settings
 from tests.cli.conftest import Run
 from tests.evidence import PDF
 from tests.scene import Scene, make_database, now, token_in
+from tests.services.test_endorsements import say
 
 FORMS = (".json", ".jwt", ".png")
 SERVER = os.environ.get("TEST_DATABASE", "")  # PostgreSQL, else SQLite: see make_database
@@ -304,6 +307,120 @@ def test_without_the_personal_folder_people_have_no_names(
         with tool.db.read() as session:
             people = session.scalars(select(Person)).all()
         assert people and {person.name for person in people} == {""}
+        tool.db.engine.dispose()
+
+
+@pytest.fixture
+def told(left: Scene) -> Scene:
+    """Two learners who let their credentials say something of them; the first took her name out again."""
+    first = left.award_of("student1")["id"]
+    said = Choices(public=True, name=True, narrative="I led the debate.")
+    for each in (said, Choices(public=True, narrative="I led the debate.")):
+        choices.choose(left.tool, first, each, actor="operator", now=now())
+    second = left.award_of("student2")["id"]
+    choices.choose(left.tool, second, Choices(name=True, narrative="I led it, too."), actor="operator", now=now())
+    return left
+
+
+def editions_of(tool: Any, award_id: str) -> list[Edition]:
+    with tool.db.read() as session:
+        query = select(Edition).where(Edition.award_id == award_id).order_by(Edition.number)
+        return list(session.scalars(query))
+
+
+def name_of(scene: Scene, user: str) -> str:
+    return str(scene.lms.user(user).name)
+
+
+def test_I20_what_a_learner_has_taken_out_of_her_credential_is_not_exported_as_public(
+    told: Scene, run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "leaving"
+    assert run("export", str(folder)).status == 0
+    plain, named, newest = editions_of(told.tool, told.award_of("student1")["id"])
+    for edition in (plain, named, newest):
+        for form in ("json", "jwt"):
+            live = requests.get(f"{told.url}/credentials/{edition.id}.{form}", timeout=20).status_code == 200
+            assert live == (edition is not named)
+            assert (folder / "public" / "credentials" / f"{edition.id}.{form}").exists() == live
+            assert (folder / "private" / "credentials" / f"{edition.id}.{form}").exists() != live
+    assert (folder / "public" / "ob2" / "assertions" / named.id).exists()  # says that it was replaced, and nothing else
+    name, words = name_of(told, "student1"), "I led the debate."
+    holding = {
+        text: {path.relative_to(folder).parts[0] for path in folder.rglob("*.json*") if text in path.read_text()}
+        for text in (name, words)
+    }
+    assert holding == {name: {"private", "personal"}, words: {"public", "private", "personal"}}
+
+
+def test_an_endorsement_of_an_award_without_a_page_is_not_exported_as_public(
+    left: Scene, run: Run, tmp_path: Path
+) -> None:
+    award = left.award_of("student1")["id"]
+    teacher = left.launch("teacher1")
+    for about in (award, ""):
+        page = teacher.post(
+            "badges/oral-communication/endorsements", {"reviewer": "Dr Chen", "words": "", "award": about}
+        )
+        found = re.search(r"<code>(http[^<]*/endorse/[^<]+)</code>", page.text)
+        assert found, page.text
+        assert say(found[1]).status_code == 200
+    with left.tool.db.read() as session:
+        of = {each.award_id: f"{each.id}.json" for each in session.scalars(select(Endorsement))}
+
+    def folders(folder: str) -> dict[str, list[str]]:
+        assert run("export", str(tmp_path / folder)).status == 0
+        return {
+            name: sorted(path.relative_to(tmp_path / folder).parts[0] for path in (tmp_path / folder).rglob(name))
+            for name in of.values()
+        }
+
+    assert folders("public") == {of[award]: ["public"], of[None]: ["public"]}
+    choices.choose(left.tool, award, Choices(), actor="operator", now=now())
+    assert requests.get(f"{left.url}/endorsements/{of[award]}", timeout=20).status_code == 404
+    assert folders("private") == {of[award]: ["private"], of[None]: ["public"]}
+
+
+def as_before(folder: Path) -> None:
+    """Make of an export one that an earlier version wrote, with all choices in one place."""
+    rows, apart = folder / "tables" / "edition.jsonl", folder / "personal" / "edition.jsonl"
+    whole = []
+    for row, told in zip(rows.read_text().splitlines(), apart.read_text().splitlines(), strict=True):
+        values, choice = json.loads(row), json.loads(told)
+        assert values["id"] == choice["id"]
+        whole.append(json.dumps({**values, "choices": {**values["choices"], **choice["choices"]}}) + "\n")
+    apart.unlink()
+    before, after = hashlib.sha256(rows.read_bytes()).hexdigest(), "".join(whole).encode()
+    rows.write_bytes(after)
+    sums = (folder / "SHA256SUMS").read_text().replace(before, hashlib.sha256(after).hexdigest())
+    (folder / "SHA256SUMS").write_text(sums)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sums"] = hashlib.sha256(sums.encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("how", ["whole", "without personal", "of an earlier version"])
+def test_I20_after_an_import_credentials_say_what_they_said_and_no_more_is_public(
+    told: Scene, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    folder = tmp_path / "leaving"
+    first, second = (editions_of(told.tool, told.award_of(user)["id"]) for user in ("student1", "student2"))
+    assert first[1].choices["name"] == name_of(told, "student1")
+    assert run("export", str(folder)).status == 0
+    if how == "without personal":
+        shutil.rmtree(folder / "personal")
+    elif how == "of an earlier version":
+        as_before(folder)
+    with another(told, tmp_path / "new", monkeypatch):
+        assert run("db", "upgrade").status == 0
+        done = run("import", str(folder))
+        assert done.status == 0, done.err
+        app = create_app(load_settings())
+        tool = app.extensions["lti_tool"]
+        for before in (first, second):
+            assert [e.choices for e in editions_of(tool, before[0].award_id)] == [e.choices for e in before]
+        statuses = [get(app, f"/credentials/{each.id}.json", told).status_code for each in first]
+        assert statuses == [200, 404, 200]
         tool.db.engine.dispose()
 
 

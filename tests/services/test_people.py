@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from sqlalchemy import select, update
 
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import AuditEvent, Award, Edition, Person, StatusList
-from lti_tool.services import editions, people
+from lti_tool.services import choices, editions, people, share_links
+from lti_tool.services.choices import Choices
 from tests.classroom import Classroom, badge, make_room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
@@ -269,6 +271,31 @@ def test_H16_after_unlinking_each_page_shows_its_own_award_again(merged):
     merged.unlink(merged.link())
     for each, user in ((merged.old_room, merged.before), (merged.new_room, merged.after)):
         assert "is yours" in each.enter(user).page.text
+
+
+def test_H15_H16_page_and_links_of_a_superseded_award_end_and_unlinking_opens_them_again(merged):
+    merged.earn()
+    later = merged.award(merged.new_room, merged.after)
+    told = Choices(public=True, name=True, search=True)
+    choices.choose(merged.tool, later.id, told, actor=ACTOR, now=now())
+    for days in (7, 30):
+        share_links.make(merged.tool, later.id, ["name"], days, actor=ACTOR, now=now())
+    with merged.tool.db.read() as session:
+        ended, link = (each for each in share_links.listed(merged.tool, session, later.id, (), now()))
+    share_links.end(merged.tool, later.id, ended.id, actor=ACTOR, now=now())
+    url = merged.new_room.award(merged.after)["credential_url"]
+
+    def seen(*urls: str) -> list[int]:
+        return [requests.get(each, timeout=20).status_code for each in urls]
+
+    assert seen(url, f"{url}.json", link.url, ended.url) == [200, 200, 200, 404]
+    link_id = merged.link()
+    # her pages show the one that stays: nowhere could she take this one down
+    assert seen(url, f"{url}.json", link.url, ended.url) == [404, 404, 404, 404]
+    assert not merged.award(merged.new_room, merged.after).searchable
+    merged.unlink(link_id)
+    assert seen(merged.new_room.award(merged.after)["credential_url"], link.url, ended.url) == [200, 200, 404]
+    assert choices.chosen(merged.award(merged.new_room, merged.after)) == told
 
 
 def test_people_who_are_linked_already_are_not_linked_again(merged, make_room):  # noqa: F811

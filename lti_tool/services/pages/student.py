@@ -133,6 +133,20 @@ class EverywherePage:
 
 
 @dataclass(frozen=True)
+class EarlierAward:
+    """An award of before, of which others may still see something. `links` is how many links to it work.
+
+    `state` is "expired", "revoked" or, of one that is in force beside the one that is shown, "issued"."""
+
+    id: str
+    issued_at: datetime | None
+    state: str
+    claimed: bool
+    page_public: bool
+    links: int
+
+
+@dataclass(frozen=True)
 class StudentBadge:
     slug: str
     badge: Badge
@@ -155,6 +169,7 @@ class StudentBadge:
     said: Mapping[str, Comment] = field(default_factory=dict)  # by tag
     course: str = ""  # the course it belongs to, where that is another one than the page is opened from
     term: str = ""
+    earlier: tuple[EarlierAward, ...] = ()
 
 
 @dataclass(frozen=True)
