@@ -230,10 +230,13 @@ def json_at(url: str, fetch: Fetch) -> Json:
 
 
 def host_of(url: str) -> str:
-    """Return host and port as they are compared and shown; empty for what is no address."""
+    """Return host and port as they are compared and shown; empty for what is no address.
+
+    One host has one spelling here: small letters, no port where it is the scheme's own, no dot at the end."""
     try:
         parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port not in (None, 443) else ""
+        usual = 80 if parts.scheme == "http" else 443
+        port = f":{parts.port}" if parts.port not in (None, usual) else ""
     except ValueError:
         return ""
-    return f"{parts.hostname or ''}{port}"
+    return f"{(parts.hostname or '').rstrip('.')}{port}"

@@ -51,9 +51,10 @@ from lti_tool.sentence import Sentence, counted
 
 __all__ = ["FAILED", "LASTING", "PASSED", "UNKNOWN", "Check", "Report", "verify"]
 
-# One pasted text must not make this server ask hundreds of addresses. Six: itself, two keys, two lists, the lists' key.
-MOST_FETCHES = 6
-MORE_FOR_EACH = 3  # credential or endorsement in it: a key, a list, the list's key
+# One pasted text must not make this server ask hundreds of addresses. Seven: itself, its issuer's
+# list of keys, two keys, two lists, the lists' key.
+MOST_FETCHES = 7
+MORE_FOR_EACH = 4  # credential or endorsement in it: its issuer's list of keys, a key, a list, the list's key
 MOST_FETCHES_EVER = 24
 MOST_INSIDE = 30
 MOST_ENDORSEMENTS = 5

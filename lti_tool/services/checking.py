@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from flask_babel import gettext as _
 
 from lti_tool.credentials.issuer_keys import Own
+from lti_tool.credentials.untrusted import host_of
 from lti_tool.credentials.verify import LASTING, Check, Report, verify
 from lti_tool.errors import Busy, NotFound, ServiceUnreachable
 from lti_tool.http import Response
@@ -90,9 +91,9 @@ class _Outside:
 
 
 def _is_ours(tool: Tool, url: str) -> bool:
-    ours, theirs = urlsplit(tool.settings.base_url), urlsplit(url)
+    base = tool.settings.base_url
     # did:web of a base address with a port is https by its definition, whatever the port serves.
-    return theirs.netloc == ours.netloc and theirs.scheme in (ours.scheme, "https")
+    return host_of(url) == host_of(base) and url.partition(":")[0].lower() in (base.partition(":")[0], "https")
 
 
 def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Response:

@@ -36,6 +36,7 @@ from tests.credentials.test_verify import (
     data_integrity,
     did_document,
     keys,
+    listing,
     others,
     outcomes,
     sentence,
@@ -175,9 +176,11 @@ def test_a_key_set_must_name_the_key(keys: Keyring) -> None:
     issuer = f"{BASE}/issuers/x"
     both = {"keys": [{**keys.rsa.public_jwk(), "kid": "a"}, {**p256_jwk(), "kid": "b"}]}
     made = token(keys, of_issuer(issuer), {"kid": f"{BASE}/jwks"})
-    assert verify(made, now=NOW, fetch=web(keys, pages={f"{BASE}/jwks": both})).outcome("key") == FAILED
+    listed = {issuer: listing(issuer, {"id": "#k", "type": "JsonWebKey", "publicKeyJwk": keys.rsa.public_jwk()})}
+    listed[issuer]["assertionMethod"] = ["#k"]
+    assert verify(made, now=NOW, fetch=web(keys, pages={f"{BASE}/jwks": both} | listed)).outcome("key") == FAILED
     only = {"keys": both["keys"][:1]}
-    assert verify(made, now=NOW, fetch=web(keys, pages={f"{BASE}/jwks": only})).ok
+    assert verify(made, now=NOW, fetch=web(keys, pages={f"{BASE}/jwks": only} | listed)).ok
 
 
 # -- VCDM 1.1 ---------------------------------------------------------------------------------------------------
