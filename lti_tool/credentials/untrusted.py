@@ -46,6 +46,10 @@ class Unknown(Exception):
         self.sentence = sentence
 
 
+class NotPublic(Refused):
+    """An address of ours answers nobody: what was there is private, or nothing ever was."""
+
+
 class Fetched(Protocol):
     """What an address answered, after any redirects the caller allows."""
 
@@ -213,7 +217,7 @@ def answered(url: str, fetch: Fetch) -> tuple[int, bytes]:
             raise Unknown(Sentence("It names an address that is not asked from here.")) from error
         raise Unknown(Sentence("%(host)s did not answer. Try again later before you decide.", host=host)) from error
     except NotFound as error:  # an address of ours, answered from here
-        raise Refused(Sentence("There is nothing public at this address. Ask whoever sent it to you.")) from error
+        raise NotPublic(Sentence("There is nothing public at this address. Ask whoever sent it to you.")) from error
     except ToolError as error:
         raise Unknown(Sentence("%(host)s could not be asked. Try again later before you decide.", host=host)) from error
     if len(answer.body) > LARGEST:

@@ -110,17 +110,19 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
         form = form or "json"
         if form in FORMS:
             return _answer(url, form_of(tool, _edition_here(tool, credential_id, form, now, everyone_sees), form))
-    if head == "ob2":
+    if head == "ob2":  # as its pages: of one that was replaced they say so, whatever is still shown of it
         status, content = hosted.content_at(
-            tool, rest, lambda id, form: _edition_here(tool, id, form, now, everyone_sees)
+            tool, rest, lambda id, form: _edition_here(tool, id, form, now, everyone_sees, as_page=True)
         )
         return _answer(url, content, status)
     raise NotFound("not an address of ours that holds a credential")
 
 
-def _edition_here(tool: Tool, credential_id: str, form: str, now: datetime, everyone_sees: bool) -> Edition:
+def _edition_here(
+    tool: Tool, credential_id: str, form: str, now: datetime, everyone_sees: bool, *, as_page: bool = False
+) -> Edition:
     if not everyone_sees:
-        return find_edition(tool, credential_id, None, now, form)
+        return find_edition(tool, credential_id, None, now, form, as_page=as_page)
     check_text(credential_id)
     with tool.db.read() as session:
         return signed_edition(session, credential_id, form)
