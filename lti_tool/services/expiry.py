@@ -168,7 +168,7 @@ def _renew(tool: Tool, session: Session, award: Award, actor: str, now: datetime
         award.decision = awards.decision_record(definition, award.version.number, rows, now)
     award.status, award.live = "pending", True
     session.flush()
-    editions.new_editions(session, [(award.id, award.version_id)], now)
+    editions.new_editions(session, [(award.id, award.version_id)], now, renewed=True)
     session.refresh(award)
     counting.count(session, counting.RENEWED, award, now)
     audit.record(
