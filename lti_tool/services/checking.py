@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,11 +52,12 @@ def check(
     everyone_sees: bool = False,
     whose: str = "",
     known: Mapping[str, Check] = MappingProxyType({}),
+    known_endorsements: Sequence[Mapping[str, Check]] = (),
 ) -> Report:
     """Check a credential of anybody's. Our own addresses are answered from here, others through the one door.
 
     `everyone_sees` lets an operator check an award whose page is private, by its address; `whose` (compared and
-    forgotten) and `known`: see `verify`.
+    forgotten), `known` and `known_endorsements`: see `verify`.
     Raises Busy where as many checks as may are asking other servers at this moment."""
     document = did_document(tool)
     own = Own(frozenset({document["id"]}), document, tool.settings.base_url)
@@ -66,7 +67,9 @@ def check(
         def fetch(url: str) -> Response:
             return _fetch_here(tool, url, now, everyone_sees) if _is_ours(tool, url) else outside.get(url)
 
-        return verify(data, now=now, fetch=fetch, own=own, known=known, whose=whose)
+        return verify(
+            data, now=now, fetch=fetch, own=own, known=known, known_endorsements=known_endorsements, whose=whose
+        )
 
 
 class _Outside:
@@ -141,12 +144,16 @@ def own_report(tool: Tool, document: bytes, now: datetime) -> Report:
     status = _status_of(tool, document, did["id"], now)
     if last.report is not None and last.status == status and _in_time(last.report, now):
         return last.report
-    report = check(tool, document, now, known=last.known)
-    lasting = {each.name: each for each in report.checks if each.name in LASTING}
-    if all(each.outcome == "passed" for each in lasting.values()):
-        last.known.update(lasting)
+    report = check(tool, document, now, known=last.known, known_endorsements=last.known_endorsements)
+    last.known, last.known_endorsements = _known_of(report), [_known_of(each) for each in report.endorsements]
     last.status, last.report = status, report if report.ok and status else None
     return report
+
+
+def _known_of(report: Report) -> dict[str, Check]:
+    """Return a report's answers that last; none where one of them is not good."""
+    lasting = {each.name: each for each in report.checks if each.name in LASTING}
+    return lasting if all(each.outcome == "passed" for each in lasting.values()) else {}
 
 
 @dataclass
@@ -156,6 +163,7 @@ class _Last:
     `status` is what the status lists were then."""
 
     known: dict[str, Check] = field(default_factory=dict)
+    known_endorsements: list[dict[str, Check]] = field(default_factory=list)
     status: bytes = b""
     report: Report | None = None
 
