@@ -85,6 +85,8 @@ def test_a_reviewer_without_an_account_endorses_a_badge_and_anybody_can_check_it
     assert document["credentialSubject"]["id"] == earned.award()["achievement"]
     assert document["credentialSubject"]["endorsementComment"] == SAID["comment"]
     assert verify_proof(document, earned.tool.keyring.ed25519.public)
+    for accept in ("text/html", "application/ld+json"):
+        assert requests.get(address, headers={"Accept": accept}, timeout=20).headers["Vary"] == "Accept"
     assert requests.get(address, headers={"Accept": "application/ld+json"}, timeout=20).json() == document
     achievement = requests.get(earned.award()["achievement"], timeout=20).text
     assert "Mei Chen" in achievement and address in achievement

@@ -141,6 +141,13 @@ def test_an_achievement_and_an_issuer_are_chosen_by_what_is_asked_for_too(claime
     assert get(issuer, "audio/ogg").status_code == 406
 
 
+def test_no_cache_gives_a_client_another_one_s_form_of_an_address(claimed):
+    for address in (claimed.url, claimed.award()["achievement"], f"{claimed.scene.url}/issuers/hallwood"):
+        for accept in ("text/html", "application/json"):
+            assert get(address, accept).headers["Vary"] == "Accept", (address, accept)
+        assert get(address, "text/html").headers["Cache-Control"] == "private, max-age=0, must-revalidate", address
+
+
 def test_what_a_client_has_already_is_not_sent_again(claimed):
     for form in FORMS:
         first = get(f"{claimed.url}.{form}")
