@@ -232,7 +232,10 @@ def issuer_logo(slug: str) -> Response:
 @pages.get("/.well-known/did.json")
 @public
 def did_document() -> Response:
-    return answer_json(issuers_did(tool()), "application/did+ld+json")
+    response = answer_json(issuers_did(tool()), "application/did+ld+json")
+    # From the moment of a rotation status lists are signed with a key that an older copy does not list.
+    response.headers["Cache-Control"] = "no-cache"
+    return response
 
 
 @pages.get("/keys/<kid>")

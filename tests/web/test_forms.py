@@ -148,6 +148,17 @@ def test_no_cache_gives_a_client_another_one_s_form_of_an_address(claimed):
         assert get(address, "text/html").headers["Cache-Control"] == "private, max-age=0, must-revalidate", address
 
 
+def test_the_list_of_keys_is_asked_for_anew_each_time_and_sent_again_only_after_a_rotation(claimed):
+    address = f"{claimed.scene.url}/.well-known/did.json"
+    first = get(address)
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = get(address, **{"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    keys.rotate(claimed.tool, "credentials", actor="operator", now=now())
+    later = get(address, **{"If-None-Match": first.headers["ETag"]})
+    assert later.status_code == 200 and later.json()["assertionMethod"] != first.json()["assertionMethod"]
+
+
 def test_what_a_client_has_already_is_not_sent_again(claimed):
     for form in FORMS:
         first = get(f"{claimed.url}.{form}")
