@@ -375,17 +375,37 @@ def _db_replay(options: argparse.Namespace) -> int:
     return 0
 
 
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
 def _tell_replayed(done: revocations.Replayed) -> None:
-    if done.revoked:
-        print(f"{done.revoked} awards that were revoked since are revoked again.")
-    if done.elsewhere:
-        print(f"{done.elsewhere} withdrawn credentials are not in this database; their status stays withdrawn.")
-    if done.again:
-        print(f"{done.again} awards are issued anew: their credential had been replaced since.")
-    if done.erased:
-        print(f"{done.erased} people who were erased since are erased again.")
-    if done.written:
-        print(f"{done.written} withdrawals were added to the journal.")
+    told = (
+        (
+            done.revoked,
+            "award that was revoked since is revoked again.",
+            "awards that were revoked since are revoked again.",
+        ),
+        (
+            done.elsewhere,
+            "withdrawn credential is not in this database; its status stays withdrawn.",
+            "withdrawn credentials are not in this database; their status stays withdrawn.",
+        ),
+        (
+            done.again,
+            "award is issued anew: its credential had been replaced since.",
+            "awards are issued anew: their credentials had been replaced since.",
+        ),
+        (
+            done.erased,
+            "person who was erased since is erased again.",
+            "people who were erased since are erased again.",
+        ),
+        (done.written, "withdrawal was added to the journal.", "withdrawals were added to the journal."),
+    )
+    for number, one, many in told:
+        if number:
+            print(_counted(number, one, many))
 
 
 def _db_restore(options: argparse.Namespace) -> int:
@@ -535,7 +555,10 @@ def _badges_validate(options: argparse.Namespace) -> int:
             print("\n".join(error.lines()), file=sys.stderr)
             wrong += 1
         else:
-            print(f"{path}: {badge.name}, {len(badge.sub_competencies)} sub-competencies, no problem found")
+            made_of = _counted(len(badge.sub_competencies), "sub-competency", "sub-competencies")
+            if badge.stack is not None:
+                made_of = _counted(len(badge.stack.members), "badge in the stack", "badges in the stack")
+            print(f"{path}: {badge.name}, {made_of}, no problem found")
     return 1 if wrong else 0
 
 
@@ -706,7 +729,9 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _told(done: export.Summary) -> str:
-    return f"{done.awards} awards, {done.credentials} signed credentials and {done.people} people"
+    awards = _counted(done.awards, "award", "awards")
+    credentials = _counted(done.credentials, "signed credential", "signed credentials")
+    return f"{awards}, {credentials} and {_counted(done.people, 'person', 'people')}"
 
 
 def _jobs_list(options: argparse.Namespace) -> int:

@@ -149,13 +149,12 @@ def _bound(values: list[Any], kind: Any, dialect: Dialect) -> list[Any]:
     turn = kind.dialect_impl(dialect).bind_processor(dialect)
     if turn is None or (isinstance(kind, JSON) and dialect.name != "sqlite"):
         return values
-    before, sent, bound = object(), None, []
+    sent: dict[int, Any] = {}  # by the object, which `values` keeps
     for value in values:
-        if value is not before:
-            before, sent = value, turn(value)
-            sent = sent.isoformat() if isinstance(sent, datetime) else sent
-        bound.append(sent)
-    return bound
+        if id(value) not in sent:
+            told = turn(value)
+            sent[id(value)] = told.isoformat() if isinstance(told, datetime) else told
+    return [sent[id(value)] for value in values]
 
 
 def among(column: Any, values: Iterable[str]) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from lti_tool.http import Http
 from lti_tool.lti.ags import LINE_ITEM, RESULT_READ, SCORE
 from lti_tool.lti.claims import web_address
 from lti_tool.lti.nrps import MEMBERSHIPS_READ
-from lti_tool.lti.platforms import Platform, platform_of, product_of
+from lti_tool.lti.platforms import Platform, may_name_audience, platform_of, product_of
 from lti_tool.lti.registration import origin_of
 from lti_tool.sentence import Sentence
 
@@ -74,7 +74,7 @@ def read_configuration(http: Http, url: str, token: str | None = None) -> Config
     """Fetch and check a platform's openid-configuration, with the registration token where one was given.
 
     Raises RegistrationRefused with one of the reasons `config_address`, `config_redirect`, `config_unreachable`,
-    `config_unreadable`, `issuer`, `issuer_host`, `endpoint`, `unsupported`."""
+    `config_unreadable`, `issuer`, `issuer_host`, `endpoint`, `audience`, `unsupported`."""
     if not url or len(url) > LONGEST_ADDRESS:
         raise _refused(
             "config_address", Sentence("The LMS did not say where its configuration is."), "no address, or too long"
@@ -110,6 +110,12 @@ def read_configuration(http: Http, url: str, token: str | None = None) -> Config
     for name in ("token_endpoint", "jwks_uri", "registration_endpoint", "authorization_endpoint"):
         if (address := getattr(found, name)) is not None:
             _check_endpoint(http, name, address)
+    if found.token_audience is not None and not may_name_audience(found.token_endpoint, found.token_audience):
+        raise _refused(
+            "audience",
+            Sentence("The LMS asks for tokens that are meant for another server than its own."),
+            "authorization_server and token_endpoint lie on different hosts",
+        )
     return found
 
 

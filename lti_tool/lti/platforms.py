@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from lti_tool.errors import AccessRefused, ScopeMissing, ScoreRefused, ServiceError
-from lti_tool.http import Response
+from lti_tool.http import Response, same_origin
 from lti_tool.sentence import Sentence
 
 Listing = Literal["line_items", "results", "memberships"]
@@ -77,6 +77,7 @@ class Platform:
 
     name: str = Sentence("your LMS")
     tells_all_groups = True  # whose section or group everybody is in, where it tells them at all
+    numbers_clients = True  # so that an LMS elsewhere may give the same client id
 
     def page_limit(self, listing: Listing) -> int | None:
         """Return the `limit` to ask for, or None to send none: the platform may ignore it."""
@@ -621,6 +622,7 @@ class Canvas(Platform):
 class Moodle(Platform):
     name = "Moodle"
     tells_all_groups = False  # see `sections`: only a launch tells, of whoever launches
+    numbers_clients = False  # seen: 15 letters and digits at random; and whose `aud` it is, Moodle 4.5 does not look
 
     def page_limit(self, listing: Listing) -> int | None:
         # Seen: `limit` on results answers 404 with an HTML page (PHP: $lastpage is null). Without it, everything comes
@@ -775,6 +777,23 @@ class Moodle(Platform):
                 "column cannot be kept out this way."
             ),
         )
+
+
+# Brightspace has one token address for all its customers, and takes one audience there, on another host
+# (hypothesis/lms, lms/product/d2l/_plugin/misc.py: api.brightspace.com/auth/token).
+_AUDIENCES = {"https://auth.brightspace.com": "https://api.brightspace.com"}
+
+
+def may_name_audience(token_url: str, audience: str) -> bool:
+    """Say whether an assertion for `audience` may be sent to a token address: it lies on the same host, or is known.
+
+    Whoever receives an assertion can use it where its `aud` is taken. An LMS that names another's token address would
+    be handed that one's access tokens. A bare host name is taken for one (Canvas writes it so)."""
+    scheme, mark, _ = token_url.partition("://")
+    named = audience if "://" in audience else f"{scheme}{mark}{audience}"
+    return same_origin(token_url, named) or any(
+        same_origin(token_url, at) and same_origin(named, known) for at, known in _AUDIENCES.items()
+    )
 
 
 _PLATFORMS = {"canvas": Canvas(), "moodle": Moodle()}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials import ob3
@@ -21,6 +21,26 @@ from lti_tool.services.tool import Tool
 
 def scope_of(badge: Badge, course_id: int) -> str:
     return "installation" if badge.once == "person" else f"course:{course_id}"
+
+
+def stand_against(badge: Badge, course_id: int) -> ColumnElement[bool]:
+    """Return which awards of an achievement count as the one that a learner can have, by this definition of it.
+
+    Also those that were given while another one said how often that is: nobody is given a badge again by a change of
+    it."""
+    if badge.once == "person":
+        return true()
+    return (Award.scope == scope_of(badge, course_id)) | (Award.course_id == course_id)
+
+
+def once_for_all(badge: CourseBadge) -> bool:
+    """Tell whether a learner can have it once over all courses, wherever it was given."""
+    return badge.version is not None and badge.version.definition.get("once") == "person"
+
+
+def is_over(now: datetime) -> ColumnElement[bool]:
+    """Return which awards have come to their end, whatever their rows say: `live` stays until somebody looks."""
+    return Award.expires_at.is_not(None) & (Award.expires_at <= now)
 
 
 def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]], now: datetime) -> dict[str, Any]:
@@ -160,7 +180,8 @@ def _shown_here(badge: CourseBadge) -> ColumnElement[bool]:
     here = Award.course_badge_id == badge.id
     if badge.version is None:
         return here
-    return here | ((Award.achievement_id == badge.version.achievement_id) & (Award.scope == "installation"))
+    of_it = Award.achievement_id == badge.version.achievement_id
+    return here | of_it if once_for_all(badge) else here | (of_it & (Award.scope == "installation"))
 
 
 def under_review(session: Session, badge: CourseBadge) -> dict[str, str]:

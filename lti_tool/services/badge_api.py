@@ -47,14 +47,16 @@ def credentials(
 ) -> CredentialPage:
     """Return a learner's credentials, those she claimed, oldest first, so that what is new comes at the end.
 
-    Withdrawn ones too: the status list that each of them names says so. `since`: those signed or claimed later."""
+    Withdrawn ones too: the status list that each of them names says so. Not those that were emptied: nothing is left of
+    them to be read. `since`: those signed or claimed later."""
     newer = aliased(Edition)
     newest = ~(
         select(newer.id)
         .where(newer.award_id == Edition.award_id, newer.signed_at.is_not(None), newer.number > Edition.number)
         .exists()
     )
-    mine = [Award.person_id == token.holder_id, _shown(tool), Edition.signed_at.is_not(None), newest]
+    readable = Edition.signed_at.is_not(None), Edition.document.is_not(None)
+    mine = [Award.person_id == token.holder_id, _shown(tool), *readable, newest]
     if since is not None:
         mine.append(or_(Edition.signed_at > since, Award.claimed_at > since))
     page = (

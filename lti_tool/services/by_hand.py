@@ -90,7 +90,7 @@ def candidates(session: Session, badge: CourseBadge, now: datetime) -> list[Cand
 
 def _holders(session: Session, badge: CourseBadge, now: datetime) -> set[str]:
     """Return who has the badge in force, by `Person.holder_id`; one that has expired makes room."""
-    return set(session.scalars(select(Award.person_id).where(*_in_scope(badge), ~_over(now))))
+    return set(session.scalars(select(Award.person_id).where(*_in_scope(badge), ~awards.is_over(now))))
 
 
 def holders_of(award_ids: Sequence[str]) -> Any:
@@ -101,12 +101,8 @@ def holders_of(award_ids: Sequence[str]) -> Any:
 def _in_scope(badge: CourseBadge) -> tuple[Any, ...]:
     if badge.version is None:
         raise ValueError("only a published badge is given")
-    scope = awards.scope_of(catalog.definition_of(badge), badge.course_id)
-    return Award.achievement_id == badge.version.achievement_id, Award.scope == scope, Award.live
-
-
-def _over(now: datetime) -> Any:
-    return Award.expires_at.is_not(None) & (Award.expires_at <= now)
+    against = awards.stand_against(catalog.definition_of(badge), badge.course_id)
+    return Award.achievement_id == badge.version.achievement_id, against, Award.live
 
 
 def note_of(text: str) -> str:
@@ -217,7 +213,7 @@ def give_all(
     if badge.version is None:
         raise ValueError("only a published badge is given")
     definition = catalog.definition_of(badge)
-    session.execute(update(Award).where(*_in_scope(badge), _over(now)).values(live=False))
+    session.execute(update(Award).where(*_in_scope(badge), awards.is_over(now)).values(live=False))
     status = "pending" if catalog.released(badge, now) else "held"
     new = awards.write(
         session,

@@ -131,7 +131,8 @@ def _cells(course_id: int | None) -> Select[str, str, int]:
 
 def _award(which: ColumnElement[bool]) -> ColumnElement[bool]:
     """Tell whether somebody holds such an award: given in this course, or anywhere where it counts everywhere."""
-    everywhere = (Award.achievement_id == AchievementVersion.achievement_id) & (Award.scope == "installation")
+    for_all = (Award.scope == "installation") | (AchievementVersion.definition["once"].as_string() == "person")
+    everywhere = (Award.achievement_id == AchievementVersion.achievement_id) & for_all
     holder = func.coalesce(Person.same_as_id, Person.id)
     found = select(Award.id).where(Award.person_id == holder, or_(Award.course_badge_id == CourseBadge.id, everywhere))
     return found.where(which).correlate(CourseBadge, AchievementVersion, Person).exists()

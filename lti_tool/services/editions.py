@@ -471,20 +471,23 @@ def _store_signatures(tool: Tool, done: Sequence[tuple[_ToSign, bytes]]) -> int:
                 for each, document in sorted(done, key=lambda one: one[0].edition_id)
             ],
         )
+        # One whose credential was replaced while it was being signed waits for the new one's signature.
+        newer = (Edition.number > 0, Edition.withdrawn_at.is_(None), Edition.signed_at.is_(None))
+        waiting = set(session.scalars(select(Edition.award_id).join(Award).where(of_these, *newer)))
         for moment in {each.facts.valid_from for each, _ in done}:
-            ids = [each.award_id for each, _ in done if each.facts.valid_from == moment]
+            ids = {each.award_id for each, _ in done if each.facts.valid_from == moment}
             values: dict[str, Any] = {"status": "issued", "issued_at": moment}
             # Only those still pending: one revoked while it was being signed stays revoked.
-            pending = update(_AWARD).where(among(_AWARD.c.id, ids), _AWARD.c.status == "pending")
+            pending = update(_AWARD).where(among(_AWARD.c.id, ids - waiting), _AWARD.c.status == "pending")
             if tool.settings.privacy.claim == "automatic":
                 # Not of one whose learner has chosen: a later edition does not open a page that she took down.
                 session.execute(pending.where(_AWARD.c.claimed_at.is_(None)).values(page_public=True))
             session.execute(pending.values(values))
-        issued = {row.id for row in locked if row.status == "pending"}
+        issued = {row.id for row in locked if row.status == "pending"} - waiting
         counting.count_awards(
             session, counting.ISSUED, [each.issuing for each, _ in done if each.award_id in issued], now
         )
-        first = [row.id for row in locked if row.status == "pending" and row.issued_at is None]
+        first = [row.id for row in locked if row.id in issued and row.issued_at is None]
         notifications.tell_earned(tool, session, first, now)
     tool.figures.count("signatures", by=len(done))
     for each, _ in done:

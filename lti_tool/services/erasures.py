@@ -24,6 +24,7 @@ from lti_tool.models import (
     Award,
     AwardFile,
     Browser,
+    Course,
     Deployment,
     Edition,
     Endorsement,
@@ -72,7 +73,10 @@ def begin(
     Everybody linked as the same human goes along. Her awards are revoked, and their credentials' status bits set.
     `journaled`: the journal knows of it already."""
     who = who_is(session, person_id)
-    people = list(session.scalars(select(Person).where(Person.id.in_(who.ids)).with_for_update()))
+    _await_rosters(session, who)
+    query = select(Person).where(Person.id.in_(who.ids)).order_by(Person.id).with_for_update()
+    # As she is now: a roster that was waited for may have told her name.
+    people = list(session.scalars(query.execution_options(populate_existing=True)))
     for award in _awards(session, who):
         empty_award(tool, session, award, actor=actor, now=now)
     for each in who.ids:  # while the address is known by which she got in without her LMS
@@ -104,6 +108,16 @@ def begin(
         session.flush()
         jobs.append(work.request_in(session, "erase", person.id, now))
     return jobs
+
+
+def _await_rosters(session: Session, who: Who) -> None:
+    """Let what is being stored of her LMSs' courses end first, and nothing more be stored until she is unknown.
+
+    A sync asks once who is not to come back, and then stores list after list. On PostgreSQL one that had asked before
+    would find nobody of her `sub` afterwards, and write her down anew. Of every course, for a list may name her today
+    for the first time; in one order, and before her own rows, as a sync does it."""
+    of_platforms = Course.registration_id.in_({of for of, _ in who.subs})
+    session.execute(select(Course.id).where(of_platforms).order_by(Course.id).with_for_update(key_share=True))
 
 
 def _looks_at(who: Who) -> Any:

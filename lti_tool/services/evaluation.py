@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.db import among, insert_rows
@@ -53,16 +53,21 @@ _FIELDS_OF = attrgetter(*FIELDS)
 _EXACT = json.JSONDecoder(parse_float=Decimal)  # made once: making one takes longer than reading an answer
 
 
-@dataclass(frozen=True)
 class Received:
-    """One stored answer: its text as received, and when it came."""
+    """One stored answer: its text as received, and when it came. No dataclass: a class of 2,000 has 8,000 of them."""
 
-    raw: str | None
-    at: datetime
+    __slots__ = ("_values", "at", "raw")
 
-    @cached_property
+    def __init__(self, raw: str | None, at: datetime) -> None:
+        self.raw, self.at = raw, at
+        self._values: dict[str, Any] | None = None
+
+    @property
     def values(self) -> dict[str, Any] | None:
-        return None if self.raw is None else _EXACT.decode(self.raw)
+        """What it says, every fraction exact; None where it is gone."""
+        if self._values is None and self.raw is not None:
+            self._values = _EXACT.decode(self.raw)
+        return self._values
 
     @property
     def released(self) -> bool:
@@ -101,19 +106,24 @@ class Inputs:
 
 
 class Judge:
-    """One definition as it is applied to a class: a score that many have is worked out once."""
+    """One definition as it is applied to a class: a score that many have is worked out once.
 
-    def __init__(self, definition: Badge) -> None:
-        self.definition = definition
+    `version` is the number that its records carry."""
+
+    def __init__(self, definition: Badge, version: int = 0) -> None:
+        self.definition, self.version = definition, version
         self.reads = {column.tag for column in wanted_columns(definition)}
         self.elsewhere = {each.tag: each.source for each in wanted_sources(definition)}
+        self._rows = [(row.tag, row, partial(stand, row)) for row in definition.sub_competencies]
+        self._marked_here = definition.marked_here
         self._known: dict[tuple[str, Reading], Standing] = {}
+        self._records: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._tallies: dict[str, Tally] = {}
 
     def standings(self, learner: Learner, inputs: Inputs) -> list[Standing]:
         """Return where a learner stands: rows or parts, gates, badges to be earned first, in the badge's order."""
         definition = self.definition
-        rows = [self._row(row, learner, inputs) for row in definition.sub_competencies]
+        rows = [self._row(tag, row, judge, learner, inputs) for tag, row, judge in self._rows]
         if definition.stack is not None:
             rows += stacks.standings_of(definition.stack, self._tally(definition.stack, learner, inputs), inputs.parts)
         for gate in definition.gates:
@@ -136,18 +146,37 @@ class Judge:
             return {}
         return stacks.record_of(self._tally(stack, learner, inputs), tag)
 
-    def _row(self, row: SubCompetency, learner: Learner, inputs: Inputs) -> Standing:
-        mark = inputs.marks.get((learner.person_id, row.tag))
-        if self.definition.marked_here:
+    def _row(
+        self, tag: str, row: SubCompetency, judge: Callable[[Reading], Standing], learner: Learner, inputs: Inputs
+    ) -> Standing:
+        mark = inputs.marks.get((learner.person_id, tag)) if inputs.marks else None
+        if self._marked_here:
             reading: Reading = mark or Ungraded()
-        elif row.source == "rubric":
-            reading = read_back(self._result(inputs, row.tag, learner), mark)
         else:
-            reading = self._result(inputs, row.tag, learner)
-        standing = self._once(row.tag, reading, partial(stand, row))
+            reading = self._result(inputs, tag, learner)
+            if row.source == "rubric":
+                reading = read_back(reading, mark)
+        standing = self._once(tag, reading, judge)
         if row.evidence != "required":
             return standing
-        return with_evidence(standing, there=(learner.person_id, row.tag) in inputs.evidence)
+        return with_evidence(standing, there=(learner.person_id, tag) in inputs.evidence)
+
+    def record(
+        self, standing: Standing, learner: Learner, inputs: Inputs, column: str, links: Mapping[str, SourceLink]
+    ) -> dict[str, Any]:
+        """Return the decision record of a row; where many have the same, it is one object for all of them."""
+        tag = standing.tag
+        received, maker = self.received(tag, learner, inputs), self.maker(tag, learner, inputs)
+        stack = self.definition.stack
+        if maker or tag in self.elsewhere or (stack is not None and tag in stack.tags):
+            record = _record(standing, received, column, self.version, maker)
+            return record | origin(self, links, tag, received) | self.part(tag, learner, inputs)
+        key = (standing, column, *((received.at, _graded_at(received)) if received else ()))
+        if key not in self._records:
+            if len(self._records) > BATCH:  # Moodle tells when each was graded, so that few are the same
+                self._records.clear()
+            self._records[key] = _record(standing, received, column, self.version)
+        return self._records[key]
 
     def received(self, tag: str, learner: Learner, inputs: Inputs) -> Received | None:
         """Return what was received for a row from where this definition says that its grades come from."""
@@ -168,11 +197,13 @@ class Judge:
 
     def maker(self, tag: str, learner: Learner, inputs: Inputs) -> Mapping[str, str] | None:
         """Return who marked what counts in a row, and when; None where it was not marked here."""
+        if not inputs.marks:
+            return None
         key = (learner.person_id, tag)
         mark = inputs.marks.get(key)
         if mark is None:
             return None
-        if not self.definition.marked_here and read_back(self._result(inputs, tag, learner), mark) is not mark:
+        if not self._marked_here and read_back(self._result(inputs, tag, learner), mark) is not mark:
             return None
         return inputs.makers.get(key)
 
@@ -294,12 +325,14 @@ class Judges:
 
     def __init__(self, present: AchievementVersion) -> None:
         self.present = present
-        self._by_version: dict[int, Judge] = {}
+        self._by_version: dict[AchievementVersion, Judge] = {}
 
     def of(self, version: AchievementVersion) -> Judge:
-        if version.id not in self._by_version:
-            self._by_version[version.id] = Judge(badge_from_content(version.definition))
-        return self._by_version[version.id]
+        judge = self._by_version.get(version)
+        if judge is None:
+            judge = Judge(badge_from_content(version.definition), version.number)
+            self._by_version[version] = judge
+        return judge
 
 
 def _learners(session: Session, course_id: int) -> list[Learner]:
@@ -317,11 +350,13 @@ def _learners(session: Session, course_id: int) -> list[Learner]:
     ]
 
 
-def _results_queries(session: Session, badge: CourseBadge) -> list[tuple[str, Any]]:
-    """Return a query for each column's results, with its tag, in order: one for all of them has to be sorted first."""
-    columns = select(Column.id, Column.tag).where(Column.course_badge_id == badge.id).order_by(Column.id)
+def _results_queries(session: Session, badge: CourseBadge) -> list[tuple[str, datetime | None, Any]]:
+    """Return of each column its tag, when it was last read, and a query for its results; one for all would be sorted
+    first."""
+    of_badge = Column.course_badge_id == badge.id
     query = select(Result.user_sub, Result.raw, Result.received_at).order_by(Result.user_sub)
-    return [(tag, query.where(Result.column_id == column_id)) for column_id, tag in session.execute(columns)]
+    columns = session.execute(select(Column.id, Column.tag, Column.read_at).where(of_badge).order_by(Column.id))
+    return [(tag, read_at, query.where(Result.column_id == column_id)) for column_id, tag, read_at in columns]
 
 
 def _answers_query(badge: CourseBadge) -> Stored:
@@ -333,7 +368,7 @@ def _answers_query(badge: CourseBadge) -> Stored:
 def _with_received(session: Session, badge: CourseBadge, inputs: Inputs, subs: Collection[str] | None = None) -> Inputs:
     """Return the same with the stored answers of everybody, or of those with these LTI `sub`s."""
     results: dict[tuple[str, str], Received] = {}
-    for tag, query in _results_queries(session, badge):
+    for tag, _, query in _results_queries(session, badge):
         of_some = query if subs is None else query.where(among(Result.user_sub, subs))
         results |= {(tag, sub): Received(raw, at) for sub, raw, at in session.execute(of_some)}
     answers = _answers_query(badge)
@@ -344,16 +379,23 @@ def _with_received(session: Session, badge: CourseBadge, inputs: Inputs, subs: C
 
 
 def _digest(session: Session, badge: CourseBadge, inputs: Inputs, now: datetime) -> str:
-    """Return a digest of everything the evaluation depends on; the results are read for it as they pass."""
+    """Return a digest of everything the evaluation depends on, in little more time than the people take.
+
+    Results are not read for it: each that a reading of their column changes is received at its time, so their number
+    and the newest time tell of any change up to it. Those that were read back since are looked at one by one."""
     digest = hashlib.sha256(f"{EVALUATOR} {badge.version_id} {catalog.released(badge, now)}".encode())
     digest.update(json.dumps([(c.tag, c.state) for c in badge.columns if c.tag != EARNED]).encode())
     earlier = {person_id: version.id for person_id, version in inputs.earlier.items()}
     people = sorted([(each.person_id, each.holder_id, earlier.get(each.person_id, "")) for each in inputs.learners])
     digest.update("".join([f"{person} {holder} {version}\n" for person, holder, version in people]).encode())
-    # Without when they came: each would be made into a time, and none is looked at.
-    for tag, query in _results_queries(session, badge):
-        of_column = query.with_only_columns(Result.user_sub, Result.raw).execution_options(yield_per=BATCH)
-        for rows in session.execute(of_column).partitions():
+    for tag, read_at, query in _results_queries(session, badge):
+        of_column = query.with_only_columns(Result.user_sub, Result.raw)
+        if read_at is not None:
+            until = query.order_by(None).where(Result.received_at <= read_at)
+            count, newest = session.execute(until.with_only_columns(func.count(), func.max(Result.received_at))).one()
+            digest.update(f"{tag} {count} {newest}\n".encode())
+            of_column = of_column.where(Result.received_at > read_at)
+        for rows in session.execute(of_column.execution_options(yield_per=BATCH)).partitions():
             digest.update("".join([f"{tag}\0{sub}\0{raw}\n" for sub, raw in rows]).encode())
     digest.update(b"\0")
     answers = _answers_query(badge).with_only_columns(SourceAnswer.tag, SourceAnswer.user_sub, SourceAnswer.raw)
@@ -386,23 +428,20 @@ def _store_standings(
     known = {(person_id, tag): (record, before, at) for person_id, tag, record, before, at in session.execute(query)}
     labels = {column.tag: column.label for column in badge.columns}
     links = sources.links_of(session, badge)
+    badge_id = badge.id
     fresh: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     none_before: list[Any] = []  # the same for all: it is written once
     records: Records = {}
     for learner in inputs.learners:
-        version = inputs.earlier.get(learner.person_id, judges.present)
-        judge = judges.of(version)
+        judge = judges.of(inputs.earlier.get(learner.person_id, judges.present))
         of_learner = records[learner.person_id] = {}
         for standing in standings[learner.person_id]:
-            received = judge.received(standing.tag, learner, inputs)
-            maker = judge.maker(standing.tag, learner, inputs)
-            record = _record(standing, received, labels.get(standing.tag, ""), version.number, maker)
-            record |= origin(judge, links, standing.tag, received) | judge.part(standing.tag, learner, inputs)
+            record = judge.record(standing, learner, inputs, labels.get(standing.tag, ""), links)
             key = (learner.person_id, standing.tag)
             of_learner[standing.tag] = record
             row = {
-                "course_badge_id": badge.id,
+                "course_badge_id": badge_id,
                 "person_id": learner.person_id,
                 "tag": standing.tag,
                 "level": standing.level,
@@ -429,16 +468,19 @@ def _record(
     standing: Standing, received: Received | None, column: str, version: int, maker: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the decision record of one row: where the score came from, who marked it here, and what it came to."""
-    values = (received.values if received else None) or {}
-    graded_at = values.get("timestamp")  # Moodle tells it, Canvas does not
     return {
         **dict(zip(FIELDS, _FIELDS_OF(standing), strict=True)),  # dataclasses.asdict copies every word
         "column": column,
-        "graded_at": graded_at if isinstance(graded_at, str) else None,
+        "graded_at": _graded_at(received) if received else None,
         "received_at": received.at.isoformat() if received else None,
         "version": version,
         **({"marked": dict(maker)} if maker else {}),
     }
+
+
+def _graded_at(received: Received) -> str | None:
+    graded_at = (received.values or {}).get("timestamp")  # Moodle tells it, Canvas does not
+    return graded_at if isinstance(graded_at, str) else None
 
 
 def origin(judge: Judge, links: Mapping[str, SourceLink], tag: str, received: Received | None) -> dict[str, Any]:
@@ -496,7 +538,7 @@ def _store_decisions(
     now: datetime,
 ) -> dict[str, int]:
     gone = {column.tag for column in badge.columns if column.state != "bound"}
-    newest: dict[int, dict[str, Award]] = {}
+    newest: dict[AchievementVersion, tuple[dict[str, Award], set[str]]] = {}
     holders = {learner.holder_id for learner in inputs.learners}
     released = catalog.released(badge, now)
     earned: list[tuple[Learner, Judge, AchievementVersion, dict[str, Any]]] = []
@@ -508,10 +550,10 @@ def _store_decisions(
         # The column of a row that this version no longer has may go.
         if gone & judge.reads:
             continue
-        scope = awards.scope_of(judge.definition, badge.course_id)
-        if version.achievement_id not in newest:
-            newest[version.achievement_id] = _newest_awards(session, badge, version, scope, holders, now)
-        award = newest[version.achievement_id].get(learner.holder_id)
+        if version not in newest:
+            newest[version] = _newest_awards(session, badge, version, judge.definition, holders, now)
+        of_holders, regraded = newest[version]
+        award = None if learner.person_id in regraded else of_holders.get(learner.holder_id)
         rows = standings[learner.person_id]
         judged_by = judge
         if award is not None and award.version_id != version.id:
@@ -535,7 +577,7 @@ def _store_decisions(
                 "course_id": badge.course_id,
                 "person_id": learner.holder_id,
                 "earned_as_id": learner.person_id if learner.person_id != learner.holder_id else None,
-                "scope": scope,
+                "scope": awards.scope_of(judge.definition, badge.course_id),
                 "status": status,
                 "earned_at": now,
             }
@@ -577,35 +619,33 @@ def _newest_awards(
     session: Session,
     badge: CourseBadge,
     version: AchievementVersion,
-    scope: str,
+    definition: Badge,
     holders: AbstractSet[str],
     now: datetime,
-) -> dict[str, Award]:
+) -> tuple[dict[str, Award], set[str]]:
     """Return the newest award of each that still speaks, by `Person.holder_id`: live, or revoked by somebody.
 
-    One that has expired makes room, but only where a grade has changed since: the old ones were spent on it."""
+    One that has expired makes room, but only for a learner whose grades have changed since: the old ones were spent on
+    it. Those are named too, by person id: of two ids that were linked, it may be either."""
     query = (
         select(Award)
-        .where(Award.achievement_id == version.achievement_id, Award.scope == scope)
+        .where(Award.achievement_id == version.achievement_id, awards.stand_against(definition, badge.course_id))
         .where(Award.status != "superseded", among(Award.person_id, holders))
-        .order_by(Award.earned_at)
+        .order_by(Award.live, Award.earned_at)
     )
     newest: dict[str, Award] = {}
     for award in session.scalars(query):
         newest[award.person_id] = award
-    expired = [a for a in newest.values() if a.status == "issued" and a.expires_at and a.expires_at <= now]
-    for award in expired:
-        regraded = session.scalar(
-            select(Mastery.tag)
-            .where(Mastery.course_badge_id == badge.id, Mastery.person_id == _earned_as(award))
-            .where(Mastery.decided_at > award.expires_at)
-            .limit(1)
-        )
-        award.live = False
-        if regraded:
-            del newest[award.person_id]
+    regraded: set[str] = set()
+    for award in newest.values():
+        if awards.shown_status(award, now) == "expired":
+            award.live = False
+            changed = select(Mastery.person_id).join(Person, Person.id == Mastery.person_id)
+            hers = func.coalesce(Person.same_as_id, Person.id) == award.person_id
+            since = (Mastery.course_badge_id == badge.id, Mastery.decided_at > award.expires_at)
+            regraded |= set(session.scalars(changed.where(hers, *since)))
     session.flush()
-    return newest
+    return newest, regraded
 
 
 def counted_now(session: Session, award: Award, now: datetime) -> dict[str, dict[str, Any]]:
@@ -613,18 +653,14 @@ def counted_now(session: Session, award: Award, now: datetime) -> dict[str, dict
 
     The stored results are read anew: the standings that pages show are those of the version in force."""
     badge = award.course_badge
-    judge = Judge(badge_from_content(award.version.definition))
+    judge = Judge(badge_from_content(award.version.definition), award.version.number)
     inputs = gather(session, badge, [judge.definition], now)
     earner = Learner(award.earner.id, award.earner.sub, award.person_id)
     labels = {column.tag: column.label for column in badge.columns}
     links = sources.links_of(session, badge)
     found = {}
     for standing in judge.standings(earner, inputs):
-        received = judge.received(standing.tag, earner, inputs)
-        maker = judge.maker(standing.tag, earner, inputs)
-        record = _record(standing, received, labels.get(standing.tag, ""), award.version.number, maker)
-        record |= origin(judge, links, standing.tag, received) | judge.part(standing.tag, earner, inputs)
-        found[standing.tag] = record
+        found[standing.tag] = judge.record(standing, earner, inputs, labels.get(standing.tag, ""), links)
     return found
 
 

@@ -131,6 +131,11 @@ def find_edition(
         return signed_edition(session, credential_id, form)
 
 
+def for_everybody(tool: Tool, edition: Edition) -> bool:
+    """Tell whether anybody may have the files of an edition, and not only its learner and her teachers."""
+    return edition.award.page_public and still_shown.of_edition(tool, edition).whole
+
+
 def signed_edition(session: Session, credential_id: str, form: str) -> Edition:
     """Return a signed edition with what its page needs, and of its large columns those that a form is made of."""
     version = joinedload(Edition.award).joinedload(Award.version)

@@ -184,11 +184,13 @@ def _card(session: Session, badge: CourseBadge, learners: Sequence[Person], now:
     missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in read]
     problem = ""
     if missing:
+        names = ", ".join(_("“%(name)s”", name=name(label)) for label in missing)
         problem = ngettext(
             "%(names)s is no longer in the gradebook. What was counted is kept; nobody is awarded until it is back.",
-            "%(names)s are no longer in the gradebook. What was counted is kept; nobody is awarded until it is back.",
+            "%(names)s are no longer in the gradebook. "
+            "What was counted is kept; nobody is awarded until they are back.",
             len(missing),
-            names=", ".join(f"“{name(label)}”" for label in missing),
+            names=names,
         )
     status = "attention" if missing and badge.status == "active" else badge.status
     return BadgeCard(

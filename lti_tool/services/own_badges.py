@@ -17,6 +17,7 @@ from lti_tool.domain.badge import Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, EarlierVersion, Enrolment, Mastery, Person
 from lti_tool.services import catalog, stack_trees, stacks
+from lti_tool.services.awards import once_for_all
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages.rows import RowView
 from lti_tool.services.rows import hide, row_views
@@ -158,14 +159,16 @@ def _awards(session: Session, badges: Sequence[CourseBadge], holder_id: str) -> 
         if badge.version is not None:
             made.setdefault(badge.version.achievement_id, []).append(badge)
     here = Award.course_badge_id.in_([badge.id for badge in badges])
-    anywhere = Award.achievement_id.in_(made) & (Award.scope == "installation")
+    for_all = {made_by for made_by, theirs in made.items() if any(once_for_all(badge) for badge in theirs)}
+    anywhere = Award.achievement_id.in_(made) & ((Award.scope == "installation") | Award.achievement_id.in_(for_all))
     query = select(Award).where(Award.person_id == holder_id, or_(here, anywhere))
     query = query.options(joinedload(Award.version).joinedload(AchievementVersion.achievement))
     found: dict[str, list[Award]] = {}
     for award in session.scalars(query.order_by(Award.earned_at, Award.id)):
         shown_at = {award.course_badge_id}
-        if award.scope == "installation":
-            shown_at |= {badge.id for badge in made.get(award.achievement_id, ())}
+        for badge in made.get(award.achievement_id, ()):
+            if award.scope == "installation" or once_for_all(badge):
+                shown_at.add(badge.id)
         for badge_id in shown_at:
             found.setdefault(badge_id, []).append(award)
     for each in found.values():

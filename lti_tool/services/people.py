@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, Course, Enrolment, Person, PersonLink, Registration
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, award_acts, prerequisites
+from lti_tool.services import audit, award_acts, awards, prerequisites
 from lti_tool.services.tool import Tool
 
 MOST_SUGGESTIONS = 200
@@ -255,7 +255,10 @@ def _awards_of(session: Session, person_id: str) -> list[Award]:
 def _collapse(
     session: Session, theirs: Sequence[Award], others: Sequence[Award], now: datetime
 ) -> list[dict[str, Any]]:
-    """Supersede one of each two live awards of the same badge and scope; returns what that changed, to undo it."""
+    """Supersede one of each two awards in force of the same badge and scope; returns what that changed, to undo it."""
+    for award in (*theirs, *others):
+        if awards.shown_status(award, now) == "expired":
+            award.live = False
     live = {(award.achievement_id, award.scope): award for award in others if award.live}
     changed: list[dict[str, Any]] = []
     for award in theirs:
@@ -301,13 +304,14 @@ def _restore(session: Session, told: dict[str, Any], now: datetime) -> bool:
     award = session.get_one(Award, told["award"], with_for_update={"key_share": True})
     if award.status != "superseded":
         return False
-    other = select(Award.id).where(
+    others = (
         Award.achievement_id == award.achievement_id,
         Award.person_id == award.person_id,
         Award.scope == award.scope,
         Award.live,
     )
-    if session.scalar(other.limit(1)) is not None:
+    session.execute(update(Award).where(*others, awards.is_over(now)).values(live=False))
+    if session.scalar(select(Award.id).where(*others).limit(1)) is not None:
         return False
     award_acts.restore(session, award, told["status"], now)
     session.flush()

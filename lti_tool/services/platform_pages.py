@@ -15,7 +15,7 @@ from lti_tool.errors import NotFound
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import Course, Deployment, Job, Person, Registration
 from lti_tool.sentence import Sentence
-from lti_tool.services import platform_checks, platform_load, words
+from lti_tool.services import platform_checks, platform_load, platforms, words
 from lti_tool.services.platform_checks import Check
 from lti_tool.services.registration import missing_scopes, scope_word
 from lti_tool.services.tool import Tool
@@ -80,6 +80,7 @@ class PlatformPage:
     deployments: tuple[DeploymentView, ...]
     facts: tuple[tuple[str, str], ...]
     removable: bool
+    same_client: tuple[tuple[str, str], ...]  # platforms that wait: name and issuer of others with their client id
     replaces: tuple[tuple[int, str, int], ...]  # others of the same issuer whose place it can take: id, name, courses
 
 
@@ -152,6 +153,7 @@ def page(tool: Tool, platform_id: int, now: datetime) -> PlatformPage:
             deployments=_deployments(session, row),
             facts=_facts(tool, row),
             removable=not courses and not people,
+            same_client=_same_client(session, row) if row.state == "pending" else (),
             replaces=_replaces(session, row) if not courses and not people else (),
         )
 
@@ -209,6 +211,10 @@ def our_addresses(base_url: str) -> tuple[tuple[str, str], ...]:
         (_("Our login address"), f"{base_url}/lti/login"),
         (_("Our launch address"), f"{base_url}/lti/launch"),
     )
+
+
+def _same_client(session: Session, row: Registration) -> tuple[tuple[str, str], ...]:
+    return tuple((each.name, each.issuer) for each in platforms.same_client(session, row.issuer, row.client_id))
 
 
 def _replaces(session: Session, row: Registration) -> tuple[tuple[int, str, int], ...]:

@@ -14,7 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import BadInput, Conflict, NotFound, RegistrationRefused
-from lti_tool.lti.dynamic_registration import read_configuration
+from lti_tool.http import same_origin
+from lti_tool.lti.dynamic_registration import Configuration, read_configuration
+from lti_tool.lti.platforms import may_name_audience, platform_of
 from lti_tool.models import (
     AdminSession,
     Award,
@@ -101,6 +103,7 @@ def add(tool: Tool, told: Told, *, actor: str, now: datetime) -> int:
     """Store a platform that was checked with `problems_of`; returns its id. Raises Conflict."""
     try:
         with tool.db.write() as session:
+            check_client_id(session, told)
             row = Registration(
                 name=told.name,
                 product=told.product,
@@ -135,6 +138,33 @@ def _taken(issuer: str, client_id: str) -> Conflict:
     )
 
 
+def same_client(session: Session, issuer: str, client_id: str, besides: int | None = None) -> list[Registration]:
+    """Return the platforms of other issuers that have a client id too.
+
+    All platforms trust one key: an assertion that one of them is sent under this id is one of the other's as well."""
+    query = select(Registration).where(Registration.client_id == client_id, Registration.issuer != issuer)
+    return [row for row in session.scalars(query.order_by(Registration.id)) if row.id != besides]
+
+
+def check_client_id(session: Session, told: Told, besides: int | None = None) -> None:
+    """Raise Conflict where a client id is another LMS's, and cannot be this one's by chance.
+
+    By chance it can be where both number them: each Canvas of one's own begins with 10000000000001. Then still not at
+    one token address, which would give this one the access tokens of the other."""
+    for other in same_client(session, told.issuer, told.client_id, besides):
+        numbered = platform_of(told.product).numbers_clients and platform_of(other.product).numbers_clients
+        if not numbered or same_origin(told.auth_token_url, other.auth_token_url):
+            raise Conflict(
+                f"the client id is that of platform {other.id}",
+                reason="client_id_elsewhere",
+                sentence=Sentence("The client id belongs to another LMS that is registered here."),
+                what_to_do=Sentence(
+                    "Delete Badges in the LMS's list of tools and register it anew: it then has a client id of its "
+                    "own. If it is the same LMS at another address, change the address of the platform that is there."
+                ),
+            )
+
+
 def problems_of(tool: Tool, told: Told, called: Mapping[str, str]) -> dict[str, str]:
     """Return what is wrong with which field, in a sentence that calls it by its name in `called`."""
     problems: dict[str, str] = {}
@@ -157,6 +187,15 @@ def problems_of(tool: Tool, told: Told, called: Mapping[str, str]) -> dict[str, 
     ):
         problems["auth_audience"] = Sentence(
             "%(field)s is too long or holds control characters.", field=called["auth_audience"]
+        )
+    elif (
+        told.auth_audience
+        and "auth_token_url" not in problems
+        and not may_name_audience(told.auth_token_url, told.auth_audience)
+    ):
+        problems["auth_audience"] = Sentence(
+            "%(field)s must lie on the same host as the token address. Leave it empty where the LMS names none.",
+            field=called["auth_audience"],
         )
     if any(not 0 < len(each) <= 255 or not each.isprintable() for each in told.deployment_ids):
         problems["deployment_ids"] = Sentence("The list holds one that is too long or has control characters.")
@@ -190,10 +229,15 @@ def read_from_platform(tool: Tool, url: str) -> Told:
                 "Check the address, which this tool's server has to reach, or fill in the fields by yourself."
             ),
         ) from None
+    return told_by(found, client_id="")
+
+
+def told_by(found: Configuration, client_id: str) -> Told:
+    """Return a platform as its own configuration tells of it."""
     return Told(
         name=found.name,
         issuer=found.issuer,
-        client_id="",
+        client_id=client_id,
         auth_login_url=found.authorization_endpoint,
         auth_token_url=found.token_endpoint,
         jwks_url=found.jwks_uri,
@@ -231,6 +275,8 @@ def change(tool: Tool, platform_id: int, told: Told, *, actor: str, now: datetim
             row = _get(session, platform_id)
             renamed = row.client_id != told.client_id
             moved = (row.issuer, row.client_id) != (told.issuer, told.client_id)
+            if moved or row.auth_token_url != told.auth_token_url:
+                check_client_id(session, told, besides=row.id)
             before: dict[str, str] = {"issuer": row.issuer, "client_id": row.client_id} if moved else {}
             if moved:
                 session.execute(delete(Login).where(Login.registration_id == row.id))

@@ -352,14 +352,17 @@ def _keep_results(tool: Tool, batch: Batch, there: Mapping[str, Found], at: date
     def keep() -> None:
         with tool.db.write() as session:
             session.get_one(Course, batch.course_id, with_for_update={"key_share": True})  # a sync stores whole columns
+            read_at = session.get_one(Column, batch.column_id, populate_existing=True).read_at
+            # Stored after a reading that began after ours, it is the newer: the next reading looks whether it is so.
+            stored = at if read_at is None or read_at < at else read_at + timedelta(microseconds=1)
             query = select(Result).where(Result.column_id == batch.column_id, Result.user_sub.in_(list(there)))
             known = {row.user_sub: row for row in session.scalars(query)}
             for user_sub, found in there.items():
                 row = known.get(user_sub)
                 if row is None and found.raw is not None:
-                    session.add(Result(column_id=batch.column_id, user_sub=user_sub, raw=found.raw, received_at=at))
+                    session.add(Result(column_id=batch.column_id, user_sub=user_sub, raw=found.raw, received_at=stored))
                 elif row is not None and row.raw != found.raw and row.received_at < at:
-                    row.raw, row.received_at = found.raw, at
+                    row.raw, row.received_at = found.raw, stored
 
     if batch.wanted[0].key[2] != EARNED:  # nothing is read from that one
         repeat_collided(keep)

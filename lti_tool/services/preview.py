@@ -63,11 +63,10 @@ def effect(
 
     achievement = catalog.will_belong_to(session, badge)
     own = badge.version.achievement_id if badge.version is not None else achievement
-    scope_now = awards.scope_of(present or draft, badge.course_id)
-    holding = _awards(session, own, scope_now)
+    holding = _awards(session, own, present or draft, badge.course_id)
     then_holding = holding
-    if (achievement, awards.scope_of(draft, badge.course_id)) != (own, scope_now):
-        then_holding = _awards(session, achievement, awards.scope_of(draft, badge.course_id))
+    if achievement != own or (present is not None and present.once != draft.once):
+        then_holding = _awards(session, achievement, draft, badge.course_id)
 
     released = catalog.released(badge, now) if badge.version is not None else True
     released_then = released if present is None or present.release == draft.release else False
@@ -117,12 +116,13 @@ def _in_force(award: Award, now: datetime) -> bool:
     return award.live and not (award.expires_at is not None and award.expires_at <= now)
 
 
-def _awards(session: Session, achievement_id: int | None, scope: str) -> dict[str, Award]:
-    """Return each person's newest award of an achievement in this scope, replaced ones left out."""
+def _awards(session: Session, achievement_id: int | None, definition: Badge, course_id: int) -> dict[str, Award]:
+    """Return each person's newest award of an achievement that counts in a course, replaced ones left out."""
     if achievement_id is None:
         return {}
-    query = select(Award).where(Award.achievement_id == achievement_id, Award.scope == scope)
-    query = query.where(Award.status != "superseded").order_by(Award.earned_at)
+    against = awards.stand_against(definition, course_id)
+    query = select(Award).where(Award.achievement_id == achievement_id, against)
+    query = query.where(Award.status != "superseded").order_by(Award.live, Award.earned_at)
     return {award.person_id: award for award in session.scalars(query)}
 
 

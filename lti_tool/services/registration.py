@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from lti_tool.db import repeat_collided
 from lti_tool.errors import Conflict, InviteRefused, NotFound, RegistrationRefused
 from lti_tool.lti.dynamic_registration import (
     NEEDED_SCOPES,
@@ -31,6 +31,7 @@ from lti_tool.models import Deployment, Invite, Registration
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit
 from lti_tool.services.issuer import issuer_row
+from lti_tool.services.platforms import check_client_id, same_client, told_by
 from lti_tool.services.tool import Tool, log
 
 INVITE_LASTS = timedelta(hours=24)
@@ -205,15 +206,21 @@ def _release(tool: Tool, invite_id: int, now: datetime, *, made: bool, unsure: b
 
 
 def _store(tool: Tool, invite_id: int, found: Configuration, granted: Granted, now: datetime) -> Registered:
+    """Store what came of it. Raises RegistrationRefused where the client id is another LMS's; it uses the invite up."""
+
+    def store() -> Registered:
+        with tool.db.write() as session:
+            row, again = _row(session, tool, found, granted, now)
+            return _finish(session, tool, invite_id, row, found, granted, now, again=again)
+
     try:
-        with tool.db.write() as session:
-            row, again = _row(session, tool, found, granted, now)
-            return _finish(session, tool, invite_id, row, found, granted, now, again=again)
-    except IntegrityError:
-        # The same client, stored by somebody else between our look and our write: now it is found.
-        with tool.db.write() as session:
-            row, again = _row(session, tool, found, granted, now)
-            return _finish(session, tool, invite_id, row, found, granted, now, again=again)
+        # Repeated: the same client may be stored by somebody else between our look and our write.
+        return repeat_collided(store)
+    except Conflict as conflict:
+        _release(tool, invite_id, now, made=True, unsure=False)
+        raise RegistrationRefused(
+            conflict.detail, reason=conflict.reason, sentence=conflict.sentence, what_to_do=conflict.what_to_do
+        ) from None
 
 
 def _row(
@@ -228,16 +235,20 @@ def _row(
     if row is not None:
         row.granted_scopes = list(granted.scopes) if granted.scopes is not None else None
         return row, True
+    told = told_by(found, granted.client_id)
+    check_client_id(session, told)
+    # Somebody has to look at an LMS with another one's client id, whatever the setting says.
     at_once = tool.settings.lti.approve_registrations == "automatic"
+    at_once = at_once and not same_client(session, told.issuer, told.client_id)
     row = Registration(
-        name=found.name,
-        product=found.product,
-        issuer=found.issuer,
-        client_id=granted.client_id,
-        auth_login_url=found.authorization_endpoint,
-        auth_token_url=found.token_endpoint,
-        auth_audience=found.token_audience,
-        jwks_url=found.jwks_uri,
+        name=told.name,
+        product=told.product,
+        issuer=told.issuer,
+        client_id=told.client_id,
+        auth_login_url=told.auth_login_url,
+        auth_token_url=told.auth_token_url,
+        auth_audience=told.auth_audience,
+        jwks_url=told.jwks_url,
         status="active" if at_once else "disabled",
         approved=at_once,
         registered_by="invite",

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.credentials.ob3 import signable
+from lti_tool.db import repeat_collided
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import Award, Enrolment, Evidence, Person, Registration, RightsRequest
 from lti_tool.sentence import Sentence
@@ -186,17 +187,22 @@ def use_lms_name(tool: Tool, person_id: str, *, actor: str, now: datetime) -> No
 
 def grant(tool: Tool, request_id: str, *, actor: str, now: datetime) -> list[int]:
     """Do what was asked for; returns the jobs to wake. Raises Conflict where it is not open any more."""
+    jobs, changed = repeat_collided(lambda: _grant(tool, request_id, actor, now))
+    for award_id in changed:
+        editions.sign_pending(tool, award_id=award_id)
+    return jobs
+
+
+def _grant(tool: Tool, request_id: str, actor: str, now: datetime) -> tuple[list[int], list[str]]:
+    """Return the jobs to wake, and the awards to sign."""
     with tool.db.write() as session:
         row = _open(session, request_id)
         row.decided_by, row.decided_at = actor, now
         person_id, kind, wanted = row.person_id, row.kind, row.wanted
         if kind == "erasure":
-            return erasures.begin(tool, session, person_id, actor=actor, now=now)
+            return erasures.begin(tool, session, person_id, actor=actor, now=now), []
         row.state, row.wanted, row.finished_at = "done", "", now
-        changed = _call(session, person_id, wanted, actor, now)
-    for award_id in changed:
-        editions.sign_pending(tool, award_id=award_id)
-    return []
+        return [], _call(session, person_id, wanted, actor, now)
 
 
 def refuse(tool: Tool, request_id: str, reason: str, *, actor: str, now: datetime) -> None:

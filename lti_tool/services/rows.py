@@ -39,7 +39,7 @@ NO_PARTS: Parts = MappingProxyType({})
 
 def row_views(badge: Badge, records: dict[str, dict[str, Any]], parts: Parts = NO_PARTS) -> tuple[RowView, ...]:
     """Return every row and condition of a badge, with what is recorded for one learner (nothing: no result yet)."""
-    rows = [sub_competency_view(row, records.get(row.tag)) for row in badge.sub_competencies]
+    rows = [sub_competency_view(row, records.get(row.tag), badge.language) for row in badge.sub_competencies]
     if badge.stack is not None:
         rows += [part_view(slug, records.get(PREREQUISITE + slug), parts.get(slug)) for slug in badge.stack.members]
     rows += [gate_view(gate, records.get(gate.tag)) for gate in badge.gates]
@@ -118,7 +118,7 @@ def amount(number: int | Decimal) -> str:
     return decimal(number_text(Decimal(number)))
 
 
-def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> RowView:
+def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None, language: str = "") -> RowView:
     standing = standing_of(record) if record else stand(row, Ungraded())
     level, state = standing.level, standing.state
     required = row.required_index
@@ -148,6 +148,7 @@ def sub_competency_view(row: SubCompetency, record: dict[str, Any] | None) -> Ro
         alignment=row.alignment,
         next_asks="" if state in ("met", "unproven") else row.levels[required].description,
         beyond=beyond,
+        language=language,
     )
 
 

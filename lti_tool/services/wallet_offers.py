@@ -225,9 +225,13 @@ def _view(tool: Tool, offer: WalletOffer, mine: _Secrets, now: datetime) -> Offe
 
 
 def withdraw_copy(tool: Tool, who: Viewer, slug: str, edition_id: str, now: datetime) -> None:
-    """Withdraw one copy: of a wallet that is lost, or that was somebody else's. The award and its other copies stay."""
+    """Withdraw one copy: of a wallet that is lost, or that was somebody else's. The award and its other copies stay.
+
+    Every way in ends with it, or that wallet would fetch another copy with what it has."""
     with tool.db.write() as session:
-        award = get_award(session, _own(tool, session, who, slug, now).id)
+        award_id = _own(tool, session, who, slug, now).id
+        _end_offers(session, award_id)  # before the award is locked, as where one is issued
+        award = get_award(session, award_id)
         copy = next((each for each in award.editions if each.id == edition_id and each.holder is not None), None)
         if copy is None:
             raise NotFound("no such copy")
@@ -236,6 +240,15 @@ def withdraw_copy(tool: Tool, who: Viewer, slug: str, edition_id: str, now: date
         award_acts.withdraw_editions(session, award, now, only=copy.id)
         actor = audit.person(who.person_id)
         audit.record(session, now, actor, "award.copy_withdrawn", f"award:{award.id}", credential=copy.id)
+
+
+def _end_offers(session: Session, award_id: str) -> None:
+    """End an award's offers, open ones and tokens alike, also for whoever came a moment ago and is being answered."""
+    of_award = WalletOffer.award_id == award_id
+    tokens = update(WalletOffer).where(of_award, WalletOffer.token_hash.is_not(None))
+    session.execute(tokens.values(token_hash=None, token_expires_at=None))
+    unused = update(WalletOffer).where(of_award, WalletOffer.used_at.is_(None))
+    session.execute(unused.values(expires_at=WalletOffer.created_at))
 
 
 # -- what wallets ask for ---------------------------------------------------------------------------------------
@@ -276,8 +289,8 @@ def _with_award() -> Any:
 
 
 def use(session: Session, offer: WalletOffer, now: datetime) -> bool:
-    """Use an offer up; False where somebody else was quicker. The database decides: only one UPDATE finds it unused."""
-    unused = (WalletOffer.id == offer.id, WalletOffer.used_at.is_(None))
+    """Use an offer up; False where it is over, or somebody else was quicker: only one UPDATE finds it unused."""
+    unused = (WalletOffer.id == offer.id, WalletOffer.used_at.is_(None), WalletOffer.expires_at > now)
     return session.scalar(update(WalletOffer).where(*unused).values(used_at=now).returning(WalletOffer.id)) is not None
 
 
@@ -339,9 +352,11 @@ def _details(offer: WalletOffer, asked: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def of_token(tool: Tool, session: Session, token: str, now: datetime) -> WalletOffer:
+def of_token(session: Session, token: str, now: datetime, *, locked: bool = False) -> WalletOffer:
     """Return the offer an access token was given for; raises WalletRefused (401) for any other."""
     query = select(WalletOffer).where(WalletOffer.token_hash == digest(token)).options(_with_award())
+    if locked:
+        query = query.with_for_update(of=WalletOffer)
     offer = session.scalar(query) if token else None
     if offer is None or offer.token_expires_at is None or offer.token_expires_at <= now:
         raise WalletRefused("the access token is unknown or has expired", reason="invalid_token", status=401)

@@ -142,12 +142,12 @@ def _use_nonce(tool: Tool, session: Session, nonce: str, now: datetime) -> None:
 def credential_response(tool: Tool, token: str, body: bytes, now: datetime) -> bytes:
     """Answer a Credential Request (section 8) as JSON; raises WalletRefused with the codes of section 8.3.1."""
     with tool.db.read() as session:
-        offer = wallet_offers.of_token(tool, session, token, now)
+        offer = wallet_offers.of_token(session, token, now)
         _warm(tool, session, offer.award_id)
     asked = _read(body)
     form = _format(offer, asked)
     proof = holder.check_jwt(_one_proof(asked), audience=tool.settings.base_url, now=now)
-    copy = repeat_collided(lambda: _issue(tool, offer.id, proof, form, now))
+    copy = repeat_collided(lambda: _issue(tool, token, proof, form, now))
     content = copy.document if form == "ldp_vc" else json.dumps((copy.jwt or b"").decode()).encode()
     # The signed bytes as they are: "Credentials of this format MUST NOT be re-encoded" (appendix A.1.2.4).
     return b'{"credentials":[{"credential":' + (content or b"") + b"}]}"
@@ -204,10 +204,10 @@ def _warm(tool: Tool, session: Session, award_id: str) -> None:
         editions.template_for(tool, session, main.award.version).prepare(facts)
 
 
-def _issue(tool: Tool, offer_id: str, proof: holder.KeyProof, form: str, now: datetime) -> Edition:
+def _issue(tool: Tool, token: str, proof: holder.KeyProof, form: str, now: datetime) -> Edition:
     with tool.db.write() as session:
         _use_nonce(tool, session, proof.nonce, now)
-        offer = session.get_one(WalletOffer, offer_id, with_for_update={"of": WalletOffer})
+        offer = wallet_offers.of_token(session, token, now, locked=True)  # its learner may have ended it meanwhile
         return _give(tool, session, offer, proof.holder, form, now)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from lti_tool.services.tool import Tool, log
 
 LEASE = timedelta(minutes=5)  # renewed with every progress line; a dead worker loses its job after it
 ALIVE_EVERY = 30.0  # seconds between two renewals by a long reading that has nothing new to tell
+TOLD_EVERY = 0.25  # seconds between two progress lines that are written down: nobody reads faster
 MOST_ATTEMPTS = 5
 FIRST_PAUSE = 10.0  # seconds; doubled with every attempt, with jitter
 SCHEDULED, AT_ITS_MOMENT, WAITED_FOR = 0, 1, 2  # priorities: somebody waits for most that is not on the schedule
@@ -200,23 +201,24 @@ def _run(tool: Tool, claimed: _Claimed, runners: dict[str, Runner]) -> bool:
             _fail(tool, job_id, attempt, ToolError(reason="workers_lost"), tally)
             return False
         started = time.monotonic()
+        say = _Teller(tool, job_id, attempt)
         try:
-            outcome = runners[kind](tool, claimed.subject, _teller(tool, job_id, attempt))
+            outcome = runners[kind](tool, claimed.subject, say)
         except ToolError as error:
             log.warning(
                 "job=%s kind=%s attempt=%s reason=%s detail=%s", job_id, kind, attempt, error.reason, error.detail
             )
-            _fail(tool, job_id, attempt, error, tally)
+            _fail(tool, job_id, attempt, error, tally, say.untold)
             _count(tool, claimed, error.reason, time.monotonic() - started, {})
         except Exception:
             log.exception("job=%s kind=%s attempt=%s crashed", job_id, kind, attempt)
-            _fail(tool, job_id, attempt, ToolError(), tally)
+            _fail(tool, job_id, attempt, ToolError(), tally, say.untold)
             _count(tool, claimed, "crashed", time.monotonic() - started, {})
         else:
             seconds = round(time.monotonic() - started, 3)
             _count(tool, claimed, "done", seconds, outcome)
             log.info("job=%s kind=%s done in %s s %s", job_id, kind, seconds, outcome)
-            if _done(tool, job_id, attempt, outcome, tally):
+            if _done(tool, job_id, attempt, outcome, tally, say.untold):
                 tool.wake(job_id)
     return True
 
@@ -232,7 +234,9 @@ def _count(tool: Tool, claimed: _Claimed, result: str, seconds: float, outcome: 
     tool.figures.add_if_due()
 
 
-def _done(tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any], tally: Tally) -> bool:
+def _done(
+    tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any], tally: Tally, untold: Sequence[Any] = ()
+) -> bool:
     """End a job; one that was asked for again while it ran is due once more instead, and is to be woken."""
     now = datetime.now(UTC)
     with tool.db.write() as session:
@@ -241,6 +245,7 @@ def _done(tool: Tool, job_id: int, attempt: int, outcome: dict[str, Any], tally:
             return False
         again = bool(job.outcome.get("again"))
         job.outcome, job.problem, job.lease_until = outcome, None, None
+        job.progress = [*job.progress, *untold]
         if again:
             job.state, job.attempts, job.not_before = "due", 0, now
         else:
@@ -286,30 +291,34 @@ def _take(session: Session, which: ColumnElement[bool], now: datetime) -> _Claim
     return _Claimed(*taken)
 
 
-def _teller(tool: Tool, job_id: int, attempt: int) -> Say:
-    """Return what a runner tells its progress with. An empty line only says that it is alive, now and then."""
-    told = time.monotonic()
+class _Teller:
+    """What a runner tells its progress with. An empty line only says that it is alive, now and then.
 
-    def say(line: str) -> None:
-        nonlocal told
-        if line or time.monotonic() - told > ALIVE_EVERY:
-            _say(tool, job_id, attempt, line)
-            told = time.monotonic()
+    What it tells in quick succession is written down together; `untold` waits for the next line, or the job's end."""
 
-    return say
+    def __init__(self, tool: Tool, job_id: int, attempt: int) -> None:
+        self._tool, self._job_id, self._attempt = tool, job_id, attempt
+        self._told = float("-inf")
+        self.untold: list[Any] = []
+
+    def __call__(self, line: str) -> None:
+        if line:
+            self.untold.append(kept(line))
+        if time.monotonic() - self._told > (TOLD_EVERY if line else ALIVE_EVERY):
+            _say(self._tool, self._job_id, self._attempt, self.untold)
+            self.untold, self._told = [], time.monotonic()
 
 
-def _say(tool: Tool, job_id: int, attempt: int, line: str) -> None:
+def _say(tool: Tool, job_id: int, attempt: int, lines: list[Any]) -> None:
     with tool.db.write() as session:
         job = _still_ours(session, job_id, attempt)
         if job is None:
             raise JobLost(f"job {job_id}, attempt {attempt}")
-        if line:
-            job.progress = [*job.progress, kept(line)]
+        job.progress = [*job.progress, *lines]
         job.lease_until = datetime.now(UTC) + LEASE
 
 
-def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally) -> None:
+def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally, untold: Sequence[Any] = ()) -> None:
     now = datetime.now(UTC)
     lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy, DiskFull)
     with tool.db.write() as session:
@@ -318,6 +327,7 @@ def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally)
             return
         job.problem = error.sentence
         job.outcome = _told(error)
+        job.progress = [*job.progress, *untold]
         job.lease_until = None
         platform_load.note(session, job.registration_id, tally, error, now)
         if not lasting and attempt < MOST_ATTEMPTS:

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request, url_for
 from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, StatementError
 from werkzeug.exceptions import HTTPException
@@ -19,6 +19,7 @@ from lti_tool.errors import NotFound, NotSignedIn, OwnLinkRefused, OwnSessionEnd
 from lti_tool.sentence import Sentence
 from lti_tool.services import own_addresses, stack_words, words
 from lti_tool.services.issuer import issuer_told
+from lti_tool.services.launches import LOOK
 from lti_tool.web import (
     admin,
     as_student,
@@ -189,6 +190,7 @@ def common_values() -> dict[str, Any]:
             course_title=who.course_title,
             in_course=who.course_id is not None and bool(who.rights),
             csrf=security.csrf(),
+            me=who.person_id,
             parents=security.parents(),
             shown_to=security.shown_to,
             keep_access=lambda: own_addresses.standing(security.tool(), who, datetime.now(UTC)),
@@ -196,7 +198,7 @@ def common_values() -> dict[str, Any]:
     if (signed_in := g.get("admin")) is not None:
         values.update(admin=signed_in, csrf=security.admin_csrf())
     if (learner := g.get("own")) is not None:
-        values.update(own=learner, csrf=security.own_csrf(), shown_to=lambda address: address)
+        values.update(own=learner, csrf=security.own_csrf(), me=learner.person_id, shown_to=lambda address: address)
     return values
 
 
@@ -259,10 +261,11 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
     page = render_template(
         "error.html",
         sentence=words.said(error.sentence),
-        what_to_do=words.said(error.what_to_do),
+        what_to_do=words.said(_what_to_do(error)),
         error_id=error_id,
         status=status,
         lines=_lines(error),
+        home=_home(),
         outside=not request.path.startswith(IN_AN_LMS),
         administration=request.path.startswith("/admin/"),
     )
@@ -270,6 +273,28 @@ def _error_page(error: ToolError, status: int) -> tuple[Response, int] | Respons
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response
+
+
+def _what_to_do(error: ToolError) -> str:
+    """Say what helps. Whoever has a session was led to an address by a page of ours, and by nobody who sent it."""
+    led = g.get("session") is not None or g.get("own") is not None
+    if not led or not isinstance(error, NotFound) or error.what_to_do is not NotFound.what_to_do:
+        return error.what_to_do
+    return Sentence("It may have been removed meanwhile.") if error.sentence is NotFound.sentence else ""
+
+
+def _home() -> tuple[str, str] | None:
+    """Return where an error page leads back to, and for whom: by the session alone, whatever was asked for."""
+    if g.get("own") is not None:
+        return url_for("own_access.badges"), "learner"
+    who = g.get("session")
+    if who is None:
+        return None
+    if who.course_id is None or not who.rights:
+        return url_for("student.everywhere", launch=g.launch), "learner"
+    if LOOK in who.rights:
+        return url_for("instructor.home", launch=g.launch), "instructor"
+    return url_for("student.home", launch=g.launch), "learner"
 
 
 def _one_line(text: str) -> str:

@@ -49,8 +49,8 @@ def show(slug: str) -> Page:
     return _list(slug)
 
 
-def _list(slug: str, problem: ToolError | None = None) -> Page:
-    """Show the list; `problem` is why an act was not done."""
+def _list(slug: str, problem: ToolError | None = None, release_at: str = "") -> Page:
+    """Show the list; `problem` is why an act was not done, `release_at` the moment that was typed for it."""
     page = award_pages.award_list(tool(), g.session, slug, moment())
     wanted = request.args.get("q", "").strip()[:200]
     which = request.args.get("show", "")
@@ -72,6 +72,7 @@ def _list(slug: str, problem: ToolError | None = None) -> Page:
         notice="" if problem else _notice(page),
         late=_late(page),
         problem=problem,
+        release_at=release_at[:40],
     )
     return (html, problem.status) if problem is not None else html
 
@@ -209,7 +210,7 @@ def release(slug: str) -> Page:
         at = _moment(request.form.get("at", "")) if when == "at" else None
         issued = award_acts.release(tool(), _badge_id(slug), actor=acting(), now=moment(), at=at)
     except ToolError as error:
-        return _list(slug, error)
+        return _list(slug, error, request.form.get("at", ""))
     _sign()
     return _back(slug, "release_set" if at else "released", n=issued)
 

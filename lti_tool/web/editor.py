@@ -199,7 +199,6 @@ def _render(page: DraftPage, step: str, *, check: bool = False, **more: Any) -> 
         f"instructor/edit_{step}.html",
         page=page,
         check=check,
-        me=g.session.person_id,
         pairs=PAIRS,
         nace=NACE,
         languages=_languages(page.value("language")),

@@ -146,14 +146,15 @@ def refresh(id: str) -> Response:
 
 def _credential(edition: Any, form: str) -> Response:
     taken(edition.id, form)
-    if form in ("png", "svg") and edition.award.page_public:
+    everyone = forms.for_everybody(tool(), edition)
+    if form in ("png", "svg") and everyone:
         picture_viewed(edition.id)
     response = answer(
         forms.form_of(tool(), edition, form),
         forms.FORMS[form].content_type,
         seconds=60,
         name=forms.file_name(edition, form),
-        everyone=edition.award.page_public,
+        everyone=everyone,
     )
     response.headers["X-Robots-Tag"] = "noindex"
     return response

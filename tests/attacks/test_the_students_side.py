@@ -60,8 +60,8 @@ def _unlimited(shared: Scene) -> Iterator[None]:  # noqa: F811
 
 
 def kept(tool: Any) -> dict[str, str]:
-    """Return all that stands in the database, but for the figures, which are saved by the clock."""
-    return {place: text for place, text in everything(tool).items() if not place.startswith("figure.")}
+    """Return all that stands in the database, but for figures and views of pages, which are saved by the clock."""
+    return {place: text for place, text in everything(tool).items() if not place.startswith(("figure.", "tally."))}
 
 
 def run_mail(scene: Scene) -> None:
@@ -265,7 +265,9 @@ def test_I20_what_she_takes_out_of_her_credential_is_told_at_no_address_of_befor
     assert requests.get(f"{old}/preview.png", timeout=20).status_code == 200
     # A wallet that holds the old one is led to the new one; her own browser still has the file, as it was.
     assert requests.get(f"{old}/refresh", timeout=20).json()["id"] == shown.award()["credential_url"]
-    assert learner.get(f"{old.removeprefix(shown.scene.url)}.json").content == before.content
+    hers = {end: learner.get(f"{old.removeprefix(shown.scene.url)}{end}") for end in ends}
+    assert hers[".json"].content == before.content
+    assert {(each.status_code, each.headers["Cache-Control"]) for each in hers.values()} == {(200, "private, no-store")}
     report = requests.post(f"{shown.scene.url}/verify", data={"text": before.text}, timeout=20)
     assert report.status_code == 200 and "withdrawn" in report.text
 

@@ -73,7 +73,7 @@ def test_what_was_revoked_since_the_backup_is_revoked_after_the_restore(
     award = awarded.award_of("student1")["id"]
     award_acts.revoke(awarded.tool, award, "given by mistake", actor="operator", now=now())
     done = run("db", "restore", str(file))
-    assert done.status == 0 and "1 awards that were revoked since" in done.out
+    assert done.status == 0 and "1 award that was revoked since" in done.out
     after = awarded.award_of("student1")
     assert (after["status"], after["revocation_reason"]) == ("revoked", "given by mistake")
     assert awarded.award_of("student2")["status"] == "issued"
@@ -98,7 +98,7 @@ def test_a_database_that_is_lost_altogether_is_no_reason_to_forget_a_withdrawal(
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     done = run("db", "restore", str(file))
     assert done.status == 0, done.err
-    assert "2 awards that were revoked since" in done.out and "1 withdrawn credentials are not in this" in done.out
+    assert "2 awards that were revoked since" in done.out and "1 withdrawn credential is not in this" in done.out
     assert statuses(awarded)[awarded.lms.user("student1").id] == "revoked"
     answer = requests.get(f"{awarded.url}/status/{place[0]}", timeout=10).json()
     assert status_list.read_bit(answer["credentialSubject"]["encodedList"], place[1])
@@ -120,7 +120,7 @@ def test_the_journal_is_replayed_by_hand_too(awarded: Scene, run: Run) -> None:
         session.execute(text("UPDATE award SET status = 'issued', live = true, revoked_at = NULL"))
         session.execute(text("UPDATE edition SET withdrawn_at = NULL"))
     done = run("db", "replay")
-    assert done.status == 0 and "1 awards that were revoked since are revoked again." in done.out
+    assert done.status == 0 and "1 award that was revoked since is revoked again." in done.out
     assert awarded.award_of("student1")["status"] == "revoked"
 
 
@@ -204,7 +204,7 @@ def test_a_backup_that_is_put_back_erases_again_who_was_erased_since(awarded: Sc
     for job_id in rights.erase(awarded.tool, person.id, actor="operator", now=now()):
         work.run(awarded.tool, job_id, RUNNERS)
     done = run("db", "restore", str(file))
-    assert done.status == 0 and "1 people who were erased since" in done.out, done.out + done.err
+    assert done.status == 0 and "1 person who was erased since" in done.out, done.out + done.err
     with awarded.tool.db.read() as session:
         after = session.get_one(Person, person.id)
         assert (after.name, after.email) == ("", "") and after.sub != person.sub

@@ -176,6 +176,20 @@ def test_a_wrong_definition_is_told_by_file_line_and_reason(tmp_path: Path, run:
     assert f"{wrong}:" in said.err and "Legendary" in said.err
 
 
+def test_what_a_valid_file_is_made_of_is_counted_in_its_own_words(tmp_path: Path, run: Run) -> None:
+    whole = (LIBRARY / "empathy.toml").read_text()
+    about, first, *_ = whole.split("[[sub_competency]]")
+    single, stack = tmp_path / "single.toml", tmp_path / "stack.toml"
+    single.write_text(f"{about}[[sub_competency]]{first}")
+    stack.write_text(f'{about}[stack]\nmembers = ["initiative", "collaboration"]\n')
+    said = run("badges", "validate", str(single), str(stack))
+    assert said.status == 0, said.err
+    assert [line.rpartition(", no problem")[0].rsplit(", ", 1)[1] for line in said.out.splitlines()] == [
+        "1 sub-competency",
+        "2 badges in the stack",
+    ]
+
+
 def test_a_definition_that_is_not_toml_or_not_there_is_told(tmp_path: Path, run: Run) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text("[badge\n")

@@ -29,15 +29,17 @@ def test_a_duration_that_is_none_is_wrong_usage(installed: Path, run: Run, value
 
 
 def test_a_platform_is_changed_and_what_is_not_named_stays(installed: Path, run: Run) -> None:
-    run("platforms", "add", *options(), "--auth-audience", "https://aud.example")
+    run("platforms", "add", *options(), "--auth-audience", "https://example.instructure.com/aud")
     assert run("platforms", "change", "1", "--name", "Main", "--product", "canvas").status == 0
     row = run("platforms", "show", "1", "--json").json
     assert (row["name"], row["product"], row["client_id"]) == ("Main", "canvas", "10000000000002")
-    assert row["auth_audience"] == "https://aud.example"
+    assert row["auth_audience"] == "https://example.instructure.com/aud"
     assert run("platforms", "change", "1", "--auth-audience", "").status == 0
     assert run("platforms", "show", "1", "--json").json["auth_audience"] is None
     wrong = run("platforms", "change", "1", "--jwks-url", "http://plain.example/x")
     assert wrong.status == 1 and "--jwks-url must be an address" in wrong.err
+    foreign = run("platforms", "change", "1", "--auth-audience", "https://aud.example")
+    assert foreign.status == 1 and "--auth-audience must lie on the same host" in foreign.err
     assert run("platforms", "change", "9", "--name", "x").status == 1
 
 

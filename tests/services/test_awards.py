@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -169,6 +170,42 @@ def test_H04_the_same_badge_in_two_courses_is_given_as_it_says(make_room, once, 
     assert len(first.awards(student) + second.awards(student)) == count
     home = second.enter(student)
     assert "Careful Work is yours" in home.page.text  # in the other course she sees that she has it
+
+
+@pytest.mark.parametrize(("before", "after"), [("course", "person"), ("person", "course")])
+@pytest.mark.parametrize("revoked", [False, True])
+def test_H04_saying_otherwise_how_often_it_can_be_had_gives_nobody_the_badge_again(room, before, after, revoked):  # noqa: F811
+    room.publish(badge(once=before))
+    room.grade(room.students[0], 3, 3)
+    room.sync()
+    if revoked:
+        revoke(room, room.award())
+    room.put(replace(room.badge, once=after))
+    plan = room.page.get(f"badges/{room.badge.slug}/setup").text
+    room.publish_again()
+    evaluate_again(room)
+    assert [each["status"] for each in room.awards()] == ["revoked" if revoked else "issued"], plan
+    # and one who had it nowhere gets it
+    room.grade(room.students[1], 3, 3)
+    room.sync()
+    assert room.award(room.students[1])["status"] == "issued"
+
+
+def test_H04_once_said_to_be_had_once_for_all_courses_what_another_course_gave_counts(make_room):  # noqa: F811
+    first, second = make_room(), make_room()
+    student = first.students[0]
+    second.lms.enrol(second.course, student)
+    definition = badge()
+    for each in (first, second):
+        each.publish(definition)
+    first.grade(student, 3, 3)
+    first.sync()
+    for each in (first, second):
+        each.publish(replace(definition, once="person"))
+    second.grade(student, 4, 4)
+    second.sync()
+    assert second.awards(student) == [] and len(first.awards(student)) == 1
+    assert "Careful Work is yours" in second.enter(student).page.text
 
 
 def test_a_manual_grade_of_somebody_elses_course_changes_nothing_here(make_room):  # noqa: F811

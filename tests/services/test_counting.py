@@ -95,6 +95,31 @@ def test_one_that_is_revoked_before_it_is_signed_is_not_issued(earned):
     assert (numbers(earned)["issued"], numbers(earned)["revoked"]) == (1, 1)
 
 
+def test_a_signature_that_comes_late_leaves_the_newer_credential_to_be_signed(earned):
+    """One worker signs an edition; before it stores that, another has, and the learner has chosen anew."""
+    second, real, calls = earned.students[1], editions._store_signatures, []
+    earned.grade(second, 3, 3)
+
+    def late(tool, done):
+        calls.append(done)
+        if len(calls) == 1:
+            real(tool, done)
+            with pytest.raises(KeyboardInterrupt):
+                choices.choose(tool, earned.award(second)["id"], Choices(name=True), actor=ACTOR, now=now())
+        elif len(calls) == 2:
+            raise KeyboardInterrupt  # whoever signs the newer one dies
+        return real(tool, done)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(editions, "_store_signatures", late)
+        earned.sync()
+    assert len(calls) > 1
+    with earned.tool.db.read() as session:
+        newest = session.get_one(Award, earned.award(second)["id"]).editions[-1]
+        assert newest.document is not None and newest.withdrawn_at is None and newest.number == 2
+    assert earned.award(second)["status"] == "issued" and numbers(earned)["issued"] == 2
+
+
 def test_what_is_rolled_back_was_not_counted(earned):
     with pytest.raises(RuntimeError), earned.tool.db.write() as session:
         award = session.get_one(Award, earned.award()["id"])

@@ -73,6 +73,19 @@ def test_F18_a_deleted_column_is_told_everywhere_and_each_choice_is_offered(grad
     assert [c.tag for c in graded.columns] == [A]  # and nothing was made
 
 
+def test_F18_several_deleted_columns_are_told_in_one_sentence_of_the_reader_s_language(graded):
+    for code in "AB":
+        graded.lms.delete_column(graded.course, graded.column(code))
+    graded.sync()
+    told = "“A Row A”, “B Row B” are no longer in the gradebook. What was counted is kept;"
+    assert f"{told} nobody is awarded until they are back." in page(graded, "home")
+    graded.teacher.locale = "es"
+    spanish = graded.enter(graded.teacher).page.text
+    assert (
+        "«A Row A», «B Row B» ya no están en el libro de calificaciones." in spanish and "hasta que vuelvan." in spanish
+    )
+
+
 def test_F18_a_column_is_made_again_once_however_often_it_is_asked_for_and_grades_counted_are_kept(graded):
     other = graded.students[1]
     graded.grade(other, 3, 1)

@@ -660,6 +660,43 @@ def test_a_sync_that_read_an_older_mark_does_not_bring_it_back(desk):
     assert {json.loads(raw)["resultScore"] for raw in raws} == {4}
 
 
+def test_what_is_stored_after_a_newer_reading_is_looked_at_again_by_the_next(desk, monkeypatch):
+    """A worker reads a mark back and is slow to store it; the gradebook is set back meanwhile, and a sync says so."""
+    room = desk("canvas")
+    ana, other = room.students
+    mark(room, ana, "A", 2)
+    post(room)
+    keep, before = posting._keep_results, sent(room)
+
+    def slowly(tool, batch, there, at):
+        if sent(room, before) and cell(room, ana, "A").state == "sent":
+            room.grade(ana, 3)
+            room.grade(other, 1)
+            room.sync()
+        keep(tool, batch, there, at)
+
+    mark(room, ana, "A", 3, revision=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(posting, "_keep_results", slowly)
+        post(room)
+    assert points_kept(room, ana, "A") == 4 and level_of(room, ana, "A") == 3
+    room.sync()
+    assert points_kept(room, ana, "A") == 3 and level_of(room, ana, "A") == 2
+
+
+def points_kept(room, student, code):
+    with room.tool.db.read() as session:
+        of_badge = Column.course_badge_id == room.course_badge(session).id
+        column = session.scalars(select(Column).where(of_badge, Column.tag == tag_of(code))).one()
+        return json.loads(session.get_one(Result, (column.id, student.id)).raw)["resultScore"]
+
+
+def level_of(room, student, code):
+    with room.tool.db.read() as session:
+        key = (room.course_badge(session).id, room.person_id(student), tag_of(code))
+        return session.get_one(Mastery, key).level
+
+
 # -- one column, or none
 
 

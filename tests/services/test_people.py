@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import AuditEvent, Award, Edition, Person, StatusList
@@ -17,10 +17,10 @@ ACTOR = "person:admin"
 class Merged:
     """A learner whom Canvas knows by an old id in one course and by a new one in a later course."""
 
-    def __init__(self, make_room, once: str = "person") -> None:  # noqa: F811
+    def __init__(self, make_room, once: str = "person", **changes) -> None:  # noqa: F811
         self.old_room: Classroom = make_room(mood="canvas")
         self.new_room: Classroom = make_room(mood="canvas")
-        one = badge(once=once)
+        one = badge(once=once, **changes)
         for each in (self.old_room, self.new_room):
             each.publish(one)
         self.tool = self.old_room.tool
@@ -137,6 +137,49 @@ def test_H15_an_award_that_still_waits_does_not_replace_one_that_is_issued(make_
         award.status = "held"
     merged.link()
     assert statuses(merged) == ["superseded", "issued"]
+
+
+def test_H15_one_that_is_over_does_not_replace_one_in_force(make_room):  # noqa: F811
+    merged = Merged(make_room, expires_after="P1Y")
+    merged.earn()
+    end(merged)
+    later = merged.award(merged.new_room, merged.after)
+    link_id = merged.link()
+    assert statuses(merged) == ["issued", "issued"]
+    with merged.tool.db.read() as session:
+        assert session.get_one(Edition, later.editions[0].id).withdrawn_at is None
+        held = session.scalars(select(Award).where(Award.person_id == merged.old))
+        assert {award.course_id: award.live for award in held} == {merged.old_room.id: False, merged.new_room.id: True}
+    merged.unlink(link_id)
+    assert statuses(merged) == ["issued", "issued"]
+
+
+def test_one_that_is_over_is_earned_again_under_the_id_that_was_linked_since(make_room):  # noqa: F811
+    room = make_room(mood="canvas")
+    room.publish(badge(once="course", expires_after="P1Y"))
+    before, after = room.students
+    room.grade(before, 4, 4)
+    room.sync()
+    people.link(room.tool, room.person_id(after), room.person_id(before), actor=ACTOR, now=now())
+    with room.tool.db.write() as session:
+        session.execute(update(Award).where(Award.course_id == room.id).values(expires_at=now()))
+    room.sync()
+    assert len(room.awards()) == 1
+    room.grade(after, 4, 4)
+    room.sync()
+    with room.tool.db.read() as session:
+        found = session.scalars(select(Award).where(Award.course_id == room.id).order_by(Award.earned_at)).all()
+        assert [(a.live, a.person_id) for a in found] == [
+            (False, room.person_id(before)),
+            (True, room.person_id(before)),
+        ]
+        assert found[1].earned_as_id == room.person_id(after)
+
+
+def end(merged: Merged) -> None:
+    """Let the old id's award come to its end."""
+    with merged.tool.db.write() as session:
+        session.execute(update(Award).where(Award.course_id == merged.old_room.id).values(expires_at=now()))
 
 
 def test_H15_awards_of_two_courses_both_stay_where_the_badge_is_given_once_a_course(make_room):  # noqa: F811

@@ -8,11 +8,12 @@ import itertools
 import json
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import LargeBinary, Text, cast, delete, func, select, update
+from sqlalchemy import LargeBinary, Text, cast, delete, func, select, text, update
 
 from lti_tool.db import Compressed
 from lti_tool.jobs import RUNNERS
@@ -31,7 +32,7 @@ from lti_tool.models import (
     ShareLink,
     WhyNot,
 )
-from lti_tool.services import award_acts, erased, erasures, work
+from lti_tool.services import award_acts, erased, erasures, rights, work
 from lti_tool.services.her_data import NOT_PERSONAL, TABLES
 from tests.classroom import badge, make_room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
@@ -365,6 +366,30 @@ def test_a_sync_does_not_bring_back_who_was_erased_and_she_comes_back_only_by_he
     assert "/me/" in rich.enter(rich.her).page.url
     assert rich.person_id(rich.her) != person_id
     assert rich.sync().state == "done" and rich.award(rich.her)["status"] == "issued"
+
+
+def test_an_erasure_lets_a_roster_that_is_being_stored_end_first(rich: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    person_id = rich.person_id(rich.her)
+    rich.lms.add_user(rich.course, "student")
+    ask, asked = erased.shut_out, []
+    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+
+    def ask_and_be_overtaken(tool: Any, session: Any, registration_id: int) -> Any:
+        away = ask(tool, session, registration_id)
+        if not asked:
+            asked.append(pool.submit(rights.erase, tool, person_id, actor="operator", now=now()))
+            # Until it is through, or waits. SQLite has one writer: it waits anyway.
+            while tool.db.engine.dialect.name == "postgresql" and not asked[0].done():
+                if session.scalar(blocked):
+                    break
+        return away
+
+    monkeypatch.setattr(erased, "shut_out", ask_and_be_overtaken)
+    with ThreadPoolExecutor(1) as pool:
+        assert rich.sync().state == "done"
+        assert asked[0].result(timeout=30)
+    assert finish(rich, person_id).state == "done"
+    assert where_named(rich, *traces(rich)) == []
 
 
 def enter_erased(room: Any) -> Any:

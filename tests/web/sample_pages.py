@@ -212,7 +212,7 @@ def row(sub: SubCompetency, level: int | None, *, state: str = "", points: str =
         level=seen or 0, required_step=need, short_by=max(0, need - (seen or 0)), points=points or str(level or ""),
         highest="4", share=min(1.0, (seen or 0) / need), levels=marks, alignment=sub.alignment,
         next_asks=sub.levels[need - 1].description if state != "met" else "",
-        beyond=sub.levels[seen].description if seen and seen < len(sub.levels) else "",
+        beyond=sub.levels[seen].description if seen and seen < len(sub.levels) else "", language=BADGE.language,
     )  # fmt: skip
 
 
@@ -489,7 +489,7 @@ def card(slug: str, name: str, state: str, *levels: int | None, **more: Any) -> 
 FRESH = card("collaboration", "Collaboration", "earned", 3, 4, 3, 2, award_id="a1", earned_at=NOW, new=True,
              sentence="All four sub-competencies stand at the required level or above.")  # fmt: skip
 WAY = card("oral-communication", "Oral Communication", "way", 4, 3, 1, 3,
-           next_step=SUBS[2].levels[2].description)  # fmt: skip
+           next_step=f"Proficient in “{SUBS[2].name}” asks: {SUBS[2].levels[2].description}")  # fmt: skip
 WAITING = card("empathy", "Empathy", "waiting", 3, 3, 3, 2,
                sentence="You have 4 of 4.", next_step="A teacher confirms the badge.")  # fmt: skip
 KEPT = card("self-directed-learning", "Self-Directed Learning", "earned", 3, 3, 3, 3, claimed=True, page_public=True,
@@ -973,6 +973,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                         "outside": True}),
     "error-bare": ("error.html", {"sentence": "There is nothing at this address.", "status": 404, "error_id": "",
                    "what_to_do": ""}),
+    "error-in-course": ("error.html", {"sentence": "There is nothing at this address.", "status": 404,
+                        "error_id": "R7K2-M9", "what_to_do": "It may have been removed meanwhile.",
+                        "home": ("/course/L7fq2/", "instructor")}),
+    "error-of-a-learner": ("error.html", {"sentence": "There is nothing at this address.", "status": 404,
+                           "error_id": "R7K2-M9", "what_to_do": "", "home": ("/me/L7fq2/", "learner")}),
     "no-role": ("no_role.html", {}),
     "new-window": ("new_window.html", {"storage": {}, "new_window": "/lti/login?iss=x"}),
     "new-window-none": ("new_window.html", {"storage": {}, "new_window": ""}),
@@ -1090,7 +1095,7 @@ PAGES |= {
 IN_COURSE = {
     "may_manage": True,
     "launch": LAUNCH, "issuer": SimpleNamespace(name="Hallwood University", slug="hallwood"), "course_label": "EMP101",
-    "course_title": "Employability Skills", "csrf": "c5rf", "shown_to": lambda address: address, "now": NOW,
+    "course_title": "Employability Skills", "csrf": "c5rf", "me": "p7", "shown_to": lambda address: address, "now": NOW,
     "own_news": lambda: sample_notifications.NONE,
 }  # fmt: skip
 OUTSIDE = {"issuer": IN_COURSE["issuer"], "now": NOW}

@@ -580,6 +580,45 @@ def test_an_unknown_address_is_a_page_that_says_so_and_repeats_nothing(shared, p
     assert "There is nothing at this address" in answer.text or "This page has ended" in answer.text
 
 
+def led(answer: requests.Response) -> list[str]:
+    """Return where the buttons of an error page lead."""
+    return re.findall(r'<a class="btn[^"]*" href="([^"]*)"', answer.text)
+
+
+def test_whoever_has_a_session_is_led_back_from_an_error_page(opened):
+    draft = opened.page.get("badges/removed-meanwhile")
+    assert draft.status_code == 404 and led(draft) == [f"/course/{opened.page.launch}/"]
+    assert "It may have been removed meanwhile." in draft.text and "whoever sent it" not in draft.text
+    hers = opened.student.get("badges/removed-meanwhile")
+    assert hers.status_code == 404 and led(hers) == [f"/me/{opened.student.launch}/"]
+    refused = opened.student.get(f"/course/{opened.student.launch}/")  # a page of instructors
+    assert refused.status_code == 403 and led(refused) == [f"/me/{opened.student.launch}/"]
+    assert opened.page.get(led(draft)[0]).status_code == opened.student.get(led(hers)[0]).status_code == 200
+    watcher = opened.enter(opened.teacher, **roles(f"{SYSTEM}#Administrator"))
+    with opened.tool.db.read() as session:
+        launch = session.scalars(select(LaunchRow).order_by(LaunchRow.created_at.desc())).first().id
+    nobody = watcher.get(f"/course/{launch}/")
+    assert nobody.status_code == 403 and led(nobody) == [f"/me/{launch}/all"]
+    assert watcher.get(led(nobody)[0]).status_code == 200
+
+
+def test_without_a_session_an_error_page_leads_to_no_launch(opened):
+    path = f"/course/{opened.page.launch}/badges/removed-meanwhile"
+    ended = requests.get(f"{opened.scene.url}{path}", timeout=10)
+    assert ended.status_code == 401 and led(ended) == []
+    absent = requests.get(f"{opened.scene.url}/credentials/none", timeout=10)
+    assert absent.status_code == 404 and led(absent) == ["/verify"] and "It may not be public" in absent.text
+
+
+def test_D14_private_absent_and_another_s_look_the_same_to_whoever_has_a_session(opened, make_room):  # noqa: F811
+    opened.put(badge("secret-draft", name="Secret plans"))
+    other = make_room()
+    other.publish(badge("only-there"))
+    answers = [opened.student.get(f"badges/{slug}") for slug in ("secret-draft", "only-there", "never-was")]
+    assert {each.status_code for each in answers} == {404}
+    assert len({re.sub(r"[0-9A-Fa-f]{8,}|\d\d:\d\d", "", each.text) for each in answers}) == 1
+
+
 def test_error_pages_never_repeat_what_was_sent(opened):
     sent = "eyJhbGciOiJSUzI1NiJ9.secret-part.secret-signature"
     answers = [

@@ -305,6 +305,7 @@ def test_a_configuration_that_cannot_be_read_loses_nothing_of_what_was_typed(
         ("auth_login_url", "javascript:alert(1)"),
         ("auth_token_url", "https://u:p@lms.example.edu/"),
         ("jwks_url", "https://lms.example.edu/a b"),
+        ("auth_audience", "https://canvas.example.edu/login/oauth2/token"),
         ("deployment_ids", "y" * 256),
     ],
 )
@@ -323,6 +324,46 @@ def test_the_same_platform_by_hand_twice_is_told_and_nothing_is_lost(shared: Sce
     assert admin.post("/admin/platforms/by-hand", form(client_id="twice")).status_code == 200
     again = admin.post("/admin/platforms/by-hand", form(client_id="twice"))
     assert again.status_code == 409 and "registered already" in again.text and 'value="twice"' in again.text
+
+
+def at(host: str, **changes: str) -> dict[str, str]:
+    """Return a form of an LMS on a host of its own."""
+    addresses = {name: f"https://{host}/{name}" for name in ("auth_login_url", "auth_token_url", "jwks_url")}
+    return form(issuer=f"https://{host}", **addresses, **changes)
+
+
+def test_a_client_id_that_is_a_moodle_s_is_refused_elsewhere_by_hand_too(
+    shared: Scene,  # noqa: F811
+    admin: Administrator,
+) -> None:
+    assert admin.post("/admin/platforms/by-hand", at("moodle.example.edu", client_id="rnd", product="moodle")).ok
+    taken = admin.post("/admin/platforms/by-hand", at("moodle.example.org", client_id="rnd"))
+    assert taken.status_code == 409 and "belongs to another LMS" in taken.text and 'value="rnd"' in taken.text
+    assert admin.post("/admin/platforms/by-hand", at("moodle.example.org", client_id="own")).ok
+    (other,) = [each["id"] for each in platforms.listing(shared.tool) if each["client_id"] == "own"]
+    assert admin.post(f"/admin/platforms/{other}/edit", at("moodle.example.org", client_id="rnd")).status_code == 409
+    assert platforms.told_of(shared.tool, other).client_id == "own"
+
+
+def test_lmss_that_number_their_tools_may_have_one_client_id_and_not_at_one_token_address(
+    shared: Scene,  # noqa: F811
+    admin: Administrator,
+) -> None:
+    for host in ("canvas.example.edu", "canvas.example.org"):  # each Canvas of one's own begins with it
+        assert admin.post("/admin/platforms/by-hand", at(host, client_id="10000000000001", product="canvas")).ok
+    hers = at("canvas.example.net", client_id="10000000000001", product="canvas")
+    hers["auth_token_url"] = "https://canvas.example.edu/login/oauth2/token"
+    assert admin.post("/admin/platforms/by-hand", hers).status_code == 409
+
+
+def test_the_audience_of_brightspace_lies_on_another_host_than_its_token_address(
+    shared: Scene,  # noqa: F811
+    admin: Administrator,
+) -> None:
+    told = at("school.brightspace.example", client_id="guid", auth_audience="https://api.brightspace.com/auth/token")
+    assert admin.post("/admin/platforms/by-hand", told).status_code == 422
+    told["auth_token_url"] = "https://auth.brightspace.com/core/connect/token"
+    assert admin.post("/admin/platforms/by-hand", told).status_code == 200
 
 
 def test_every_page_about_platforms_opens(shared: Scene, admin: Administrator) -> None:  # noqa: F811

@@ -23,7 +23,7 @@ from lti_tool.models import (
     OAuthToken,
     Person,
 )
-from lti_tool.services import award_acts, checking, choices, editions, oauth, oauth_tokens
+from lti_tool.services import award_acts, checking, choices, editions, oauth, oauth_tokens, retention
 from tests.backpack import (
     CREDENTIALS,
     EVERYTHING,
@@ -226,6 +226,19 @@ def test_a_withdrawn_badge_stays_and_its_status_list_says_so(own, backpack):
     (credential,) = backpack.get("credentials").json()["credential"]
     report = checking.check(own.tool, json.dumps(credential), now())
     assert [c.name for c in report.checks if c.outcome == "failed"] == ["withdrawn"]
+
+
+def test_a_badge_that_was_emptied_is_left_out(own, backpack, monkeypatch):
+    """Nobody claimed it in the time that was set; since then badges are open from the start."""
+    long_ago = now() - timedelta(days=3000)
+    change(own.tool, Award, Award.id == own.award()["id"], claimed_at=None, page_public=False, issued_at=long_ago)
+    assert retention._delete_unclaimed(own.tool, long_ago + timedelta(days=1), now()) == 1
+    kept = own.tool.settings
+    open_pages = kept.privacy.model_copy(update={"claim": "automatic"})
+    monkeypatch.setattr(own.tool, "settings", kept.model_copy(update={"privacy": open_pages}))
+    connect(backpack, own.learner)
+    answer = backpack.get("credentials")
+    assert (answer.json()["credential"], answer.headers["X-Total-Count"]) == ([], "0")
 
 
 def test_what_she_chooses_anew_takes_the_place_of_what_the_backpack_had(own, backpack):

@@ -12,7 +12,7 @@ from babel.support import NullTranslations
 from flask import g
 from flask_babel import get_locale
 from lxml import html
-from sample_pages import PAGES, create_samples, render
+from sample_pages import BADGE, PAGES, create_samples, render
 
 from lti_tool.domain.badge import Badge
 from lti_tool.models import Job, Review
@@ -21,6 +21,7 @@ from lti_tool.services import words
 from lti_tool.web import language
 from tests.classroom import Classroom, at_once, badge, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, Visitor
+from tests.words import files, forms, read
 
 
 def of(page: Any) -> tuple[str, str]:
@@ -166,6 +167,80 @@ def test_the_reason_of_a_review_is_kept_with_its_parts(room: Classroom) -> None:
     app = create_samples()
     with app.test_request_context("/", headers={"Accept-Language": "es"}):
         assert words.said(found) == "1 de 2. Faltan: Row B (Beginning, requiere Proficient)."
+
+
+# -- what the tool is called ------------------------------------------------------------------------------------
+
+# In menus it is called Badges, whatever language they are in (lti/platforms.py): not its badges, nor Open Badges.
+THE_TOOL = re.compile(r"(?<=[a-z,:;] )(?<!Open )Badges\b|\bOpen Badges (?=again|from|in|once)")
+
+
+@pytest.mark.parametrize("spoken", sorted(files()))
+def test_the_tool_is_called_in_every_language_as_menus_call_it(spoken: str) -> None:
+    named = [each for each in read(spoken, files()[spoken]) if each.id and any(map(THE_TOOL.search, forms(each.id)))]
+    assert len(named) > 50
+    assert [each.id for each in named if not all("Badges" in form for form in forms(each.string))] == []
+
+
+# People of the institution are spoken to as friends; whoever comes from outside, or was erased, is not.
+FORMAL = re.compile(r"\b(usted|[Ss]us? (LMS|nombre|credenciales|docentes|insignias?|datos|propias palabras))\b")
+TO_ITS_PEOPLE = ("my-data", "claim", "endorsements")
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PAGES if name.startswith(TO_ITS_PEOPLE)))
+def test_spanish_speaks_to_learners_and_teachers_in_one_way(samples: Any, name: str) -> None:
+    with samples.test_request_context(f"/page/{name}", headers={"Accept-Language": "es"}):
+        page = " ".join(html.document_fromstring(render(name)).text_content().split())
+    assert FORMAL.findall(page) == []
+
+
+# -- words of a badge's author --------------------------------------------------------------------------------------
+
+
+def said_in(page: str, *wanted: str) -> list[tuple[str, str]]:
+    """Return each of these words where it stands alone between tags, with the language its place is said to be in."""
+    found = [text for text in html.document_fromstring(page).xpath("//body//text()") if text.strip() in wanted]
+    places = [text.getparent() if text.is_text else text.getparent().getparent() for text in found]
+    spoken = [place.xpath("ancestor-or-self::*[@lang][1]/@lang")[0] for place in places]
+    return [(text.strip(), language) for text, language in zip(found, spoken, strict=True)]
+
+
+LEVEL_NAMES = ("Beginning", "Developing", "Proficient", "Advanced")
+
+
+def test_an_english_badge_read_in_spanish_says_of_each_level_that_it_is_english(room: Classroom) -> None:  # noqa: F811
+    definition: Badge = badge(rows=2)
+    room.publish(definition)
+    student = room.students[0]
+    student.locale = "es"
+    room.grade(student, 3, 2)
+    room.sync()
+    pages = [room.enter(student).get(f"badges/{definition.slug}").text]
+    room.grade(student, 3, 3)
+    room.sync()
+    page = room.enter(student)
+    pages.append(page.get(f"badges/{definition.slug}/claim").text)
+    page.post(f"badges/{definition.slug}/claim", {"public": "on", "inside": "yes", "levels": "on"})
+    spanish = {"Accept-Language": "es"}
+    address = room.award(student)["credential_url"].removeprefix(room.scene.url)
+    pages.append(Visitor(room.scene).get(address, headers=spanish).text)
+    achievement = re.search(r'href="([^"]*/achievements/[^"]*)"', pages[-1])
+    assert achievement is not None
+    pages.append(Visitor(room.scene).get(achievement[1].removeprefix(room.scene.url), headers=spanish).text)
+    for page_text in pages:
+        assert '<html lang="es"' in page_text
+        said = said_in(page_text, *LEVEL_NAMES)
+        assert said and {language for _, language in said} == {"en"}, said
+    assert [len({name for name, _ in said_in(each, *LEVEL_NAMES)}) for each in pages] == [4, 1, 4, 4]
+
+
+@pytest.mark.parametrize("name", ["my-badge", "my-badge-evidence", "record", "review", "evidence", "credential"])
+def test_what_a_level_asks_is_said_to_be_in_the_badge_s_language(samples: Any, name: str) -> None:
+    with samples.test_request_context(f"/page/{name}", headers={"Accept-Language": "es"}):
+        page = render(name)
+    asked = [level.description for sub in BADGE.sub_competencies for level in sub.levels]
+    said = said_in(page, *asked, *LEVEL_NAMES)
+    assert said and {language for _, language in said} == {"en"}, said
 
 
 # -- nothing is left out ----------------------------------------------------------------------------------------

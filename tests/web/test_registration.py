@@ -192,6 +192,25 @@ def test_a_platform_without_dynamic_registration_is_sent_to_the_form(scene: Scen
     assert answer.status_code == 400 and "does not offer registration" in answer.text
 
 
+@pytest.mark.parametrize("product", ["other-lms", "moodle"])
+@pytest.mark.parametrize("named", ["https://canvas.example.edu/login/oauth2/token", "canvas.example.edu", "urn:canvas"])
+def test_an_lms_that_asks_for_tokens_of_another_server_is_refused(
+    scene: Scene, server: PlatformServer, product: str, named: str
+) -> None:
+    """Whoever receives an assertion meant for another LMS could use it there, as the tool."""
+    server.described = {"product_family_code": product}
+    server.changes = {"authorization_server": named}
+    answer = register(scene, server)
+    assert answer.status_code == 400 and "another server than its own" in answer.text
+    assert server.asked == [] and rows(scene, server.url) == []
+
+
+def test_an_audience_of_the_lms_s_own_is_taken(scene: Scene, server: PlatformServer) -> None:
+    server.changes = {"authorization_server": f"{server.url}/audience"}
+    assert register(scene, server).status_code == 200
+    assert [row.auth_audience for row in rows(scene, server.url)] == [f"{server.url}/audience"]
+
+
 # -- the invite -------------------------------------------------------------------------------------------------
 
 
@@ -447,6 +466,56 @@ def test_one_client_registered_by_two_invites_at_once_is_one_platform(scene: Sce
     with scene.tool.db.read() as session:
         led_to = session.scalars(select(Invite.registration_id).where(Invite.asked_of == server.url))
         assert list(led_to) == [rows(scene, server.url)[0].id] * 2
+
+
+@pytest.fixture
+def impostor() -> Iterator[PlatformServer]:
+    made = PlatformServer()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("products", [("moodle", "other-lms"), ("moodle", "moodle"), ("other-lms", "moodle")])
+def test_a_client_id_that_is_a_moodle_s_is_nobody_else_s(
+    scene: Scene, server: PlatformServer, impostor: PlatformServer, products: tuple[str, str]
+) -> None:
+    """Moodle makes them at random, and does not look whom an assertion is meant for."""
+    client_id = f"of-{urlsplit(server.url).port}"
+    for each, product in zip((server, impostor), products, strict=True):
+        each.described, each.answer = {"product_family_code": product}, lambda: jsonify(client_id=client_id)
+    assert register(scene, server).status_code == 200
+    address = invite(scene)
+    told = register(scene, impostor, address)
+    assert told.status_code == 400 and "belongs to another LMS" in told.text and server.url not in told.text
+    assert rows(scene, impostor.url) == []
+    assert register(scene, impostor, address).status_code == 403  # the LMS holds a client now
+
+
+def test_a_client_id_that_another_lms_has_too_waits_for_an_administrator_whatever_the_setting_says(
+    automatic: Scene, server: PlatformServer, impostor: PlatformServer
+) -> None:
+    for each in (server, impostor):
+        each.answer = lambda: jsonify(client_id="10000000000777")
+        assert register(automatic, each).status_code == 200
+    ((first,), (second,)) = rows(automatic, server.url), rows(automatic, impostor.url)
+    assert (first.state, second.state) == ("active", "pending")
+    admin = automatic.administrator()
+    shown = admin.get(f"/admin/platforms/{second.id}").text
+    assert "Its client id is also that of" in shown and server.url in shown
+    assert "Its client id is also that of" not in admin.post(f"/admin/platforms/{second.id}/approve").text
+    assert rows(automatic, impostor.url)[0].state == "active"
+
+
+def test_an_lms_that_names_another_one_s_token_address_and_client_id_is_refused(
+    scene: Scene, server: PlatformServer, impostor: PlatformServer
+) -> None:
+    """Its service addresses would be sent the other one's access tokens."""
+    client_id = f"of-{urlsplit(server.url).port}"
+    server.answer = impostor.answer = lambda: jsonify(client_id=client_id)
+    assert register(scene, server).status_code == 200
+    impostor.changes = {"token_endpoint": f"{server.url}/token?"}
+    assert register(scene, impostor).status_code == 400
+    assert rows(scene, impostor.url) == []
 
 
 # -- both moods, whole ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from lti_tool.credentials import holder
 from lti_tool.jobs import sweep
 from lti_tool.models import AuditEvent, Award, Edition, UsedNonce, WalletOffer
 from lti_tool.services import authorization_server, award_acts, checking, editions, wallet_offers
@@ -305,6 +306,38 @@ def test_a_learner_withdraws_one_copy_and_the_badge_stays(fresh):
     assert [each.name for each in report.checks if each.outcome == "failed"] == ["withdrawn"]
     own = editions_of(fresh)[-1].id
     assert fresh.learner.post(f"badges/{fresh.slug}/wallet/copies/{own}/withdraw").status_code == 404
+
+
+def test_a_wallet_whose_copy_was_withdrawn_fetches_no_other_with_what_it_has(fresh):
+    wallet = Wallet(make_offer(fresh.learner, fresh.slug).text)
+    wallet.configuration("ldp_vc")
+    token = wallet.token().json()["access_token"]
+    document = wallet.request(token).json()["credentials"][0]["credential"]
+    waiting = Wallet(make_offer(fresh.learner, fresh.slug).text)
+    code = waiting.code()
+    edition_id = document["id"].rpartition("/")[2]
+    assert fresh.learner.post(f"badges/{fresh.slug}/wallet/copies/{edition_id}/withdraw").status_code == 200
+    again = wallet.request(token)
+    assert (again.status_code, again.json()["error"]) == (401, "invalid_token")
+    assert (waiting.offer().status_code, waiting.token(code).json()["error"]) == (404, "invalid_grant")
+    assert [each.id for each in editions_of(fresh) if each.holder and each.withdrawn_at is None] == []
+    assert Wallet(make_offer(fresh.learner, fresh.slug).text).get()["id"] != document["id"]
+
+
+def test_a_wallet_that_is_being_answered_while_its_copy_is_withdrawn_gets_no_other(fresh, monkeypatch):
+    wallet = Wallet(make_offer(fresh.learner, fresh.slug).text)
+    wallet.configuration("ldp_vc")
+    token = wallet.token().json()["access_token"]
+    edition_id = wallet.request(token).json()["credentials"][0]["credential"]["id"].rpartition("/")[2]
+    check = holder.check_jwt
+
+    def withdraw_first(*told, **more):  # between the look at the token and the copy that it opens
+        assert fresh.learner.post(f"badges/{fresh.slug}/wallet/copies/{edition_id}/withdraw").status_code == 200
+        return check(*told, **more)
+
+    monkeypatch.setattr(holder, "check_jwt", withdraw_first)
+    assert wallet.request(token).status_code == 401
+    assert [each.id for each in editions_of(fresh) if each.holder and each.withdrawn_at is None] == []
 
 
 def test_details_that_are_asked_for_are_granted_with_the_name_of_the_credential(earned):

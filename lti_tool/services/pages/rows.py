@@ -57,6 +57,7 @@ class RowView:
     part: bool = False  # it is a badge that a stack is made of
     link: str = ""  # of a part: the address of what it stands for
     proof: str = ""  # of a part that counted: the address of its credential, where that is public
+    language: str = ""  # in which its levels are named and described; empty where those words are the tool's own
 
     @property
     def counts(self) -> bool:
