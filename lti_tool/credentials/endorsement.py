@@ -20,6 +20,9 @@ from lti_tool.keyring import Key
 
 SCHEMA = "https://purl.imsglobal.org/spec/ob/v3p0/schema/json/ob_v3p0_endorsementcredential_schema.json"
 
+# How the name of one begins that the installation has written down; the reviewer follows.
+WRITTEN_DOWN = "Endorsement by "
+
 Json = dict[str, Any]
 
 
@@ -55,7 +58,7 @@ def endorsement(said: Said, issuer: IssuerProfile) -> Json:
         "@context": list(CREDENTIAL_CONTEXTS),
         "id": address,
         "type": ["VerifiableCredential", "EndorsementCredential"],
-        "name": f"Endorsement by {reviewer}",
+        "name": f"{WRITTEN_DOWN}{reviewer}",
         "description": (
             f"Said by {reviewer}, who was asked by a one-time link and has no key here. "
             f"{signable(issuer.name)} has written it down and signs that."

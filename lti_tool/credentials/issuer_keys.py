@@ -1,7 +1,8 @@
 """Finds the key a signature names, and tells whether it is the issuer's.
 
 An issuer is known by a DID (did:web, did:key, did:jwk) or by an https address. A key is the issuer's when the issuer's
-own document lists it for issuing, or when it stands on the issuer's own host. A key carried in a token proves nothing.
+own document lists it for issuing. A key carried in a token proves nothing. Nor does one that only stands on the
+issuer's host: servers keep files of strangers too, what learners hand in for instance.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -25,10 +26,13 @@ from lti_tool.credentials.untrusted import (
     moment,
     objects,
     parsed,
+    text_of,
 )
 from lti_tool.sentence import Sentence
 
 LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 8192
+# The one address of a host at which nobody but who runs it puts keys (well-known: RFC 8615).
+HOSTS_KEY_SET = "/.well-known/jwks.json"
 KEY_TYPES = {"Multikey", "JsonWebKey", "JsonWebKey2020", "Ed25519VerificationKey2020"}
 
 # Multicodec prefixes of a Multikey: https://www.w3.org/TR/cid-1.0/#Multikey
@@ -60,15 +64,30 @@ class Method:
 
 
 def own_issuer(identifier: object, own: Own | None) -> bool:
-    """Tell whether an issuer's id is one of this installation: a DID, or an address on its host."""
+    """Tell whether an issuer's id is one of this installation: a DID, or whatever leads to its host.
+
+    Hosts are compared, not texts: a DID or an address with another case or with the port written out is asked at the
+    same server."""
     if own is None or not isinstance(identifier, str):
         return False
-    return identifier in own.issuer_ids or identifier.startswith(f"{own.base_url}/")
+    return identifier in own.issuer_ids or _home(identifier) == host_of(own.base_url)
+
+
+def _home(issuer: str) -> str:
+    """Return the host that answers for an issuer; empty for one that is known by a key alone."""
+    if issuer.startswith(("https://", "http://")):
+        return host_of(issuer)
+    if issuer.startswith("did:web:"):
+        try:
+            return host_of(did_web_address(issuer))
+        except Refused:
+            return ""
+    return ""
 
 
 def issuers_key(name: str | Json, issuer: str, fetch: Fetch, own: Own | None) -> Method:
     """Return the named key if it is the issuer's."""
-    if own is not None and issuer in own.issuer_ids:
+    if own is not None and own_issuer(issuer, own):
         return _own_method(name, issuer, own)
     if isinstance(name, str) and name.startswith("https://"):
         return _method_at_address(name, issuer, fetch)
@@ -77,7 +96,9 @@ def issuers_key(name: str | Json, issuer: str, fetch: Fetch, own: Own | None) ->
     if isinstance(name, str) and _absolute(name, issuer).partition("#")[0] != issuer:
         raise Refused(Sentence("No. It was signed with somebody else's key."))
     document = _did_document(issuer, fetch)
-    return _method_in(document, _absolute(name if isinstance(name, str) else _like(name, document), issuer), issuer)
+    if isinstance(name, dict):
+        return _method_like(public_key({"publicKeyJwk": name}), document, issuer)
+    return _method_in(document, _absolute(name, issuer), issuer)
 
 
 def _absolute(name: str, issuer: str) -> str:
@@ -89,8 +110,10 @@ def _own_method(name: str | Json, issuer: str, own: Own) -> Method:
     foreign = Sentence("No. It says that it is from us, but it was not issued by us: the key is not one of ours.")
     try:
         if isinstance(name, dict):
-            name = _like(name, own.did_document)
-        found = _method_in(own.did_document, _absolute(name.removeprefix(f"{own.base_url}/keys/"), issuer), issuer)
+            found = _method_like(public_key({"publicKeyJwk": name}), own.did_document, issuer)
+        else:
+            name = _absolute(name.removeprefix(f"{own.base_url}/keys/"), issuer)
+            found = _method_in(own.did_document, name, issuer)
     except (Refused, Unknown):
         raise Refused(foreign) from None
     return Method(found.key, Sentence("The key is one of ours."), found.revoked, found.expires)
@@ -154,41 +177,58 @@ def _listed_id(identifier: str, issuer: str) -> str:
     return issuer + identifier if identifier.startswith("#") else identifier
 
 
-def _like(jwk: Json, document: Json) -> str:
-    """Return the id of the document's key that equals one carried in a token; the token's own copy is never used."""
-    wanted = _numbers(public_key({"publicKeyJwk": jwk}))
-    for method in objects(document.get("verificationMethod")):
+def _method_like(key: PublicKey, document: Json, issuer: str) -> Method:
+    """Return the document's method whose key equals one from elsewhere; only what the document says of it counts."""
+    for method in (*objects(document.get("verificationMethod")), *objects(document.get("assertionMethod"))):
         identifier = method.get("id")
         try:
-            if isinstance(identifier, str) and _numbers(public_key(method)) == wanted:
-                return identifier
+            if isinstance(identifier, str) and _numbers(public_key(method)) == _numbers(key):
+                return _method_in(document, _listed_id(identifier, issuer), issuer)
         except (Unknown, Refused):
             continue
     raise Refused(Sentence("No. The issuer does not list this key."))
 
 
 def _method_at_address(url: str, issuer: str, fetch: Fetch) -> Method:
-    """Return a key that is named by an address: on the issuer's own host, or listed in its DID document."""
-    if issuer.startswith("https://"):
-        home = host_of(issuer)
-    elif issuer.startswith("did:web:"):
-        home = host_of(did_web_address(issuer))
-    else:
-        home = ""
-    if home and host_of(url) == home:
-        document = json_at(url, fetch)
-        if isinstance(document.get("keys"), list):
-            document = _in_key_set(document, url)
-        if "kty" in document:
-            return Method(public_key({"publicKeyJwk": document}), Sentence("%(host)s publishes it.", host=home))
-        if isinstance(document.get("verificationMethod"), list) and document.get("id") == issuer:
-            return _method_in(document, url, issuer)
-        if document.get("controller", issuer) != issuer:
-            raise Refused(Sentence("No. The key is somebody else's."))
-        return _method_of(document, issuer)
-    if issuer.startswith("did:web:"):
-        return _method_in(_did_document(issuer, fetch), url, issuer)
-    raise Refused(Sentence("No. It was signed with somebody else's key."))
+    """Return a key that is named by an address, if the issuer's own document lists that address or that key.
+
+    Open Badges 3.0 lets a token name its key so; that alone says nothing of whose it is."""
+    home, place = _home(issuer), urlsplit(url)
+    if not home or (issuer.startswith("https://") and host_of(url) != home):
+        raise Refused(Sentence("No. It was signed with somebody else's key."))
+    if issuer.startswith("https://") and (place.path, place.query) == (HOSTS_KEY_SET, ""):
+        return Method(_key_at(url, fetch), Sentence("%(host)s publishes it.", host=home))
+    document = _issuers_document(issuer, fetch)
+    listed = (*objects(document.get("verificationMethod")), *objects(document.get("assertionMethod")))
+    if host_of(url) != home or any(_listed_id(text_of(each.get("id")), issuer) == url for each in listed):
+        return _method_in(document, url, issuer)
+    return _method_like(_key_at(url, fetch), document, issuer)
+
+
+def _issuers_document(issuer: str, fetch: Fetch) -> Json:
+    """Return the document in which an issuer lists its keys: that of its DID, or what its own address answers.
+
+    The latter is a controlled identifier document (https://www.w3.org/TR/cid-1.0/), which a profile of Open Badges can
+    be too: https://www.imsglobal.org/spec/ob/v3p0/impl/ calls it a profile that expresses key information."""
+    if issuer.startswith("did:"):
+        return _did_document(issuer, fetch)
+    document = json_at(issuer, fetch)
+    if document.get("id") != issuer or not ({"verificationMethod", "assertionMethod"} & document.keys()):
+        raise Unknown(
+            Sentence(
+                "The key is on %(host)s, but the issuer's own page there does not list it. Ask the issuer.",
+                host=host_of(issuer),
+            )
+        )
+    return document
+
+
+def _key_at(url: str, fetch: Fetch) -> PublicKey:
+    """Return the key at an address: a bare JWK, one of a JWK Set, or a verification method."""
+    document = json_at(url, fetch)
+    if isinstance(document.get("keys"), list):
+        document = _in_key_set(document, url)
+    return public_key({"publicKeyJwk": document} if "kty" in document else document)
 
 
 def _in_key_set(document: Json, url: str) -> Json:

@@ -46,6 +46,10 @@ class Unknown(Exception):
         self.sentence = sentence
 
 
+class NotPublic(Refused):
+    """An address of ours answers nobody: what was there is private, or nothing ever was."""
+
+
 class Fetched(Protocol):
     """What an address answered, after any redirects the caller allows."""
 
@@ -213,7 +217,7 @@ def answered(url: str, fetch: Fetch) -> tuple[int, bytes]:
             raise Unknown(Sentence("It names an address that is not asked from here.")) from error
         raise Unknown(Sentence("%(host)s did not answer. Try again later before you decide.", host=host)) from error
     except NotFound as error:  # an address of ours, answered from here
-        raise Refused(Sentence("There is nothing public at this address. Ask whoever sent it to you.")) from error
+        raise NotPublic(Sentence("There is nothing public at this address. Ask whoever sent it to you.")) from error
     except ToolError as error:
         raise Unknown(Sentence("%(host)s could not be asked. Try again later before you decide.", host=host)) from error
     if len(answer.body) > LARGEST:
@@ -230,10 +234,13 @@ def json_at(url: str, fetch: Fetch) -> Json:
 
 
 def host_of(url: str) -> str:
-    """Return host and port as they are compared and shown; empty for what is no address."""
+    """Return host and port as they are compared and shown; empty for what is no address.
+
+    One host has one spelling here: small letters, no port where it is the scheme's own, no dot at the end."""
     try:
         parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port not in (None, 443) else ""
+        usual = 80 if parts.scheme == "http" else 443
+        port = f":{parts.port}" if parts.port not in (None, usual) else ""
     except ValueError:
         return ""
-    return f"{parts.hostname or ''}{port}"
+    return f"{(parts.hostname or '').rstrip('.')}{port}"

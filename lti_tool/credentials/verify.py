@@ -7,9 +7,10 @@ at, and the only way out is the `fetch` a caller passes in. The questions themse
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
@@ -33,8 +34,9 @@ from lti_tool.credentials.checking.report import (
     summary_of,
 )
 from lti_tool.credentials.checking.schema import named_schemas
-from lti_tool.credentials.checking.status import withdrawn
+from lti_tool.credentials.checking.status import NO_PLACE, withdrawn
 from lti_tool.credentials.checking.structure import complete, links
+from lti_tool.credentials.endorsement import WRITTEN_DOWN
 from lti_tool.credentials.issuer_keys import Method, Own, own_issuer
 from lti_tool.credentials.untrusted import (
     Fetch,
@@ -51,12 +53,13 @@ from lti_tool.sentence import Sentence, counted
 
 __all__ = ["FAILED", "LASTING", "PASSED", "UNKNOWN", "Check", "Report", "verify"]
 
-# One pasted text must not make this server ask hundreds of addresses. Six: itself, two keys, two lists, the lists' key.
-MOST_FETCHES = 6
-MORE_FOR_EACH = 3  # credential or endorsement in it: a key, a list, the list's key
+# One pasted text must not make this server ask hundreds of addresses. Seven: itself, its issuer's
+# list of keys, two keys, two lists, the lists' key.
+MOST_FETCHES = 7
+MORE_FOR_EACH = 4  # credential or endorsement in it: its issuer's list of keys, a key, a list, the list's key
 MOST_FETCHES_EVER = 24
 MOST_INSIDE = 30
-MOST_ENDORSEMENTS = 5
+MOST_ENDORSEMENTS = 10  # as many as a credential of ours may carry
 MOST_KEPT = 256 * 1024  # bytes of an answer kept for when the same address is named again
 
 
@@ -67,14 +70,15 @@ def verify(
     fetch: Fetch,
     own: Own | None = None,
     known: Mapping[str, Check] = MappingProxyType({}),
+    known_endorsements: Sequence[Mapping[str, Check]] = (),
     whose: str = "",
 ) -> Report:
     """Check one credential: JSON, a compact JWT, a baked PNG or SVG, a PDF that it is attached to, or an address.
 
     Open Badges 3.0 and 2.0, endorsements, and learner records with all that is in them.
     `fetch` must refuse private hosts; a ToolError it raises becomes “could not check”, but Busy ends the check.
-    `known` may hold the LASTING answers of an earlier report on the same bytes and keys; they are not asked again, and
-    what the credential carries of others is not looked at.
+    `known` may hold the LASTING answers of an earlier report on the same bytes and keys, `known_endorsements` those of
+    that report's endorsements in their order; they are not asked again.
     `whose`: the e-mail address of the person it should be of, where somebody wants to know.
     Raises nothing itself."""
     asking = _Asking(fetch, now, own, whose)
@@ -84,7 +88,7 @@ def verify(
         return nothing_found(FAILED, refused.sentence)
     except Unknown as unknown:
         return nothing_found(UNKNOWN, unknown.sentence)
-    return _report(found, asking, known)
+    return _report(found, asking, known, known_endorsements)
 
 
 @dataclass
@@ -129,7 +133,12 @@ def _asked(url: str, fetch: Fetch) -> Fetched | ToolError:
         return ToolError(type(error).__name__)
 
 
-def _report(found: Found, asking: _Asking, known: Mapping[str, Check] = MappingProxyType({})) -> Report:
+def _report(
+    found: Found,
+    asking: _Asking,
+    known: Mapping[str, Check] = MappingProxyType({}),
+    known_endorsements: Sequence[Mapping[str, Check]] = (),
+) -> Report:
     first = ask("found", lambda: Sentence("Yes, %(kind)s (%(form)s).", kind=KINDS[found.kind], form=found.form))
     if found.kind == OB2:
         made = ob2.Assertion(found.document, {}, {})
@@ -138,13 +147,23 @@ def _report(found: Found, asking: _Asking, known: Mapping[str, Check] = MappingP
             answers.append(ask("recipient", lambda: recipient.in_assertion(made.said, asking.whose)))
         ours = own_issuer(made.issuer.get("id"), asking.own)
         return report_of(found, iter(answers), ob2.summary(made), ours=ours)
-    inside: list[Report] = []
-    answers = [first, *_all_checks(found, asking, known, inside)]
+    carried = _Carried(known_endorsements)
+    answers = [first, *_all_checks(found, asking, known, carried)]
     ours = is_own(found.document, asking.own)
-    return report_of(found, iter(answers), summary_of(found.document), tuple(inside), ours=ours)
+    report = report_of(found, iter(answers), summary_of(found.document), tuple(carried.inside), ours=ours)
+    return replace(report, endorsements=tuple(carried.endorsements))
 
 
-def _all_checks(found: Found, asking: _Asking, known: Mapping[str, Check], inside: list[Report]) -> Iterator[Check]:
+@dataclass
+class _Carried:
+    """The reports on what a credential carries, and what is known of its endorsements from an earlier one."""
+
+    known_endorsements: Sequence[Mapping[str, Check]]
+    inside: list[Report] = field(default_factory=list)
+    endorsements: list[Report] = field(default_factory=list)
+
+
+def _all_checks(found: Found, asking: _Asking, known: Mapping[str, Check], carried: _Carried) -> Iterator[Check]:
     document, now, own = found.document, asking.now, asking.own
     lasting = known if known.keys() >= LASTING else _lasting(found, asking)
     yield from (lasting[name] for name in QUESTIONS if name in lasting)
@@ -161,14 +180,13 @@ def _all_checks(found: Found, asking: _Asking, known: Mapping[str, Check], insid
         yield ask("recipient", lambda: recipient.in_badge(document, asking.whose))
     if (other := named_schemas(document)) is not None:
         yield ask("schema", other)
-    # Who knows the lasting answers shows one credential again and again: what others say in it has its own address.
-    endorsements = [] if lasting is known else list(_endorsements(document))
+    endorsements = list(_endorsements(document))
     if endorsements:
         asking.more(min(len(endorsements), MOST_ENDORSEMENTS))
-        yield ask("endorsements", lambda: _endorsed(endorsements, asking, signed=signed))
+        yield ask("endorsements", lambda: _endorsed(document, endorsements, asking, carried, signed=signed))
     if found.kind == RECORD:
         asking.more(min(len(document["credentialSubject"]["verifiableCredential"]), MOST_INSIDE))
-        yield ask("inside", lambda: _inside(document, asking, inside, signed=signed))
+        yield ask("inside", lambda: _inside(document, asking, carried.inside, signed=signed))
 
 
 def _lasting(found: Found, asking: _Asking) -> dict[str, Check]:
@@ -205,26 +223,56 @@ def _endorsements(document: Json) -> Iterator[tuple[Any, list[str]]]:
                 yield each, about
 
 
-def _endorsed(endorsements: list[tuple[Any, list[str]]], asking: _Asking, *, signed: bool) -> str:
-    """Check endorsements as credentials of their own, each with what it is about."""
+def _endorsed(
+    document: Json, endorsements: list[tuple[Any, list[str]]], asking: _Asking, carried: _Carried, *, signed: bool
+) -> str:
+    """Check endorsements as credentials of their own, each with what it is about.
+
+    One that was taken back was genuine when it was signed in, and what it endorsed does not rest on it: that is told,
+    and nothing more follows from it."""
     if not signed:
         raise Unknown(Sentence("Not asked: the credential that carries them is not shown to be the issuer's."))
     if len(endorsements) > MOST_ENDORSEMENTS:
         raise Unknown(Sentence("It carries more endorsements than are checked at once."))
-    reports = []
-    for each, about in endorsements:
+    reports = carried.endorsements
+    for (each, about), known in zip_longest(endorsements, carried.known_endorsements[: len(endorsements)]):
         found = in_value(each)
         subject = as_object(found.document.get("credentialSubject"))
         if "EndorsementCredential" not in strings(found.document.get("type")) or subject.get("id") not in about:
             raise Refused(Sentence("No. One of them is about something else."))
-        reports.append(_report(found, asking))
-    names = sorted({report.summary.issuer_name for report in reports if report.summary and report.summary.issuer_name})
+        reports.append(_report(found, asking, known or {}))
+    taken_back = [report for report in reports if _taken_back(report)]
+    names = sorted({_who_says(report, document) for report in reports} - {""})
+    good: Sentence = counted("Yes, one, by %(names)s.", "Yes, all %(num)s, by %(names)s.", len(reports), names=names)
+    if taken_back:
+        then = counted("One has been taken back since.", "%(num)s have been taken back since.", len(taken_back))
+        good = Sentence("%(first)s %(then)s", first=good, then=then)
+    rest = [report for report in reports if report not in taken_back]
     return _told(
-        reports,
-        counted("Yes, one, by %(names)s.", "Yes, all %(num)s, by %(names)s.", len(reports), names=names),
-        Sentence("No. One by %(name)s is not.", name=_first(reports, FAILED)),
-        Sentence("One by %(name)s could not be checked in full.", name=_first(reports, UNKNOWN)),
+        rest,
+        good,
+        Sentence("No. One by %(name)s is not.", name=_first(rest, FAILED)),
+        Sentence("One by %(name)s could not be checked in full.", name=_first(rest, UNKNOWN)),
     )
+
+
+def _taken_back(report: Report) -> bool:
+    """Tell whether all is well with an endorsement but that its issuer has withdrawn it."""
+    said = {check.name: check for check in report.checks if check.outcome != PASSED}
+    return (
+        said.keys() == {"withdrawn"} and said["withdrawn"].outcome == FAILED and said["withdrawn"].sentence != NO_PLACE
+    )
+
+
+def _who_says(report: Report, document: Json) -> str:
+    """Return whose words an endorsement holds: its issuer's, or where the credential's issuer wrote down what somebody
+    said who has no key, hers."""
+    if report.summary is None:
+        return ""
+    own = report.summary.issuer_id == as_object(document.get("issuer")).get("id")
+    if own and report.summary.name.startswith(WRITTEN_DOWN):
+        return report.summary.name.removeprefix(WRITTEN_DOWN)[:120]
+    return report.summary.issuer_name
 
 
 def _inside(document: Json, asking: _Asking, inside: list[Report], *, signed: bool) -> str:

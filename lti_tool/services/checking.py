@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from flask_babel import gettext as _
 
 from lti_tool.credentials.issuer_keys import Own
+from lti_tool.credentials.untrusted import host_of
 from lti_tool.credentials.verify import LASTING, Check, Report, verify
 from lti_tool.errors import Busy, NotFound, ServiceUnreachable
 from lti_tool.http import Response
@@ -51,11 +52,12 @@ def check(
     everyone_sees: bool = False,
     whose: str = "",
     known: Mapping[str, Check] = MappingProxyType({}),
+    known_endorsements: Sequence[Mapping[str, Check]] = (),
 ) -> Report:
     """Check a credential of anybody's. Our own addresses are answered from here, others through the one door.
 
     `everyone_sees` lets an operator check an award whose page is private, by its address; `whose` (compared and
-    forgotten) and `known`: see `verify`.
+    forgotten), `known` and `known_endorsements`: see `verify`.
     Raises Busy where as many checks as may are asking other servers at this moment."""
     document = did_document(tool)
     own = Own(frozenset({document["id"]}), document, tool.settings.base_url)
@@ -65,7 +67,9 @@ def check(
         def fetch(url: str) -> Response:
             return _fetch_here(tool, url, now, everyone_sees) if _is_ours(tool, url) else outside.get(url)
 
-        return verify(data, now=now, fetch=fetch, own=own, known=known, whose=whose)
+        return verify(
+            data, now=now, fetch=fetch, own=own, known=known, known_endorsements=known_endorsements, whose=whose
+        )
 
 
 class _Outside:
@@ -90,9 +94,9 @@ class _Outside:
 
 
 def _is_ours(tool: Tool, url: str) -> bool:
-    ours, theirs = urlsplit(tool.settings.base_url), urlsplit(url)
+    base = tool.settings.base_url
     # did:web of a base address with a port is https by its definition, whatever the port serves.
-    return theirs.netloc == ours.netloc and theirs.scheme in (ours.scheme, "https")
+    return host_of(url) == host_of(base) and url.partition(":")[0].lower() in (base.partition(":")[0], "https")
 
 
 def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Response:
@@ -109,17 +113,19 @@ def _fetch_here(tool: Tool, url: str, now: datetime, everyone_sees: bool) -> Res
         form = form or "json"
         if form in FORMS:
             return _answer(url, form_of(tool, _edition_here(tool, credential_id, form, now, everyone_sees), form))
-    if head == "ob2":
+    if head == "ob2":  # as its pages: of one that was replaced they say so, whatever is still shown of it
         status, content = hosted.content_at(
-            tool, rest, lambda id, form: _edition_here(tool, id, form, now, everyone_sees)
+            tool, rest, lambda id, form: _edition_here(tool, id, form, now, everyone_sees, as_page=True)
         )
         return _answer(url, content, status)
     raise NotFound("not an address of ours that holds a credential")
 
 
-def _edition_here(tool: Tool, credential_id: str, form: str, now: datetime, everyone_sees: bool) -> Edition:
+def _edition_here(
+    tool: Tool, credential_id: str, form: str, now: datetime, everyone_sees: bool, *, as_page: bool = False
+) -> Edition:
     if not everyone_sees:
-        return find_edition(tool, credential_id, None, now, form)
+        return find_edition(tool, credential_id, None, now, form, as_page=as_page)
     check_text(credential_id)
     with tool.db.read() as session:
         return signed_edition(session, credential_id, form)
@@ -138,12 +144,16 @@ def own_report(tool: Tool, document: bytes, now: datetime) -> Report:
     status = _status_of(tool, document, did["id"], now)
     if last.report is not None and last.status == status and _in_time(last.report, now):
         return last.report
-    report = check(tool, document, now, known=last.known)
-    lasting = {each.name: each for each in report.checks if each.name in LASTING}
-    if all(each.outcome == "passed" for each in lasting.values()):
-        last.known.update(lasting)
+    report = check(tool, document, now, known=last.known, known_endorsements=last.known_endorsements)
+    last.known, last.known_endorsements = _known_of(report), [_known_of(each) for each in report.endorsements]
     last.status, last.report = status, report if report.ok and status else None
     return report
+
+
+def _known_of(report: Report) -> dict[str, Check]:
+    """Return a report's answers that last; none where one of them is not good."""
+    lasting = {each.name: each for each in report.checks if each.name in LASTING}
+    return lasting if all(each.outcome == "passed" for each in lasting.values()) else {}
 
 
 @dataclass
@@ -153,6 +163,7 @@ class _Last:
     `status` is what the status lists were then."""
 
     known: dict[str, Check] = field(default_factory=dict)
+    known_endorsements: list[dict[str, Check]] = field(default_factory=list)
     status: bytes = b""
     report: Report | None = None
 

@@ -34,6 +34,8 @@ _AWARD, _EDITION = Award.metadata.tables["award"], Edition.metadata.tables["edit
 MOST_ENDORSEMENTS = 10  # in one credential, the newest
 # What a learner has chosen of what an edition says, by the names it is kept under. The rest is told_at's.
 CHOSEN = ("name", "email", "results", "grades", "evidence", "narrative")
+# What it tells of the course in which the award was earned: as it was then.
+OF_THE_COURSE = ("course", "term", "started", "ended")
 # What of an award's row its signature looks at.
 SIGNED_OF_AWARD = ("version_id", "course_badge_id", "given", "note", "note_told", "decision", "earned_at")
 NO_DOCUMENTS: Mapping[str, dict[str, Any]] = MappingProxyType({})
@@ -50,11 +52,17 @@ def ends_at(session: Session, version_ids: Collection[int], now: datetime) -> di
 
 
 def new_editions(
-    session: Session, awards: Sequence[tuple[str, int]], now: datetime, *, ends_told: bool = False
+    session: Session,
+    awards: Sequence[tuple[str, int]],
+    now: datetime,
+    *,
+    ends_told: bool = False,
+    renewed: bool = False,
 ) -> None:
     """Freeze what will be signed: the credential's id, its times, its salt, and a random place in a status list.
 
-    `ends_told`: the awards' rows say already what `ends_at` does."""
+    `ends_told`: the awards' rows say already what `ends_at` does. `renewed`: they are earned anew, in the course as it
+    is now."""
     if not awards:
         return
     ends = ends_at(session, [version_id for _, version_id in awards], now)
@@ -65,13 +73,16 @@ def new_editions(
     editions = []
     for (award_id, version_id), (list_id, index) in zip(awards, given, strict=True):
         salt, before = ob3.new_salt(), earlier.get(award_id)
-        chosen = with_salt(before.choices, before.email, salt) if before is not None else {}
+        says = told[award_id]
+        if before is not None:
+            says = says if renewed else told_again(says, before.choices)
+            says |= with_salt(before.choices, before.email, salt)
         editions.append(
             {
                 "id": ob3.new_credential_id(),
                 "award_id": award_id,
                 "number": before.number + 1 if before is not None else 1,
-                "choices": told[award_id] | chosen,
+                "choices": says,
                 "salt": salt,
                 "status_list_id": list_id,
                 "status_index": index,
@@ -121,6 +132,13 @@ def told_at(session: Session, award_ids: Sequence[str]) -> dict[str, dict[str, A
     return found
 
 
+def told_again(told: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an award's further edition tells beside its learner's choices: `told`, and of the course what the
+    edition before told. One that was made before editions kept that tells nothing, and the course is as it is now."""
+    kept = {name: before[name] for name in OF_THE_COURSE if name in before}
+    return {name: value for name, value in told.items() if name not in OF_THE_COURSE} | kept if kept else dict(told)
+
+
 def _of_version(session: Session, version_id: int) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if session.get_one(AchievementVersion, version_id).definition.get("expires_after"):
@@ -148,17 +166,18 @@ def with_salt(choices: Mapping[str, Any], email: str, salt: str) -> dict[str, An
 
 
 def another(session: Session, award: Award, choices: Mapping[str, Any], now: datetime) -> Edition:
-    """Add an award's next edition: an id, a salt and a status entry of its own, and the times of the last one.
+    """Add an award's next edition: an id, a salt and a status entry of its own; course and times are the last one's.
 
     The award is being signed from then on. What it replaces is for the caller to withdraw."""
     old = award.editions[-1]
     salt = ob3.new_salt()
+    told = told_again(told_at(session, [award.id])[award.id], old.choices)
     ((list_id, index),) = status_places(session, 1, now)
     edition = Edition(
         id=ob3.new_credential_id(),
         award=award,
         number=old.number + 1,
-        choices=told_at(session, [award.id])[award.id] | with_salt(choices, award.earner.email, salt),
+        choices=told | with_salt(choices, award.earner.email, salt),
         salt=salt,
         status_list_id=list_id,
         status_index=index,

@@ -176,7 +176,7 @@ def _renew(tool: Tool, session: Session, award: Award, actor: str, now: datetime
         award.decision = stacks.freeze(session, decision)
     award.status, award.live = "pending", True
     session.flush()
-    editions.new_editions(session, [(award.id, award.version_id)], now)
+    editions.new_editions(session, [(award.id, award.version_id)], now, renewed=True)
     session.refresh(award)
     award_acts.resolve(session, award, "renewed", now)  # its new credential tells what counts now
     counting.count(session, counting.RENEWED, award, now)

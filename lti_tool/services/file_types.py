@@ -21,6 +21,7 @@ DOCUMENT, TEXT, PICTURE, SOUND, VIDEO = (
     Sentence("video"),
 )
 MARKUP = re.compile(r"\s*<\s*(!doctype|html|head|body|script|svg|\?xml|iframe|xsl)", re.IGNORECASE)
+OBJECT = re.compile(r"\s*\{\s*[\"}]")  # how a JSON object begins; reading all of one could take any amount of memory
 NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 LARGEST_LIST = 2_000_000  # bytes of the list of contents at the end of an Office file; a large deck has 60,000
 OPEN_DOCUMENT = b"application/vnd.oasis.opendocument."
@@ -210,7 +211,10 @@ def _contents(file: IO[bytes]) -> frozenset[str]:
 
 
 def _check_text(file: IO[bytes], name: str) -> None:
-    """Raise BadInput for what is no text, or is a page that a browser would act upon."""
+    """Raise BadInput for what is no text, or what is a page to a browser or a word of this server to a program.
+
+    Whoever checks a credential reads keys, lists of keys and hosted badges (Open Badges 2.0) as JSON from the issuer's
+    host, and a file that a learner shows is on that host."""
     file.seek(0)
     content = file.read()
     text = None
@@ -228,6 +232,12 @@ def _check_text(file: IO[bytes], name: str) -> None:
         raise BadInput(
             "a text that is markup",
             sentence=Sentence("“%(file)s” is called plain text, but it is a web page or a drawing.", file=name),
+            what_to_do=Sentence("Save it as PDF, and choose that."),
+        )
+    if OBJECT.match(text) and text.rstrip().endswith("}"):
+        raise BadInput(
+            "a text that is a JSON object",
+            sentence=Sentence("“%(file)s” is called plain text, but it is data for programs (JSON).", file=name),
             what_to_do=Sentence("Save it as PDF, and choose that."),
         )
 

@@ -40,6 +40,14 @@ def _quality(accept: MIMEAccept, kind: str) -> float:
     return next((told[each] for each in (kind, f"{kind.partition('/')[0]}/*", "*/*") if each in told), 0.0)
 
 
+def answer_page(html: str | bytes) -> Response:
+    """Answer the page of an address that has other forms too, so that no cache gives one client another's form."""
+    response = Response(html)
+    response.headers["Vary"] = "Accept"
+    response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
+    return response
+
+
 def answer(
     content: bytes, kind: str, seconds: int = 300, *, status: int = 200, name: str = "", everyone: bool = True
 ) -> Response:

@@ -17,7 +17,7 @@ from lti_tool.security import guarded, public, tool
 from lti_tool.sentence import Sentence
 from lti_tool.services import catalog, endorsements, forms
 from lti_tool.services.launches import LOOK, MANAGE
-from lti_tool.web.content import JSON_LD, PAGE, answer, chosen
+from lti_tool.web.content import JSON_LD, PAGE, answer, answer_page, chosen
 from lti_tool.web.course import Page, acting, moment
 
 course_pages = Blueprint("endorsements", __name__, url_prefix="/course/<launch>/badges/<slug>/endorsements")
@@ -164,7 +164,7 @@ def _token(browser: str, secret: str) -> str:
 
 @pages.get("/endorsements/<id>")
 @public
-def endorsement(id: str) -> Response | str:
+def endorsement(id: str) -> Response:
     """Show an endorsement, or answer its signed JSON to a client that asks for it."""
     found = endorsements.find(tool(), id)
     form = chosen(request.accept_mimetypes, [(PAGE, ""), *((kind, "json") for kind in forms.FORMS["json"].kinds)])
@@ -172,7 +172,7 @@ def endorsement(id: str) -> Response | str:
         raise NotAcceptable(f"Accept: {request.headers.get('Accept', '')[:80]}")
     if form:
         return _signed(found.document)
-    return render_template("public/endorsement.html", page=endorsements.page(tool(), found))
+    return answer_page(render_template("public/endorsement.html", page=endorsements.page(tool(), found)))
 
 
 @pages.get("/endorsements/<id>.json")

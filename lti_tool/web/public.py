@@ -18,7 +18,7 @@ from lti_tool.services import public_pages as shown
 from lti_tool.services import refresh as refreshing
 from lti_tool.services.issuer import accent_css, issuer_row
 from lti_tool.services.issuer import did_document as issuers_did
-from lti_tool.web.content import PAGE, answer, answer_json, chosen
+from lti_tool.web.content import PAGE, answer, answer_json, answer_page, chosen
 from lti_tool.web.kept import KeptPages, kept
 from lti_tool.web.viewed import picture_viewed, taken, viewed
 
@@ -102,9 +102,7 @@ def _made_page(id: str) -> str:
 
 
 def _credential_page(page: str | bytes, *, searchable: bool = False) -> Response:
-    response = Response(page)
-    response.headers["Vary"] = "Accept"
-    response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
+    response = answer_page(page)
     if not searchable:
         response.headers["X-Robots-Tag"] = "noindex"
     return response
@@ -178,7 +176,7 @@ OF_AN_ACHIEVEMENT = (*OF_JSON, ("image/png", "png"), ("image/svg+xml", "svg"))
 
 @pages.get("/achievements/<slug>/v<int:version>")
 @public
-def achievement(slug: str, version: int) -> Response | str:
+def achievement(slug: str, version: int) -> Response:
     form = _asked_for(OF_AN_ACHIEVEMENT)
     found = published.find_version(tool(), slug, version, form or "")
     if form is None:
@@ -186,7 +184,7 @@ def achievement(slug: str, version: int) -> Response | str:
     if form:
         return _achievement(found, form)
     viewed(f"{slug}/{version}", counting.BADGE_PAGE)
-    return render_template("public/achievement.html", page=shown.achievement_page(tool(), found))
+    return answer_page(render_template("public/achievement.html", page=shown.achievement_page(tool(), found)))
 
 
 @pages.get("/achievements/<slug>/v<int:version>.<form>")
@@ -210,13 +208,13 @@ def _achievement(found: Any, form: str) -> Response:
 
 @pages.get("/issuers/<slug>")
 @public
-def issuer(slug: str) -> Response | str:
+def issuer(slug: str) -> Response:
     page, form = shown.issuer_page(tool(), slug), _asked_for(OF_JSON)
     if form is None:
         raise _not_acceptable()
     if form:
         return answer_json(shown.issuer_json(tool()))
-    return render_template("public/issuer.html", page=page)
+    return answer_page(render_template("public/issuer.html", page=page))
 
 
 @pages.get("/issuers/<slug>.json")
@@ -235,7 +233,10 @@ def issuer_logo(slug: str) -> Response:
 @pages.get("/.well-known/did.json")
 @public
 def did_document() -> Response:
-    return answer_json(issuers_did(tool()), "application/did+ld+json")
+    response = answer_json(issuers_did(tool()), "application/did+ld+json")
+    # From the moment of a rotation status lists are signed with a key that an older copy does not list.
+    response.headers["Cache-Control"] = "no-cache"
+    return response
 
 
 @pages.get("/keys/<kid>")

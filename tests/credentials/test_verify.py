@@ -17,7 +17,7 @@ from lti_tool.credentials import contexts, ob3, signing, status_list
 from lti_tool.credentials.baking import bake_png, bake_svg
 from lti_tool.credentials.issuer_keys import Own, did_web_address
 from lti_tool.credentials.picture import draw, render_png
-from lti_tool.credentials.untrusted import DEEPEST, Refused
+from lti_tool.credentials.untrusted import DEEPEST, Refused, host_of
 from lti_tool.credentials.verify import FAILED, LASTING, PASSED, UNKNOWN, verify
 from lti_tool.domain.badge import Badge, Gate, Level, Picture, SubCompetency
 from lti_tool.errors import AddressRefused, Busy, ServiceUnreachable
@@ -257,13 +257,59 @@ def test_a_did_jwk_is_read_without_fetching(others):
     assert outcomes(report) == {"issuer": UNKNOWN}
 
 
-def test_an_issuer_known_by_an_address_signs_with_a_key_on_its_own_host(keys, others):
-    issuer = "https://badges.northbridge.example/issuers/1"
-    document = rewritten(unsigned(), issuer)
-    assert verify(token(keys, document), now=NOW, fetch=web(keys)).ok
-    elsewhere = token(others, document, {"kid": f"https://elsewhere.example/{others.rsa.kid}"})
-    pages = {f"https://elsewhere.example/{others.rsa.kid}": others.rsa.public_jwk()}
-    assert verify(elsewhere, now=NOW, fetch=web(keys, pages=pages)).outcome("key") == FAILED
+def listing(issuer: str, *methods: dict, may_issue=True) -> dict:
+    """Return what an issuer's own address answers: its profile with its keys."""
+    listed = {"id": issuer, "type": "Profile", "name": "Northbridge", "verificationMethod": list(methods)}
+    return {**listed, "assertionMethod": [method["id"] for method in methods] if may_issue else []}
+
+
+def test_an_issuer_known_by_an_address_signs_with_a_key_that_its_own_page_lists(keys, others):
+    issuer, key = f"{BASE}/issuers/1", f"{BASE}/keys/{keys.rsa.kid}"
+    made = token(keys, rewritten(unsigned(), issuer))
+    jwk = {"type": "JsonWebKey", "controller": issuer, "publicKeyJwk": keys.rsa.public_jwk()}
+    by_address, by_fragment = {**jwk, "id": key}, {**jwk, "id": f"{issuer}#k"}
+    another = {**jwk, "id": f"{issuer}#k", "publicKeyJwk": others.rsa.public_jwk()}
+    pages = {
+        "listed by its address": (listing(issuer, by_address), PASSED),
+        "listed by another name": (listing(issuer, by_fragment), PASSED),
+        "another listed": (listing(issuer, another), FAILED),
+        "for other things": (listing(issuer, by_address, may_issue=False), FAILED),
+        "of another": (listing(f"{BASE}/issuers/2", by_address), UNKNOWN),
+        "none listed": ({"id": issuer, "type": "Profile"}, UNKNOWN),
+        "a web page": (b"<html>", UNKNOWN),
+        "out of reach": (ServiceUnreachable("down"), UNKNOWN),
+    }
+    for name, (page, outcome) in pages.items():
+        report = verify(made, now=NOW, fetch=web(keys, pages={issuer: page}))
+        assert report.outcome("key") == outcome, name
+        assert report.ok == (outcome == PASSED), name
+    proof = data_integrity(keys, rewritten(unsigned(), issuer), verificationMethod=f"{issuer}#e")
+    method = {"id": "#e", "type": "Multikey", "publicKeyMultibase": signing.multikey(keys.ed25519.public)}
+    pages = {issuer: {**listing(issuer, method), "assertionMethod": ["#e"]}}
+    assert verify(json.dumps(proof), now=NOW, fetch=web(keys, pages=pages)).ok
+
+
+def test_a_key_on_another_host_is_not_asked_for_in_the_name_of_an_address(keys, others):
+    address = f"https://elsewhere.example/{others.rsa.kid}"
+    fetch = web(keys, pages={address: others.rsa.public_jwk()})
+    made = token(others, rewritten(unsigned(), f"{BASE}/issuers/1"), {"kid": address})
+    assert verify(made, now=NOW, fetch=fetch).outcome("key") == FAILED
+    assert fetch.asked == []
+
+
+def test_the_key_set_of_a_host_is_its_own_where_nobody_else_can_put_one(keys):
+    issuer = "https://college.example/about"
+    jwks = {"keys": [{**keys.rsa.public_jwk(), "kid": "k1"}]}
+    for place, outcome in (
+        ("/.well-known/jwks.json#k1", PASSED),
+        ("/.well-known/jwks.json", PASSED),
+        ("/.well-known/../files/jwks.json", UNKNOWN),
+        ("/.well-known/jwks.json?file=7", UNKNOWN),
+        ("/files/.well-known/jwks.json", UNKNOWN),
+    ):
+        made = token(keys, rewritten(unsigned(), issuer), {"kid": f"https://college.example{place}"})
+        fetch = Web({f"https://college.example{place}": jwks, issuer: {"id": issuer, "type": "Profile"}})
+        assert verify(made, now=NOW, fetch=fetch).outcome("key") == outcome, place
 
 
 @pytest.mark.parametrize(
@@ -394,6 +440,69 @@ def test_I08_our_issuer_id_with_somebody_elses_key_is_not_issued_by_us(keys, oth
         assert report.outcome("key") == FAILED, name
         assert "not issued by us" in sentence(report, "key")
         assert verify(data, now=NOW, fetch=web(keys, pages=pages)).ok is False, name
+
+
+FILE = "/evidence/0f3a"  # an address at which a server keeps what somebody handed in
+
+UPLOADED = {
+    "our address, its port written out": (f"{BASE}/issuers/northbridge", f"{BASE}:443{FILE}"),
+    "our address in capitals": ("https://BADGES.northbridge.example/issuers/x", f"https://BADGES.northbridge.example{FILE}"),
+    "our address with a dot": (f"{BASE}./issuers/x", f"{BASE}.{FILE}"),
+    "our DID in capitals": ("did:web:BADGES.northbridge.example", f"https://BADGES.northbridge.example{FILE}"),
+    "our DID with a port": ("did:web:badges.northbridge.example%3A443", f"{BASE}:443{FILE}"),
+    "a DID below ours": ("did:web:badges.northbridge.example:evidence", f"{BASE}:443{FILE}"),
+    "our address as it is": (f"{BASE}/issuers/northbridge", f"{BASE}{FILE}"),
+    "another's DID": ("did:web:other.example", f"https://other.example{FILE}"),
+    "another's neighbour": ("did:web:host.example:school-a", "https://host.example/school-b/key.json"),
+    "another's address": ("https://other.example/issuers/1", f"https://other.example{FILE}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["JWK", "JWK Set", "Multikey", "DID document"])
+@pytest.mark.parametrize("name", UPLOADED)
+def test_I08_a_file_that_somebody_put_on_the_issuers_host_is_no_key_of_it(keys, others, name, form):
+    issuer, address = UPLOADED[name]
+    multikey = {"type": "Multikey", "publicKeyMultibase": signing.multikey(others.ed25519.public)}
+    by_token = token(others, rewritten(unsigned(), issuer), {"kid": address})
+    made = {
+        "JWK": (others.rsa.public_jwk(), by_token),
+        "JWK Set": ({"keys": [others.rsa.public_jwk()]}, by_token),
+        "Multikey": (
+            {"id": address, "controller": issuer, **multikey},
+            json.dumps(data_integrity(others, rewritten(unsigned(), issuer), verificationMethod=address)),
+        ),
+        "DID document": (
+            {**listing(issuer, {"id": f"{address}#k", "controller": issuer, **multikey})},
+            json.dumps(data_integrity(others, rewritten(unsigned(), issuer), verificationMethod=f"{address}#k")),
+        ),
+    }  # fmt: skip
+    file, forged = made[form]
+    listed = did_document(keys)
+    pages = {
+        f"{BASE}:443/.well-known/did.json": listed,
+        "https://BADGES.northbridge.example/.well-known/did.json": listed,
+        "https://other.example/.well-known/did.json": did_document(keys, "did:web:other.example"),
+        "https://host.example/school-a/did.json": did_document(keys, "did:web:host.example:school-a"),
+        "https://other.example/issuers/1": {"id": "https://other.example/issuers/1", "type": "Profile"},
+        address: file,
+        f"{address}#k": file,
+    }
+    report = verify(forged, now=NOW, fetch=web(keys, pages=pages), own=own(keys))
+    assert not report.ok
+    # What is no key leaves open which key it was; of an issuer that lists none nobody can say more.
+    open_ = name == "another's address" or (form == "DID document" and not name.startswith(("our", "a DID")))
+    assert report.outcome("key") == (UNKNOWN if open_ else FAILED)
+    if name.startswith(("our", "a DID below")):
+        assert report.verdict == "Not issued by us"
+        assert report.outcome("issuer") == FAILED
+    assert not verify(forged, now=NOW, fetch=web(keys, pages=pages)).ok  # as a stranger sees it
+
+
+def test_a_host_has_one_spelling():
+    for url in ("https://a.example", "https://A.example:443/x", "https://a.example./", "http://a.example:80/"):
+        assert host_of(url) == "a.example", url
+    assert host_of("http://a.example:443/") == "a.example:443"
+    assert host_of("https://a.example:80/") == "a.example:80"
 
 
 def test_I08_our_key_named_but_not_used_fails_as_changed_or_not_ours(keys, others):
@@ -833,14 +942,14 @@ def test_a_credential_or_a_status_list_carries_two_signatures_at_most(keys):
     assert verify(json.dumps({**both, "proof": [both["proof"]] * 2}), now=NOW, fetch=web(keys)).ok
 
 
-def test_one_check_asks_six_addresses_and_no_more(keys, monkeypatch):
+def test_one_check_asks_seven_addresses_and_no_more(keys, monkeypatch):
     # More than a credential can name within the other limits; this one holds if a way around them is found.
     monkeypatch.setattr("lti_tool.credentials.checking.structure.MOST_STATUSES", 50)
     entries = [{**ENTRY, "id": f"urn:x:{n}", "statusListCredential": f"{LIST}{n}"} for n in range(50)]
     fetch = web(keys)
     report = verify(with_status(keys, entries), now=NOW, fetch=fetch)
     assert report.outcome("withdrawn") == UNKNOWN
-    assert len(fetch.asked) == 6
+    assert len(fetch.asked) == 7
 
 
 def test_a_large_answer_is_not_kept_for_later(keys):

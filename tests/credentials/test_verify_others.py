@@ -24,9 +24,11 @@ from lti_tool.credentials.verify import FAILED, PASSED, UNKNOWN, verify
 from lti_tool.domain.badge import Picture
 from lti_tool.errors import ServiceUnreachable
 from lti_tool.keyring import Keyring
+from lti_tool.services.editions import MOST_ENDORSEMENTS
 from tests.credentials.test_verify import (
     BASE,
     DID,
+    ENTRY,
     INDEX,
     ISSUED,
     LIST,
@@ -36,6 +38,7 @@ from tests.credentials.test_verify import (
     data_integrity,
     did_document,
     keys,
+    listing,
     others,
     outcomes,
     sentence,
@@ -175,9 +178,11 @@ def test_a_key_set_must_name_the_key(keys: Keyring) -> None:
     issuer = f"{BASE}/issuers/x"
     both = {"keys": [{**keys.rsa.public_jwk(), "kid": "a"}, {**p256_jwk(), "kid": "b"}]}
     made = token(keys, of_issuer(issuer), {"kid": f"{BASE}/jwks"})
-    assert verify(made, now=NOW, fetch=web(keys, pages={f"{BASE}/jwks": both})).outcome("key") == FAILED
+    listed = {issuer: listing(issuer, {"id": "#k", "type": "JsonWebKey", "publicKeyJwk": keys.rsa.public_jwk()})}
+    listed[issuer]["assertionMethod"] = ["#k"]
+    assert verify(made, now=NOW, fetch=web(keys, pages={f"{BASE}/jwks": both} | listed)).outcome("key") == FAILED
     only = {"keys": both["keys"][:1]}
-    assert verify(made, now=NOW, fetch=web(keys, pages={f"{BASE}/jwks": only})).ok
+    assert verify(made, now=NOW, fetch=web(keys, pages={f"{BASE}/jwks": only} | listed)).ok
 
 
 # -- VCDM 1.1 ---------------------------------------------------------------------------------------------------
@@ -380,6 +385,55 @@ def test_an_endorsement_at_the_credential_may_be_about_its_badge_or_its_issuer_a
 
     assert carrying("award", "badge") == carrying("award", "issuer") == {}
     assert carrying("badge", "issuer") == carrying("issuer", "award") == {"endorsements": FAILED}
+
+
+def entry(index: int, **changes: Any) -> Json:
+    return {**ENTRY, "id": f"{LIST}#{index}", "statusListIndex": str(index), **changes}
+
+
+def test_an_endorsement_that_was_taken_back_is_told_and_fails_nothing_and_a_forged_one_still_does(
+    keys: Keyring, others: Keyring
+) -> None:
+    about = unsigned()["credentialSubject"]["achievement"]["id"]
+
+    def carrying(*endorsements: Json, revoked: tuple[int, ...] = ()) -> Any:
+        document = unsigned()
+        document["credentialSubject"]["achievement"]["endorsement"] = list(endorsements)
+        return verify(json.dumps(data_integrity(keys, document)), now=NOW, fetch=web(keys, revoked=revoked))
+
+    mei, ben = (
+        endorsement(keys, about, id=f"urn:x:{n}", name=f"Endorsement by {name}", credentialStatus=entry(n))
+        for n, name in ((1, "Mei Chen"), (2, "Ben Ode"))
+    )
+    both = carrying(mei, ben)
+    assert both.ok and sentence(both, "endorsements") == "Yes, all 2, by Ben Ode, Mei Chen."
+    one = carrying(mei, ben, revoked=(2,))
+    assert one.ok and sentence(one, "endorsements").endswith("by Ben Ode, Mei Chen. One has been taken back since.")
+    alone = carrying(mei, revoked=(1,))
+    assert alone.ok and sentence(alone, "endorsements") == "Yes, one, by Mei Chen. One has been taken back since."
+    assert carrying(mei, ben, revoked=(1, 2)).ok
+    forged = put(mei, "We do not.", "credentialSubject", "endorsementComment")
+    assert outcomes(carrying(forged, ben, revoked=(1, 2))) == {"endorsements": FAILED}
+    odd = endorsement(keys, about, id="urn:x:3", credentialStatus=entry(3, statusListIndex="x"))
+    assert outcomes(carrying(odd)) == {"endorsements": FAILED}
+    ended = endorsement(keys, about, credentialStatus=entry(1), validUntil="2026-05-01T00:00:00Z")
+    assert outcomes(carrying(ended, revoked=(1,))) == {"endorsements": FAILED}
+    # Whoever issues nothing of its own is named by its name, whatever the endorsement is called.
+    did = "did:web:employers.example"
+    document = unsigned()
+    document["endorsement"] = [endorsement(others, about, did, name="Endorsement by Mei Chen")]
+    pages = {"https://employers.example/.well-known/did.json": did_document(others, did, "https://employers.example")}
+    theirs = verify(json.dumps(data_integrity(keys, document)), now=NOW, fetch=web(keys, pages=pages))
+    assert sentence(theirs, "endorsements") == "Yes, one, by Employers' Association."
+
+
+def test_as_many_endorsements_as_a_credential_of_ours_may_carry_are_checked(keys: Keyring) -> None:
+    document = unsigned()
+    node = document["credentialSubject"]["achievement"]
+    node["endorsement"] = [
+        endorsement(keys, node["id"], id=f"urn:x:{n}", credentialStatus=entry(n)) for n in range(MOST_ENDORSEMENTS)
+    ]
+    assert outcomes(verify(json.dumps(data_integrity(keys, document)), now=NOW, fetch=web(keys))) == {}
 
 
 def test_an_endorsement_of_an_unsigned_credential_asks_nobody(keys: Keyring) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from lti_tool.credentials.verify import PASSED
 from lti_tool.errors import BadInput, Conflict
 from lti_tool.models import AuditEvent, Award, Course, Edition
-from lti_tool.services import award_acts, checking, choices, editions, evidence
+from lti_tool.services import award_acts, checking, choices, editions, evidence, expiry
 from lti_tool.services.choices import Choices
 from lti_tool.services.evidence import Typed
 from tests.classroom import LETTERS, badge, gate, make_room, room, row, shared  # noqa: F401 (fixtures)
@@ -347,6 +347,55 @@ def test_course_term_and_time_are_told_as_they_were_when_it_was_made(make_room):
     assert (subject["source"]["name"], subject["term"]) == ("A course", "Spring 2026")
     assert subject["activityStartDate"] == "2026-01-05T08:00:00Z" < subject["activityEndDate"]
     assert told["refreshService"] == {"id": f"{told['id']}/refresh", "type": "1EdTechCredentialRefresh"}
+    # The course goes on: another name, another term. What she chooses later changes nothing of when she earned it.
+    here.course.title, here.course.term = "A course, again", "Spring 2028"
+    here.course.starts_at = "2028-01-10 08:00:00 UTC"
+    here.enter(here.teacher)
+    assert choose(here, replace(DEFAULT, name=True))
+    assert of_the_course(credential(here)) == of_the_course(told)
+    with here.tool.db.write() as session:
+        award = session.get_one(Award, here.award()["id"])
+        award_acts.supersede(session, award, now())
+        award_acts.restore(session, award, "issued", now())
+    editions.sign_pending(here.tool, here.id)
+    assert of_the_course(credential(here)) == of_the_course(told)
+    assert len(all_editions(here)) == 3
+
+
+def test_one_that_was_held_after_it_was_issued_tells_the_course_of_then_and_a_renewed_one_that_of_now(make_room):  # noqa: F811
+    here = make_room(mood="canvas")
+    here.course.starts_at, here.course.term = "2026-01-05 08:00:00 UTC", "Spring 2026"
+    here.enter(here.teacher)
+    here.publish(badge(rows=1, expires_after="P30D"))
+    here.grade(here.students[0], 3)
+    here.sync()
+    told, award_id = credential(here), here.award()["id"]
+    with here.tool.db.read() as session:
+        badge_id = session.get_one(Award, award_id).course_badge_id
+    here.course.term = "Spring 2028"
+    here.enter(here.teacher)
+    award_acts.hold(here.tool, badge_id, award_id, "A question first.", None, actor=ACTOR, now=now())
+    award_acts.confirm(here.tool, award_id, actor=ACTOR, now=now())
+    editions.sign_pending(here.tool, here.id)
+    let_go = credential(here)
+    assert let_go["id"] != told["id"] and of_the_course(let_go) == of_the_course(told)
+    expiry.renew(here.tool, badge_id, [award_id], actor=ACTOR, now=now())
+    editions.sign_pending(here.tool, here.id)
+    assert credential(here)["credentialSubject"]["term"] == "Spring 2028"
+
+
+def test_one_from_before_the_course_was_kept_takes_it_as_it_is_now(earned):
+    with earned.tool.db.write() as session:
+        for edition in session.scalars(select(Edition).where(Edition.award_id == earned.award()["id"])):
+            edition.choices = {}
+    assert choose(earned, replace(DEFAULT, name=True))
+    assert credential(earned)["credentialSubject"]["source"]["name"] == "A course"
+
+
+def of_the_course(told: dict[str, Any]) -> list[Any]:
+    subject = told["credentialSubject"]
+    told = [subject.get(name) for name in ("term", "activityStartDate", "activityEndDate")]
+    return [subject["source"]["name"], *told]
 
 
 def test_moodle_tells_no_term_and_none_is_told(room):  # noqa: F811

@@ -18,8 +18,8 @@ from lti_tool.credentials.signing import verify_proof
 from lti_tool.credentials.status_list import read_bit
 from lti_tool.domain.badge import Stack
 from lti_tool.errors import Conflict, NotFound
-from lti_tool.models import AuditEvent, Edition, Endorsement, EndorsementRequest
-from lti_tool.services import checking, choices, editions, endorsements
+from lti_tool.models import AuditEvent, Award, Edition, Endorsement, EndorsementRequest
+from lti_tool.services import award_acts, checking, choices, editions, endorsements
 from lti_tool.services.choices import Choices
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now, token_in
@@ -97,6 +97,8 @@ def test_a_reviewer_without_an_account_endorses_a_badge_and_anybody_can_check_it
     assert document["credentialSubject"]["id"] == earned.award()["achievement"]
     assert document["credentialSubject"]["endorsementComment"] == SAID["comment"]
     assert verify_proof(document, earned.tool.keyring.ed25519.public)
+    for accept in ("text/html", "application/ld+json"):
+        assert requests.get(address, headers={"Accept": accept}, timeout=20).headers["Vary"] == "Accept"
     assert requests.get(address, headers={"Accept": "application/ld+json"}, timeout=20).json() == document
     achievement = requests.get(earned.award()["achievement"], timeout=20).text
     assert "Mei Chen" in achievement and address in achievement
@@ -116,6 +118,48 @@ def test_it_is_in_the_credentials_signed_from_then_on_and_in_none_signed_before(
     report = checking.check(earned.tool, json.dumps(later), now())
     assert report.ok and report.outcome("endorsements") == "passed"
     assert "Mei Chen" in requests.get(award["credential_url"], timeout=20).text
+
+
+def test_one_that_was_taken_back_is_told_and_the_page_says_the_same_each_time_as_verify(earned):
+    address = address_in(say(ask(earned)))
+    earned.grade(earned.students[1], 4)
+    earned.sync()
+    (award,) = earned.awards(earned.students[1])
+    choices.choose(earned.tool, award["id"], Choices(public=True), actor="operator", now=now())
+    with earned.tool.db.read() as session:
+        badge_id = session.get_one(Award, award["id"]).course_badge_id
+    document = requests.get(f"{award['credential_url']}.json", timeout=20).content
+    for taken_back in (False, True):
+        if taken_back:
+            endorsements.withdraw(
+                earned.tool, address.rpartition("/")[2], badge_id, "She asked.", actor="operator", now=now()
+            )
+        checking._last.cache_clear()  # as in a process that has just started
+        asked = checking.check(earned.tool, document, now())
+        shown = [checking.own_report(earned.tool, document, now()) for _ in range(3)]
+        assert asked.ok and [each.checks for each in shown] == [asked.checks] * 3
+        said = next(check.sentence for check in asked.checks if check.name == "endorsements")
+        by = "Yes, one, by Mei Chen, Head of training, Acme & Sons."
+        assert said == by + (" One has been taken back since." if taken_back else "")
+        pages = [requests.get(award["credential_url"], timeout=20).text for _ in range(2)]
+        told = [re.search(r">(\d+ of \d+ passed), ", page)[1] for page in pages]
+        assert told == ["4 of 4 passed"] * 2
+    assert not checking.check(earned.tool, f"{address}.json", now()).ok
+
+
+def test_what_is_known_of_a_credential_is_not_worked_out_again_when_a_list_changes(earned, monkeypatch):
+    say(ask(earned))
+    earned.grade(earned.students[1], 4)
+    earned.sync()
+    (award,) = earned.awards(earned.students[1])
+    choices.choose(earned.tool, award["id"], Choices(public=True), actor="operator", now=now())
+    document = requests.get(f"{award['credential_url']}.json", timeout=20).content
+    first = checking.own_report(earned.tool, document, now())
+    award_acts.revoke(earned.tool, earned.award()["id"], "A mistake.", actor="operator", now=now())
+    with monkeypatch.context() as patch:
+        patch.setattr("lti_tool.credentials.verify.unchanged", None)  # the signatures
+        again = checking.own_report(earned.tool, document, now())
+    assert again is not first and again.checks == first.checks and first.ok
 
 
 def _public(room) -> str:  # noqa: F811

@@ -130,6 +130,15 @@ def test_I09_the_tool_s_own_checks_are_never_behind(own: Classroom) -> None:
     assert report.outcome("withdrawn") == "failed"
 
 
+def test_our_own_address_is_answered_from_here_however_it_is_written(own: Classroom) -> None:
+    url = f"{own.scene.url}/credentials/{edition_of(own, own.award(own.students[0])['id']).id}.json"
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    for written in (url, f"{scheme}://{host.upper()}/{path}", f"{scheme}://{host.replace(':', '.:')}/{path}"):
+        # Its page is not public: whoever asks over the network is told nothing.
+        assert checking.check(own.tool, written, now(), everyone_sees=True).ok, written
+
+
 def test_what_one_process_has_signed_no_other_signs_again(own: Classroom, signatures: list[int]) -> None:
     n = number(own)
     other = open_tool(own.scene.settings)

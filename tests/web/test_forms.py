@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 
 from lti_tool.credentials import contexts
 from lti_tool.credentials.baking import unbake_pdf, unbake_png, unbake_svg
+from lti_tool.credentials.checking.report import Report
 from lti_tool.credentials.signing import verify_proof
 from lti_tool.credentials.untrusted import base64url_bytes
 from lti_tool.domain.badge import Picture
@@ -72,6 +73,10 @@ def get(url: str, accept: str | None = None, **headers: str) -> requests.Respons
     if accept is not None:
         headers["Accept"] = accept
     return requests.get(url, headers=headers, timeout=20)
+
+
+def said_of(report: Report, name: str) -> tuple[str, str]:
+    return next((check.outcome, check.sentence) for check in report.checks if check.name == name)
 
 
 def revoke(room, reason: str = "Given by mistake.") -> None:  # noqa: F811
@@ -134,6 +139,24 @@ def test_an_achievement_and_an_issuer_are_chosen_by_what_is_asked_for_too(claime
     issuer = f"{claimed.scene.url}/issuers/hallwood"
     assert get(issuer, "application/json").json()["name"] == "Hallwood University"
     assert get(issuer, "audio/ogg").status_code == 406
+
+
+def test_no_cache_gives_a_client_another_one_s_form_of_an_address(claimed):
+    for address in (claimed.url, claimed.award()["achievement"], f"{claimed.scene.url}/issuers/hallwood"):
+        for accept in ("text/html", "application/json"):
+            assert get(address, accept).headers["Vary"] == "Accept", (address, accept)
+        assert get(address, "text/html").headers["Cache-Control"] == "private, max-age=0, must-revalidate", address
+
+
+def test_the_list_of_keys_is_asked_for_anew_each_time_and_sent_again_only_after_a_rotation(claimed):
+    address = f"{claimed.scene.url}/.well-known/did.json"
+    first = get(address)
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = get(address, **{"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    keys.rotate(claimed.tool, "credentials", actor="operator", now=now())
+    later = get(address, **{"If-None-Match": first.headers["ETag"]})
+    assert later.status_code == 200 and later.json()["assertionMethod"] != first.json()["assertionMethod"]
 
 
 def test_what_a_client_has_already_is_not_sent_again(claimed):
@@ -371,8 +394,18 @@ def test_an_assertion_given_to_verify_is_asked_for_here_and_good_until_it_is_tak
 
 def test_I24_a_private_assertion_given_to_verify_is_as_one_that_is_not_there(earned):
     kept = earned.enter(earned.students[0]).get(earned.ob2.removeprefix(earned.scene.url)).content
-    assert not checking.check(earned.tool, kept, now()).ok
+    made_up = json.loads(kept) | {"id": f"{earned.scene.url}/ob2/assertions/{'0' * 32}"}
+    for given in (kept, json.dumps(made_up)):
+        report = checking.check(earned.tool, given, now())
+        assert (report.ok, report.verdict) == (False, "Not everything could be checked")
+        assert said_of(report, "hosted") == ("could not check", "Its page is not public now. Ask its holder.")
     assert checking.check(earned.tool, earned.ob2, now()).summary is None
+
+
+@pytest.mark.parametrize("address", ["https://evil.example/ob2/assertions/1", "{url}/evidence/1", "{url}/x"])
+def test_an_assertion_of_our_badge_whose_address_is_none_of_an_assertion_of_ours_is_not_ours(claimed, address):
+    forged = json.loads(get(claimed.ob2).content) | {"id": address.format(url=claimed.scene.url)}
+    assert checking.check(claimed.tool, json.dumps(forged), now()).verdict == "Not issued by us"
 
 
 def test_I12_an_assertion_that_was_taken_back_is_gone_and_says_why(claimed):
@@ -395,6 +428,21 @@ def test_I12_one_that_was_replaced_is_gone_too(claimed):
     answer = get(claimed.ob2)
     assert (answer.status_code, answer.json()["revoked"]) == (410, True)
     assert answer.json()["revocationReason"] == "It was replaced by a newer edition."
+
+
+def test_I12_one_that_was_replaced_is_genuine_to_verify_and_not_in_force_any_more(claimed):
+    """Also where the newer one says less of her: only the old one's page is shown then."""
+    claim(claimed, name=True)
+    kept, address = get(claimed.ob2).content, claimed.ob2
+    claim(claimed)
+    assert claimed.ob2 != address and get(address).status_code == 410
+    for everyone_sees in (False, True):
+        report = checking.check(claimed.tool, kept, now(), everyone_sees=everyone_sees)
+        assert said_of(report, "hosted")[0] == "passed"
+        reason = "Yes, the issuer has withdrawn it: It was replaced by a newer edition."
+        assert said_of(report, "withdrawn") == ("failed", reason)
+        assert report.verdict == "Do not rely on this one"
+    assert "withdrawn" in checking.check(claimed.tool, address, now()).explanation
 
 
 def test_I13_whoever_chose_her_e_mail_hash_and_her_name_is_named_so_and_the_edition_before_is_gone(claimed):

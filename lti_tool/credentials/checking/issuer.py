@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lti_tool.credentials.checking.report import FAILED, PASSED, UNKNOWN
-from lti_tool.credentials.issuer_keys import Own, did_web_address
+from lti_tool.credentials.issuer_keys import Own, did_web_address, own_issuer
 from lti_tool.credentials.untrusted import Json, Refused, Unknown, as_object, host_of
 from lti_tool.sentence import Sentence
 
@@ -20,7 +20,7 @@ def who(issuer: Json, unchanged: str, key: str, own: Own | None) -> str:
         raise Unknown(
             Sentence("Not asked: the signature does not fit, so anybody may have written the issuer's name in it.")
         )
-    if own is not None and identifier in own.issuer_ids:
+    if own_issuer(identifier, own):
         return Sentence("Yes. It was issued here.")
     if identifier.startswith(("did:key:", "did:jwk:")):
         raise Unknown(
@@ -39,5 +39,4 @@ def who(issuer: Json, unchanged: str, key: str, own: Own | None) -> str:
 
 def is_own(document: Json, own: Own | None) -> bool:
     """Tell whether a credential says that it is from this installation."""
-    identifier = as_object(document.get("issuer")).get("id")
-    return own is not None and isinstance(identifier, str) and identifier in own.issuer_ids
+    return own_issuer(as_object(document.get("issuer")).get("id"), own)

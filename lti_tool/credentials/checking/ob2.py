@@ -21,9 +21,11 @@ from lti_tool.credentials.checking.proof import token_fits
 from lti_tool.credentials.checking.report import FAILED, NOT_READ, PASSED, QUESTIONS, UNKNOWN, Check, Summary, ask
 from lti_tool.credentials.checking.structure import check_part
 from lti_tool.credentials.issuer_keys import LEAST_RSA_BITS, Own, PublicKey
+from lti_tool.credentials.ob2 import assertion_address
 from lti_tool.credentials.untrusted import (
     Fetch,
     Json,
+    NotPublic,
     Refused,
     Unknown,
     answered,
@@ -78,7 +80,7 @@ def checks(found: Found, now: datetime, fetch: Fetch, own: Own | None, made: Ass
         proven = key.outcome == fits.outcome == PASSED
         failed = FAILED in (key.outcome, fits.outcome)
     else:
-        place = ask("hosted", lambda: _hosted(found, made, fetch))
+        place = ask("hosted", lambda: _hosted(found, made, fetch, own))
         yield place
         proven, failed = place.outcome == PASSED, place.outcome == FAILED
     yield ask("issuer", lambda: _issuer(made, own, proven=proven, failed=failed))
@@ -141,7 +143,7 @@ def _linked(value: object, where: str, fetch: Fetch) -> Json:
 # -- hosted -----------------------------------------------------------------------------------------------------
 
 
-def _hosted(found: Found, made: Assertion, fetch: Fetch) -> str:
+def _hosted(found: Found, made: Assertion, fetch: Fetch, own: Own | None) -> str:
     """See that the issuer's own server says the same (section “Verification”): its copy is what counts."""
     address = text_of(found.document["id"])
     if not address.startswith(("https://", "http://")):
@@ -150,7 +152,13 @@ def _hosted(found: Found, made: Assertion, fetch: Fetch) -> str:
     # The profile as it stands within somebody's badge proves nothing: whoever writes it can write any address.
     issuer = _issuers_own(made, fetch)
     _check_scope(address, issuer)
-    status, body = answered(address, fetch)
+    try:
+        status, body = answered(address, fetch)
+    except NotPublic:
+        if own is None or not address.startswith(assertion_address(own.base_url, "")):
+            raise
+        # Ours or made up: whoever asks must not learn which of the two.
+        raise Unknown(Sentence("Its page is not public now. Ask its holder.")) from None
     if status == 410:
         made.revoked = _reason(body)
         return Sentence("Yes. %(host)s keeps it, as withdrawn.", host=host)

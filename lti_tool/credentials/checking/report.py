@@ -77,7 +77,8 @@ class Report:
     """All checks in the order they are asked. `ok` only where every one passed.
 
     `form` is where it was found (JSON, JWT, PNG, SVG, PDF), `kind` which of the standards' credentials it is;
-    `document` is the credential itself, or None; `inside` are the reports of those that a learner record carries."""
+    `document` is the credential itself, or None; `inside` are the reports of those that a learner record carries,
+    `endorsements` those of what others say in it."""
 
     checks: tuple[Check, ...]
     verdict: str
@@ -88,6 +89,7 @@ class Report:
     document: Json | None
     kind: str = ""
     inside: tuple[Report, ...] = ()
+    endorsements: tuple[Report, ...] = ()
 
     def outcome(self, name: str) -> str:
         return next(check.outcome for check in self.checks if check.name == name)

@@ -30,6 +30,7 @@ from lti_tool.credentials.untrusted import (
 from lti_tool.errors import ToolError
 from lti_tool.sentence import Sentence
 
+NO_PLACE = Sentence("Where to look for it cannot be read.")
 MOST_REVOKED = 200_000  # values of a list of revoked ids, which names each
 
 
@@ -41,7 +42,7 @@ def withdrawn(document: Json, signed: bool, now: datetime, fetch: Fetch, own: Ow
         raise Unknown(Sentence("Not asked: it is not shown to be the issuer's, so neither is the list it names."))
     statuses = objects(document["credentialStatus"])
     if not statuses:
-        raise Refused(Sentence("Where to look for it cannot be read."))
+        raise Refused(NO_PLACE)
     unknown: Unknown | None = None
     for status in statuses:
         try:
@@ -62,7 +63,7 @@ def _read_revocations(status: Json, document: Json, fetch: Fetch) -> None:
     Raises Refused where this credential is on it, Unknown where that cannot be told."""
     url = status.get("id")
     if not isinstance(url, str) or not url.startswith("https://"):
-        raise Refused(Sentence("Where to look for it cannot be read."))
+        raise Refused(NO_PLACE)
     try:
         listed = parsed(got(url, fetch).decode(), MOST_REVOKED)
     except (Refused, UnicodeDecodeError) as error:
@@ -90,7 +91,7 @@ def _read_status(status: Json, issuer: str, now: datetime, fetch: Fetch, own: Ow
     if purpose not in ("revocation", "suspension"):
         raise Unknown(Sentence("The issuer keeps a list about something else than withdrawing."))
     if not isinstance(url, str) or not re.fullmatch(r"\d{1,12}", str(index_text)):
-        raise Refused(Sentence("Where to look for it cannot be read."))
+        raise Refused(NO_PLACE)
     if status.get("statusSize", 1) != 1:
         raise Unknown(Sentence("The issuer keeps its list in a form that is not known here. Ask the issuer."))
     listed = _status_list(url, str(purpose), issuer, now, fetch, own)
