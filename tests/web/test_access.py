@@ -824,7 +824,7 @@ def test_L12_an_error_of_the_database_names_nobody(opened):
         assert sub not in told.replace("person.sub", "") and "DETAIL" not in told
 
 
-def test_that_the_institution_has_no_name_yet_is_said_once_and_leads_nobody_to_a_closed_door(room):  # noqa: F811
+def test_that_the_institution_has_no_name_yet_is_said_once_with_a_link_for_those_who_can_mend_it(room):  # noqa: F811
     with room.tool.db.write() as session:
         issuer = session.scalars(select(Issuer)).one()
         name, issuer.name = issuer.name, ""
@@ -834,5 +834,7 @@ def test_that_the_institution_has_no_name_yet_is_said_once_and_leads_nobody_to_a
         with room.tool.db.write() as session:
             session.scalars(select(Issuer)).one().name = name
     assert home.count("no name or web address") == 1 and "Ask an administrator of this tool" in home
-    assert "/admin" not in home
+    assert re.findall(r'href="(/admin[^"]*)"[^>]*>([^<]*)', home) == [
+        ("/admin/issuer", "The Issuer page, for administrators")
+    ]
     assert "no name or web address" not in room.enter(room.teacher).page.text
