@@ -83,7 +83,7 @@
       return;
     }
     const why = again ? said(one("main [role=alert]", answer)) : answer && `${said(one("main h1", answer))} ${said(one("main .lead", answer))}`;
-    const kept = status === 401 ? ` ${keep(form) ? form.dataset.kept : form.dataset.copy}` : "";
+    const kept = status === 401 ? ` ${keep(form) ? form.dataset.kept : form.dataset.unkept}` : "";
     tell(form, why ? why.trim() + kept : form.dataset.lost);
   }
 
