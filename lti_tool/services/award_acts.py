@@ -247,9 +247,13 @@ def revoke_many(
     reason = _reason_to_revoke(reason)
     with tool.db.write() as session:
         awards = _locked(session, course_badge_id, award_ids)
-        done = [award.id for award in awards if revoke_in(tool, session, award, reason, actor, now)]
+        done = [award for award in awards if revoke_in(tool, session, award, reason, actor, now, tell=False)]
+        _tell_revoked(tool, session, done, reason, now)
         version_ids = {award.version_id for award in awards}
-        outcome = Outcome(tuple(done), tuple(award.id for award in awards if award.id not in done))
+        revoked = {award.id for award in done}
+        outcome = Outcome(
+            tuple(award.id for award in done), tuple(award.id for award in awards if award.id not in revoked)
+        )
     prerequisites.look_again(tool, version_ids)
     return outcome
 
@@ -277,9 +281,16 @@ def revoke_in(
     audit.record(
         session, now, actor, "award.revoked", f"award:{award.id}", before=before, after="revoked", reason=reason
     )
-    if tell and award.issued_at is not None:  # one that she never saw is not told of now either
-        notifications.tell(tool, session, award, "revoked", now, reason=reason)
+    if tell:
+        _tell_revoked(tool, session, [award], reason, now)
     return True
+
+
+def _tell_revoked(tool: Tool, session: Session, revoked: Sequence[Award], reason: str, now: datetime) -> None:
+    """Tell learners what was taken back; of one that she never saw she is not told now either."""
+    session.flush()
+    events = [notifications.Event(award.id, "revoked", "", {"reason": reason}) for award in revoked if award.issued_at]
+    notifications.tell_all(tool, session, events, now)
 
 
 def one_line(text: str) -> str:

@@ -214,6 +214,19 @@ def test_H08_a_withdrawal_is_told_by_mail_with_its_reason_once(room: Classroom, 
     assert len(sent(room, server)) == 2
 
 
+def test_of_several_taken_back_in_one_act_each_learner_is_told_once_with_the_reason(room, server):
+    earn(room, 0, 1)
+    ids = [award_id(room, who) for who in (0, 1)]
+    with room.tool.db.read() as session:
+        course_badge_id = room.course_badge(session).id
+    for _ in range(2):
+        award_acts.revoke_many(room.tool, course_badge_id, ids, "Copied work", actor="operator", now=now())
+    assert told(room, 0) == told(room, 1) == ["earned", "revoked"]
+    with room.tool.db.read() as session:
+        kept = session.scalars(select(Notification).where(Notification.kind == "revoked")).all()
+        assert {row.award_id: row.detail["reason"] for row in kept} == dict.fromkeys(ids, "Copied work")
+
+
 def test_what_she_never_saw_is_not_told_as_withdrawn(
     make_room: Callable[..., Classroom],  # noqa: F811
     server: servers.MailServer,
