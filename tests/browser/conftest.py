@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Error, FrameLocator, Page, Playwright, expect
+from playwright.sync_api import BrowserContext, Error, FrameLocator, Locator, Page, Playwright, expect
 
 CHROMIUM = "/usr/bin/chromium"
 START = 90  # seconds the demo may take on a loaded machine
@@ -146,6 +146,14 @@ def stranger(playwright: Playwright) -> Iterator[BrowserContext]:
 def at_rest(tool: FrameLocator) -> None:
     """Wait until nothing runs that the page follows: until then it is brought up to date under whoever clicks."""
     expect(tool.locator("[data-job], [data-again]")).to_have_count(0)
+
+
+def press_below(control: Locator) -> None:
+    """Press one of the LMS's controls beneath the tool's frame, by keyboard.
+
+    The frame grows with the tool's page; where that happens between a mouse's going down and up, the control has moved
+    away meanwhile and no click is made of it (seen on a machine under load)."""
+    control.press("Enter")
 
 
 def steadily(look: Callable[[], Any]) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Frame, expect
 
-from tests.browser.conftest import Demo, steadily
+from tests.browser.conftest import Demo, press_below, steadily
 from tests.browser.test_story import COURSES, Story, enter_as, settled
 
 
@@ -16,7 +16,7 @@ def start_placing(story: Story, demo: Demo) -> None:
     """Go from the LMS's first page to its course page and choose to add something with the tool, as a teacher does."""
     enter_as(story.page, demo, story.mood, "instructor")
     word = "Add to a module with the tool" if story.mood == "canvas" else "Add activities with the tool"
-    story.page.get_by_role("link", name=word).click()
+    press_below(story.page.get_by_role("link", name=word))
     expect(story.tool.get_by_role("heading", name="Place badges in the course")).to_be_visible()
 
 
@@ -67,7 +67,7 @@ def test_an_instructor_places_badges_from_within_the_frame(demo: Demo, blocking:
     story.shot("course")
 
     # What was placed opens its badge.
-    placed.get_by_role("link", name=re.compile("EM-1")).click()
+    press_below(placed.get_by_role("link", name=re.compile("EM-1")))
     expect(tool.get_by_role("heading", name="Before you publish")).to_be_visible()
     expect(tool.get_by_text("Empathy").first).to_be_visible()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 
-from tests.browser.conftest import Demo, save_grades, steadily
+from tests.browser.conftest import Demo, press_below, save_grades, steadily
 from tests.browser.test_story import COURSES, Story, enter_as, settled
 
 BADGE = "Empathy"
@@ -127,7 +127,7 @@ def test_K01_badges_are_taken_along_by_hand_and_a_column_is_chosen(demo: Demo, b
     expect(tool.get_by_role("link", name="Progress")).to_be_visible()
 
     enter_as(page, demo, mood, "instructor")
-    page.get_by_role("button", name="Copy this course").click()
+    press_below(page.get_by_role("button", name="Copy this course"))
     expect(tool.get_by_text("4 of 4 columns recognised.")).to_be_visible()
     tool.get_by_role("button", name="None of them").click()
     expect(tool.get_by_text("Nothing was taken over.")).to_be_visible()
