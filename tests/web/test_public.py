@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import requests
@@ -45,6 +46,17 @@ def claimed(earned):
 
 def check(scene, text: str) -> requests.Response:
     return requests.post(f"{scene.url}/verify", data={"text": text}, timeout=30)
+
+
+def test_a_badge_s_page_says_how_long_it_lasts_and_a_credential_s_what_it_is_worth(room):  # noqa: F811
+    room.publish(badge(expires_after="P45D", credits=Decimal("2.5")))
+    room.grade(room.students[0], 3, 3)
+    room.sync()
+    award = room.award()
+    choices.choose(room.tool, award["id"], choices.Choices(public=True), actor="operator", now=now())
+    about = requests.get(f"{room.scene.url}/achievements/{room.badge.slug}/v1", timeout=10).text
+    assert "<dt>Lasts</dt><dd>45 days</dd>" in about and "<dt>Credits</dt><dd>2.5</dd>" in about
+    assert "<dt>Credits</dt><dd>2.5</dd>" in requests.get(award["credential_url"], timeout=10).text
 
 
 # -- addresses that nothing of ours has -------------------------------------------------------------------------
