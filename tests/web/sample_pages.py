@@ -643,7 +643,7 @@ def written(values: dict[str, Any], slug: str, **more: Any) -> dict[str, Any]:
         icons=(("star", "Star", '<path d="M0 0h9v9Z"/>'),),
     )  # fmt: skip
     return {"page": replace(page, **more), "check": False, "me": "p1", "pairs": PAIRS, "nace": ("Communication",),
-            "languages": [("en", "English"), ("es", "Spanish")], "opened": ""}  # fmt: skip
+            "languages": [("en", "English"), ("es", "Spanish")], "opened": "", "out": False}  # fmt: skip
 
 
 EMPTY = blank("en")
@@ -692,7 +692,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                   "upload_problem": "The picture is too small."}),
     "edit-clash": ("instructor/edit_about.html", written(EMPTY, "x", clashes=CLASHES, typed={"name": "Mine"})),
     "edit-rubric": ("instructor/edit_rubric.html", written(values_of(GATED), GATED.slug)),
+    "edit-rubric-out": ("instructor/edit_rubric.html",
+                        {**written(values_of(GATED), GATED.slug), "opened": "r2", "out": True}),
     "edit-rubric-own": ("instructor/edit_rubric.html", {**written(OWN, GATED.slug), "act_problem": "Not possible."}),
+    "edit-grades-out": ("instructor/edit_grades.html", {**written(values_of(GATED), GATED.slug), "out": True}),
     "edit-grades": ("instructor/edit_grades.html", written(values_of(GATED), GATED.slug)),
     "home": ("instructor/home.html", {"page": HOME}),
     "home-empty": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), sync=NEVER, can_publish=False,
