@@ -811,7 +811,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                     **of_badge}),
     "revoke-many": ("instructor/revoke.html", {"page": AWARDS[3:8], **of_badge}),
     "hold": ("instructor/hold.html", {"page": replace(AWARDS[3], can_hold=True), **of_badge}),
-    "hold-again": ("instructor/hold.html", {"page": HELD, "problem": BadInput(sentence="Say why."), **of_badge}),
+    "hold-again": ("instructor/hold.html", {"page": replace(HELD, held_until=NOW), "problem": BadInput(sentence="Say why."), **of_badge}),
     "hold-unconfirmed": ("instructor/hold.html", {"page": UNCONFIRMED, **of_badge}),
     "hold-late": ("instructor/hold.html", {"page": AWARDS[3], **of_badge}),
     "give": ("instructor/give.html", {"page": GIVE, **of_badge}),
