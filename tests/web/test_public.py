@@ -59,6 +59,10 @@ def test_a_badge_s_page_says_how_long_it_lasts_and_a_credential_s_what_it_is_wor
     assert "<dt>Credits</dt><dd>2.5</dd>" in requests.get(award["credential_url"], timeout=10).text
 
 
+def test_what_is_no_credential_is_told_with_each_kind_of_file_that_may_be_one(shared):  # noqa: F811
+    assert "It is not a PNG, SVG, PDF, JSON or JWT file." in check(shared, "hello").text
+
+
 # -- addresses that nothing of ours has -------------------------------------------------------------------------
 
 HUGE = ("99999999999", "9" * 23, "9" * 5000)
