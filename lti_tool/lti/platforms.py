@@ -322,6 +322,7 @@ class Canvas(Platform):
                 "401 not in this course",
                 reason="tool_not_in_course",
                 sentence=Sentence("The tool is no longer there in this Canvas course."),
+                what_to_do=Sentence("Put it back into the course, and everything goes on as before."),
             )
         if "Developer Key" in text:  # "Invalid Developer Key", "Unknown or inactive Developer Key"
             return AccessRefused(

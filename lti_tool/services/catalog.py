@@ -371,7 +371,7 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found += ask(session, badge, definition, lambda slug: called(session, badge.course_id, slug))
     found += list(_other_maximums(badge, definition))
     found += list(sources.obstacles(session, badge, definition))
-    return found
+    return list(dict.fromkeys(found))  # rows and a condition may want the same connection
 
 
 def _gradebook_obstacles(course: Course) -> Iterator[str]:

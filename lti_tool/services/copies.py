@@ -8,7 +8,7 @@ or where the platform itself has signed a notice of the copy. Awards never come 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -286,8 +286,8 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
                 sentence=Sentence("No badge was chosen, so nothing was taken over."),
                 what_to_do=Sentence("Tick at least one badge, or say that none of them is needed here."),
             )
-        for badge in chosen:
-            session.add(_draft_of(session, badge, copy.course_id, now))
+        for place, badge in enumerate(chosen):  # a course's badges stand in the order they came to it
+            session.add(_draft_of(session, badge, copy.course_id, now + timedelta(microseconds=place)))
         copy.state, copy.decided_at = "taken", now
         copy.badges = [*copy.badges, *(badge.slug for badge in chosen)]
         session.flush()

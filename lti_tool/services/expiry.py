@@ -17,7 +17,7 @@ from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Edition
 from lti_tool.services import audit, award_acts, awards, counting, editions, evaluation, notifications, stacks
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day
+from lti_tool.services.words import collation, day
 
 STEPS = (60, 30, 7)  # days before the end at which somebody is reminded
 
@@ -140,7 +140,7 @@ def plans(tool: Tool, course_badge_id: str, award_ids: Sequence[str], now: datet
         if not found:
             raise NotFound("no award named")
         renewals = [planned(session, award, now) for award in found]
-    return tuple(sorted(renewals, key=lambda each: (each.name.casefold(), each.award_id)))
+    return tuple(sorted(renewals, key=lambda each: (collation(each.name), each.award_id)))
 
 
 def renew(tool: Tool, course_badge_id: str, award_ids: Sequence[str], *, actor: str, now: datetime) -> list[str]:

@@ -27,6 +27,7 @@ from lti_tool.models import Column, CourseBadge, Enrolment, Mark, Person, Postin
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, work
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import collation
 
 TOTAL = "total"  # the tag of the one column of a badge with columns = "total"
 LONGEST_COMMENT = 2_000  # characters
@@ -103,7 +104,7 @@ def learners(session: Session, course_id: int) -> list[Person]:
         .where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled)
     )
     people = [enrolment.person for enrolment in session.scalars(query) if enrolment.is_learner]
-    return sorted(people, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
+    return sorted(people, key=lambda person: (collation(person.name), person.sub))
 
 
 def learner(session: Session, course_id: int, person_id: str) -> Person:

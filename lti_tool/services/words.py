@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from unicodedata import bidirectional
+from unicodedata import bidirectional, combining, normalize
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime
@@ -107,6 +107,20 @@ def _value(value: Value) -> str | int:
 def name(text: str) -> str:
     """Set a name apart from its sentence where its letters run from right to left, or make others do so."""
     return f"\u2068{text}\u2069" if any(bidirectional(each) in RIGHT_TO_LEFT for each in text) else text
+
+
+# Letters that Unicode does not take apart, as a list in several languages has them
+_NO_ACCENT = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+
+
+def collation(text: str) -> str:
+    """Return what a name is sorted by, accents and capitals left aside; no name at all comes last."""
+    folded = text.casefold()
+    if not folded.isascii():
+        folded = "".join(each for each in normalize("NFKD", folded) if not combining(each)).translate(_NO_ACCENT)
+    return folded or "\uffff"
 
 
 # An award's states as instructors and administrators read them

@@ -11,7 +11,6 @@ from flask_babel import get_locale
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
-from lti_tool.domain.badge import GATE, ROW, TOTAL
 from lti_tool.errors import BadInput, NotFound
 from lti_tool.security import guarded, tool
 from lti_tool.sentence import Sentence
@@ -69,20 +68,9 @@ def edit(slug: str) -> Page:
     wanted = request.args.get("step", "")
     badge = drafts.badge_id_of(tool(), g.session.course_id, slug)
     if gone := request.args.get("out", ""):
-        return _to_leave_out(badge, gone)
+        step, row, anchor = drafts.where_to_leave_out(drafts.editor_page(tool(), g.session, badge), gone)
+        return _step(badge, step, row=row or None, out="yes", _anchor=anchor)
     return _step(badge, wanted if wanted in drafts.STEPS else "about")
-
-
-def _to_leave_out(badge: str, tag: str) -> BaseResponse:
-    """Lead to the row or condition whose column is gone, or to the choice of columns where one was for them all."""
-    if tag == TOTAL:
-        return _step(badge, "grades", out="yes")
-    values = drafts.editor_page(tool(), g.session, badge).values
-    for kind, what, items in ((ROW, "row", values["rows"]), (GATE, "gate", values["gates"])):
-        for item in items:
-            if tag == f"{kind}{item['code']}":
-                return _step(badge, "rubric", row=item["k"], out="yes", _anchor=f"{what}-{item['k']}")
-    return _step(badge, "rubric")
 
 
 # -- the three steps --------------------------------------------------------------------------------------------

@@ -323,6 +323,9 @@ def test_a_tool_taken_out_of_the_course_is_told_and_ends_by_itself(graded):
         "no longer there in this Canvas course" if graded.mood == "canvas" else "does not let the tool read"
     ) in told
     assert "What to click in your LMS" in told
+    assert ("Put it back into the course" in told) == (graded.mood == "canvas")
+    # The badge's card does not say that all is well beside it.
+    assert "Last synced" in told.split('class="wide foot"')[1] and "> <span>Synced" not in told
     graded.lms.let_tool_in(graded.course, tool)
     graded.sync()
     assert open_drifts(graded) == []
@@ -339,6 +342,7 @@ def test_a_tool_that_is_switched_off_is_told_as_the_platforms_trouble(graded):
         assert graded.sync().outcome["reason"] == "token_refused"
         assert open_drifts(graded) == [("token_refused", "")]
         told = page(graded, "home")
+        assert "does not let the tool in any more" not in told and "is the key still switched on?" in told
         assert "Your LMS does not let the tool in." in told and "What an administrator of your LMS clicks" in told
     finally:
         graded.lms.tools[tool.client_id] = tool

@@ -289,6 +289,12 @@ def test_a_grade_that_is_not_posted_is_hidden_and_its_award_waits(room: CanvasRo
     assert room.award(ana)["status"] == "issued"
 
 
+def test_one_connection_that_is_missing_stands_in_the_way_once(room: CanvasRoom) -> None:
+    room.put(room.from_canvas(gates=(gate(required="75", source="canvas-course-grade"),)))
+    plan = room.page.get(f"badges/{room.badge.slug}/plan").text
+    assert "One thing stands in the way:" in plan
+
+
 def test_a_course_grade_gate_reads_the_final_score(room: CanvasRoom) -> None:
     course_grade = gate(required="75", source="canvas-course-grade")
     room.prepare(room.from_canvas(gates=(course_grade,)))
