@@ -710,6 +710,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                     "import_problem": ("badge.toml:4: level has no name", "badge.toml:9: points do not rise")}),
     "home-waiting": ("instructor/home.html", {"page": replace(HOME, sync=TRIED_AGAIN)}),
     "plan": ("instructor/plan.html", {"page": replace(PLAN, effect=FIRST)}),
+    "plan-long": ("instructor/plan.html", {"page": replace(
+        PLAN, columns=(replace(PLAN.columns[0], label="LO-4 Verantwortungsbewusstseinsentwicklung"),))}),
     "plan-nobody": ("instructor/plan.html", {"page": replace(PLAN, effect=replace(FIRST, learners=0))}),
     "plan-change": ("instructor/plan.html", {"page": CHANGED_PLAN}),
     "plan-change-new": ("instructor/plan.html", {"page": replace(CHANGED_PLAN, counts_for="new")}),
