@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from lti_tool.db import Database, repeat_collided
-from lti_tool.errors import Busy
+from lti_tool.errors import ToolError
 from lti_tool.models import Award, Edition, Figure, Job, Presence, Registration
 
 EVERY = 15.0  # seconds between two additions by a process
@@ -120,7 +120,7 @@ class Figures:
         ]
         try:
             repeat_collided(lambda: self._write(rows))
-        except (SQLAlchemyError, Busy):
+        except (SQLAlchemyError, ToolError):
             self._add(new.items())
 
     def _write(self, rows: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id
-from lti_tool.errors import Busy
+from lti_tool.errors import ToolError
 from lti_tool.models import Presence
 from lti_tool.services.tool import Tool, log
 
@@ -62,7 +62,7 @@ def alive(tool: Tool, threads: int, *, periodic: bool) -> Iterator[str]:
             try:
                 seen(tool, me, datetime.now(UTC), threads=threads, periodic=periodic)
                 tool.figures.add()
-            except (SQLAlchemyError, Busy) as error:  # it is told of by the others, and soon again by itself
+            except (SQLAlchemyError, ToolError) as error:  # it is told of by the others, and soon again by itself
                 log.warning("a sign of life could not be written: %s", type(error).__name__)
 
     thread = threading.Thread(target=tell, name="alive", daemon=True)
@@ -72,7 +72,7 @@ def alive(tool: Tool, threads: int, *, periodic: bool) -> Iterator[str]:
     finally:
         ended.set()
         thread.join(5)
-        with suppress(SQLAlchemyError, Busy):
+        with suppress(SQLAlchemyError, ToolError):
             gone(tool, me, datetime.now(UTC))
             tool.figures.add()
 
