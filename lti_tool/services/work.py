@@ -189,13 +189,12 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
     claimed = _claim(tool, job_id)
     if claimed is None:
         return False
-    with of_request(claimed.request_id or f"job-{claimed.id}"):
-        return _run(tool, claimed, runners)
+    return _run(tool, claimed, runners)
 
 
 def _run(tool: Tool, claimed: _Claimed, runners: dict[str, Runner]) -> bool:
     job_id, kind, attempt = claimed.id, claimed.kind, claimed.attempt
-    with platform_load.counting() as tally:
+    with of_request(claimed.request_id or f"job-{job_id}"), platform_load.counting() as tally:
         if attempt > MOST_ATTEMPTS:  # no failure was kept: each worker that had it died of it, or with it
             log.error("job=%s kind=%s given up after %s workers were lost", job_id, kind, MOST_ATTEMPTS)
             _fail(tool, job_id, attempt, ToolError(reason="workers_lost"), tally)
