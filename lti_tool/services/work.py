@@ -331,7 +331,7 @@ def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally,
         platform_load.note(session, job.registration_id, tally, error, now)
         if not lasting and attempt < MOST_ATTEMPTS:
             pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.SystemRandom().uniform(0.75, 1.25)
-            named = getattr(error, "retry_after", None) or 0.0
+            named = min(getattr(error, "retry_after", None) or 0.0, platform_load.LONGEST_ASKED.total_seconds())
             pause = max(pause, named)
             job.outcome = {**job.outcome, "must_wait": named > 0}
             job.state, job.not_before = "due", now + timedelta(seconds=pause)
