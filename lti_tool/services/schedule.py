@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, String, cast, exists, func, or_, select, u
 from sqlalchemy.orm import Session
 
 from lti_tool.db import repeat_collided
+from lti_tool.errors import ServiceError
 from lti_tool.models import Award, Course, CourseBadge, Job, Registration
 from lti_tool.services import catalog, work
 from lti_tool.services.tool import Tool
@@ -55,19 +56,29 @@ def was_read(session: Session, course: Course, at: datetime, *, moved: bool, que
     reckon(session, course, at, queue)
 
 
-def could_not_be_read(tool: Tool, course_id: int, now: datetime) -> None:
-    """Note that an attempt to read a course failed: the schedule asks it ever more rarely."""
+def could_not_be_read(tool: Tool, course_id: int, error: ServiceError, now: datetime) -> None:
+    """Note that a job has given up reading a course: the schedule asks it ever more rarely.
+
+    An attempt that will be followed by another one counts for nothing yet."""
     queue = tool.settings.queue
     with tool.db.write() as session:
         course = session.get_one(Course, course_id, with_for_update={"key_share": True})
+        if work.is_tried_again(session, "sync", str(course_id), error):
+            return
         course.sync_failures += 1
-        course.next_sync_at = now + _with_jitter(_pause_after_failures(queue, course.sync_failures))
+        regular = now + _with_jitter(_pause_after_failures(queue, course.sync_failures))
+        course.next_sync_at = _or_at_a_moment(session, course, regular, now)
 
 
 def reckon(session: Session, course: Course, now: datetime, queue: Queue) -> None:
     """Set when a course that was read well is read next: after its pause, or at the first moment that counts."""
     regular = now + _with_jitter(pause(queue, course.moved_at, now))
-    course.next_sync_at = min([regular, *(moment for moment in moments(session, course) if moment > now)])
+    course.next_sync_at = _or_at_a_moment(session, course, regular, now)
+
+
+def _or_at_a_moment(session: Session, course: Course, regular: datetime, now: datetime) -> datetime:
+    """Return the regular time of a course's next reading, or the first moment that counts where that comes before."""
+    return min([regular, *(moment for moment in moments(session, course) if moment > now)])
 
 
 def moments(session: Session, course: Course) -> Iterator[datetime]:
@@ -100,9 +111,8 @@ def moment_was_set(tool: Tool, course_id: int, now: datetime) -> None:
 
 def moment_set(session: Session, course: Course, now: datetime) -> None:
     """Bring a course's time forward where a moment that counts, set just now, lies before it."""
-    ahead = [moment for moment in moments(session, course) if moment > now]
-    if ahead and course.next_sync_at is not None:
-        course.next_sync_at = min([course.next_sync_at, *ahead])
+    if course.next_sync_at is not None:
+        course.next_sync_at = _or_at_a_moment(session, course, course.next_sync_at, now)
 
 
 def is_slow(queue: Queue, next_sync_at: datetime | None, now: datetime) -> bool:
@@ -151,7 +161,8 @@ def _make_due(tool: Tool, course_ids: list[int], now: datetime) -> int:
                 session, "sync", str(course.id), now, priority=work.AT_ITS_MOMENT if moment else work.SCHEDULED
             )
             # Until the reading says better: a job that dies without a word is not made anew with every sweep.
-            course.next_sync_at = now + _pause_after_failures(queue, course.sync_failures + 1)
+            regular = now + _pause_after_failures(queue, course.sync_failures + 1)
+            course.next_sync_at = _or_at_a_moment(session, course, regular, now)
             made += 1
     return made
 

@@ -96,7 +96,7 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
         read = _read_lms(tool, course, say)
     except ServiceError as error:
         _note_problem(tool, course, error)
-        schedule.could_not_be_read(tool, course, datetime.now(UTC))
+        schedule.could_not_be_read(tool, course, error, datetime.now(UTC))
         raise
     say(Sentence("Working out levels …"))
     counts = _store(tool, course, read)

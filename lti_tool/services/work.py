@@ -119,6 +119,18 @@ def open_jobs(tool: Tool, kind: str) -> set[int]:
         return set(session.scalars(select(Job.id).where(Job.kind == kind, Job.state.in_(("due", "running")))))
 
 
+def is_tried_again(session: Session, kind: str, subject: str, error: ToolError) -> bool:
+    """Tell whether the job that is running will be tried again by itself after this error."""
+    job = open_job(session, kind, subject)
+    return job is not None and job.state == "running" and _may_help(error, job.attempts)
+
+
+def _may_help(error: ToolError, attempt: int) -> bool:
+    """Tell whether trying again may help after an attempt that ended so."""
+    lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy, DiskFull)
+    return not lasting and attempt < MOST_ATTEMPTS
+
+
 def due(tool: Tool, now: datetime, limit: int = 100) -> list[int]:
     """Return the jobs a worker may take now, the best first: due ones, and running ones whose worker is gone."""
     with tool.db.read() as session:
@@ -319,7 +331,6 @@ def _say(tool: Tool, job_id: int, attempt: int, lines: list[Any]) -> None:
 
 def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally, untold: Sequence[Any] = ()) -> None:
     now = datetime.now(UTC)
-    lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy, DiskFull)
     with tool.db.write() as session:
         job = _still_ours(session, job_id, attempt)
         if job is None:
@@ -329,7 +340,7 @@ def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally,
         job.progress = [*job.progress, *untold]
         job.lease_until = None
         platform_load.note(session, job.registration_id, tally, error, now)
-        if not lasting and attempt < MOST_ATTEMPTS:
+        if _may_help(error, attempt):
             pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.SystemRandom().uniform(0.75, 1.25)
             named = min(getattr(error, "retry_after", None) or 0.0, platform_load.LONGEST_ASKED.total_seconds())
             pause = max(pause, named)
