@@ -515,6 +515,28 @@ def test_a_course_that_has_ended_refuses_everything_in_words_and_keeps_the_marks
     assert held(room, ana, "A") == 3
 
 
+@pytest.mark.parametrize("between", ["nothing", "a refusal"])
+def test_what_met_the_end_of_a_course_goes_out_by_itself_once_it_is_open_again(desk, between):
+    room = desk("canvas")
+    ana = room.students[0]
+    room.lms.conclude_course(room.course)
+    mark(room, ana, "A", 2)
+    post(room)
+    assert cell(room, ana, "A").retry_at is None
+    rested = now() + posting.FAILED_RESTS + timedelta(minutes=1)
+    room.lms.conclude_course(room.course, False)
+    if between == "a refusal":
+        room.lms.faults.on("memberships", "status", status=401, count=2)
+        room.sync()
+        with room.tool.db.read() as session:
+            assert session.get_one(Course, room.id).state == "attention"
+        assert room.id not in posting.courses_due(room.tool, rested)
+    assert room.sync().state == "done"  # as Sync now does
+    assert room.id in posting.courses_due(room.tool, rested)
+    post(room)
+    assert held(room, ana, "A") == 3 and cell(room, ana, "A").state == "posted"
+
+
 def test_a_permission_that_is_missing_is_told_at_the_marks(desk):
     room = desk()
     with room.tool.db.write() as session:
