@@ -1,6 +1,7 @@
 """Jobs: the database says what is due, the queue only says "look now". Each step can be repeated.
 
-A worker that looks takes the best job there is: what somebody waits for, then platforms in turn, then the oldest."""
+A worker that looks takes the best job there is: what somebody waits for, then platforms in turn, then the oldest. Every
+third time it takes first what is late, so that neither can keep the other back."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -29,6 +30,8 @@ TOLD_EVERY = 0.25  # seconds between two progress lines that are written down: n
 MOST_ATTEMPTS = 5
 FIRST_PAUSE = 10.0  # seconds; doubled with every attempt, with jitter
 SCHEDULED, AT_ITS_MOMENT, WAITED_FOR = 0, 1, 2  # priorities: somebody waits for most that is not on the schedule
+LATE = timedelta(minutes=5)  # over its time; what has its moment is late as soon as that has come
+TURN_OF_THE_LATE = 3  # each such turn of a process's workers
 ONE_AT_A_TIME = 0x6C746977  # any number: the lock under which PostgreSQL's workers choose their jobs
 
 Say = Callable[[str], None]
@@ -165,8 +168,12 @@ def _takeable(now: datetime) -> ColumnElement[bool]:
     return or_((Job.state == "due") & (Job.not_before <= now), abandoned)
 
 
-def _best(tool: Tool, session: Session, now: datetime) -> Select[Any]:
+def _best(tool: Tool, session: Session, now: datetime, *, late_first: bool = False) -> Select[Any]:
     """Return the query for jobs in the order workers take them, without those whose platform is to be left alone."""
+    rank: ColumnElement[int] = Job.priority.expression
+    if late_first:
+        late = (Job.priority == SCHEDULED) & (Job.not_before < now - LATE)
+        rank = case((Job.priority == AT_ITS_MOMENT, WAITED_FOR + 2), (late, WAITED_FOR + 1), else_=rank)
     under_way = platform_load.running(now)
     allowed = platform_load.limits(tool, session, now)
     return (
@@ -175,7 +182,7 @@ def _best(tool: Tool, session: Session, now: datetime) -> Select[Any]:
         .outerjoin(under_way, under_way.c.registration_id == Job.registration_id)
         .where(and_(_takeable(now), platform_load.may_be_asked(under_way, allowed, now)))
         .order_by(
-            Job.priority.desc(),
+            rank.desc(),
             func.coalesce(under_way.c.jobs, 0),
             PlatformLoad.served_at.asc().nulls_first(),
             Job.not_before,
@@ -283,7 +290,8 @@ def _claim_best(tool: Tool) -> _Claimed | None:
     with tool.db.write() as session:
         if not tool.db.is_sqlite:  # which has one writer anyway
             session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
-        best = _best(tool, session, now).limit(1).with_for_update(of=Job, skip_locked=True)
+        late_first = next(tool.turns) % TURN_OF_THE_LATE == 0
+        best = _best(tool, session, now, late_first=late_first).limit(1).with_for_update(of=Job, skip_locked=True)
         return _take(session, Job.id == best.scalar_subquery(), now)
 
 
