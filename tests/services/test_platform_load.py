@@ -161,6 +161,13 @@ def test_F05_how_long_a_bucket_is_let_fill(remaining, rest):
     assert platform_of("moodle").rest(answer) == 0
 
 
+@pytest.mark.parametrize("kind", ["sync", "columns", "copy", "post", "rows"])
+def test_F04_whatever_asks_the_lms_of_a_course_keeps_its_pause(tool, courses, kind):
+    note(tool, platform(tool, courses["canvas"]), ServiceBusy())
+    waits, other = ask(tool, kind, courses["canvas"]), ask(tool, kind, courses["moodle"])
+    assert waits not in work.due(tool, now()) and other in work.due(tool, now())
+
+
 # -- the circuit
 
 
