@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from lti_tool.errors import Conflict, NotFound
-from lti_tool.models import Column, Course, Drift, Posting, Result
-from lti_tool.services import columns, doctor, drift, marking, matching
+from lti_tool.jobs import RUNNERS
+from lti_tool.models import Column, Course, Drift, Job, Posting, Result
+from lti_tool.services import catalog, columns, doctor, drift, marking, matching, work
 from tests.classroom import *  # noqa: F403
 from tests.classroom import badge, row
 from tests.scene import now
@@ -117,6 +118,31 @@ def test_F18_two_workers_make_a_deleted_column_again_once(graded):
     finally:
         graded.tool.wake = wake
     assert len([c for c in graded.columns if c.tag == B]) == 1
+
+
+def test_F18_a_column_that_was_asked_for_is_made_once_though_a_change_is_published_at_that_moment(graded):
+    graded.lms.delete_column(graded.course, graded.column("B"))
+    graded.sync()
+    making = columns.ask_again(graded.tool, graded.id, graded.badge.slug, B, actor="operator", now=now())
+    graded.put(replace(graded.badge, description="Works with great care."))
+    publishing = catalog.start_publishing(graded.tool, graded.id, graded.badge.slug, actor="operator", now=now())
+    graded.lms.faults.on("lineitems", "slow", seconds=0.3)
+    at_once(*[lambda job=job: work.run(graded.tool, job, RUNNERS) for job in (making, publishing)])  # noqa: F405
+    assert [c.tag for c in graded.columns] == [A, B]
+    with graded.tool.db.read() as session:
+        assert {session.get_one(Job, job).state for job in (making, publishing)} == {"done"}
+        assert graded.course_badge(session).version.number == 2
+    assert column_row(graded, B).state == "bound"
+
+
+def test_F18_a_column_is_asked_for_of_the_publishing_that_makes_what_is_missing(graded):
+    graded.lms.delete_column(graded.course, graded.column("B"))
+    graded.sync()
+    publishing = catalog.start_publishing(graded.tool, graded.id, graded.badge.slug, actor="operator", now=now())
+    asked = columns.ask_again(graded.tool, graded.id, graded.badge.slug, B, actor="operator", now=now())
+    assert asked == publishing
+    assert work.wait(graded.tool, publishing, RUNNERS).state == "done"
+    assert [c.tag for c in graded.columns] == [A, B] and column_row(graded, B).state == "bound"
 
 
 def test_F18_publishing_a_change_does_not_make_a_deleted_column_again_by_the_way(graded):
