@@ -4,6 +4,7 @@ Against the demo LMS in both moods; the evidence of each is in the notes on Canv
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -143,6 +144,16 @@ def test_F18_a_column_is_asked_for_of_the_publishing_that_makes_what_is_missing(
     assert asked == publishing
     assert work.wait(graded.tool, publishing, RUNNERS).state == "done"
     assert [c.tag for c in graded.columns] == [A, B] and column_row(graded, B).state == "bound"
+
+
+@pytest.mark.parametrize("name", ["Row\\u0000 A", "Row A \\ud83d"])
+def test_a_column_whose_name_cannot_be_stored_as_it_is_stops_no_sync(graded, name):
+    there = [(c.url, c.tag) for c in (column_row(graded, A), column_row(graded, B))]
+    items = [{"id": url, "label": "NAME", "scoreMaximum": 4, "tag": tag} for url, tag in there]
+    body = json.dumps(items).replace("NAME", name)
+    graded.lms.faults.on("lineitems", "status", status=200, body=body, content_type="application/json")
+    assert graded.sync().state == "done"
+    assert column_row(graded, A).label.startswith("Row")
 
 
 def test_F18_publishing_a_change_does_not_make_a_deleted_column_again_by_the_way(graded):
