@@ -453,6 +453,54 @@ def test_a_timed_release_shows_levels_and_issues_awards_at_its_time_and_not_befo
         assert "Careful Work is yours" in student.get("").text
 
 
+@pytest.fixture
+def lowered(room):  # noqa: F811
+    """A course with an award that waits for its release, and whose grade was mended to a lower one meanwhile."""
+    room.publish(badge(release="held"))
+    room.grade(room.students[0], 3, 3)
+    room.sync()
+    room.grade(room.students[0], 1, 1)
+    room.sync()
+    assert room.award()["status"] == "held" and [each.resolution for each in reviews(room, room.award()["id"])] == [
+        None
+    ]
+    return room
+
+
+def press_release(room, when: str) -> None:  # noqa: F811
+    with room.tool.db.read() as session:
+        badge_id = room.course_badge(session).id
+    at = now() + timedelta(minutes=1) if when == "at a moment" else None
+    award_acts.release(room.tool, badge_id, actor="operator", now=now(), at=at)
+    if at is not None:
+        with room.tool.db.write() as session:
+            session.get_one(CourseBadge, badge_id).released_at = now()
+
+
+@pytest.mark.parametrize("when", ["now", "at a moment"])
+def test_a_release_issues_nothing_that_the_grades_do_not_carry_any_more(lowered, when):
+    award = lowered.award()
+    press_release(lowered, when)
+    award_acts.release_due(lowered.tool, now())
+    assert lowered.award()["status"] == "held"
+    assert lowered.sync().state == "done" and lowered.award()["status"] == "held"
+    page = lowered.page.get(f"badges/{lowered.badge.slug}/awards").text
+    assert "One waits for you." in page and "Keep the badge" in page
+    lowered.page.post(f"badges/{lowered.badge.slug}/awards/{award['id']}/review")
+    assert award_acts.release_due(lowered.tool, now()) == 1
+    editions.sign_pending(lowered.tool)
+    assert lowered.award()["status"] == "issued"
+
+
+def test_a_held_award_whose_grade_goes_up_again_is_released_as_any(lowered):
+    lowered.grade(lowered.students[0], 3, 3)
+    lowered.sync()
+    press_release(lowered, "now")
+    editions.sign_pending(lowered.tool)
+    assert lowered.award()["status"] == "issued"
+    assert [each.resolution for each in reviews(lowered, lowered.award()["id"])] == ["restored"]
+
+
 def test_a_held_award_that_is_revoked_before_its_release_tells_the_learner_nothing(room):  # noqa: F811
     room.publish(badge(release="held"))
     room.grade(room.students[0], 3, 3)
