@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.db import among, insert_rows, random_id, repeat_collided
@@ -513,12 +513,16 @@ def count_aside(session: Session, course: Course, badge: CourseBadge | None = No
 
 
 def courses_to_sync(tool: Tool, *, platform: int | None = None, context: str | None = None) -> list[int]:
-    """Return the courses that have a published badge, of one platform or context where given, oldest sync first."""
+    """Return the courses that have a published badge, of one platform or context where given, oldest sync first.
+
+    One that retention put to rest is read only where it is named."""
     query = _courses_with_badges()
     if platform is not None:
         query = query.where(Course.registration_id == platform)
     if context is not None:
         query = query.where(Course.context_id == context)
+    else:
+        query = query.where(or_(Course.next_sync_at.is_(None), Course.next_sync_at < schedule.NEVER))
     with tool.db.read() as session:
         return list(session.scalars(query))
 
