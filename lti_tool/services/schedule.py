@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import ColumnElement, String, cast, exists, func, or_, select, update
@@ -27,6 +27,7 @@ BEFORE_RELEASE = timedelta(minutes=2)  # what is released is what holds then
 BEFORE_END = timedelta(minutes=30)  # Canvas refuses AGS afterwards; this leaves time for another attempt
 MOST_DOUBLINGS = 10
 AT_A_TIME = 50  # courses made due in one transaction
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # a course put to rest, until somebody opens or reads it
 
 
 def pause(queue: Queue, moved_at: datetime | None, now: datetime) -> timedelta:
