@@ -1,7 +1,7 @@
 """A data privacy launch: what is kept about a person, in kinds, counts and times.
 
 https://www.imsglobal.org/spec/lti-dp/v1p0. Whoever looks at somebody else gets no grade, no badge and no course named:
-that an LMS calls her an administrator makes her none here."""
+that an LMS calls her an administrator makes her none here. Herself she finds nothing counted that is not released."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import NotPermitted
@@ -45,12 +45,15 @@ from lti_tool.models import (
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, retention
+from lti_tool.services.her_data import Hidden, hidden_from, shown, who_is
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.pages.student import DataPrivacy, KeptData
 from lti_tool.services.tool import Tool
 
+NOTHING = Hidden(frozenset(), frozenset(), frozenset())
 
-def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
+
+def page(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
     """Return what is kept about the person a data privacy launch is for; a look at somebody else is written down.
 
     Raises NotPermitted for anybody but that person herself and the LMS's administrators."""
@@ -72,28 +75,36 @@ def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
         if person is not None and not own:
             actor = audit.person(viewer.id) if viewer is not None else f"platform:{launch.registration_id}"
             audit.record(session, now, actor, "privacy.looked", audit.person(person.id))
+        hidden = _hidden(session, person, now) if person is not None and own else NOTHING
         issuer = issuer_row(session)
         return DataPrivacy(
             own=own,
-            kept=tuple(kept(session, person)) if person is not None else (),
+            kept=tuple(kept(session, person, hidden)) if person is not None else (),
             issuer=issuer.name,
             issuer_url=issuer.url,
             issuer_email=issuer.email,
         )
 
 
-def own(tool: Tool, person_id: str) -> list[KeptData]:
+def own(tool: Tool, person_id: str, now: datetime) -> list[KeptData]:
     """Return what is kept about somebody who looks at her own page."""
     with tool.db.read() as session:
-        return kept(session, session.get_one(Person, person_id))
+        person = session.get_one(Person, person_id)
+        return kept(session, person, _hidden(session, person, now))
+
+
+def _hidden(session: Session, person: Person, now: datetime) -> Hidden:
+    return hidden_from(session, who_is(session, person.id), now)
 
 
 def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None:
     return session.scalar(select(Person).where(Person.registration_id == launch.registration_id, Person.sub == sub))
 
 
-def kept(session: Session, person: Person) -> list[KeptData]:
-    """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
+def kept(session: Session, person: Person, hidden: Hidden) -> list[KeptData]:
+    """Count each kind of data, without what is hidden.
+
+    One of which there is nothing is listed too: that it would be kept is worth knowing."""
     erased = _("until the institution erases it")
     days = retention.periods(session)
     of_course = _after_the_course(days["course"], erased)
@@ -105,7 +116,7 @@ def kept(session: Session, person: Person) -> list[KeptData]:
     )
     told = [word for word, value in named if value]
     identity = ", ".join([_("its identifier"), *told])
-    mine = Award.person_id == person.id
+    mine = and_(Award.person_id == person.id, *shown(Award, hidden))
     award_ids = list(session.scalars(select(Award.id).where(mine)))
     public = session.scalar(select(func.count()).select_from(Award).where(mine, Award.page_public)) or 0
     results = (
@@ -113,17 +124,18 @@ def kept(session: Session, person: Person) -> list[KeptData]:
         .join(Column, Result.column_id == Column.id)
         .join(CourseBadge)
         .join(Course)
-        .where(Course.registration_id == person.registration_id, Result.user_sub == person.sub)
+        .where(Course.registration_id == person.registration_id, Result.user_sub == person.sub, *shown(Result, hidden))
     )
     answers = (
         _counted(SourceAnswer.received_at)
         .join(CourseBadge, CourseBadge.id == SourceAnswer.course_badge_id)
         .join(Course)
         .where(Course.registration_id == person.registration_id, SourceAnswer.user_sub == person.sub)
+        .where(*shown(SourceAnswer, hidden))
     )
     subjects = [audit.person(person.id), *(f"award:{award_id}" for award_id in award_ids)]
     events = _counted(AuditEvent.at).where(
-        or_(AuditEvent.actor == audit.person(person.id), AuditEvent.subject.in_(subjects))
+        or_(AuditEvent.actor == audit.person(person.id), AuditEvent.subject.in_(subjects)), *shown(AuditEvent, hidden)
     )
     courses = session.scalar(select(func.count()).select_from(Enrolment).where(Enrolment.person_id == person.id)) or 0
 
@@ -169,19 +181,19 @@ def kept(session: Session, person: Person) -> list[KeptData]:
         line(
             _("Levels worked out from them, with earlier ones"),
             _("To decide about a badge, and to say why."),
-            _counted(Mastery.decided_at).where(Mastery.person_id == person.id),
+            _counted(Mastery.decided_at).where(Mastery.person_id == person.id, *shown(Mastery, hidden)),
             of_course,
         ),
         line(
             _("Marks, with comments, made here by those who teach"),
             _("To put them into the gradebook, and to work out levels."),
-            _counted(Mark.marked_at).where(Mark.person_id == person.id),
+            _counted(Mark.marked_at).where(Mark.person_id == person.id, *shown(Mark, hidden)),
             of_course,
         ),
         line(
             _("Evidence put beside a badge's rows"),
             _("To let those who mark see what was done."),
-            _counted(Evidence.created_at).where(Evidence.person_id == person.id),
+            _counted(Evidence.created_at).where(Evidence.person_id == person.id, *shown(Evidence, hidden)),
             _after_the_course(days["evidence"], erased),
         ),
         line(

@@ -338,7 +338,7 @@ def csrf_in(text: str) -> str:
 
 def all_paths(*definitions: Any) -> list[str]:
     """Return every page of hers on which a hint could stand."""
-    paths = ["", "all", "backpacks/", "clr.json", "reading.json"]
+    paths = ["", "all", "data/", "backpacks/", "clr.json", "reading.json"]
     for each in definitions:
         paths += [f"badges/{each.slug}", f"badges/{each.slug}/claim", f"badges/{each.slug}/wallet"]
     return paths
