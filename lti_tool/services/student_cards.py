@@ -42,7 +42,7 @@ def card_of(
         page_public=award is not None and award.page_public,
         next_step=_next_step(seen.rows) if state == "way" and badge.status != "retired" else "",
         retired=badge.status == "retired",
-        ends=expiry.told(award.expires_at, now) if award is not None and has else "",
+        ends=expiry.told(award, now) if award is not None and has else "",
         new=award is not None and has and why_not.is_new(award, row, now),
         put_off=row is not None and row.put_off_at is not None,
         asked=award is not None and has and why_not.is_asked(tool, award, row, now),
