@@ -940,6 +940,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                       "comment": "Say in a sentence or two why you endorse it.", "confirmed": "Tick this."}}),
     "endorse-issuer": ("public/endorse.html", {"page": replace(TO_ENDORSE, kind="issuer", badge=None, picture_url="",
                        title="Hallwood University"), "told": Answer(), "longest": LONGEST, "csrf": "c5rf"}),
+    "endorse-decline": ("public/decline.html", {"page": TO_ENDORSE, "told": {"name": "Mei Chen"}, "csrf": "c5rf"}),
     "endorsed": ("public/endorsed.html", {"address": SAID[0].url}),
     "endorsed-not": ("public/endorsed.html", {"address": ""}),
     "endorsement": ("public/endorsement.html", {"page": ENDORSED}),
