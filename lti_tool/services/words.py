@@ -4,6 +4,7 @@ Outside a page (jobs, commands) that is English."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -44,6 +45,12 @@ def said(text: str) -> str:
     if text.many:
         return ngettext(text.words, text.many, **values)
     return _(text.words, **values)
+
+
+def numbered(name: str) -> tuple[tuple[int, str], ...]:
+    """Return what sorts names so that a number in one counts as such: 10 after 9."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return tuple((int(each), "") if each.isdecimal() else (0, each) for each in parts)
 
 
 @lru_cache(maxsize=16)
