@@ -249,16 +249,33 @@ def _standing(
 
 
 def _history(rows: Sequence[RowView], stored: Mapping[str, Mastery]) -> list[tuple[datetime, str]]:
+    """Return what happened in each row, with when, the newest first: which level was reached, not that there was none.
+
+    `until` of an earlier standing is when it was decided. One that the LMS did not show her then is as none."""
     told = []
     for row in rows:
-        mastery = stored.get(row.tag)
-        for each in mastery.before if mastery else []:
+        if (mastery := stored.get(row.tag)) is None:
+            continue
+        earlier = [(datetime.fromisoformat(each["until"]), each) for each in reversed(mastery.before)]
+        had = ""
+        for when, each in (*earlier, (mastery.decided_at, mastery.record)):
             if each.get("released") is False:
-                continue  # the LMS had not shown it to her then
-            level = each["reached"] or (_("no result") if each["state"] == "ungraded" else _("no level"))
-            until = datetime.fromisoformat(each["until"])
-            told.append((until, _("Until %(until)s: %(what)s", until=day(until), what=f"{row.name}: {level}")))
+                continue
+            has = each["reached"] if row.steps else each["state"] if each["state"] == "met" else ""
+            if has != had:
+                told.append((when, _what_happened(row, each["state"], has, day(when))))
+            had = has
     return told
+
+
+def _what_happened(row: RowView, state: str, has: str, when: str) -> str:
+    if not has:
+        if state == "ungraded":
+            return _("%(day)s: “%(row)s” has no result any more", day=when, row=row.name)
+        return _("%(day)s: “%(row)s” is not reached any more", day=when, row=row.name)
+    if row.steps:
+        return _("%(day)s: %(level)s in “%(row)s”", day=when, level=has, row=row.name)
+    return _("%(day)s: “%(row)s” is fulfilled", day=when, row=row.name)
 
 
 # -- in which order ---------------------------------------------------------------------------------------------

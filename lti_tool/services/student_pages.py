@@ -139,7 +139,12 @@ def badge(tool: Tool, who: LaunchSession, key: str) -> StudentBadge:
             badge=definition,
             card=card_of(tool, found, seen, said, now, key),
             rows=seen.rows,
-            history=tuple(words for _when, words in sorted([*seen.history, *_moments(award, now)], reverse=True)),
+            history=tuple(
+                words
+                for _when, words in sorted(
+                    [*seen.history, *_moments(award, now)], key=lambda each: each[0], reverse=True
+                )
+            ),
             sync=sync_state(session, found.course),
             issuer=issuer_row(session).name,
             credential_url=_own_url(tool, session, award),

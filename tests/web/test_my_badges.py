@@ -328,6 +328,26 @@ def test_a_sentence_says_how_many_of_the_rows_are_missing_and_what_is_besides(ro
     assert "You have 2 of 2, as many as it takes. Still missing: Gate g (no result yet, needs 60 %)." in two
 
 
+def test_what_happened_says_what_was_reached_when_and_not_that_there_was_no_result(room):  # noqa: F811
+    ana, ben = room.students
+    room.publish(badge(gates=(gate(),)))
+    room.enter(ben)
+    room.sync()
+    for points in ((2, 3, 40), (4, None, 80)):
+        room.grade(ana, *points)
+        room.sync()
+
+    def told(student: Any) -> list[str]:
+        page = html.unescape(room.enter(student).get(f"badges/{room.badge.slug}").text)
+        return re.findall(r"<li>\d+ \w+ \d+: ([^<]*)</li>", page)
+
+    assert told(ben) == []
+    assert sorted(told(ana)) == [
+        "Advanced in “Row A”", "Developing in “Row A”", "Proficient in “Row B”", "“Gate g” is fulfilled",
+    ]  # fmt: skip
+    assert told(ana).index("Advanced in “Row A”") < told(ana).index("Developing in “Row A”")
+
+
 def test_a_withdrawn_and_an_expired_badge_say_so_and_when(room):  # noqa: F811
     room.publish(badge())
     ana, ben = room.students
