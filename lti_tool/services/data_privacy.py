@@ -49,6 +49,7 @@ from lti_tool.services.her_data import Hidden, hidden_from, shown, who_is
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.pages.student import DataPrivacy, KeptData
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import days_words
 
 NOTHING = Hidden(frozenset(), frozenset(), frozenset())
 
@@ -212,7 +213,9 @@ def kept(session: Session, person: Person, hidden: Hidden) -> list[KeptData]:
                 "Awards, each with the record of its decision; %(num)s with a public page",
                 "Awards, each with the record of its decision; %(num)s with a public page",
                 public,
-            ),
+            )
+            if public
+            else _("Awards, each with the record of its decision; none with a public page"),
             _("To let anyone check what was awarded, as long as it counts."),
             _counted(Award.earned_at).where(mine),
         ),
@@ -223,11 +226,11 @@ def kept(session: Session, person: Person, hidden: Hidden) -> list[KeptData]:
         ),
         line(
             _("Signed credentials"),
-            _("The files themselves. They name their owner by a random identifier, and hold what she chose to show."),
+            _("The files themselves. They name their owner by a random identifier, and hold what was chosen."),
             _counted(Edition.valid_from).join(Award).where(mine),
         ),
         line(
-            _("What people outside said of her awards"),
+            _("What people outside said of the awards"),
             _("To show it with the award, as long as its page is public."),
             _counted(Endorsement.said_at).join(Award, Award.id == Endorsement.award_id).where(mine),
         ),
@@ -238,8 +241,8 @@ def kept(session: Session, person: Person, hidden: Hidden) -> list[KeptData]:
             _("for a day after each"),
         ),
         line(
-            _("Links by which she shows a badge for a while"),
-            _("To open for whoever she gives one to, and to tell her how often it was opened."),
+            _("Links that show a badge for a while"),
+            _("To open for whoever is given one, and to tell how often it was opened."),
             _counted(ShareLink.created_at).join(Award).where(mine),
             _("for thirty days after each has ended"),
         ),
@@ -255,10 +258,10 @@ def kept(session: Session, person: Person, hidden: Hidden) -> list[KeptData]:
             _counted(RightsRequest.asked_at).where(RightsRequest.person_id == person.id),
         ),
         line(
-            _("An e-mail address of her own, to open her badges without the LMS"),
-            _("To send her a link when she asks for one, and for nothing else."),
+            _("A private e-mail address, to open the badges without the LMS"),
+            _("To send a link when one is asked for, and for nothing else."),
             _counted(OwnAddress.confirmed_at).where(OwnAddress.person_id == person.id),
-            _("until she removes it, or the institution erases it"),
+            _("until it is removed, or the institution erases it"),
         ),
         line(
             _("Addresses that were entered for that and are not confirmed"),
@@ -268,7 +271,7 @@ def kept(session: Session, person: Person, hidden: Hidden) -> list[KeptData]:
         ),
         line(
             _("Visits without the LMS that are open"),
-            _("To let the pages work that a link to her address has opened."),
+            _("To let the pages work that a link to that address has opened."),
             _counted(OwnSession.created_at)
             .join(OwnAddress, OwnAddress.address == OwnSession.address)
             .where(OwnAddress.person_id == person.id),
@@ -279,7 +282,7 @@ def kept(session: Session, person: Person, hidden: Hidden) -> list[KeptData]:
 
 
 def _after_the_course(days: int | None, ever: str) -> str:
-    return _("for %(num)s days after the course ended", num=days) if days is not None else ever
+    return _("for %(time)s after the course ended", time=days_words(days)) if days is not None else ever
 
 
 def _counted(column: Any) -> Any:

@@ -214,6 +214,11 @@ def time_parts(duration: str) -> list[str]:
     return parts
 
 
+def days_words(days: int) -> str:
+    """Say a number of days, in years where it is whole ones: "five years"."""
+    return time_parts(f"P{days // 365}Y" if days and not days % 365 else f"P{days}D")[0]
+
+
 def lasts(duration: str) -> str:
     """Say how long a badge is valid: "lasts three years"; empty where it has no end."""
     if not duration:
