@@ -249,7 +249,7 @@ def test_a_credential_page_checks_the_signature_once_and_the_status_each_time(cl
     award_acts.revoke(claimed.tool, claimed.award()["id"], "Given by mistake.", actor="operator", now=now())
     for _ in range(2):  # what is not well is looked at each time
         touch(claimed)
-        assert "Yes, the issuer has withdrawn it." in requests.get(url, timeout=10).text
+        assert "Withdrawn by the issuer" in requests.get(url, timeout=10).text
     assert asked[1:] == [{"complete", "links", "unchanged", "key"}] * 2
 
 
