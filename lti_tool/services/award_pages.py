@@ -87,7 +87,7 @@ def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict
         unconfirmed=status == "review" or (status == "held" and award_acts.unconfirmed(award)),
         can_reissue=status == "issued",
         can_renew=expiry.can_renew(award, now),
-        ends=expiry.told(award.expires_at, now) if status == "issued" else "",
+        ends=expiry.told(award, now) if status == "issued" else "",
     )
 
 

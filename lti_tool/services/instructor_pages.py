@@ -514,8 +514,8 @@ def _before(mastery: Mastery | None) -> Iterable[str]:
     for each in mastery.before:
         level = each["reached"] or (_("no result") if each["state"] == "ungraded" else _("no level"))
         yield _(
-            "Until %(until)s: %(level)s, under version %(version)s",
-            until=day(datetime.fromisoformat(each["until"])),
+            "From %(day)s on: %(level)s, under version %(version)s",
+            day=day(datetime.fromisoformat(each["until"])),  # when it was decided
             level=level,
             version=each["version"],
         )

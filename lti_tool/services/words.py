@@ -4,6 +4,7 @@ Outside a page (jobs, commands) that is English."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -44,6 +45,12 @@ def said(text: str) -> str:
     if text.many:
         return ngettext(text.words, text.many, **values)
     return _(text.words, **values)
+
+
+def numbered(name: str) -> tuple[tuple[int, str], ...]:
+    """Return what sorts names so that a number in one counts as such: 10 after 9."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return tuple((int(each), "") if each.isdecimal() else (0, each) for each in parts)
 
 
 @lru_cache(maxsize=16)
@@ -219,6 +226,11 @@ def time_parts(duration: str) -> list[str]:
     if days:
         parts.append(ngettext("one day", "%(some)s days", days, some=words(days)))
     return parts
+
+
+def days_words(days: int) -> str:
+    """Say a number of days, in years where it is whole ones: "five years"."""
+    return time_parts(f"P{days // 365}Y" if days and not days % 365 else f"P{days}D")[0]
 
 
 def lasts(duration: str) -> str:

@@ -946,6 +946,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                       "comment": "Say in a sentence or two why you endorse it.", "confirmed": "Tick this."}}),
     "endorse-issuer": ("public/endorse.html", {"page": replace(TO_ENDORSE, kind="issuer", badge=None, picture_url="",
                        title="Hallwood University"), "told": Answer(), "longest": LONGEST, "csrf": "c5rf"}),
+    "endorse-decline": ("public/decline.html", {"page": TO_ENDORSE, "told": {"name": "Mei Chen"}, "csrf": "c5rf"}),
     "endorsed": ("public/endorsed.html", {"address": SAID[0].url}),
     "endorsed-not": ("public/endorsed.html", {"address": ""}),
     "endorsement": ("public/endorsement.html", {"page": ENDORSED}),
@@ -1071,6 +1072,9 @@ PAGES |= {
     "marking": ("instructor/marking.html", {"page": MARKING}),
     "marking-watcher": ("instructor/marking.html", {"page": replace(MARKING, may_mark=False, award="review")}),
     "marking-retired": ("instructor/marking.html", {"page": replace(MARKING, status="retired", may_mark=False)}),
+    "marking-unproven": ("instructor/marking.html", {"page": replace(MARKING, met=3, rows=(
+        replace(lacks := marked(0, 3, posted("posted"), unproven=True), view=replace(lacks.view, state="unproven")),
+        *(marked(i, 3, posted("posted")) for i in range(1, 4))))}),
     "marking-last": ("instructor/marking.html", {"saved": True, "page": replace(MARKING, next=None, award="issued",
                      previous=Neighbour("p0", ""), rows=tuple(marked(i, 3, posted("posted")) for i in range(4)))}),
     "marking-total": ("instructor/marking.html", {"page": replace(MARKING, total=posted("waits"), award="held",
@@ -1457,6 +1461,7 @@ def create_samples() -> Flask:
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, NOW),
         day=words.day,
+        days_words=words.days_words,
         moment=words.moment,
         decimal=words.decimal,
         words=words.words,

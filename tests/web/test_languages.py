@@ -208,6 +208,17 @@ def said_in(page: str, *wanted: str) -> list[tuple[str, str]]:
 LEVEL_NAMES = ("Beginning", "Developing", "Proficient", "Advanced")
 
 
+def test_a_button_read_in_spanish_says_in_spanish_what_it_puts_away(room: Classroom) -> None:  # noqa: F811
+    room.publish(badge(rows=1))
+    student = room.students[0]
+    student.locale = "es"
+    room.grade(student, 3)
+    room.sync()
+    room.page.post(f"badges/{room.badge.slug}/awards/{room.award()['id']}/revoke", {"reason": "A mistake."})
+    (hidden,) = re.findall(r'Quitar<span class="visually-hidden">: ([^<]*)</span>', room.enter(student).get("").text)
+    assert hidden == "Careful Work se retiró"
+
+
 def test_an_english_badge_read_in_spanish_says_of_each_level_that_it_is_english(room: Classroom) -> None:  # noqa: F811
     definition: Badge = badge(rows=2)
     room.publish(definition)
