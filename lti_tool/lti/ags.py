@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from lti_tool.errors import ColumnMissing, ServiceError
+from lti_tool.lti.claims import can_be_kept, is_storable
 from lti_tool.lti.service import Service, with_path, with_query
+
+log = logging.getLogger(__name__)
 
 # https://www.imsglobal.org/spec/lti-ags/v2p0#scope-and-allowed-http-methods
 LINE_ITEM = "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem"
@@ -147,8 +151,14 @@ def result_answers(service: Service, line_item_url: str) -> Iterator[bytes]:
 
 
 def results_in(body: bytes) -> list[tuple[str, str]]:
-    """Return (user id, text as received) of each result on one page. Raises ServiceError, reason `malformed`."""
-    return [(_user(values), raw) for raw, values in _elements(body, _NAMES_ONLY)]
+    """Return (user id, text as received) of each result on one page. Raises ServiceError, reason `malformed`.
+
+    One of a user id that cannot be stored is set aside: nobody can have launched with it (B28)."""
+    results = [(_user(values), raw) for raw, values in _elements(body, _NAMES_ONLY)]
+    kept = [(user, raw) for user, raw in results if can_be_kept(user)]
+    if len(kept) < len(results):
+        log.warning("results set aside, as their user ids cannot be stored: %s", len(results) - len(kept))
+    return kept
 
 
 def _user(values: Mapping[str, Any]) -> str:
@@ -219,11 +229,12 @@ def zoned(moment: datetime) -> str:
 
 
 def _line_item(values: Any) -> LineItem:
-    if not isinstance(values, dict) or not isinstance(values.get("id"), str) or not values["id"]:
+    url = values.get("id") if isinstance(values, dict) else None
+    if not isinstance(url, str) or not url or not is_storable(url):
         _malformed("a line item has no id")
     maximum = values.get("scoreMaximum")
     return LineItem(
-        url=values["id"],
+        url=url,
         label=str(values.get("label") or ""),
         maximum=maximum if isinstance(maximum, Decimal) else Decimal(0),
         resource_id=_text(values.get("resourceId")),
