@@ -339,6 +339,8 @@ def _at(place: Place, sentence: str) -> str:
 def _sentence(error: dict[str, Any]) -> str:
     names = [str(part) for part in error["loc"] if isinstance(part, str) and part not in ("decimal", "str")]
     name = names[-1] if names else "file"
+    if not name.isprintable():  # a key may be written with any character
+        name = repr(name)
     match error["type"]:
         case "missing":
             return Sentence("%(name)s is missing", name=name)

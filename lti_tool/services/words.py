@@ -21,7 +21,7 @@ from babel.support import NullTranslations, Translations
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
-from lti_tool.domain.badge import months_and_days
+from lti_tool.domain.badge import months_days_hours
 from lti_tool.sentence import Day, Moment, Number, Sentence, Value
 
 ENGLISH = Locale("en")
@@ -194,8 +194,8 @@ def ago(when: datetime, now: datetime) -> str:
 
 
 def time_parts(duration: str) -> list[str]:
-    """Say the years, months and days of an ISO 8601 duration, each by itself."""
-    months, days = months_and_days(duration)
+    """Say the years, months, days and hours of an ISO 8601 duration, each by itself."""
+    months, days, hours = months_days_hours(duration)
     years, months = divmod(months, 12)
     parts = []
     if years:
@@ -204,6 +204,8 @@ def time_parts(duration: str) -> list[str]:
         parts.append(ngettext("one month", "%(some)s months", months, some=words(months)))
     if days:
         parts.append(ngettext("one day", "%(some)s days", days, some=words(days)))
+    if hours:
+        parts.append(ngettext("one hour", "%(some)s hours", hours, some=words(hours)))
     return parts
 
 

@@ -502,6 +502,11 @@ def test_control_characters_and_halves_of_signs_are_left_out(room):  # noqa: F81
     assert writer.type({"name": "a\x00b\x1b\ud83dc\r\nd"}).title == "abc\nd"
 
 
+def test_a_line_break_in_a_name_is_told_at_the_name(room):  # noqa: F811
+    saved = Writer(room).type({**WHOLE, "name": "a\nb", "description": "two\nlines"})
+    assert list(saved.problems) == ["name"] and "one line" in saved.problems["name"]
+
+
 def test_a_text_beyond_all_measure_is_refused_in_words(room):  # noqa: F811
     with pytest.raises(BadInput) as refused:
         Writer(room).type({"criteria": "x" * 40_000})
