@@ -33,6 +33,9 @@ LINE_ITEMS_TYPE = "application/vnd.ims.lis.v2.lineitemcontainer+json"
 RESULTS_TYPE = "application/vnd.ims.lis.v2.resultcontainer+json"
 SCORE_TYPE = "application/vnd.ims.lis.v1.score+json"
 
+# Of a number, written out. A float has 17 digits, and Python takes no whole number of more than 4,300.
+MOST_DIGITS = 300
+
 # Moodle 4.5.6 breaks off with a 502 for a longer one (seen): its column holds 255.
 LONGEST_LABEL = 255
 
@@ -236,7 +239,7 @@ def _line_item(values: Any) -> LineItem:
     return LineItem(
         url=url,
         label=str(values.get("label") or ""),
-        maximum=maximum if isinstance(maximum, Decimal) else Decimal(0),
+        maximum=maximum if isinstance(maximum, Decimal) and maximum.is_finite() else Decimal(0),
         resource_id=_text(values.get("resourceId")),
         tag=_text(values.get("tag")),
         resource_link_id=_text(values.get("resourceLinkId")),
@@ -288,7 +291,23 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
+def exact(text: str) -> Decimal:
+    """Read a number of an answer as it is written; one beyond all measure as infinite, which is nobody's score.
+
+    For `json`'s parse_int and parse_float: one learner's number keeps nobody else's answer from being read."""
+    try:
+        number = Decimal(text)
+    except ArithmeticError:  # 1e99999999999999999999
+        return Decimal("Infinity")
+    return number if len(text) <= MOST_DIGITS and abs(number.adjusted()) <= MOST_DIGITS else Decimal("Infinity")
+
+
+def whole(text: str) -> int | Decimal:
+    """Do as `exact` for a whole number, which may be an id, and stays an int."""
+    return int(text) if len(text) <= MOST_DIGITS else Decimal("Infinity")
+
+
+_DECODER = json.JSONDecoder(parse_float=exact, parse_int=exact, parse_constant=_no_constant)
 # Where the text is kept and only the user is read: whole numbers stay as they are written, fractions are not looked at.
 _NAMES_ONLY = json.JSONDecoder(parse_int=str, parse_constant=_no_constant)
 

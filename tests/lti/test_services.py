@@ -340,6 +340,11 @@ def test_F21_an_inactive_member_is_told_from_an_active_one():
     assert [(m.user_id, m.is_active) for m in read] == [("1", False), ("2", True), ("3", False)]
 
 
+def test_a_section_whose_number_is_beyond_all_measure_is_left_out():
+    told = {"canvas_section_ids": f"2,{'9' * 5000},1", "canvas_section_names": '["Two", "x", "One"]'}
+    assert platform_of("canvas").sections(told) == (("1", ""), ("2", ""))
+
+
 def test_F22_a_roster_without_names_and_addresses_works(room):
     room.tool.privacy = "anonymous"
     people = memberships(room.service(), room.memberships_url)
