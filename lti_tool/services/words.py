@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -144,7 +144,9 @@ def decimal(text: str) -> str:
 @lru_cache(maxsize=10_000)
 def _decimal(text: str, locale: Locale) -> str:
     try:
-        return format_decimal(Decimal(text), format="0.###############", locale=locale)
+        # Cut, not rounded: 2.999… must not read as 3.
+        number = Decimal(text).quantize(Decimal("1E-15"), ROUND_FLOOR, Context(prec=100))
+        return format_decimal(number, format="0.###############", locale=locale)
     except ArithmeticError:
         return text
 

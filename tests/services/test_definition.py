@@ -106,6 +106,11 @@ MISTAKES = {
         "picture must be a table",
     ),
     "not one of the words": ('evidence = "none"', 'evidence = "some"', "evidence", "evidence cannot be 'some'"),
+    "number for a word": ('rule = "all"', "award = 7", "award", "award cannot be 7; write 'automatic' or 'review'"),
+    "bool for a word": ('rule = "all"', "columns = true", "columns", "columns cannot be true; write 'each', 'total'"),
+    "time for a word": ('rule = "all"', "once = 2026-01-01", "once", "once cannot be"),
+    "list for a word": ('rule = "all"', 'once = ["course"]', "once", "once cannot be […]; write 'course' or 'person'"),
+    "endless credits": ('rule = "all"', "credits = inf", "credits", "credits must be a number"),
     "level order": ("points = 2.5", "points = 0.5", "points = 0.5", "levels go from low to high"),
     "negative points": ("points = 2.5", "points = -1", "points = -1", "points are between zero"),
     "points no gradebook holds": ("points = 2.5", "points = 1e99999999", "points = 1e9", "points are between zero"),
@@ -150,9 +155,14 @@ MISTAKES = {
     "NUL in a picture": ('alt = "A star"', 'alt = "A\\u0000"', "picture", "alt: holds the control character"),
     "no alternative text": ('alt = "A star"', 'alt = ""', "picture", "alt is missing"),
     "unknown icon": ('alt = "A star"', 'alt = "x", icon = "no-such"', "picture", "picture:"),
-    "one colour": ('alt = "A star"', 'alt = "x", colours = ["#000000"]', "picture", "colours"),
+    "one colour": (
+        'alt = "A star"',
+        'alt = "x", colours = ["#000000"]',
+        "picture",
+        "colours needs 2 entries, and",
+    ),
     "stack and rows": ("[[gate]]", '[stack]\nmembers = ["x", "y"]\n\n[[gate]]', "[stack]", "not both"),
-    "empty stack": ("[[gate]]", "[stack]\nmembers = []\n\n[[gate]]", "members", "members"),
+    "empty stack": ("[[gate]]", "[stack]\nmembers = []\n\n[[gate]]", "members", "members: name at least one badge"),
 }
 
 
