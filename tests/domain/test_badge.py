@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
@@ -18,6 +19,7 @@ from lti_tool.domain.badge import (
     Picture,
     Stack,
     SubCompetency,
+    after,
     badge_from_content,
     months_days_hours,
     needed,
@@ -151,6 +153,12 @@ def test_a_rule_that_is_none_is_refused(rule):
 )
 def test_a_duration_is_read_as_months_days_and_hours(text, months, days, hours):
     assert months_days_hours(text) == (months, days, hours)
+
+
+def test_hours_are_counted_after_months_and_days():
+    start = datetime(2027, 1, 31, 12, tzinfo=UTC)
+    assert after(start, "P1MT36H") == datetime(2027, 3, 2, tzinfo=UTC)
+    assert after(start, "PT24H") == datetime(2027, 2, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_everything_a_definition_can_say_comes_out_of_the_form_as_it_went_in():
         credits=Decimal("1.5"),
         tags=("one, two", "three"),
         release="2027-01-31T12:00:00+01:00",
-        expires_after="P1Y6M",
+        expires_after="P1Y6MT12H",
         prerequisites=("empathy", "initiative"),
         alignment=(Alignment("", "Aligned", "https://a.example/x", "C-1"),),
         once="person",
