@@ -578,9 +578,13 @@ def _badges_import(options: argparse.Namespace) -> int:
         course_id = catalog.find_course(session, options.platform, options.context, options.deployment).id
     rows = []
     for badge, png in read:
-        _, what = catalog.put_badge(tool, course_id, badge, picture_png=png, actor="operator", now=_now())
-        row: dict[str, Any] = {"badge": badge.slug, "what": what, "status": "draft"}
-        if options.publish:
+        badge_id, what = catalog.put_badge(tool, course_id, badge, picture_png=png, actor="operator", now=_now())
+        status, missing = catalog.stands(tool, badge_id)
+        row: dict[str, Any] = {"badge": badge.slug, "what": what, "status": status}
+        if options.publish and missing is not None:
+            again = "is not in the gradebook any more: make it again on the badge's page, under Set-up"
+            row["columns"] = [f"“{label}” {again}" for label in missing]
+        elif options.publish:
             job_id = catalog.start_publishing(tool, course_id, badge.slug, actor="operator", now=_now())
             job = work.wait(tool, job_id, RUNNERS)
             if job.state != "done":

@@ -25,6 +25,12 @@ FILE_TYPES = (
     *("jpg", "png", "webp", "gif", "mp3", "m4a", "wav", "ogg", "flac", "mp4", "mov", "webm"),
 )
 
+# What a setting with a pattern is told by.
+EXAMPLES = {
+    "issuer.slug": 'small letters, digits and hyphens, as "hallwood"',
+    "issuer.accent": 'a colour, as "#0E5468"',
+}
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -351,9 +357,35 @@ def _first_problem(error: ValidationError, told_by: dict[tuple[str, str], str]) 
         return f"{prefix}{name} is not a setting. Known here: {known}"
     if problem["type"] == "missing":
         return f"{name} is missing. config/default.toml has it with its default"
-    message = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
+    message = _what_to_write(name, problem)
     told = "what it is" if name.endswith(".url") and "@" in str(problem["input"]) else repr(problem["input"])
     return f"{prefix}{name} cannot be {told}: {message}"  # an address may hold a password, and this goes to a log
+
+
+def _what_to_write(name: str, problem: Mapping[str, Any]) -> str:
+    limits = problem.get("ctx", {})
+    match problem["type"]:
+        case "bool_parsing" | "bool_type":
+            return "write true or false"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "write a whole number"
+        case "float_parsing" | "float_type" | "finite_number":
+            return "write a number"
+        case "string_type":
+            return 'write it in quotes, as "…"'
+        case "list_type" | "tuple_type":
+            return 'write a list, as ["…", "…"]'
+        case "literal_error":
+            return f"write {limits['expected']}"
+        case "greater_than":
+            return f"write more than {limits['gt']}"
+        case "greater_than_equal":
+            return f"write {limits['ge']} or more"
+        case "less_than_equal":
+            return f"write {limits['le']} or less"
+        case "string_pattern_mismatch" if name in EXAMPLES:
+            return f"write {EXAMPLES[name]}"
+    return re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
 
 
 def _known_keys(where: list[str]) -> list[str]:

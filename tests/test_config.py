@@ -60,10 +60,17 @@ def test_an_unknown_key_in_a_file_names_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("LTI_TOOL_SERVER__TRUSTED_PROXIES", "one", "server.trusted_proxies cannot be 'one'"),
-        ("LTI_TOOL_NETWORK__ALLOW_PRIVATE", "perhaps", "network.allow_private cannot be 'perhaps'"),
-        ("LTI_TOOL_PRIVACY__CLAIM", "never", "'required' or 'automatic'"),
-        ("LTI_TOOL_ISSUER__ACCENT", "blue", "issuer.accent cannot be 'blue'"),
+        ("LTI_TOOL_SERVER__TRUSTED_PROXIES", "one", "trusted_proxies cannot be 'one': write a whole number"),
+        ("LTI_TOOL_SERVER__TRUSTED_PROXIES", "6", "server.trusted_proxies cannot be '6': write 5 or less"),
+        (
+            "LTI_TOOL_NETWORK__ALLOW_PRIVATE",
+            "perhaps",
+            "allow_private cannot be 'perhaps': write true or false",
+        ),
+        ("LTI_TOOL_QUEUE__PLATFORM_SHARE", "0", "queue.platform_share cannot be '0': write more than 0"),
+        ("LTI_TOOL_PRIVACY__CLAIM", "never", "cannot be 'never': write 'required' or 'automatic'"),
+        ("LTI_TOOL_ISSUER__ACCENT", "blue", "issuer.accent cannot be 'blue': write a colour, as \"#0E5468\""),
+        ("LTI_TOOL_ISSUER__SLUG", "A B", "write small letters, digits and hyphens, as"),
         ("LTI_TOOL_QUEUE__URL", "amqp://host", 'write "sqlite:///path", "redis://host:6379/0" or'),
         ("LTI_TOOL_QUEUE__URL", "redis://host:port/0", 'write "sqlite:///path", "redis://host:6379/0" or'),
         ("LTI_TOOL_DATABASE__URL", "badges.db", "database.url cannot be 'badges.db': write \"sqlite:///path\""),

@@ -22,7 +22,7 @@ from lti_tool.domain.scores import Score, same_score
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.grades import rubric
 from lti_tool.grades.columns import EARNED
-from lti_tool.lti.ags import RawResult
+from lti_tool.lti.ags import RawResult, exact
 from lti_tool.models import Column, CourseBadge, Enrolment, Mark, Person, Posting, Result
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, work
@@ -411,7 +411,7 @@ def held_by(posting: Posting, raw: str | None, user_sub: str) -> dict[str, Any] 
     """Do as `held_instead` with the answer that a sync has stored."""
     there = rubric.Found()
     if raw is not None:
-        there = rubric.found(RawResult(user_sub, raw, json.loads(raw, parse_float=Decimal, parse_int=Decimal)))
+        there = rubric.found(RawResult(user_sub, raw, json.loads(raw, parse_float=exact, parse_int=exact)))
     reading = there.reading
     if isinstance(reading, Score) and same_score(reading, score_of(posting.points, posting.maximum)):
         return None

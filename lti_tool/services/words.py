@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +22,7 @@ from babel.support import NullTranslations, Translations
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
-from lti_tool.domain.badge import months_and_days
+from lti_tool.domain.badge import months_days_hours
 from lti_tool.sentence import Day, Moment, Number, Sentence, Value
 
 ENGLISH = Locale("en")
@@ -165,7 +165,9 @@ def decimal(text: str) -> str:
 @lru_cache(maxsize=10_000)
 def _decimal(text: str, locale: Locale) -> str:
     try:
-        return format_decimal(Decimal(text), format="0.###############", locale=locale)
+        # Cut, not rounded: 2.999… must not read as 3.
+        number = Decimal(text).quantize(Decimal("1E-15"), ROUND_FLOOR, Context(prec=100))
+        return format_decimal(number, format="0.###############", locale=locale)
     except ArithmeticError:
         return text
 
@@ -215,8 +217,8 @@ def ago(when: datetime, now: datetime) -> str:
 
 
 def time_parts(duration: str) -> list[str]:
-    """Say the years, months and days of an ISO 8601 duration, each by itself."""
-    months, days = months_and_days(duration)
+    """Say the years, months, days and hours of an ISO 8601 duration, each by itself."""
+    months, days, hours = months_days_hours(duration)
     years, months = divmod(months, 12)
     parts = []
     if years:
@@ -225,6 +227,8 @@ def time_parts(duration: str) -> list[str]:
         parts.append(ngettext("one month", "%(some)s months", months, some=words(months)))
     if days:
         parts.append(ngettext("one day", "%(some)s days", days, some=words(days)))
+    if hours:
+        parts.append(ngettext("one hour", "%(some)s hours", hours, some=words(hours)))
     return parts
 
 
