@@ -307,11 +307,13 @@ def served() -> Flask:
 
 def _worker(options: argparse.Namespace) -> int:
     from lti_tool import jobs
+    from lti_tool.migrations import schema
 
     settings = _settings()
     _start_logging(settings)
-    tool = _open()
+    tool = _open(check=not options.check)
     if options.check:
+        schema.serves(tool.db)  # it was started before: a schema that came later does not end it
         if not presence.is_well(tool, _now()):
             raise ToolError(sentence="No worker of this host has been seen for two minutes.")
         return 0

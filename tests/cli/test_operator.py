@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
+from sqlalchemy import text
 
+from lti_tool.services import presence
 from tests.cli.conftest import Run
-from tests.scene import LIBRARY
+from tests.scene import LIBRARY, Scene, now
 
 CANVAS = {
     "name": "Canvas",
@@ -231,6 +234,21 @@ def test_doctor_looks_at_the_installation_and_exits_1_where_something_is_wrong(i
         "platform 1 Canvas: keys",
         "platform 1 Canvas: token",
     ]
+
+
+def test_a_worker_stays_well_under_a_schema_that_came_later_and_none_is_started_on_it(beside: Scene, run: Run) -> None:
+    assert run("worker", "--check").status == 1
+    presence.seen(beside.tool, presence.new_worker(), now())
+    assert run("worker", "--check").status == 0
+    with beside.tool.db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert requests.get(f"{beside.url}/readyz", timeout=10).status_code == 200
+    checked = run("worker", "--check")
+    assert checked.status == 0, checked.err
+    assert "newer version" in run("worker").err
+    with beside.tool.db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert "lti-tool db upgrade" in run("worker", "--check").err
 
 
 def test_a_job_that_is_not_there_cannot_be_tried_again(installed: Path, run: Run) -> None:
