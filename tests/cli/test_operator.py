@@ -72,14 +72,14 @@ def test_a_wrong_setting_is_one_line_on_stderr(installed: Path, run: Run, monkey
 
 def test_a_platform_is_added_shown_switched_off_and_on_and_removed(installed: Path, run: Run) -> None:
     added = run(
-        "platforms", "add", *options(), "--product", "canvas", "--deployment-id", "1:a", "--deployment-id", "2:b"
+        "platforms", "add", *options(), "--product", "canvas", "--deployment-id", "1:a", "2:b", "--deployment-id", "3:c"
     )
     assert added.status == 0
     platform = added.out.strip()
     assert platform.isdigit()
     (row,) = run("platforms", "list", "--json").json
     assert (row["id"], row["product"], row["status"]) == (int(platform), "canvas", "active")
-    assert [each["deployment_id"] for each in row["deployments"]] == ["1:a", "2:b"]
+    assert [each["deployment_id"] for each in row["deployments"]] == ["1:a", "2:b", "3:c"]
     assert "10000000000002" in run("platforms", "show", platform).out
     assert run("platforms", "disable", platform).status == 0
     assert run("platforms", "show", platform, "--json").json["status"] == "disabled"
@@ -229,7 +229,7 @@ def test_doctor_looks_at_the_installation_and_exits_1_where_something_is_wrong(i
         *options(jwks_url="https://nowhere.invalid/jwks", auth_token_url="https://nowhere.invalid/t"),
     )
     ill = run("doctor", "--json")
-    assert ill.status == 1
+    assert ill.status == 1 and ill.err == "lti-tool: wrong: platform 1 Canvas: keys, platform 1 Canvas: token.\n"
     assert [row["check"] for row in ill.json if not row["ok"]] == [
         "platform 1 Canvas: keys",
         "platform 1 Canvas: token",
