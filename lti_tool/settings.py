@@ -19,6 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lti_tool.errors import ConfigurationError
 
 PREFIX = "LTI_TOOL_"
+ENVIRONMENT = "the environment"
+# How a file writes a value of each type; all others are text.
+WRITTEN: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false, without quotation marks"),
+    int: ((int,), "a whole number, without quotation marks"),
+    float: ((int, float), "a number, without quotation marks"),
+}
 # What files of evidence can be, by the names that `evidence.types` gives them: see services.file_types.
 FILE_TYPES = (
     *("pdf", "docx", "xlsx", "pptx", "odt", "ods", "odp", "doc", "xls", "ppt", "txt", "md", "csv"),
@@ -298,7 +305,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     sources = [_Source("config/default.toml", _read_toml(default_file()))]
     if path := environ.get("LTI_TOOL_CONFIG"):
         sources.append(_Source(path, _read_toml(Path(path))))
-    sources.append(_Source("the environment", _from_environment(environ)))
+    sources.append(_Source(ENVIRONMENT, _from_environment(environ)))
 
     merged: dict[str, Any] = {}
     told_by: dict[tuple[str, str], str] = {}
@@ -307,6 +314,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             if not isinstance(values, dict):
                 raise ConfigurationError(f"{source.name}: {section!r} must be a section, written as [{section}]")
             for key, value in values.items():
+                if source.name != ENVIRONMENT:  # which has nothing but text
+                    _check_type(source.name, section, key, value)
                 merged.setdefault(section, {})[key] = value
                 told_by[section, key] = source.name
     try:
@@ -346,6 +355,17 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def _check_type(source: str, section: str, key: str, value: Any) -> None:
+    """Refuse a value that is no more than like the setting's: `allow_private = "yes"` would open a network."""
+    sections = Settings.model_fields.get(section)
+    field = getattr(sections.annotation, "model_fields", {}).get(key) if sections is not None else None
+    if field is None:
+        return  # no setting at all, which is told elsewhere
+    types, written = WRITTEN.get(field.annotation, ((str,), "text, in quotation marks"))
+    if type(value) not in types:
+        raise ConfigurationError(f"{source}: {section}.{key} has to be {written}")
+
+
 def _first_problem(error: ValidationError, told_by: dict[tuple[str, str], str]) -> str:
     problem = error.errors(include_url=False)[0]
     where = [str(part) for part in problem["loc"]]
@@ -358,8 +378,10 @@ def _first_problem(error: ValidationError, told_by: dict[tuple[str, str], str]) 
     if problem["type"] == "missing":
         return f"{name} is missing. config/default.toml has it with its default"
     message = _what_to_write(name, problem)
-    told = "what it is" if name.endswith(".url") and "@" in str(problem["input"]) else repr(problem["input"])
-    return f"{prefix}{name} cannot be {told}: {message}"  # an address may hold a password, and this goes to a log
+    # An address may hold a password, a section such an address, and this goes to a log.
+    hidden = isinstance(problem["input"], dict) or name.endswith(".token")
+    hidden = hidden or (name.endswith(".url") and "@" in str(problem["input"]))
+    return f"{prefix}{name} cannot be {'what it is' if hidden else repr(problem['input'])}: {message}"
 
 
 def _what_to_write(name: str, problem: Mapping[str, Any]) -> str:

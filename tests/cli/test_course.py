@@ -58,7 +58,8 @@ def test_grades_become_an_award_that_is_verified_and_revoked(course: Scene, run:
     assert run("verify", str(file)).status == 0
 
     assert run("awards", "revoke", award["id"], "--reason", "Given by mistake.").status == 0
-    assert run("verify", str(file)).status == 1
+    revoked = run("verify", str(file))
+    assert revoked.status == 1 and revoked.err.count("\n") == 1 and "lti-tool: " in revoked.err
     report = run("verify", award["credential_url"], "--json")
     assert report.status == 1 and isinstance(report.json, dict)
     (revoked,) = run("awards", "list", "--json").json
