@@ -135,8 +135,10 @@ def restore(tool: Tool, file: Path, now: datetime) -> Restored:
             raise
         cause = error.told if isinstance(error, ToolError) else str(error).partition("\n")[0]
         raise ToolError(
-            sentence=f"The backup was not put back whole. {cause.rstrip('.')}.",
-            what_to_do=f"What the database held before is in {kept}: lti-tool db restore puts that back, too.",
+            sentence=Sentence("The backup was not put back whole. %(cause)s.", cause=cause.rstrip(".")),
+            what_to_do=Sentence(
+                "What the database held before is in %(kept)s: lti-tool db restore puts that back, too.", kept=str(kept)
+            ),
         ) from error
 
 
