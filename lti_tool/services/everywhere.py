@@ -47,7 +47,8 @@ def page(tool: Tool, who: LaunchSession, now: datetime) -> EverywherePage:
             card = card_of(tool, badge, standing, row, now, badge.id)
             if card.award_id or badge.course_id in learns:
                 by_course.setdefault(badge.course_id, []).append((badge, card, standing))
-        courses = [_course(each, course_id in learns) for course_id, each in by_course.items()]
+        failing = _failing(session, list(by_course))
+        courses = [_course(each, course_id in learns, course_id in failing) for course_id, each in by_course.items()]
         read = [row[0][0].course for course_id, row in by_course.items() if course_id in learns]
         in_force = sum(len(each.fresh) + len(each.earned) for each in courses)
         return EverywherePage(
@@ -79,7 +80,7 @@ def _badges(session: Session, me: Own, learns: Iterable[int]) -> Sequence[Course
     return session.scalars(query).all()
 
 
-def _course(found: Sequence[tuple[CourseBadge, StudentCard, Standing]], learns: bool) -> CourseOfHers:
+def _course(found: Sequence[tuple[CourseBadge, StudentCard, Standing]], learns: bool, failing: bool) -> CourseOfHers:
     course = found[0][0].course
     # The latest first: of what was issued she looks for the newest.
     issued = [(standing.award.issued_at, card) for _badge, card, standing in found if standing.award and card.state]
@@ -92,7 +93,7 @@ def _course(found: Sequence[tuple[CourseBadge, StudentCard, Standing]], learns: 
         label=course.label,
         term=course.term,
         synced_at=course.synced_at,
-        failing=current and course.sync_failures > 0,
+        failing=current and (failing or course.sync_failures > 0),
         current=current,
         fresh=tuple(card for card in live if card.new),
         earned=tuple(card for card in live if not card.new),
@@ -120,6 +121,13 @@ def _is_read(session: Session, course_ids: Sequence[int], now: datetime) -> bool
         .where(Job.created_at > now - LONGEST_READ)
     )
     return bool(session.scalar(query))
+
+
+def _failing(session: Session, course_ids: Sequence[int]) -> frozenset[int]:
+    """Return those of these courses whose reading has just failed and will be tried again: no failure counted yet."""
+    query = select(Job.subject).where(Job.kind == "sync", Job.subject.in_([str(each) for each in course_ids]))
+    tried = query.where(Job.state == "due", Job.attempts > 0, Job.problem.is_not(None))
+    return frozenset(int(subject) for subject in session.scalars(tried))
 
 
 def is_read(tool: Tool, who: LaunchSession, now: datetime, of: str = "") -> bool:

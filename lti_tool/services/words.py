@@ -49,7 +49,7 @@ def said(text: str) -> str:
 
 def numbered(name: str) -> tuple[tuple[int, str], ...]:
     """Return what sorts names so that a number in one counts as such: 10 after 9."""
-    parts = re.split(r"(\d+)", name.casefold())
+    parts = re.split(r"(\d+)", collation(name))
     return tuple((int(each), "") if each.isdecimal() else (0, each) for each in parts)
 
 
