@@ -34,6 +34,9 @@ WEIGHTY = frozenset(
     }
 )
 
+# Changes whose `name` is another badge, by its slug.
+OF_BADGES = frozenset({"first_added", "first_removed", "part_added", "part_removed"})
+
 # What registries and catalogues read; nobody earns or sees anything differently by it.
 CATALOGUE = ("type", "field_of_study", "specialization", "human_code", "identifiers", "creator", "related")
 

@@ -231,7 +231,7 @@ def gate_needs(gate: Gate) -> Sentence:
     if gate.kind == "percent":
         return Sentence("%(number)s %%", number=Number(gate.required))
     if gate.kind == "pass":
-        return Sentence("passed")
+        return Sentence("a pass")
     return Sentence("%(number)s points", number=Number(gate.required))
 
 

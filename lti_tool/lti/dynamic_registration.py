@@ -110,7 +110,7 @@ def read_configuration(http: Http, url: str, token: str | None = None) -> Config
     for name in ("token_endpoint", "jwks_uri", "registration_endpoint", "authorization_endpoint"):
         if (address := getattr(found, name)) is not None:
             _check_endpoint(http, name, address)
-    if found.token_audience is not None and not may_name_audience(found.token_endpoint, found.token_audience):
+    if not may_name_audience(found.token_endpoint, found.token_audience):
         raise _refused(
             "audience",
             Sentence("The LMS asks for tokens that are meant for another server than its own."),

@@ -784,11 +784,14 @@ class Moodle(Platform):
 _AUDIENCES = {"https://auth.brightspace.com": "https://api.brightspace.com"}
 
 
-def may_name_audience(token_url: str, audience: str) -> bool:
-    """Say whether an assertion for `audience` may be sent to a token address: it lies on the same host, or is known.
+def may_name_audience(token_url: str, audience: str | None) -> bool:
+    """Say whether an assertion for `audience` can be of use at its token address alone: it lies on the same host, or is
+    known. None is the token address itself.
 
     Whoever receives an assertion can use it where its `aud` is taken. An LMS that names another's token address would
     be handed that one's access tokens. A bare host name is taken for one (Canvas writes it so)."""
+    if not audience:
+        return True
     scheme, mark, _ = token_url.partition("://")
     named = audience if "://" in audience else f"{scheme}{mark}{audience}"
     return same_origin(token_url, named) or any(

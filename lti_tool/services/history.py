@@ -6,7 +6,7 @@ never removed (H12)."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flask_babel import gettext as _
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, joinedload
 from lti_tool.credentials.ob3 import achievement_address
 from lti_tool.db import repeat_collided
 from lti_tool.domain.badge import Badge, badge_from_content
-from lti_tool.domain.changes import Change, changes
+from lti_tool.domain.changes import OF_BADGES, Change, changes
 from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import AchievementVersion, Award, CourseBadge, EarlierVersion, Person, Publication
 from lti_tool.sentence import Sentence
@@ -71,7 +71,7 @@ def page(tool: Tool, who: LaunchSession, slug: str) -> HistoryPage:
             badge=present,
             status=badge.status,
             versions=tuple(_rows(tool, session, badge)),
-            waiting=tuple(changes(present, draft)) if draft is not None else (),
+            waiting=changes_in(session, badge, present, draft, tool.settings.base_url) if draft is not None else (),
             draft=draft is not None,
             retired_at=badge.retired_at if badge.status == "retired" else None,
             to_decide=_count(session, Award.course_badge_id == badge.id, Award.status.in_(("review", "held"))),
@@ -106,7 +106,9 @@ def _rows(tool: Tool, session: Session, badge: CourseBadge) -> list[VersionRow]:
                 at=each.published_at,
                 by=names.get(each.actor, ""),
                 counts_for=each.counts_for,
-                changes=tuple(changes(before, definition)) if before is not None else (),
+                changes=(
+                    changes_in(session, badge, before, definition, tool.settings.base_url) if before is not None else ()
+                ),
                 first=before is None,
                 present=each is published[-1],
                 awarded=awarded.get(version.id, 0) if newest_of_it else 0,
@@ -116,6 +118,21 @@ def _rows(tool: Tool, session: Session, badge: CourseBadge) -> list[VersionRow]:
         )
         before = definition
     return rows[::-1]
+
+
+def changes_in(session: Session, badge: CourseBadge, old: Badge, new: Badge, base_url: str) -> tuple[Change, ...]:
+    """Return what is different between two definitions of a course badge, other badges by what they are called."""
+    found = changes(old, new)
+    if not any(one.what in OF_BADGES for one in found):
+        return tuple(found)
+    asked = catalog.asked_of(session, badge, old, base_url) | catalog.asked_of(session, badge, new, base_url)
+    names = {slug: member.name for slug, member in asked.items()}
+    return tuple(
+        replace(one, name=names.get(one.name) or catalog.called(session, badge.course_id, one.name))
+        if one.what in OF_BADGES
+        else one
+        for one in found
+    )
 
 
 def _awards_by_version(session: Session, badge: CourseBadge, *, standing: bool) -> dict[int, int]:

@@ -138,6 +138,10 @@ def _taken(issuer: str, client_id: str) -> Conflict:
     )
 
 
+# What decides whether two platforms may have one client id.
+OF_CLIENT = ("issuer", "client_id", "auth_token_url", "auth_audience", "product")
+
+
 def same_client(session: Session, issuer: str, client_id: str, besides: int | None = None) -> list[Registration]:
     """Return the platforms of other issuers that have a client id too.
 
@@ -150,10 +154,12 @@ def check_client_id(session: Session, told: Told, besides: int | None = None) ->
     """Raise Conflict where a client id is another LMS's, and cannot be this one's by chance.
 
     By chance it can be where both number them: each Canvas of one's own begins with 10000000000001. Then still not at
-    one token address, which would give this one the access tokens of the other."""
+    one token address, which would give this one the access tokens of the other, nor with an audience of another host
+    than its own, which may be the other's."""
     for other in same_client(session, told.issuer, told.client_id, besides):
-        numbered = platform_of(told.product).numbers_clients and platform_of(other.product).numbers_clients
-        if not numbered or same_origin(told.auth_token_url, other.auth_token_url):
+        numbered = all(platform_of(each.product).numbers_clients for each in (told, other))
+        alone = all(may_name_audience(each.auth_token_url, each.auth_audience) for each in (told, other))
+        if not numbered or not alone or same_origin(told.auth_token_url, other.auth_token_url):
             raise Conflict(
                 f"the client id is that of platform {other.id}",
                 reason="client_id_elsewhere",
@@ -187,15 +193,6 @@ def problems_of(tool: Tool, told: Told, called: Mapping[str, str]) -> dict[str, 
     ):
         problems["auth_audience"] = Sentence(
             "%(field)s is too long or holds control characters.", field=called["auth_audience"]
-        )
-    elif (
-        told.auth_audience
-        and "auth_token_url" not in problems
-        and not may_name_audience(told.auth_token_url, told.auth_audience)
-    ):
-        problems["auth_audience"] = Sentence(
-            "%(field)s must lie on the same host as the token address. Leave it empty where the LMS names none.",
-            field=called["auth_audience"],
         )
     if any(not 0 < len(each) <= 255 or not each.isprintable() for each in told.deployment_ids):
         problems["deployment_ids"] = Sentence("The list holds one that is too long or has control characters.")
@@ -275,7 +272,7 @@ def change(tool: Tool, platform_id: int, told: Told, *, actor: str, now: datetim
             row = _get(session, platform_id)
             renamed = row.client_id != told.client_id
             moved = (row.issuer, row.client_id) != (told.issuer, told.client_id)
-            if moved or row.auth_token_url != told.auth_token_url:
+            if any(getattr(row, field) != getattr(told, field) for field in OF_CLIENT):
                 check_client_id(session, told, besides=row.id)
             before: dict[str, str] = {"issuer": row.issuer, "client_id": row.client_id} if moved else {}
             if moved:

@@ -16,14 +16,13 @@ from sqlalchemy.orm import Session
 
 from lti_tool.domain.award import Hold, Issue, decide, is_earned, missing, steps_to_go
 from lti_tool.domain.badge import Badge, badge_from_content
-from lti_tool.domain.changes import changes
 from lti_tool.domain.mastery import Standing
 from lti_tool.domain.scores import Score
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.lti.platforms import platform_of
 from lti_tool.models import AchievementVersion, Award, CourseBadge, Job, Person
-from lti_tool.services import awards, catalog, drift, earned, matching, versions
+from lti_tool.services import awards, catalog, drift, earned, history, matching, versions
 from lti_tool.services.evaluation import Inputs, Judge, Learner, elsewhere, gather
 from lti_tool.services.instructor_pages import column_plans
 from lti_tool.services.launches import LaunchSession
@@ -218,7 +217,11 @@ def plan(tool: Tool, who: LaunchSession, slug: str, now: datetime, counts_for: s
             progress=tuple(job.progress) if job is not None and publishing else (),
             problem=failed,
             effect=learns,
-            changes=tuple(changes(present, definition)) if waits and present is not None else (),
+            changes=(
+                history.changes_in(session, badge, present, definition, tool.settings.base_url)
+                if waits and present is not None
+                else ()
+            ),
             counts_for=choice,
             seen=catalog.draft_digest(badge) if waits else "",
             version=badge.version.number if badge.version is not None else 0,

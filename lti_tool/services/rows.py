@@ -9,6 +9,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from flask_babel import gettext as _
+
 from lti_tool.credentials.ob3 import StackMember
 from lti_tool.domain.badge import PREREQUISITE, Badge, Gate, Level, SubCompetency, number_text
 from lti_tool.domain.mastery import (
@@ -68,7 +70,7 @@ def prerequisite_view(slug: str, record: dict[str, Any] | None, asked: StackMemb
         state=state,
         told=partial(explain_prerequisite, name, state),
         reached=said(EARNED if met else NOT_EARNED),
-        required=said(EARNED),
+        required=_("the badge"),
         tone=3 if met else 0,
         steps=0,
         level=0,

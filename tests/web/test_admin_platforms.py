@@ -305,7 +305,7 @@ def test_a_configuration_that_cannot_be_read_loses_nothing_of_what_was_typed(
         ("auth_login_url", "javascript:alert(1)"),
         ("auth_token_url", "https://u:p@lms.example.edu/"),
         ("jwks_url", "https://lms.example.edu/a b"),
-        ("auth_audience", "https://canvas.example.edu/login/oauth2/token"),
+        ("auth_audience", "urn:x\x07"),
         ("deployment_ids", "y" * 256),
     ],
 )
@@ -356,14 +356,19 @@ def test_lmss_that_number_their_tools_may_have_one_client_id_and_not_at_one_toke
     assert admin.post("/admin/platforms/by-hand", hers).status_code == 409
 
 
-def test_the_audience_of_brightspace_lies_on_another_host_than_its_token_address(
+def test_any_audience_is_taken_by_hand_and_none_of_another_host_where_two_lmss_have_one_client_id(
     shared: Scene,  # noqa: F811
     admin: Administrator,
 ) -> None:
-    told = at("school.brightspace.example", client_id="guid", auth_audience="https://api.brightspace.com/auth/token")
-    assert admin.post("/admin/platforms/by-hand", told).status_code == 422
-    told["auth_token_url"] = "https://auth.brightspace.com/core/connect/token"
+    canvas = {"client_id": "10000000999999", "product": "canvas"}
+    elsewhere = "https://canvas.example.net/login/oauth2/token"
+    told = at("canvas.example.com", auth_audience=elsewhere, **canvas)
     assert admin.post("/admin/platforms/by-hand", told).status_code == 200
+    assert admin.post("/admin/platforms/by-hand", at("canvas.example.net", **canvas)).status_code == 409
+    (its,) = [each["id"] for each in platforms.listing(shared.tool) if each["client_id"] == canvas["client_id"]]
+    assert admin.post(f"/admin/platforms/{its}/edit", at("canvas.example.com", **canvas)).status_code == 200
+    assert admin.post("/admin/platforms/by-hand", at("canvas.example.net", **canvas)).status_code == 200
+    assert admin.post(f"/admin/platforms/{its}/edit", told).status_code == 409
 
 
 def test_every_page_about_platforms_opens(shared: Scene, admin: Administrator) -> None:  # noqa: F811

@@ -24,6 +24,7 @@ from lti_tool.db import Database
 from lti_tool.errors import Conflict, InviteRefused, RegistrationRefused
 from lti_tool.http import Http
 from lti_tool.lti import dynamic_registration
+from lti_tool.lti.platforms import may_name_audience
 from lti_tool.migrations import schema
 from lti_tool.models import Base, Deployment, Invite, Registration
 from lti_tool.security import RateLimit
@@ -209,6 +210,20 @@ def test_an_audience_of_the_lms_s_own_is_taken(scene: Scene, server: PlatformSer
     server.changes = {"authorization_server": f"{server.url}/audience"}
     assert register(scene, server).status_code == 200
     assert [row.auth_audience for row in rows(scene, server.url)] == [f"{server.url}/audience"]
+
+
+@pytest.mark.parametrize(
+    ("token_address", "audience", "own"),
+    [
+        ("https://auth.brightspace.com/core/connect/token", "https://api.brightspace.com/auth/token", True),
+        ("https://auth.brightspace.com/core/connect/token", "https://canvas.example.edu/token", False),
+        ("https://school.brightspace.example/token", "https://api.brightspace.com/auth/token", False),
+    ],
+)
+def test_the_audience_of_brightspace_lies_on_another_host_than_its_token_address(
+    token_address: str, audience: str, own: bool
+) -> None:
+    assert may_name_audience(token_address, audience) is own
 
 
 # -- the invite -------------------------------------------------------------------------------------------------
