@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey, crontab
 from psycopg import Error as PostgresError
 from redis.exceptions import RedisError
 
-from lti_tool.errors import ConfigurationError
+from lti_tool.errors import ConfigurationError, ToolError
+from lti_tool.migrations import schema
 from lti_tool.services import (
     administrators,
     award_acts,
@@ -43,6 +45,8 @@ from lti_tool.services import (
     work,
 )
 from lti_tool.services.tool import Tool, log
+
+Step = Callable[[Tool, datetime], object]
 
 QUEUE_ERRORS = (RedisError, PostgresError, sqlite3.Error)
 UNTIL_A_SWEEP = timedelta(seconds=55)  # what is due later is found by the next one
@@ -125,34 +129,80 @@ def _out_of_reach(url: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(f"{why} ({type(error).__name__})")
 
 
-def sweep(tool: Tool) -> None:
-    """Find what is due and wake a worker for it: old syncs, jobs whose message was lost, held awards, unsigned ones.
+def sweep(tool: Tool) -> list[str]:
+    """Take every step of the schedule once; returns the names of those that failed, which hold up no other.
 
     Two that do it at the same time do no harm: the database lets each thing be made due once."""
     now = datetime.now(UTC)
-    presence.seen(tool, presence.SCHEDULE, now)
-    revocations.look(tool, now)
-    erasures.look(tool, now)
-    sync.forget_expired(tool, now)
-    administrators.forget_expired(tool, now)
-    wallet_offers.forget_expired(tool, now)
-    oauth_tokens.forget_expired(tool, now)
-    own_access.forget_expired(tool, now)
-    share_links.forget_expired(tool, now)
-    evidence_files.sweep(tool, now)
-    schedule.make_due(tool, now)
-    earned.wish(tool, now)
+    schema.current(tool.db)  # a database that does not answer ends it here, and not at each of its steps
+    failed = [name for name, step in STEPS.items() if not _taken(tool, name, step, now)]
+    presence.swept(tool, failed, datetime.now(UTC))
+    return failed
+
+
+def _taken(tool: Tool, name: str, step: Step, now: datetime) -> bool:
+    try:
+        step(tool, now)
+        return True
+    except ToolError as error:
+        log.error("schedule step=%s failed reason=%s detail=%s", name, error.reason, error.detail)
+    except Exception:
+        log.exception("schedule step=%s crashed", name)
+    tool.figures.count("schedule_failures", step=name)
+    return False
+
+
+def _remind(tool: Tool, now: datetime) -> None:
     if now.minute % 10 == 0:
         reminders.look(tool, now)
+
+
+def _tell_news(tool: Tool, now: datetime) -> None:
+    if now.minute % 10 == 0:
         digests.look(tool, now)
-    mail.make_due(tool, now)
+
+
+def _post(tool: Tool, now: datetime) -> None:
     for course_id in posting.courses_due(tool, now):
         work.request(tool, "post", str(course_id), now, priority=work.SCHEDULED)
+
+
+def _wake(tool: Tool, now: datetime) -> None:
+    """Find jobs whose message was lost, and those just made due."""
     for job_id in work.due(tool, now):
         tool.wake(job_id)
-    award_acts.release_due(tool, now)
+
+
+def _sign(tool: Tool, _now: datetime) -> None:
     editions.sign_pending(tool)
-    retention.step(tool, now)
+
+
+def _count(tool: Tool, now: datetime) -> None:
     if tool.caught_up is None or now - tool.caught_up > counting.CATCH_UP_EVERY:
         tool.caught_up = now
         counting.catch_up(tool.db, now)
+
+
+# What is looked at each minute, in this order, by the names that doctor, /readyz and /metrics tell where one fails.
+STEPS: dict[str, Step] = {
+    "revocations": revocations.look,
+    "erasures": erasures.look,
+    "logins": sync.forget_expired,
+    "administrators": administrators.forget_expired,
+    "wallet_offers": wallet_offers.forget_expired,
+    "backpacks": oauth_tokens.forget_expired,
+    "own_access": own_access.forget_expired,
+    "share_links": share_links.forget_expired,
+    "evidence": evidence_files.sweep,
+    "courses": schedule.make_due,
+    "earned": earned.wish,
+    "reminders": _remind,
+    "news": _tell_news,
+    "mail": mail.make_due,
+    "marks": _post,
+    "jobs": _wake,
+    "releases": award_acts.release_due,
+    "signatures": _sign,
+    "retention": retention.step,
+    "statistics": _count,
+}

@@ -92,6 +92,15 @@ def test_a_job_and_its_calls_carry_the_request_that_started_it(scene: Scene, lin
     assert len(sent) >= 5 and set(sent) == {number}
 
 
+def test_a_worker_that_takes_a_job_works_under_the_request_that_started_it(scene: Scene) -> None:
+    with logs.of_request("request-77"):
+        work.request(scene.tool, "evaluate", "1", now())
+    seen: list[str] = []
+    runner = {"evaluate": lambda _tool, _subject, _say: seen.append(logs.request_id()) or {}}
+    assert work.run_next(scene.tool, runner)
+    assert seen == ["request-77"] and logs.request_id() == ""
+
+
 def test_what_a_thread_does_after_a_request_belongs_to_none(scene: Scene) -> None:
     scene.app.test_client().get("/healthz")
     assert logs.request_id() == ""

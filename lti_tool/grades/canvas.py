@@ -7,6 +7,7 @@ consents: https://developerdocs.instructure.com/services/canvas/oauth2/file.oaut
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -61,23 +62,33 @@ def consent_address(address: str, client_id: str, redirect_uri: str, state: str)
     return f"{address}/login/oauth2/auth?{urlencode(query, quote_via=quote)}"
 
 
-def redeem(http: Http, address: str, client_id: str, secret: str, code: str, redirect_uri: str) -> Token:
-    """Turn the code that came back into tokens.
+def redeem(
+    http: Http,
+    address: str,
+    client_id: str,
+    secret: str,
+    code: str,
+    redirect_uri: str,
+    *,
+    platform: int | None = None,
+) -> Token:
+    """Turn the code that came back into tokens; `platform` as in `Http.request`.
 
     `replace_tokens` is not asked for: it would take away the token of the same teacher's other courses."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-    return _token(http, address, {**form, "client_id": client_id, "client_secret": secret})
+    return _token(http, address, {**form, "client_id": client_id, "client_secret": secret}, platform)
 
 
-def renew(http: Http, address: str, client_id: str, secret: str, refresh: str) -> Token:
+def renew(http: Http, address: str, client_id: str, secret: str, refresh: str, *, platform: int | None = None) -> Token:
     """Get a new access token. Canvas names no new refresh token then: the old one stays."""
     form = {"grant_type": "refresh_token", "refresh_token": refresh}
-    token = _token(http, address, {**form, "client_id": client_id, "client_secret": secret})
+    token = _token(http, address, {**form, "client_id": client_id, "client_secret": secret}, platform)
     return Token(token.access, token.refresh or refresh, token.seconds)
 
 
-def _token(http: Http, address: str, form: Mapping[str, str]) -> Token:
-    response = http.request("POST", f"{address}/login/oauth2/token", form=form, allow=(400, 401, 403))
+def _token(http: Http, address: str, form: Mapping[str, str], platform: int | None) -> Token:
+    url = f"{address}/login/oauth2/token"
+    response = http.request("POST", url, form=form, allow=(400, 401, 403), platform=platform)
     if response.status in (400, 401, 403):
         raise _token_refused(response)
     answer = response.json()
@@ -128,12 +139,16 @@ CONNECT_AGAIN: dict[str, Any] = {
 
 @dataclass
 class Caller:
-    """Calls Canvas as whoever consented. `token` gives an access token; told of one that was refused, another one."""
+    """Calls Canvas as whoever consented. `token` gives an access token; told of one that was refused, another one.
+
+    `platform` is the registration on whose account it calls; `answered` as in `lti.service.Service`."""
 
     http: Http
     address: str
     token: Callable[[str | None], str]
     after_page: Callable[[], None] = lambda: None
+    platform: int | None = None
+    answered: Callable[[float, float], None] = lambda took, rest: None
     _read: dict[str, Any] = field(default_factory=dict, repr=False)  # what one sync has read already
 
     def call(self, url: str) -> Response:
@@ -143,7 +158,12 @@ class Caller:
         refused: str | None = None
         for _ in range(2):
             token = self.token(refused)
-            response = self.http.get(url, headers={"Authorization": f"Bearer {token}"}, allow=(401, 403, 404))
+            started = time.monotonic()
+            sent = {"Authorization": f"Bearer {token}"}
+            response = self.http.get(url, headers=sent, allow=(401, 403, 404), platform=self.platform)
+            rest = platform_of("canvas").rest(response)
+            self.answered(time.monotonic() - started, rest)
+            self.http.rest(rest)
             # 401 with this header: the token itself. Without: its person may not, or the key lacks a scope
             # (authentication_methods.rb, render_json_unauthorized).
             if response.status != 401 or "WWW-Authenticate" not in response.headers:

@@ -35,7 +35,8 @@ WHO = {
 }
 # Canvas' own number of a learner is in its export beside the SIS id, and is not the id of a launch.
 CANVAS_EXPORT = ("sis user id", "sis login id")
-NOT_GRADED = ("", "-", "–", "—", "n/a", "na", "ex", "excused", "no grade", "not graded", "sin calificar", "exento")
+EMPTY = ("", "-", "–", "—")
+NOT_GRADED = ("n/a", "na", "ex", "excused", "no grade", "not graded", "sin calificar", "exento")
 POSSIBLE = ("points possible", "puntos posibles")
 PARTS = {
     "value": ("points", "score", "real", "puntos"),
@@ -265,7 +266,7 @@ def _cell(line: Line, place: int) -> str:
 
 def _answer(target: Target, part: str, cell: str, most: Decimal | None, comment: str) -> str | None:
     text = _unformula(cell)
-    if key(text) in NOT_GRADED:
+    if key(text) in EMPTY or (key(text) in NOT_GRADED and not _is_named(target, text)):
         return None
     if isinstance(target, Gate):
         return _gate_answer(target, part, text, most, comment)
@@ -288,6 +289,13 @@ def _answer(target: Target, part: str, cell: str, most: Decimal | None, comment:
             )
         )
     return _points(text, number, part, most, target.highest_points, comment)
+
+
+def _is_named(target: Target, text: str) -> bool:
+    """Tell whether a level or a letter is called so: on a scale BE, AP, ME, EX the last is the best there is."""
+    if isinstance(target, Gate):
+        return target.kind == "letter" and any(key(letter) == key(text) for letter, _ in target.scale)
+    return any(unmarked(level.name) == unmarked(text) for level in target.levels)
 
 
 def _gate_answer(gate: Gate, part: str, text: str, most: Decimal | None, comment: str) -> str:

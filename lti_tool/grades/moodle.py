@@ -10,7 +10,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -88,11 +89,15 @@ TAG = re.compile(r"<[^>]*>")
 
 @dataclass(frozen=True)
 class Moodle:
-    """A Moodle site as one token sees it. `address` is its front page's, without a slash at the end."""
+    """A Moodle site as one token sees it. `address` is its front page's, without a slash at the end.
+
+    `platform` is the registration on whose account it is called; `answered` as in `lti.service.Service`."""
 
     http: Http = field(repr=False)
     address: str
     token: str = field(repr=False)
+    platform: int | None = None
+    answered: Callable[[float, float], None] = field(default=lambda took, rest: None, repr=False)
 
     def call(self, function: str, *, max_bytes: int | None = None, **asked: Any) -> Any:
         """Call a function that only reads; lists are written as PHP reads them. Numbers come as int or Decimal.
@@ -100,14 +105,22 @@ class Moodle:
         The token goes in the body: an address is in the logs of every server on the way. Raises NotConnected with
         what an administrator must click, or ServiceError."""
         form = {"wstoken": self.token, "wsfunction": function, "moodlewsrestformat": "json", **_flat(asked)}
+        started = time.monotonic()
         try:
             response = self.http.request(
-                "POST", self.address + SERVER, form=form, retry=True, allow=(403,), max_bytes=max_bytes
+                "POST",
+                self.address + SERVER,
+                form=form,
+                retry=True,
+                allow=(403,),
+                max_bytes=max_bytes,
+                platform=self.platform,
             )
         except ServiceError as error:
             if error.reason == "redirect":
                 raise _moved() from None
             raise
+        self.answered(time.monotonic() - started, 0.0)
         if response.status == 403 and not response.body.strip():  # a proxy's own refusal has a page in it
             raise _refused("off", f"{function}: 403")
         if response.status == 403:

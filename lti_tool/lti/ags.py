@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from lti_tool.errors import ColumnMissing, ServiceError
+from lti_tool.lti.claims import text
 from lti_tool.lti.service import Service, with_path, with_query
 
 # https://www.imsglobal.org/spec/lti-ags/v2p0#scope-and-allowed-http-methods
@@ -224,7 +225,7 @@ def _line_item(values: Any) -> LineItem:
     maximum = values.get("scoreMaximum")
     return LineItem(
         url=values["id"],
-        label=str(values.get("label") or ""),
+        label=text(str(values.get("label") or "")) or "",
         maximum=maximum if isinstance(maximum, Decimal) else Decimal(0),
         resource_id=_text(values.get("resourceId")),
         tag=_text(values.get("tag")),

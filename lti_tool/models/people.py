@@ -179,9 +179,10 @@ class Course(Base):
     problem: Mapped[str | None]  # one word, the reason of errors.py
     problem_sentence: Mapped[str | None] = mapped_column(Said)
     synced_at: Mapped[datetime | None]
-    next_sync_at: Mapped[datetime | None]  # see services.schedule; None: as soon as there is a badge
+    # See services.schedule. None: as soon as there is a badge; `NEVER`: not by itself, since retention put it to rest.
+    next_sync_at: Mapped[datetime | None]
     moved_at: Mapped[datetime | None]  # when grades last changed, or somebody opened it after a quiet time
-    sync_failures: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts in a row
+    sync_failures: Mapped[int] = mapped_column(default=0, server_default="0")  # jobs in a row
     ends_at: Mapped[datetime | None]  # as a launch told it
     starts_at: Mapped[datetime | None]  # likewise
     term: Mapped[str] = mapped_column(default="", server_default="")  # its name, likewise

@@ -105,11 +105,13 @@ class Figure(Base):
 
 
 class Presence(Base):
-    """A worker process, or the schedule, and when it last said that it is alive."""
+    """A worker process, or the schedule, and when it last said that it is alive; and what of the schedule fails."""
 
     __tablename__ = "presence"
-    id: Mapped[str] = mapped_column(primary_key=True)  # "schedule", or "worker:" and something of its own
-    kind: Mapped[str]  # "worker", "schedule"
+    id: Mapped[str] = mapped_column(
+        primary_key=True
+    )  # "schedule", "worker:" and something of its own, "step:" and its name
+    kind: Mapped[str]  # "worker", "schedule", "step"
     host: Mapped[str]
     threads: Mapped[int]  # of a worker: all together are what platforms have a share of
     periodic: Mapped[bool]  # of a worker: it runs the schedule

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from lti_tool.errors import BadInput, Conflict, NotFound
@@ -149,7 +149,8 @@ def hold(
 def release(tool: Tool, course_badge_id: str, *, actor: str, now: datetime, at: datetime | None = None) -> int:
     """Let every learner of a course badge see levels and awards that its policy holds back; returns what is issued.
 
-    `at`: not now but then. Awards that are held one by one stay so."""
+    `at`: not now but then. Awards that are held one by one stay so, and so do those that the grades do not carry any
+    more, until somebody keeps them."""
     with tool.db.write() as session:
         badge = session.get_one(CourseBadge, course_badge_id, with_for_update={"key_share": True})
         if badge.version_id is None:
@@ -197,18 +198,23 @@ def release_by_hand(tool: Tool, course_badge_id: str, *, actor: str, now: dateti
 
 
 def _held_by_policy() -> tuple[Any, ...]:
-    return Award.status == "held", Award.held_reason.is_(None)
+    return Award.status == "held", Award.held_reason.is_(None), ~_doubted()
+
+
+def _doubted() -> ColumnElement[bool]:
+    return exists().where(Review.award_id == Award.id, Review.resolved_at.is_(None))
 
 
 def release_due(tool: Tool, now: datetime, course_id: int | None = None) -> int:
     """Issue held awards whose time has come; returns how many.
 
     What counts is the badge's present policy: its time has come, or a new version holds nothing back. One that an
-    instructor holds waits for its own moment besides, and is then to be confirmed where nobody has done so."""
+    instructor holds waits for its own moment besides, and is then to be confirmed where nobody has done so. One whose
+    grades do not carry it any more waits for whoever reviews it."""
     released = 0
     with tool.db.write() as session:
         due = Award.held_reason.is_(None) | (Award.held_until <= now)
-        query = select(Award).where(Award.status == "held", due)
+        query = select(Award).where(Award.status == "held", due, ~_doubted())
         if course_id is not None:
             query = query.where(Award.course_id == course_id)
         query = query.order_by(Award.id).with_for_update(of=Award, key_share=True)
@@ -342,7 +348,7 @@ def resolve(session: Session, award: Award, resolution: str, now: datetime) -> s
 
 
 def keep(tool: Tool, award_id: str, *, actor: str, now: datetime) -> None:
-    """Close an award's open review: somebody has looked, and the award stands."""
+    """Close an award's open review: somebody has looked, and it stands. One that is held goes with the next release."""
     with tool.db.write() as session:
         award = get_award(session, award_id)
         reason = resolve(session, award, "kept", now)

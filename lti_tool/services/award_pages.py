@@ -49,11 +49,11 @@ def award_list(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> Awar
             badge=catalog.definition_of(badge),
             status=badge.status,
             to_confirm=tuple(row for row in rows if row.status == "review"),
-            doubted=tuple(row for row in rows if row.review and row.status not in ("review", "held")),
+            doubted=tuple(row for row in rows if row.review and row.status != "review"),
             held=tuple(
                 replace(row, kept_back=kept_back(session, award))
                 for award, row in zip(awards, rows, strict=True)
-                if row.status == "held"
+                if row.status == "held" and not row.review
             ),
             rest=tuple(row for row in rows if row.status not in ("review", "held") and not row.review),
             held_back=badge.version is not None and not catalog.released(badge, now),

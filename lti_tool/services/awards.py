@@ -18,6 +18,10 @@ from lti_tool.sentence import Sentence
 from lti_tool.services import audit, editions
 from lti_tool.services.tool import Tool
 
+# In a record that was written anew while its grade stayed: since when that stands. Without it, since it was written.
+STANDS_SINCE = "stands_since"
+PASSES = ("released", STANDS_SINCE)
+
 
 def scope_of(badge: Badge, course_id: int) -> str:
     return "installation" if badge.once == "person" else f"course:{course_id}"
@@ -53,7 +57,7 @@ def decision_record(badge: Badge, version: int, rows: dict[str, dict[str, Any]],
         "rule": badge.stack.rule if badge.stack is not None else badge.rule,
         "decided_at": now.isoformat(),
         # Without what passes: a grade is shown to its learner by the time that anybody reads this.
-        "rows": [{k: v for k, v in rows[tag].items() if k != "released"} for tag in tags if tag in rows],
+        "rows": [{k: v for k, v in rows[tag].items() if k not in PASSES} for tag in tags if tag in rows],
     }
 
 

@@ -25,7 +25,7 @@ from lti_tool.grades.source import (
 )
 from lti_tool.models import Connection, ConnectionRequest, Course, Launch, Registration
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit
+from lti_tool.services import audit, platform_load
 from lti_tool.services.access import checked_address, own_numbers
 from lti_tool.services.tool import Tool
 
@@ -152,7 +152,8 @@ def finish(tool: Tool, state: str, code: str, *, admin_session: str | None, now:
         secret = tool.keyring.unseal(key.secrets)["client_secret"]
         launch = session.get(Launch, asked.session) if asked.course_id is not None else None
         sub = launch.person.sub if launch is not None else ""
-    token = canvas.redeem(tool.http, key.address, key.client_id, secret, code, redirect_uri(tool))
+    back, platform = redirect_uri(tool), asked.registration_id
+    token = canvas.redeem(tool.http, key.address, key.client_id, secret, code, back, platform=platform)
     if asked.course_id is not None:
         _same_person(tool, asked.course_id, sub, token.user_id)
     return repeat_collided(lambda: _keep(tool, asked, token, now))
@@ -248,7 +249,9 @@ def open_caller(tool: Tool, course_id: int) -> canvas.Caller:
         ).first()
         if key is None or found is None:
             raise NotConnected("no access to Canvas")
-        return canvas.Caller(tool.http, key.address, _access(tool, found.id, key.id))
+        platform, token = course.registration_id, _access(tool, found.id, key.id)
+    watch = platform_load.watcher(tool, platform)
+    return canvas.Caller(tool.http, key.address, token, platform=platform, answered=watch)
 
 
 def _access(tool: Tool, connection_id: int, key_id: int) -> Callable[[str | None], str]:
@@ -263,7 +266,8 @@ def _access(tool: Tool, connection_id: int, key_id: int) -> Callable[[str | None
         fresh = row.expires_at is not None and row.expires_at - EARLY > now
         if (refused is None and fresh) or (refused is not None and kept["access"] != refused):
             return kept["access"]
-        renewed = canvas.renew(tool.http, key.address, key.client_id, secret, kept["refresh"])
+        platform = key.registration_id
+        renewed = canvas.renew(tool.http, key.address, key.client_id, secret, kept["refresh"], platform=platform)
         with tool.db.write() as session:
             kept_row = session.get(Connection, connection_id, with_for_update=True)
             if kept_row is not None and kept_row.secrets == row.secrets:  # not connected anew meanwhile

@@ -486,8 +486,11 @@ def run_publish(tool: Tool, course_badge_id: str, say: Say) -> dict[str, Any]:
         if changed:
             badge.status = "publishing"
         uploaded, course_id = badge.draft_picture, badge.course_id
-        # One that is gone is not made again by the way, when a change is published: somebody asks for it.
-        bound = {c.tag for c in badge.columns if c.state == "bound" or (changed and c.asked_again_at is None)}
+        # One that is gone is not made again by the way, when a change is published: somebody asks for it. Who has asked
+        # is served by a job of its own: two who make one column would both find none.
+        asked = {c.tag for c in badge.columns if c.asked_again_at is not None}
+        under_way = asked if work.open_job(session, "make_columns", badge.id) is not None else set()
+        bound = {c.tag for c in badge.columns if c.state == "bound" or (changed and c.tag not in asked)} | under_way
     try:
         wanted = [column for column in wanted_columns(definition) if column.tag not in bound]
         made = bind_columns(tool, course_badge_id, course_id, definition.resource_id, wanted, say)

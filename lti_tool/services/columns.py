@@ -25,12 +25,15 @@ def ask_again(tool: Tool, course_id: int, slug: str, tag: str, *, actor: str, no
 def _ask_again(tool: Tool, course_id: int, slug: str, tag: str, actor: str, now: datetime) -> int:
     with tool.db.write() as session:
         session.get_one(Course, course_id, with_for_update={"key_share": True})
-        badge = catalog.get_badge(session, course_id, slug)
+        badge = catalog.get_badge(session, course_id, slug, lock=True)
         column = next((each for each in badge.columns if each.tag == tag), None)
         if column is None:
             raise NotFound(f"no column {tag}")
         if column.state == "bound":
             raise Conflict(sentence=Sentence("This column is in the gradebook again."), what_to_do="")
+        publishing = work.open_job(session, "publish", badge.id)
+        if publishing is not None and badge.draft is None:
+            return publishing.id  # of no change: it makes what is missing
         column.asked_again_at = now
         detail = {"slug": slug, "column": column.label}
         audit.record(session, now, actor, "badge.column_asked_again", f"badge:{badge.id}", **detail)

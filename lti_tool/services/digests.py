@@ -141,7 +141,7 @@ class _News:
         waiting = session.execute(awards.where(Award.status == "review")).all()
         reviews = select(Award.version_id, Review.opened_at).join(Review, Review.award_id == Award.id)
         reviews = reviews.where(Award.course_id == course_id, Review.resolved_at.is_(None))
-        doubted = session.execute(reviews.where(Award.status.in_(("issued", "pending")))).all()
+        doubted = session.execute(reviews.where(Award.status.in_(("issued", "pending", "held")))).all()
         drifts = select(Drift.began_at).where(Drift.course_id == course_id, Drift.ended_at.is_(None))
         broken = session.scalars(drifts).all()
         stuck = select(Posting.sent_at).join(CourseBadge, CourseBadge.id == Posting.course_badge_id)

@@ -130,10 +130,14 @@ def _work(tool: Tool, now: datetime) -> Iterator[Finding]:
         told = f"{watch.workers} alive, last seen {words.moment(watch.worker)}; nothing waits"
     yield Finding("worker", not (watch.lost(now) or waiting), told)
     told = f"last looked {words.moment(watch.schedule)}" if watch.schedule else "has not looked yet"
-    none_looks = watch.unscheduled(now) or (watch.workers > 0 and not periodic)
-    if none_looks:
+    failing = [f"{name} since {words.moment(since)}" for name, since in presence.failing(tool, now)]
+    if none_runs := watch.workers > 0 and not periodic:
         told += ": one lti-tool worker has to run without --no-periodic"
-    yield Finding("schedule", not none_looks, told)
+    elif watch.unscheduled(now):
+        told += ": it does not get to its end, see the log of the worker that runs it"
+    if failing:
+        told += f"; fails at {', '.join(failing)}: see the log of the worker that runs it"
+    yield Finding("schedule", not (none_runs or watch.unscheduled(now) or failing), told)
     over = schedule.oldest_due(tool, now)
     overdue = f"one waits for {int(over.total_seconds() // 60)} minutes: more workers, or a look at the LMSs below"
     yield Finding("courses", over < BEHIND, "all are read in time" if over < BEHIND else overdue)

@@ -203,7 +203,17 @@ def _detail(error: ServiceError) -> dict[str, Any]:
 
 
 def note_read(session: Session, course: Course, now: datetime) -> None:
-    """Keep that a course has been read: whatever kept the tool out is over."""
+    """Keep that a course has been read: whatever kept the tool out is over.
+
+    What could not be posted because the course had ended is due again with it."""
+    if course.state != "ok":
+        badges = select(CourseBadge.id).where(CourseBadge.course_id == course.id)
+        session.execute(
+            update(Posting)
+            .where(Posting.course_badge_id.in_(badges), Posting.state == "refused")
+            .where(Posting.reason == CourseConcluded.reason)
+            .values(retry_at=now, tries=0)
+        )
     course.state, course.problem, course.problem_sentence = "ok", None, None
     keep(session, course.id, WHEN_READING, (), now)
 

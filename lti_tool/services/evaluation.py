@@ -43,6 +43,7 @@ from lti_tool.models import (
 from lti_tool.models import Review as ReviewRow
 from lti_tool.sentence import Sentence
 from lti_tool.services import awards, catalog, evidence, marking, prerequisites, sources, stacks, versions
+from lti_tool.services.awards import STANDS_SINCE
 
 Records = dict[str, dict[str, dict[str, Any]]]  # decision records by person id, then by tag
 KEPT_BEFORE = 20  # earlier standings kept with each row, newest first
@@ -426,6 +427,7 @@ def _store_standings(
     query = select(Mastery.person_id, Mastery.tag, Mastery.record, Mastery.before, Mastery.decided_at)
     query = query.where(Mastery.course_badge_id == badge.id, among(Mastery.person_id, standings))
     known = {(person_id, tag): (record, before, at) for person_id, tag, record, before, at in session.execute(query)}
+    begun = _begun(session, badge, standings, known)
     labels = {column.tag: column.label for column in badge.columns}
     links = sources.links_of(session, badge)
     badge_id = badge.id
@@ -450,9 +452,17 @@ def _store_standings(
                 "decided_at": now,
             }
             if key not in known:
+                since = begun.awarded.get(learner.person_id)
+                if since is None and not record["score"]:
+                    since = begun.known.get(learner.person_id)
+                if since is not None:
+                    row["record"] = of_learner[standing.tag] = {**record, STANDS_SINCE: since.isoformat()}
                 fresh.append({**row, "before": none_before})
             elif _substance(known[key][0]) != _substance(record):
                 old, before, at = known[key]
+                if _graded(old) == _graded(record):
+                    since = old.get(STANDS_SINCE) or at.isoformat()
+                    row["record"] = of_learner[standing.tag] = {**record, STANDS_SINCE: since}
                 kept = ("reached", "required", "state", "version", "released")
                 was = {**{k: old[k] for k in kept if k in old}, "until": at.isoformat()}
                 changed.append({**row, "before": [was, *before][:KEPT_BEFORE]})
@@ -518,11 +528,45 @@ def records_at_required(definition: Badge) -> dict[str, dict[str, Any]]:
     return {standing.tag: chosen_record(standing, 0) for standing in rows}
 
 
-NO_SUBSTANCE = ("received_at", "graded_at", "column", "marked", "by", "from", "comment", "their_level")
+NO_SUBSTANCE = ("received_at", "graded_at", "column", "marked", "by", "from", "comment", "their_level", STANDS_SINCE)
 
 
 def _substance(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in NO_SUBSTANCE}
+
+
+def _graded(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the grade in a record: a score, or which badge counts. What a definition makes of it is none."""
+    if record["score"]:
+        return record["score"], record["maximum"]
+    return record["state"], record["level"], record.get("part")
+
+
+class _Begun(NamedTuple):
+    """Since when something is known of people, by person id.
+
+    `known`: since their first row was written. `awarded`: of those without a row who were awarded here, since then:
+    what was known of them was deleted, so that reading it once more tells of no new grade."""
+
+    known: Mapping[str, datetime]
+    awarded: Mapping[str, datetime]
+
+
+def _begun(
+    session: Session,
+    badge: CourseBadge,
+    person_ids: Iterable[str],
+    rows: Mapping[tuple[str, str], tuple[Any, Any, datetime]],
+) -> _Begun:
+    known: dict[str, datetime] = {}
+    for (person_id, _), (*_, at) in rows.items():
+        known[person_id] = min(known.get(person_id, at), at)
+    strangers = [person_id for person_id in person_ids if person_id not in known]
+    if not strangers:
+        return _Begun(known, {})
+    earner = func.coalesce(Award.earned_as_id, Award.person_id)
+    query = select(earner, Award.earned_at).where(Award.course_badge_id == badge.id, among(earner, strangers))
+    return _Begun(known, dict(session.execute(query.order_by(Award.earned_at)).all()))
 
 
 # -- decisions --------------------------------------------------------------------------------------------------
@@ -586,6 +630,8 @@ def _store_decisions(
             continue  # an award is doubted by the grades it was given for, and by no others
         elif award.given != "grades":
             continue  # nor is one that a person gave, on evidence of another kind
+        elif _forgotten(award, records[learner.person_id]):
+            continue
         elif isinstance(decision, Review):
             reviews += _open_review(session, award, decision.sentence, now)
         elif award.live and (lower := lowered({row["tag"]: row for row in award.decision["rows"]}, rows)):
@@ -609,6 +655,17 @@ def _with_decisions(
         decision = awards.decision_record(judge.definition, version.number, rows, now)
         wanted.append({**row, "decision": stacks.freeze(session, decision)})
     return wanted
+
+
+def _forgotten(award: Award, records: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether a mark that an award was given for has been deleted here: that it is gone doubts nothing."""
+    for row in award.decision["rows"]:
+        record = records.get(row["tag"], {})
+        since = record.get(STANDS_SINCE)
+        gone = record.get("state") == "ungraded" and row.get("state") != "ungraded"
+        if gone and since and datetime.fromisoformat(since) <= award.earned_at:
+            return True
+    return False
 
 
 def _earned_as(award: Award) -> str:
@@ -638,12 +695,14 @@ def _newest_awards(
         newest[award.person_id] = award
     regraded: set[str] = set()
     for award in newest.values():
-        if awards.shown_status(award, now) == "expired":
+        if (over := award.expires_at) is not None and awards.shown_status(award, now) == "expired":
             award.live = False
-            changed = select(Mastery.person_id).join(Person, Person.id == Mastery.person_id)
+            written = select(Mastery.person_id, Mastery.record).join(Person, Person.id == Mastery.person_id)
             hers = func.coalesce(Person.same_as_id, Person.id) == award.person_id
-            since = (Mastery.course_badge_id == badge.id, Mastery.decided_at > award.expires_at)
-            regraded |= set(session.scalars(changed.where(hers, *since)))
+            since = (Mastery.course_badge_id == badge.id, Mastery.decided_at > over)
+            for person_id, record in session.execute(written.where(hers, *since)):
+                if STANDS_SINCE not in record or datetime.fromisoformat(record[STANDS_SINCE]) > over:
+                    regraded.add(person_id)
     session.flush()
     return newest, regraded
 

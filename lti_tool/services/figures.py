@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from lti_tool.db import Database, repeat_collided
-from lti_tool.errors import Busy
+from lti_tool.errors import ToolError
 from lti_tool.models import Award, Edition, Figure, Job, Presence, Registration
 
 EVERY = 15.0  # seconds between two additions by a process
@@ -52,6 +52,7 @@ FIGURES: Mapping[str, Told] = {
     "results": Told("Results taken in; a column that is byte for byte as before is not.", ("platform",)),
     "sync_seconds": Told("Duration of a sync that ended well.", ("platform",), (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)),
     "jobs": Told("Jobs that ended an attempt: done, or why not.", ("kind", "result")),
+    "schedule_failures": Told("Steps of the schedule that failed, by their names.", ("step",)),
     "lag_seconds": Told(
         "From the grade that completed a badge (the LMS's time of it, else when it was first read) to the signature.",
         (),
@@ -120,7 +121,7 @@ class Figures:
         ]
         try:
             repeat_collided(lambda: self._write(rows))
-        except (SQLAlchemyError, Busy):
+        except (SQLAlchemyError, ToolError):
             self._add(new.items())
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
@@ -168,7 +169,8 @@ def _families(db: Database, now: datetime, overdue: timedelta) -> Iterator[Metri
         unsigned = session.scalar(
             select(func.count()).select_from(Edition).where(Edition.signed_at.is_(None), Edition.withdrawn_at.is_(None))
         )
-        alive = session.execute(select(Presence.kind, func.max(Presence.seen_at)).group_by(Presence.kind)).all()
+        living = select(Presence.kind, func.max(Presence.seen_at)).where(Presence.kind.in_(("worker", "schedule")))
+        alive = session.execute(living.group_by(Presence.kind)).all()
     for name, told in FIGURES.items():
         yield from _counted(name, told, stored, names)
     yield _gauge("jobs_now", "Jobs that are due, running or given up.", ("kind", "state"), jobs)

@@ -21,6 +21,7 @@ from lti_tool.lti.claims import Launch as VerifiedLaunch
 from lti_tool.lti.nrps import Member
 from lti_tool.lti.platforms import platform_of
 from lti_tool.lti.registration import digest, origin_of
+from lti_tool.lti.roles import Role
 from lti_tool.models import Browser, Course, Deployment, Enrolment, Launch, Person, Registration
 from lti_tool.services import audit, erased, notices, origins, schedule, work
 from lti_tool.services.tool import Tool, log
@@ -339,6 +340,11 @@ def _warn_of_shared_gradebook(session: Session, course: Course, line_items_url: 
 def main_role(who: Member | VerifiedLaunch) -> str:
     """Return the course role with most rights as a word, "" for somebody who has none here."""
     return who.course_roles[0].value if who.course_roles else ""
+
+
+def most_rights(*roles: str) -> str:
+    """Return of such words the one with most rights, "" where all are."""
+    return next((role.value for role in Role if role.value in roles), "")
 
 
 def _enrol(session: Session, course: Course, person: Person, launch: VerifiedLaunch) -> None:

@@ -15,7 +15,7 @@ from lti_tool.grades.moodle import Moodle, Site
 from lti_tool.grades.source import MOODLE_COURSE_GRADE, MOODLE_RUBRIC, AskedCourse, Connector
 from lti_tool.models import Connection, Course, Person, Registration
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit
+from lti_tool.services import audit, platform_load
 from lti_tool.services.access import checked_address
 from lti_tool.services.tool import Tool
 
@@ -35,7 +35,8 @@ def connect(tool: Tool, platform_id: int, *, address: str, token: str, actor: st
         issuer = registration.issuer
         row = session.scalar(_of_platform(platform_id))
         known = tool.keyring.unseal(row.secrets)["token"] if row is not None and not token.strip() else ""
-    caller = Moodle(tool.http, _checked_address(tool, address), _checked_token(token) if token.strip() else known)
+    checked = _checked_token(token) if token.strip() else known
+    caller = Moodle(tool.http, _checked_address(tool, address), checked, platform=platform_id)
     if not caller.token:
         raise BadInput(sentence=NO_TOKEN)
     site = _tried(caller, issuer)
@@ -54,7 +55,7 @@ def connect_course(tool: Tool, course_id: int, person_id: str, *, token: str, ac
         address, context_id = shared.address if shared is not None else issuer, course.context_id
     if not token.strip():
         raise BadInput(sentence=NO_TOKEN)
-    caller = Moodle(tool.http, _checked_address(tool, address), _checked_token(token))
+    caller = Moodle(tool.http, _checked_address(tool, address), _checked_token(token), platform=platform_id)
     site = _tried(caller, issuer)
     if site.user_id != sub:
         # A colleague's token would go on reading with her rights, whoever teaches here; an account for many courses is
@@ -159,7 +160,8 @@ def open_caller(tool: Tool, course_id: int) -> Moodle:
         row = session.scalars(query.order_by(Connection.course_id.is_(None))).first()
         if row is None:
             raise NotConnected("no access to Moodle")
-        return Moodle(tool.http, row.address, tool.keyring.unseal(row.secrets)["token"])
+        platform, address, token = course.registration_id, row.address, tool.keyring.unseal(row.secrets)["token"]
+    return Moodle(tool.http, address, token, platform=platform, answered=platform_load.watcher(tool, platform))
 
 
 CONNECTOR = Connector(

@@ -33,7 +33,7 @@ SLOW = 3.0  # seconds a request takes
 NEWEST_COUNTS = 0.3  # of the mean of those seconds
 TELL_EVERY = 5.0  # seconds between two words to the other workers about a bucket that runs low
 ANSWERED_BADLY = ("status_500", "status_502", "status_503", "status_504", "not_json", "no_token")
-OF_A_COURSE = ("sync", "columns", "copy", "post")
+OF_A_COURSE = ("sync", "columns", "copy", "post", "rows")
 
 
 @dataclass

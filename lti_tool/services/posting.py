@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from lti_tool.db import repeat_collided
 from lti_tool.domain.badge import number_text
 from lti_tool.domain.scores import Score, same_score
-from lti_tool.errors import ColumnMissing, ScoreRefused, ServiceError
+from lti_tool.errors import ColumnMissing, ScoreRefused, ServiceBusy, ServiceError
 from lti_tool.grades import rubric
 from lti_tool.grades.columns import EARNED
 from lti_tool.grades.rubric import Cell, Found
@@ -89,6 +89,9 @@ def run_post(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
             try:
                 service = replace(course_service(tool, course)[0], after_page=lambda: say(""))
                 trouble = _post_batch(tool, service, batch, counts, say) or trouble
+                if isinstance(trouble, ServiceBusy):  # it is asked nothing more, for the other columns neither
+                    _give_up(tool, batches[place + 1 :], trouble)
+                    break
             except ColumnMissing as error:
                 _give_up(tool, [batch], error)
             except ServiceError as error:
@@ -205,7 +208,9 @@ def _send(
     counts: Counter[str],
     say: Say,
 ) -> ServiceError | None:
-    """Post these cells and read back what became of them. Raises what concerns the whole course."""
+    """Post these cells and read back what became of them. Raises what concerns the whole course.
+
+    Where the LMS asks for a pause it is not even asked what has arrived: the next attempt begins with that."""
     outcomes: list[Outcome] = []
     answered: list[Wanted] = []
     unanswered: list[Wanted] = []
@@ -226,6 +231,9 @@ def _send(
             if error.lasting:  # of the course or of the registration: nothing more goes there, what went is read back
                 trouble = error
                 break
+            if isinstance(error, ServiceBusy):
+                _settle(tool, outcomes, counts)
+                return error
             trouble, lost = error, lost + 1
             unanswered.append(wanted)
             if lost >= LOST_IN_A_ROW:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from lti_tool.db import random_id
-from lti_tool.errors import Busy
+from lti_tool.errors import ToolError
 from lti_tool.models import Presence
 from lti_tool.services.tool import Tool, log
 
@@ -26,7 +26,7 @@ UNWELL_AFTER = timedelta(minutes=2)  # then a health check of its host fails
 LOST_AFTER = timedelta(minutes=10)  # then people are told
 FORGOTTEN_AFTER = timedelta(days=1)  # by another that is alive: the last one that was is never forgotten
 ASSUMED_THREADS = 2  # where nobody has said anything: a worker's default
-SCHEDULE = "schedule"
+SCHEDULE, STEP = "schedule", "step"  # beside the workers; a step of the schedule is there while it fails
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def alive(tool: Tool, threads: int, *, periodic: bool) -> Iterator[str]:
             try:
                 seen(tool, me, datetime.now(UTC), threads=threads, periodic=periodic)
                 tool.figures.add()
-            except (SQLAlchemyError, Busy) as error:  # it is told of by the others, and soon again by itself
+            except (SQLAlchemyError, ToolError) as error:  # it is told of by the others, and soon again by itself
                 log.warning("a sign of life could not be written: %s", type(error).__name__)
 
     thread = threading.Thread(target=tell, name="alive", daemon=True)
@@ -72,7 +72,7 @@ def alive(tool: Tool, threads: int, *, periodic: bool) -> Iterator[str]:
     finally:
         ended.set()
         thread.join(5)
-        with suppress(SQLAlchemyError, Busy):
+        with suppress(SQLAlchemyError, ToolError):
             gone(tool, me, datetime.now(UTC))
             tool.figures.add()
 
@@ -83,13 +83,27 @@ def new_worker() -> str:
 
 def seen(tool: Tool, id: str, now: datetime, *, threads: int = ASSUMED_THREADS, periodic: bool = True) -> None:
     """Write down that a worker, or the schedule, is alive; what has been gone for a day is forgotten."""
-    insert = sqlite_insert if tool.db.is_sqlite else postgresql_insert
+    with tool.db.write() as session:
+        _seen(session, id, now, threads, periodic)
+        session.execute(delete(Presence).where(Presence.seen_at < now - FORGOTTEN_AFTER))
+
+
+def _seen(session: Session, id: str, now: datetime, threads: int = 0, periodic: bool = True) -> None:
+    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
     row = {"id": id, "kind": id.partition(":")[0], "host": platform.node(), "threads": threads, "periodic": periodic}
     statement = insert(Presence).values({**row, "started_at": now, "seen_at": now})
     changed = {"seen_at": now, "host": row["host"]}
+    session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
+
+
+def swept(tool: Tool, failed: Sequence[str], now: datetime) -> None:
+    """Write down that the schedule has looked at everything, and which of its steps failed on this host."""
+    failing = [f"{STEP}:{name}" for name in failed]
     with tool.db.write() as session:
-        session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
-        session.execute(delete(Presence).where(Presence.seen_at < now - FORGOTTEN_AFTER))
+        for id in sorted((SCHEDULE, *failing)):  # in one order: two schedules would wait for each other's rows
+            _seen(session, id, now)
+        mended = (Presence.kind == STEP, Presence.host == platform.node(), Presence.id.not_in(failing))
+        session.execute(delete(Presence).where(*mended))
 
 
 def gone(tool: Tool, id: str, now: datetime) -> None:
@@ -128,6 +142,13 @@ def watch(tool: Tool, now: datetime) -> Watch:
     schedule = [at for kind, at in rows if kind == SCHEDULE]
     living = sum(now - at < UNWELL_AFTER for at in workers)
     return Watch(max(workers, default=None), max(schedule, default=None), living)
+
+
+def failing(tool: Tool, now: datetime) -> list[tuple[str, datetime]]:
+    """Return the steps of the schedule that fail now, and since when."""
+    query = select(Presence.id, Presence.started_at).where(Presence.kind == STEP, Presence.seen_at > now - LOST_AFTER)
+    with tool.db.read() as session:
+        return [(id.partition(":")[2], since) for id, since in session.execute(query.order_by(Presence.id))]
 
 
 def is_well(tool: Tool, now: datetime) -> bool:

@@ -40,7 +40,7 @@ from lti_tool.models import (
     SourceAnswer,
 )
 from lti_tool.sentence import Sentence
-from lti_tool.services import audit, digests, erasures, evidence_files, notifications, reminders
+from lti_tool.services import audit, digests, erasures, evidence_files, notifications, reminders, schedule
 from lti_tool.services.tool import Tool, log
 
 EVERY = timedelta(days=1)
@@ -95,8 +95,12 @@ def _course_rows(cutoff: datetime) -> Rows:
 
 
 def _delete_course(tool: Tool, cutoff: datetime, _now: datetime) -> int:
-    """Delete what an ended course knew of its learners; should it be opened again, the LMS is read from the start."""
+    """Delete what an ended course knew of its learners, and put it to rest: the schedule would bring all of it back.
+
+    Should somebody open it again, the LMS is read from the start."""
     with tool.db.write() as session:
+        awake = or_(Course.next_sync_at.is_(None), Course.next_sync_at < schedule.NEVER)
+        session.execute(update(Course).where(Course.id.in_(_ended(cutoff)), awake).values(next_sync_at=schedule.NEVER))
         ended = Course.id.in_(_ended(cutoff)), Course.roster_digest.is_not(None)
         session.execute(update(Course).where(*ended).values(roster_digest=None))
         read = Column.course_badge_id.in_(_badges(cutoff)), Column.read_digest.is_not(None)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import ColumnElement, String, cast, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.db import repeat_collided
+from lti_tool.errors import ServiceError
 from lti_tool.models import Award, Course, CourseBadge, Job, Registration
 from lti_tool.services import catalog, work
 from lti_tool.services.tool import Tool
@@ -26,6 +27,7 @@ BEFORE_RELEASE = timedelta(minutes=2)  # what is released is what holds then
 BEFORE_END = timedelta(minutes=30)  # Canvas refuses AGS afterwards; this leaves time for another attempt
 MOST_DOUBLINGS = 10
 AT_A_TIME = 50  # courses made due in one transaction
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # a course put to rest, until somebody opens or reads it
 
 
 def pause(queue: Queue, moved_at: datetime | None, now: datetime) -> timedelta:
@@ -55,19 +57,29 @@ def was_read(session: Session, course: Course, at: datetime, *, moved: bool, que
     reckon(session, course, at, queue)
 
 
-def could_not_be_read(tool: Tool, course_id: int, now: datetime) -> None:
-    """Note that an attempt to read a course failed: the schedule asks it ever more rarely."""
+def could_not_be_read(tool: Tool, course_id: int, error: ServiceError, now: datetime) -> None:
+    """Note that a job has given up reading a course: the schedule asks it ever more rarely.
+
+    An attempt that will be followed by another one counts for nothing yet."""
     queue = tool.settings.queue
     with tool.db.write() as session:
         course = session.get_one(Course, course_id, with_for_update={"key_share": True})
+        if work.is_tried_again(session, "sync", str(course_id), error):
+            return
         course.sync_failures += 1
-        course.next_sync_at = now + _with_jitter(_pause_after_failures(queue, course.sync_failures))
+        regular = now + _with_jitter(_pause_after_failures(queue, course.sync_failures))
+        course.next_sync_at = _or_at_a_moment(session, course, regular, now)
 
 
 def reckon(session: Session, course: Course, now: datetime, queue: Queue) -> None:
     """Set when a course that was read well is read next: after its pause, or at the first moment that counts."""
     regular = now + _with_jitter(pause(queue, course.moved_at, now))
-    course.next_sync_at = min([regular, *(moment for moment in moments(session, course) if moment > now)])
+    course.next_sync_at = _or_at_a_moment(session, course, regular, now)
+
+
+def _or_at_a_moment(session: Session, course: Course, regular: datetime, now: datetime) -> datetime:
+    """Return the regular time of a course's next reading, or the first moment that counts where that comes before."""
+    return min([regular, *(moment for moment in moments(session, course) if moment > now)])
 
 
 def moments(session: Session, course: Course) -> Iterator[datetime]:
@@ -100,9 +112,8 @@ def moment_was_set(tool: Tool, course_id: int, now: datetime) -> None:
 
 def moment_set(session: Session, course: Course, now: datetime) -> None:
     """Bring a course's time forward where a moment that counts, set just now, lies before it."""
-    ahead = [moment for moment in moments(session, course) if moment > now]
-    if ahead and course.next_sync_at is not None:
-        course.next_sync_at = min([course.next_sync_at, *ahead])
+    if course.next_sync_at is not None:
+        course.next_sync_at = _or_at_a_moment(session, course, course.next_sync_at, now)
 
 
 def is_slow(queue: Queue, next_sync_at: datetime | None, now: datetime) -> bool:
@@ -151,7 +162,8 @@ def _make_due(tool: Tool, course_ids: list[int], now: datetime) -> int:
                 session, "sync", str(course.id), now, priority=work.AT_ITS_MOMENT if moment else work.SCHEDULED
             )
             # Until the reading says better: a job that dies without a word is not made anew with every sweep.
-            course.next_sync_at = now + _pause_after_failures(queue, course.sync_failures + 1)
+            regular = now + _pause_after_failures(queue, course.sync_failures + 1)
+            course.next_sync_at = _or_at_a_moment(session, course, regular, now)
             made += 1
     return made
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.db import among, insert_rows, random_id
+from lti_tool.db import among, insert_rows, random_id, repeat_collided
 from lti_tool.domain.badge import number_text
 from lti_tool.domain.prerequisites import in_order
 from lti_tool.errors import Busy, ColumnMissing, DiskFull, ServiceError, ToolError
@@ -56,7 +56,7 @@ from lti_tool.services import (
 )
 from lti_tool.services.access import course_roster, course_service, roster_answers
 from lti_tool.services.erased import ShutOut
-from lti_tool.services.launches import main_role
+from lti_tool.services.launches import main_role, most_rights
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.whole import Answers, Rows
 from lti_tool.services.work import Say
@@ -96,10 +96,11 @@ def run_sync(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
         read = _read_lms(tool, course, say)
     except ServiceError as error:
         _note_problem(tool, course, error)
-        schedule.could_not_be_read(tool, course, datetime.now(UTC))
+        schedule.could_not_be_read(tool, course, error, datetime.now(UTC))
         raise
     say(Sentence("Working out levels …"))
-    counts = _store(tool, course, read)
+    # The launch of a learner who is new here may be storing her at this moment.
+    counts = repeat_collided(lambda: _store(tool, course, read))
     return _decide(tool, course, read.at, counts)
 
 
@@ -329,13 +330,17 @@ def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str,
 def _store_roster(session: Session, course: Course, members: Rows, now: datetime, shut_out: ShutOut) -> int:
     """Bring people and enrolments up to the roster; somebody no longer on it is not evaluated, and keeps her awards.
 
-    Who was erased is not brought back by it."""
+    Who was erased is not brought back by it. Who is named more than once is who all her lines together say."""
     listed: set[str] = set()
+    subs: set[str] = set()
+    again: set[str] = set()  # named in more than one part: stored at the end
     for part in members:
-        by_sub = {row[0]: row for row in part if not shut_out(row[0])}
-        people = _store_people(session, course, by_sub, now)
-        _store_enrolments(session, course, {people[sub]: row for sub, row in by_sub.items()})
-        listed.update(people.values())
+        by_sub = _by_sub(row for row in part if not shut_out(row[0]))
+        again |= subs & by_sub.keys()
+        subs |= by_sub.keys()
+        listed |= _store_members(session, course, by_sub, now)
+    if again:
+        _store_members(session, course, _by_sub(row for part in members for row in part if row[0] in again), now)
     active = select(Enrolment.person_id).where(Enrolment.course_id == course.id, Enrolment.active)
     gone = [person_id for person_id in session.scalars(active) if person_id not in listed]
     if gone:
@@ -343,6 +348,34 @@ def _store_roster(session: Session, course: Course, members: Rows, now: datetime
         session.execute(update(Enrolment), [{**told, "person_id": person_id} for person_id in gone])
     course.roster_at = now
     return len(listed)
+
+
+def _by_sub(rows: Iterable[Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return one row for each person: NRPS does not forbid a line for each of somebody's sections."""
+    found: dict[str, Sequence[Any]] = {}
+    for row in rows:
+        found[row[0]] = _merged(found[row[0]], row) if row[0] in found else row
+    return found
+
+
+def _merged(one: Sequence[Any], other: Sequence[Any]) -> tuple[Any, ...]:
+    """Return one row of two that name the same person: active where one is, in the role with most rights."""
+    sub, name, email, test_user, sis_id, number, role, active, sections = one
+    _, name_2, email_2, test_user_2, sis_id_2, number_2, role_2, active_2, sections_2 = other
+    if sections is None or sections_2 is None:
+        told = sections_2 if sections is None else sections
+    else:
+        told = [*sections, *[each for each in sections_2 if each not in sections]]
+    return (
+        *(sub, name or name_2, email or email_2, test_user or test_user_2, sis_id or sis_id_2, number or number_2),
+        *(most_rights(role, role_2), active or active_2, told),
+    )
+
+
+def _store_members(session: Session, course: Course, by_sub: Mapping[str, Sequence[Any]], now: datetime) -> set[str]:
+    people = _store_people(session, course, by_sub, now)
+    _store_enrolments(session, course, {people[sub]: row for sub, row in by_sub.items()})
+    return set(people.values())
 
 
 def _store_people(
@@ -480,12 +513,16 @@ def count_aside(session: Session, course: Course, badge: CourseBadge | None = No
 
 
 def courses_to_sync(tool: Tool, *, platform: int | None = None, context: str | None = None) -> list[int]:
-    """Return the courses that have a published badge, of one platform or context where given, oldest sync first."""
+    """Return the courses that have a published badge, of one platform or context where given, oldest sync first.
+
+    One that retention put to rest is read only where it is named."""
     query = _courses_with_badges()
     if platform is not None:
         query = query.where(Course.registration_id == platform)
     if context is not None:
         query = query.where(Course.context_id == context)
+    else:
+        query = query.where(or_(Course.next_sync_at.is_(None), Course.next_sync_at < schedule.NEVER))
     with tool.db.read() as session:
         return list(session.scalars(query))
 

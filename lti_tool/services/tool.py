@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,6 +55,7 @@ class Tool:
     views: PageViews
     journal: Journal
     wake: Callable[[int], None] = _do_not_wake
+    turns: Iterator[int] = field(default_factory=lambda: itertools.count(1))  # of this process's workers, see work
     registrations: dict[tuple[str, str], RegistrationValue] = field(default_factory=dict)  # see services.entry
     templates: dict[Any, Any] = field(default_factory=dict)  # compiled credential templates, see services.awards
     did_documents: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)  # see services.issuer

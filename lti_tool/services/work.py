@@ -1,6 +1,7 @@
 """Jobs: the database says what is due, the queue only says "look now". Each step can be repeated.
 
-A worker that looks takes the best job there is: what somebody waits for, then platforms in turn, then the oldest."""
+A worker that looks takes the best job there is: what somebody waits for, then platforms in turn, then the oldest. Every
+third time it takes first what is late, so that neither can keep the other back."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -29,6 +30,8 @@ TOLD_EVERY = 0.25  # seconds between two progress lines that are written down: n
 MOST_ATTEMPTS = 5
 FIRST_PAUSE = 10.0  # seconds; doubled with every attempt, with jitter
 SCHEDULED, AT_ITS_MOMENT, WAITED_FOR = 0, 1, 2  # priorities: somebody waits for most that is not on the schedule
+LATE = timedelta(minutes=5)  # over its time; what has its moment is late as soon as that has come
+TURN_OF_THE_LATE = 3  # each such turn of a process's workers
 ONE_AT_A_TIME = 0x6C746977  # any number: the lock under which PostgreSQL's workers choose their jobs
 
 Say = Callable[[str], None]
@@ -119,6 +122,18 @@ def open_jobs(tool: Tool, kind: str) -> set[int]:
         return set(session.scalars(select(Job.id).where(Job.kind == kind, Job.state.in_(("due", "running")))))
 
 
+def is_tried_again(session: Session, kind: str, subject: str, error: ToolError) -> bool:
+    """Tell whether the job that is running will be tried again by itself after this error."""
+    job = open_job(session, kind, subject)
+    return job is not None and job.state == "running" and _may_help(error, job.attempts)
+
+
+def _may_help(error: ToolError, attempt: int) -> bool:
+    """Tell whether trying again may help after an attempt that ended so."""
+    lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy, DiskFull)
+    return not lasting and attempt < MOST_ATTEMPTS
+
+
 def due(tool: Tool, now: datetime, limit: int = 100) -> list[int]:
     """Return the jobs a worker may take now, the best first: due ones, and running ones whose worker is gone."""
     with tool.db.read() as session:
@@ -153,8 +168,12 @@ def _takeable(now: datetime) -> ColumnElement[bool]:
     return or_((Job.state == "due") & (Job.not_before <= now), abandoned)
 
 
-def _best(tool: Tool, session: Session, now: datetime) -> Select[Any]:
+def _best(tool: Tool, session: Session, now: datetime, *, late_first: bool = False) -> Select[Any]:
     """Return the query for jobs in the order workers take them, without those whose platform is to be left alone."""
+    rank: ColumnElement[int] = Job.priority.expression
+    if late_first:
+        late = (Job.priority == SCHEDULED) & (Job.not_before < now - LATE)
+        rank = case((Job.priority == AT_ITS_MOMENT, WAITED_FOR + 2), (late, WAITED_FOR + 1), else_=rank)
     under_way = platform_load.running(now)
     allowed = platform_load.limits(tool, session, now)
     return (
@@ -163,7 +182,7 @@ def _best(tool: Tool, session: Session, now: datetime) -> Select[Any]:
         .outerjoin(under_way, under_way.c.registration_id == Job.registration_id)
         .where(and_(_takeable(now), platform_load.may_be_asked(under_way, allowed, now)))
         .order_by(
-            Job.priority.desc(),
+            rank.desc(),
             func.coalesce(under_way.c.jobs, 0),
             PlatformLoad.served_at.asc().nulls_first(),
             Job.not_before,
@@ -189,13 +208,12 @@ def run(tool: Tool, job_id: int, runners: dict[str, Runner]) -> bool:
     claimed = _claim(tool, job_id)
     if claimed is None:
         return False
-    with of_request(claimed.request_id or f"job-{claimed.id}"):
-        return _run(tool, claimed, runners)
+    return _run(tool, claimed, runners)
 
 
 def _run(tool: Tool, claimed: _Claimed, runners: dict[str, Runner]) -> bool:
     job_id, kind, attempt = claimed.id, claimed.kind, claimed.attempt
-    with platform_load.counting() as tally:
+    with of_request(claimed.request_id or f"job-{job_id}"), platform_load.counting() as tally:
         if attempt > MOST_ATTEMPTS:  # no failure was kept: each worker that had it died of it, or with it
             log.error("job=%s kind=%s given up after %s workers were lost", job_id, kind, MOST_ATTEMPTS)
             _fail(tool, job_id, attempt, ToolError(reason="workers_lost"), tally)
@@ -272,7 +290,8 @@ def _claim_best(tool: Tool) -> _Claimed | None:
     with tool.db.write() as session:
         if not tool.db.is_sqlite:  # which has one writer anyway
             session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
-        best = _best(tool, session, now).limit(1).with_for_update(of=Job, skip_locked=True)
+        late_first = next(tool.turns) % TURN_OF_THE_LATE == 0
+        best = _best(tool, session, now, late_first=late_first).limit(1).with_for_update(of=Job, skip_locked=True)
         return _take(session, Job.id == best.scalar_subquery(), now)
 
 
@@ -320,7 +339,6 @@ def _say(tool: Tool, job_id: int, attempt: int, lines: list[Any]) -> None:
 
 def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally, untold: Sequence[Any] = ()) -> None:
     now = datetime.now(UTC)
-    lasting = error.lasting if isinstance(error, ServiceError) else type(error) not in (ToolError, Busy, DiskFull)
     with tool.db.write() as session:
         job = _still_ours(session, job_id, attempt)
         if job is None:
@@ -330,9 +348,9 @@ def _fail(tool: Tool, job_id: int, attempt: int, error: ToolError, tally: Tally,
         job.progress = [*job.progress, *untold]
         job.lease_until = None
         platform_load.note(session, job.registration_id, tally, error, now)
-        if not lasting and attempt < MOST_ATTEMPTS:
+        if _may_help(error, attempt):
             pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.SystemRandom().uniform(0.75, 1.25)
-            named = getattr(error, "retry_after", None) or 0.0
+            named = min(getattr(error, "retry_after", None) or 0.0, platform_load.LONGEST_ASKED.total_seconds())
             pause = max(pause, named)
             job.outcome = {**job.outcome, "must_wait": named > 0}
             job.state, job.not_before = "due", now + timedelta(seconds=pause)

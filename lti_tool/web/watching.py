@@ -15,7 +15,7 @@ from lti_tool import jobs
 from lti_tool.errors import NotWatching, ToolError
 from lti_tool.migrations import schema
 from lti_tool.security import public, tool
-from lti_tool.services import doctor, figures, schedule
+from lti_tool.services import doctor, figures, presence, schedule
 from lti_tool.settings import networks_of
 
 pages = Blueprint("watching", __name__)
@@ -31,10 +31,15 @@ def healthz() -> Response:
 @pages.get("/readyz")
 @public
 def readyz() -> Response:
-    """Tell whether requests can be served: a line for each thing that has to be there, 503 where one fails."""
+    """Tell whether requests can be served: a line for each thing that has to be there, 503 where one fails.
+
+    What fails in the schedule is told besides: no web process serves less for it, nor mends it."""
     g.failed = True  # the page of an error needs no database
     lines = [f"{name}: {_state(check)}" for name, check in CHECKS]
     status = 200 if all(line.endswith(": ok") for line in lines) else 503
+    if status == 200:
+        failing = [name for name, _since in presence.failing(tool(), datetime.now(UTC))]
+        lines.append(f"schedule: fails at {', '.join(failing)}" if failing else "schedule: ok")
     response = Response("\n".join([*lines, ""]), status, mimetype="text/plain")
     response.headers["Cache-Control"] = "no-store"
     return response

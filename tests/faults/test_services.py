@@ -156,6 +156,13 @@ def test_F04_the_pause_an_lms_names_is_kept_by_the_schedule_and_by_who_presses_s
     assert ran(room, job.id) and room.award()["status"] == "issued"
 
 
+@pytest.mark.parametrize("named", ["86400000", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_F04_a_course_is_read_again_after_a_day_at_most_whatever_was_named(room, named):
+    room.lms.faults.on("results", "status", status=503, headers={"Retry-After": named}, count=1)
+    job = room.sync()
+    assert job.state == "due" and job.not_before <= now() + timedelta(days=1)
+
+
 def test_F05_throttling_is_a_pause_named_or_not_and_never_a_refusal(room):
     """403 "Rate Limit Exceeded" is Canvas' own way to say 429."""
     for status, (named, least, most) in itertools.product((403, 429), ((90, 90, 130), (None, 7, 20))):

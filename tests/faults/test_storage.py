@@ -6,18 +6,21 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import event, select, text
+from sqlalchemy import event, func, select, text, update
 
 from lti_tool.errors import DiskFull
-from lti_tool.models import CourseBadge, StatusList
-from lti_tool.services import audit, award_acts, checking
+from lti_tool.models import CourseBadge, Figure, Presence, StatusList
+from lti_tool.services import audit, award_acts, checking, presence
 from tests.classroom import Classroom, badge
 from tests.faults.conftest import SLUG
 from tests.faults.watching import text_of
@@ -123,6 +126,36 @@ def test_J13_on_a_full_disk_a_page_says_so_and_nothing_is_half_done(scene: Scene
     assert room.sync().state == "done" and room.award(second)["status"] == "issued"
     award_acts.revoke(scene.tool, award["id"], "A mistake", actor="operator", now=now())
     assert withdrawn(room, award) and not withdrawn(room, room.award(second))
+
+
+def test_J13_a_worker_goes_on_saying_that_it_lives_once_there_is_room_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "EVERY", 0.02)
+    tool = scene.tool
+
+    def until(done: Callable[[], bool]) -> bool:
+        return any(done() or time.sleep(0.02) for _ in range(500))
+
+    def written() -> bool:
+        with tool.db.read() as session:
+            return session.scalar(select(func.sum(Figure.value)).where(Figure.name == "refusals")) == 400
+
+    with presence.alive(tool, 2, periodic=True) as me:
+        with a_full_disk(scene):
+            for number in range(400):  # more than may find room in what is there
+                tool.figures.count("refusals", reason=f"odd_{number}" + "x" * 50)
+            tried: set[float] = set()
+            until(lambda: tried.add(tool.figures._added_at) or len(tried) > 3 or not alive())
+            assert alive()
+        with tool.db.write() as session:
+            session.execute(update(Presence).where(Presence.id == me).values(seen_at=now() - timedelta(hours=1)))
+        assert until(lambda: presence.is_well(tool, now()))
+        assert until(written)  # what could not be added was kept
+
+
+def alive() -> bool:
+    return "alive" in [thread.name for thread in threading.enumerate()]
 
 
 def test_J13_a_command_on_a_full_disk_ends_with_one_clear_line_and_the_next_does_all(scene: Scene) -> None:

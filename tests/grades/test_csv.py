@@ -241,6 +241,22 @@ def test_a_number_with_two_readings_is_refused_where_the_file_says_of_how_many_p
         table(export("1,234", "5"))
 
 
+COMMON = ("BE", "AP", "ME", "EX")
+
+
+@pytest.mark.parametrize(("text", "points"), [("EX", 4), ("ex", 4), ("Me", 3), ("", None), ("-", None), ("n/a", None)])
+def test_a_level_that_is_called_as_some_call_no_grade_is_that_level(text: str, points: int | None) -> None:
+    scale = tuple(Level(name, Decimal(points)) for points, name in enumerate(COMMON, start=1))
+    found = cell(text, SubCompetency("A", "Row A", scale, "ME", source="csv"))
+    assert found == (None if points is None else (points, 4))
+
+
+def test_a_letter_that_is_called_as_some_call_no_grade_is_that_letter() -> None:
+    scale = (("F", Decimal(0)), ("EX", Decimal(90)))
+    assert cell("EX", Gate("letter", "Letter", "letter", "EX", scale, source="csv")) == (90, 100)
+    assert cell("EX", PERCENT) is None
+
+
 def test_a_level_whose_name_is_another_number_is_refused() -> None:
     odd = SubCompetency("X", "Odd", (Level("1", Decimal(0)), Level("2", Decimal(5))), "2", source="csv")
     assert "a number of points as well" in cell("2", odd)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import undefer
 from lti_tool.errors import Conflict
 from lti_tool.models import AuditEvent, Award, Course, CourseBadge, Edition, Mastery, Person, Review
 from lti_tool.services import award_acts, awards, editions, sync, words
-from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
+from tests.classroom import at_once, badge, levels, make_room, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
 
 
@@ -453,6 +453,54 @@ def test_a_timed_release_shows_levels_and_issues_awards_at_its_time_and_not_befo
         assert "Careful Work is yours" in student.get("").text
 
 
+@pytest.fixture
+def lowered(room):  # noqa: F811
+    """A course with an award that waits for its release, and whose grade was mended to a lower one meanwhile."""
+    room.publish(badge(release="held"))
+    room.grade(room.students[0], 3, 3)
+    room.sync()
+    room.grade(room.students[0], 1, 1)
+    room.sync()
+    assert room.award()["status"] == "held" and [each.resolution for each in reviews(room, room.award()["id"])] == [
+        None
+    ]
+    return room
+
+
+def press_release(room, when: str) -> None:  # noqa: F811
+    with room.tool.db.read() as session:
+        badge_id = room.course_badge(session).id
+    at = now() + timedelta(minutes=1) if when == "at a moment" else None
+    award_acts.release(room.tool, badge_id, actor="operator", now=now(), at=at)
+    if at is not None:
+        with room.tool.db.write() as session:
+            session.get_one(CourseBadge, badge_id).released_at = now()
+
+
+@pytest.mark.parametrize("when", ["now", "at a moment"])
+def test_a_release_issues_nothing_that_the_grades_do_not_carry_any_more(lowered, when):
+    award = lowered.award()
+    press_release(lowered, when)
+    award_acts.release_due(lowered.tool, now())
+    assert lowered.award()["status"] == "held"
+    assert lowered.sync().state == "done" and lowered.award()["status"] == "held"
+    page = lowered.page.get(f"badges/{lowered.badge.slug}/awards").text
+    assert "One waits for you." in page and "Keep the badge" in page
+    lowered.page.post(f"badges/{lowered.badge.slug}/awards/{award['id']}/review")
+    assert award_acts.release_due(lowered.tool, now()) == 1
+    editions.sign_pending(lowered.tool)
+    assert lowered.award()["status"] == "issued"
+
+
+def test_a_held_award_whose_grade_goes_up_again_is_released_as_any(lowered):
+    lowered.grade(lowered.students[0], 3, 3)
+    lowered.sync()
+    press_release(lowered, "now")
+    editions.sign_pending(lowered.tool)
+    assert lowered.award()["status"] == "issued"
+    assert [each.resolution for each in reviews(lowered, lowered.award()["id"])] == ["restored"]
+
+
 def test_a_held_award_that_is_revoked_before_its_release_tells_the_learner_nothing(room):  # noqa: F811
     room.publish(badge(release="held"))
     room.grade(room.students[0], 3, 3)
@@ -485,6 +533,66 @@ def test_an_award_ends_as_its_badge_says_and_is_earned_again_only_by_a_new_grade
     assert [each["status"] for each in room.awards()] == ["issued", "issued"]
     with room.tool.db.read() as session:
         assert sorted(a.live for a in session.scalars(select(Award).where(Award.course_id == room.id))) == [False, True]
+
+
+@pytest.fixture
+def over(make_room):  # noqa: F811
+    """A course whose first student had a badge that ended an hour ago; nothing about her grades has changed since."""
+    room = make_room()  # noqa: F811
+    room.publish(badge(rows=3, expires_after="P1D", rule="any 2"))
+    room.grade(room.students[0], 3, 3)
+    room.sync()
+    with room.tool.db.write() as session:
+        past = now() - timedelta(hours=1)
+        session.get_one(Award, room.award()["id"]).expires_at = past
+        hers = Mastery.person_id == room.person_id(room.students[0])
+        session.execute(update(Mastery).where(hers).values(decided_at=past - timedelta(days=1)))
+    evaluate_again(room)
+    return room
+
+
+def another_text(definition):
+    return replace(definition, description="Works carefully!")
+
+
+def another_row(definition):
+    return replace(definition, sub_competencies=(*definition.sub_competencies, row("X")))
+
+
+def other_levels(definition):
+    first, *rest = definition.sub_competencies
+    easier = replace(first, levels=levels(0.5, 1, 1.5, 4))
+    return replace(definition, sub_competencies=(easier, *rest))
+
+
+@pytest.mark.parametrize("change", [another_text, another_row, other_levels])
+def test_a_change_of_the_badge_gives_nobody_again_what_is_over(over, change):
+    before = over.badge
+    for definition in (change(before), before):
+        over.publish(definition)
+        over.sync()
+        assert len(over.awards(over.students[0])) == 1
+    over.grade(over.students[0], 4)
+    over.sync()
+    assert len(over.awards(over.students[0])) == 2
+
+
+def test_a_grade_that_was_taken_away_and_given_once_more_earns_again_what_is_over(over):
+    for points in (None, None), (3, 3):
+        over.grade(over.students[0], *points)
+        over.sync()
+    assert len(over.awards(over.students[0])) == 2
+
+
+def test_a_grade_raised_while_a_badge_was_in_force_does_not_give_it_again_once_it_is_over(earned):
+    earned.publish(replace(earned.badge, expires_after="P1D"))
+    earned.grade(earned.students[0], 4, 4)
+    earned.sync()
+    with earned.tool.db.write() as session:
+        session.get_one(Award, earned.award()["id"]).expires_at = now()
+    earned.publish(another_text(earned.badge))
+    evaluate_again(earned)
+    assert len(earned.awards(earned.students[0])) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ Against the demo LMS in both moods; the evidence of each is in the notes on Canv
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
 from lti_tool.errors import Conflict, NotFound
-from lti_tool.models import Column, Course, Drift, Posting, Result
-from lti_tool.services import columns, doctor, drift, marking, matching
+from lti_tool.jobs import RUNNERS
+from lti_tool.models import Column, Course, Drift, Job, Posting, Result
+from lti_tool.services import catalog, columns, doctor, drift, marking, matching, work
 from tests.classroom import *  # noqa: F403
 from tests.classroom import badge, row
 from tests.scene import now
@@ -117,6 +119,41 @@ def test_F18_two_workers_make_a_deleted_column_again_once(graded):
     finally:
         graded.tool.wake = wake
     assert len([c for c in graded.columns if c.tag == B]) == 1
+
+
+def test_F18_a_column_that_was_asked_for_is_made_once_though_a_change_is_published_at_that_moment(graded):
+    graded.lms.delete_column(graded.course, graded.column("B"))
+    graded.sync()
+    making = columns.ask_again(graded.tool, graded.id, graded.badge.slug, B, actor="operator", now=now())
+    graded.put(replace(graded.badge, description="Works with great care."))
+    publishing = catalog.start_publishing(graded.tool, graded.id, graded.badge.slug, actor="operator", now=now())
+    graded.lms.faults.on("lineitems", "slow", seconds=0.3)
+    at_once(*[lambda job=job: work.run(graded.tool, job, RUNNERS) for job in (making, publishing)])  # noqa: F405
+    assert [c.tag for c in graded.columns] == [A, B]
+    with graded.tool.db.read() as session:
+        assert {session.get_one(Job, job).state for job in (making, publishing)} == {"done"}
+        assert graded.course_badge(session).version.number == 2
+    assert column_row(graded, B).state == "bound"
+
+
+def test_F18_a_column_is_asked_for_of_the_publishing_that_makes_what_is_missing(graded):
+    graded.lms.delete_column(graded.course, graded.column("B"))
+    graded.sync()
+    publishing = catalog.start_publishing(graded.tool, graded.id, graded.badge.slug, actor="operator", now=now())
+    asked = columns.ask_again(graded.tool, graded.id, graded.badge.slug, B, actor="operator", now=now())
+    assert asked == publishing
+    assert work.wait(graded.tool, publishing, RUNNERS).state == "done"
+    assert [c.tag for c in graded.columns] == [A, B] and column_row(graded, B).state == "bound"
+
+
+@pytest.mark.parametrize("name", ["Row\\u0000 A", "Row A \\ud83d"])
+def test_a_column_whose_name_cannot_be_stored_as_it_is_stops_no_sync(graded, name):
+    there = [(c.url, c.tag) for c in (column_row(graded, A), column_row(graded, B))]
+    items = [{"id": url, "label": "NAME", "scoreMaximum": 4, "tag": tag} for url, tag in there]
+    body = json.dumps(items).replace("NAME", name)
+    graded.lms.faults.on("lineitems", "status", status=200, body=body, content_type="application/json")
+    assert graded.sync().state == "done"
+    assert column_row(graded, A).label.startswith("Row")
 
 
 def test_F18_publishing_a_change_does_not_make_a_deleted_column_again_by_the_way(graded):

@@ -515,6 +515,28 @@ def test_a_course_that_has_ended_refuses_everything_in_words_and_keeps_the_marks
     assert held(room, ana, "A") == 3
 
 
+@pytest.mark.parametrize("between", ["nothing", "a refusal"])
+def test_what_met_the_end_of_a_course_goes_out_by_itself_once_it_is_open_again(desk, between):
+    room = desk("canvas")
+    ana = room.students[0]
+    room.lms.conclude_course(room.course)
+    mark(room, ana, "A", 2)
+    post(room)
+    assert cell(room, ana, "A").retry_at is None
+    rested = now() + posting.FAILED_RESTS + timedelta(minutes=1)
+    room.lms.conclude_course(room.course, False)
+    if between == "a refusal":
+        room.lms.faults.on("memberships", "status", status=401, count=2)
+        room.sync()
+        with room.tool.db.read() as session:
+            assert session.get_one(Course, room.id).state == "attention"
+        assert room.id not in posting.courses_due(room.tool, rested)
+    assert room.sync().state == "done"  # as Sync now does
+    assert room.id in posting.courses_due(room.tool, rested)
+    post(room)
+    assert held(room, ana, "A") == 3 and cell(room, ana, "A").state == "posted"
+
+
 def test_a_permission_that_is_missing_is_told_at_the_marks(desk):
     room = desk()
     with room.tool.db.write() as session:
@@ -644,6 +666,38 @@ def test_one_score_the_lms_chokes_on_does_not_hold_up_the_others(desk):
     assert post(room).state == "done"
     assert [held(room, each, "A") for each in room.students] == [3] * 5
     assert sent(room) == 6
+
+
+@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize("named", [120, None])
+def test_F04_nothing_more_is_posted_once_the_lms_asks_for_a_pause(desk, mood, named):
+    room = desk(mood, rows=4)
+    for student in room.students:
+        for code in "ABCD":
+            mark(room, student, code, 2)
+    room.lms.faults.on("scores", "rate_limited", status=429, retry_after=named, count=1)
+    room.lms.requests.clear()
+    job = post(room)
+    assert (job.state, job.outcome["reason"]) == ("due", "service_busy")
+    asked = [each.service for each in room.lms.requests if each.service != "token"]
+    assert asked[-1] == "scores" and asked.count("scores") == sent(room) == 1
+    assert {cell(room, each, code).state for each in room.students for code in "ABCD"} == {"due", "sent"}
+    assert post(room).state == "done"
+    assert {held(room, each, code) for each in room.students for code in "ABCD"} == {3}
+    assert sent(room) == 9
+
+
+def test_F04_a_score_that_went_before_the_pause_is_found_and_not_sent_again(desk):
+    room = desk(rows=1)
+    ana, ben = room.students
+    mark(room, ana, "A", 2)
+    mark(room, ben, "A", 2)
+    room.lms.faults.on("scores", "rate_limited", status=429, retry_after=120, count=1, skip=1)
+    room.lms.requests.clear()
+    assert post(room).state == "due"
+    assert sorted(cell(room, each, "A").state for each in room.students) == ["sent", "sent"]
+    assert post(room).state == "done"
+    assert sent(room) == 3 and [held(room, each, "A") for each in room.students] == [3, 3]
 
 
 def test_a_course_whose_message_was_lost_is_found_by_the_sweep(desk):

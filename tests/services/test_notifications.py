@@ -411,6 +411,19 @@ def test_the_news_tell_what_waits_and_what_is_broken(
     assert "In the LMS, one thing is not as it was set up." in text
 
 
+def test_the_news_tell_of_an_award_that_no_release_issues_since_its_grades_have_fallen(
+    make_room: Callable[..., Classroom],  # noqa: F811
+    server: servers.MailServer,
+) -> None:
+    room = make_room()
+    room.publish(badge(release="held"))
+    earn(room)
+    room.grade(room.students[0], 1, 1)
+    room.sync()
+    (text,) = digest(room, server, morning())
+    assert "Careful Work: the grades of one learner do not carry it any more." in text
+
+
 def test_a_teacher_turns_the_news_of_a_course_off(room: Classroom, server: servers.MailServer) -> None:
     earn(room)
     sent(room, server)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, event, select, text, update
 
+from lti_tool.db import insert_rows
 from lti_tool.errors import AccessRefused, ServiceBusy, ServiceError, ServiceUnreachable, TokenRefused
 from lti_tool.http import Response
 from lti_tool.jobs import RUNNERS
@@ -157,6 +159,13 @@ def test_F05_how_long_a_bucket_is_let_fill(remaining, rest):
     answer = Response(200, "OK", headers, b"", "https://canvas.example/")
     assert platform_of("canvas").rest(answer) == pytest.approx(rest)
     assert platform_of("moodle").rest(answer) == 0
+
+
+@pytest.mark.parametrize("kind", ["sync", "columns", "copy", "post", "rows"])
+def test_F04_whatever_asks_the_lms_of_a_course_keeps_its_pause(tool, courses, kind):
+    note(tool, platform(tool, courses["canvas"]), ServiceBusy())
+    waits, other = ask(tool, kind, courses["canvas"]), ask(tool, kind, courses["moodle"])
+    assert waits not in work.due(tool, now()) and other in work.due(tool, now())
 
 
 # -- the circuit
@@ -321,6 +330,7 @@ def test_a_look_at_a_platform_and_what_asks_none_wait_for_no_circuit(tool, cours
 
 def test_who_waits_goes_first_then_platforms_in_turn_then_the_oldest(tool, courses, make_room):  # noqa: F811
     with_workers(tool, 20)
+    tool.turns = itertools.repeat(1)  # none of them is the one for what is late
     more = [make_room(mood="canvas").id for _ in range(3)]
     at = now() - timedelta(minutes=5)
     for number, course in enumerate([*more, courses["canvas"], courses["moodle"]]):
@@ -337,6 +347,61 @@ def test_who_waits_goes_first_then_platforms_in_turn_then_the_oldest(tool, cours
         ("sync", more[2]),
         ("sync", courses["canvas"]),
     ]
+
+
+def taken_beside_a_stream(tool, count: int) -> list[str]:
+    """Let somebody ask for something before each turn of a worker; returns what each turn takes."""
+    tool.turns = itertools.count(1)
+    taken = []
+    for number in range(1, count + 1):
+        work.request(tool, "evaluate", f"{number}", now())
+        taken.append(work._claim_best(tool).subject)
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("priority", "over"), [(work.AT_ITS_MOMENT, timedelta()), (work.SCHEDULED, timedelta(minutes=6))]
+)
+def test_what_is_late_gets_every_third_turn_however_many_wait_for_something(tool, priority, over):
+    work.request(tool, "evaluate", "late", now() - over, priority=priority)
+    assert taken_beside_a_stream(tool, 6) == ["1", "2", "late", "3", "4", "5"]
+
+
+def test_a_reading_at_its_moment_goes_before_what_is_later_and_a_worker_s_first_turns_are_for_who_waits(tool):
+    for name in ("late", "later"):
+        work.request(tool, "evaluate", name, now() - timedelta(hours=5), priority=work.SCHEDULED)
+    work.request(tool, "evaluate", "moment", now(), priority=work.AT_ITS_MOMENT)
+    assert taken_beside_a_stream(tool, 9) == ["1", "2", "moment", "3", "4", "late", "5", "6", "later"]
+
+
+def test_what_is_only_due_waits_for_who_waits(tool):
+    work.request(tool, "evaluate", "due", now() - timedelta(minutes=4), priority=work.SCHEDULED)
+    assert taken_beside_a_stream(tool, 6) == ["1", "2", "3", "4", "5", "6"]
+
+
+@pytest.mark.parametrize("late_first", [False, True])
+def test_the_best_job_is_found_by_an_index_beside_all_that_are_done(tool, late_first):
+    old = {"kind": "evaluate", "state": "done", "priority": 0, "attempts": 1, "not_before": now(), "created_at": now()}
+    with tool.db.write() as session:
+        insert_rows(session, Job, [{**old, "subject": f"old-{number}"} for number in range(4000)])
+    asked: list[tuple[str, object]] = []
+
+    def note_asked(_connection, _cursor, statement, parameters, _context, _many) -> None:
+        asked.append((statement, parameters))
+
+    with tool.db.write() as session:
+        if not tool.db.is_sqlite:  # which goes by no statistics: nothing makes any
+            session.execute(text("ANALYZE job"))
+        connection = session.connection()
+        best = work._best(tool, session, now(), late_first=late_first).limit(1)
+        event.listen(connection, "before_cursor_execute", note_asked)
+        session.execute(best).all()
+        ((statement, parameters),) = asked
+        explain = "EXPLAIN QUERY PLAN" if tool.db.is_sqlite else "EXPLAIN"
+        plan = [str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {statement}", parameters)]
+        session.execute(delete(Job).where(Job.subject.like("old-%")))
+    assert any("ix_job_due" in line or "uq_job_open" in line for line in plan), plan
+    assert not [line for line in plan if "Seq Scan on job" in line or line == "SCAN job"], plan
 
 
 def test_platforms_take_turns_though_one_has_asked_for_much_more(tool, courses, make_room):  # noqa: F811

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from lti_tool import jobs
 from lti_tool.models import (
     AuditEvent,
     Award,
@@ -17,6 +19,7 @@ from lti_tool.models import (
     Evidence,
     Mail,
     MailChoice,
+    Mark,
     Mastery,
     Notification,
     Person,
@@ -24,8 +27,8 @@ from lti_tool.models import (
     RetentionPeriod,
     RetentionRun,
 )
-from lti_tool.services import retention
-from tests.classroom import badge, make_room, shared  # noqa: F401 (fixtures)
+from lti_tool.services import marking, retention, schedule, sync, work
+from tests.classroom import badge, make_room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 from tests.services.test_awards import bit, edition_of
 
@@ -99,6 +102,89 @@ def test_a_course_that_is_opened_again_is_read_from_the_start_and_doubts_no_awar
     assert ended.sync().state == "done"
     assert of_course(ended)["enrolments"] > 0 and ended.award(ended.students[0])["id"] == award["id"]
     assert ended.shown(award["id"])["status"] == "issued"
+
+
+def due(room: Any, after: timedelta = YEARS) -> bool:
+    return room.id in schedule.courses_due(room.tool, now() + after)
+
+
+def test_a_course_at_rest_is_not_read_by_itself_and_stays_as_empty_as_it_is(ended: Any) -> None:
+    with ended.tool.db.write() as session:
+        session.execute(update(Course).where(Course.id == ended.id).values(ends_at=None))
+    assert due(ended) and ended.id in sync.courses_to_sync(ended.tool)
+    run_whole(ended)
+    assert not due(ended) and ended.id not in sync.courses_to_sync(ended.tool)
+    jobs.sweep(ended.tool)
+    assert of_course(ended) == {"enrolments": 0, "levels": 0, "evidence": 0}
+
+
+def test_a_course_at_rest_is_awake_again_once_somebody_opens_it(ended: Any) -> None:
+    run_whole(ended)
+    ended.enter(ended.teacher)
+    assert due(ended, timedelta(minutes=11)) and of_course(ended)["enrolments"] > 0
+    with ended.tool.db.write() as session:
+        session.execute(delete(RetentionRun))
+    run_whole(ended)
+    assert of_course(ended)["enrolments"] > 0, "it is in use"
+
+
+def test_a_course_at_rest_is_awake_again_once_it_is_read_by_name(ended: Any) -> None:
+    run_whole(ended)
+    assert sync.courses_to_sync(ended.tool, context=ended.course.id) == [ended.id]
+    ended.sync()
+    assert due(ended, timedelta(days=1))
+
+
+@pytest.mark.parametrize("given", ["by grades", "by hand"])
+def test_reading_a_course_that_was_at_rest_gives_nobody_again_what_is_over(ended: Any, given: str) -> None:
+    learner = ended.students[0]
+    with ended.tool.db.write() as session:
+        award = session.get_one(Award, ended.award(learner)["id"])
+        award.earned_at, award.expires_at = now() - YEARS, now() - timedelta(days=1000)
+        if given == "by hand":  # with levels that somebody chose, and no score
+            award.given, award.note = "hand", "Seen in class."
+            award.decision = {**award.decision, "rows": [{**row, "score": ""} for row in award.decision["rows"]]}
+    run_whole(ended)
+    ended.sync()
+    assert of_course(ended)["levels"] > 0 and len(ended.awards(learner)) == 1
+    ended.publish(replace(ended.badge, description="Works carefully!"))
+    ended.sync()
+    assert len(ended.awards(learner)) == 1
+    ended.grade(learner, 4, 4)
+    ended.sync()
+    assert len(ended.awards(learner)) == 2
+
+
+def test_marks_that_are_gone_do_not_come_back_and_doubt_nobody_s_award(make_room: Any) -> None:  # noqa: F811
+    made = make_room()
+    definition = badge(columns="none", sub_competencies=(row("A", source="rubric"), row("B", source="rubric")))
+    made.publish(definition)
+    made.sync()
+    learner = made.students[0]
+    mark(made, learner, 2, 2)
+    award = made.award(learner)
+    with made.tool.db.write() as session:
+        session.execute(delete(RetentionRun))
+        session.execute(update(Course).where(Course.id == made.id).values(moved_at=now() - YEARS))
+    run_whole(made)
+    made.enter(made.teacher)
+    made.sync()
+    assert of_course(made)["levels"] > 0 and count(made, Mark, Mark.person_id == made.person_id(learner)) == 0
+    assert made.shown(award["id"])["reviews"] == []
+    mark(made, learner, 1, 2)
+    assert [each["resolution"] for each in made.shown(award["id"])["reviews"]] == [None]
+
+
+def mark(room: Any, user: Any, *chosen: int) -> None:
+    """Choose levels of the badge's rows, in their order."""
+    rows = zip(room.badge.sub_competencies, chosen, strict=True)
+    with room.tool.db.read() as session:
+        known = {each.tag: each.revision for each in session.scalars(select(Mark))}
+    wishes = [marking.Wish(each.tag, level, "", known.get(each.tag, 0)) for each, level in rows]
+    slug, person_id = room.badge.slug, room.person_id(user)
+    saved = marking.save(room.tool, room.id, slug, person_id, wishes, actor="operator", now=now())
+    if saved.job_id:
+        assert work.wait(room.tool, saved.job_id, jobs.RUNNERS).state == "done"
 
 
 def test_evidence_that_a_credential_shows_stays(ended: Any) -> None:

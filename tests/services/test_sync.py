@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, func, select, text
 
 from lti_tool import jobs
 from lti_tool.models import Course, Enrolment, Mastery, Person, Registration, Result
-from lti_tool.services import schedule, sync, work
+from lti_tool.services import schedule, sync, whole, work
 from tests.classroom import badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
+
+MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership#"
+
+
+def roster_says(room, *members):  # noqa: F811
+    """Let the roster be these lines: (user, status, role)."""
+    lines = [
+        {"user_id": user.id, "status": status, "roles": [MEMBERSHIP + role], "name": "N"}
+        for user, status, role in members
+    ]
+    body = json.dumps({"id": "x", "context": {"id": room.course.id}, "members": lines})
+    room.lms.faults.on("memberships", "status", status=200, body=body, content_type="application/json")
 
 
 @pytest.fixture
@@ -45,6 +59,59 @@ def test_H13_somebody_who_left_the_course_keeps_her_award_and_is_not_evaluated(g
     graded.grade(graded.students[0], 1, 1)
     assert graded.sync().outcome["reviews"] == 0
     assert graded.award()["status"] == "issued"
+
+
+@pytest.mark.parametrize("part", [1, whole.PART])
+@pytest.mark.parametrize("order", [1, -1])
+def test_H03_who_is_listed_twice_is_active_where_one_line_says_so(graded, monkeypatch, part, order):
+    monkeypatch.setattr(whole, "PART", part)
+    twice = [(graded.students[0], "Active", "Learner"), (graded.students[0], "Inactive", "Learner")][::order]
+    roster_says(graded, twice[0], (graded.students[1], "Active", "Learner"), twice[1])
+    assert graded.sync().state == "done"
+    assert graded.award()["status"] == "issued"
+
+
+@pytest.mark.parametrize("part", [1, whole.PART])
+@pytest.mark.parametrize("order", [1, -1])
+def test_D06_who_is_listed_twice_has_the_role_with_most_rights(graded, monkeypatch, part, order):
+    monkeypatch.setattr(whole, "PART", part)
+    twice = [(graded.students[0], "Active", "Instructor"), (graded.students[0], "Active", "Learner")][::order]
+    roster_says(graded, twice[0], (graded.students[1], "Active", "Learner"), twice[1])
+    assert graded.sync().state == "done"
+    assert graded.awards() == []
+
+
+def test_sections_of_two_lines_are_put_together():
+    one = ("u", "", "", False, "", None, "Learner", False, [["1", "One"]])
+    other = ("u", "N", "n@x", True, "s", "7", "", True, [["1", "One"], ["2", "Two"]])
+    assert sync._merged(one, other) == ("u", "N", "n@x", True, "s", "7", "Learner", True, [["1", "One"], ["2", "Two"]])
+    assert sync._merged(one, (*other[:8], None))[8] == sync._merged((*one[:8], None), one)[8] == [["1", "One"]]
+
+
+def test_a_learner_who_launches_for_the_first_time_while_her_course_is_stored_is_in_nobodys_way(graded):
+    if graded.tool.db.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    new, done = graded.lms.add_user(graded.course, "student"), []
+    syncing = threading.Thread(target=lambda: done.append(graded.sync()))
+    with graded.tool.db.write() as session:
+        registration_id = session.get_one(Course, graded.id).registration_id
+        made = {"registration_id": registration_id, "sub": new.id, "subject_id": f"urn:{new.id}", "created_at": now()}
+        session.add(Person(**made))
+        session.flush()
+        syncing.start()
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        for _ in range(200):  # until the sync stands at her row
+            with graded.tool.db.engine.connect() as other:
+                if other.scalar(waiting):
+                    break
+            time.sleep(0.05)
+    syncing.join(30)
+    assert (done[0].state, done[0].attempts) == ("done", 1)
+    with graded.tool.db.read() as session:
+        query = select(func.count()).select_from(Enrolment).join(Person, Person.id == Enrolment.person_id)
+        assert session.scalar(query.where(Person.sub == new.id)) == 1
 
 
 def test_somebody_who_comes_back_is_evaluated_again(graded):

@@ -189,6 +189,17 @@ def test_F04_a_pause_the_lms_named_is_kept_whoever_asks_and_one_of_ours_gives_wa
     assert work.run(tool, other, {"sync": good})
 
 
+@pytest.mark.parametrize("named", [86_400_000.0, 999_999_999.0, 8_000 * 365 * 86_400.0])
+def test_F04_a_pause_of_years_is_no_pause_of_years(tool, named):
+    """Milliseconds where seconds are meant, or a maintenance page that names a far date."""
+    busy = ServiceBusy("wait")
+    busy.retry_after = named
+    job_id = work.request(tool, "sync", "7", now())
+    work.run(tool, job_id, failing(busy))
+    assert job_row(tool, job_id).state == "due"
+    assert job_row(tool, job_id).not_before <= now() + timedelta(days=1)
+
+
 def test_J06_a_poison_job_holds_up_no_other(tool):
     poison = work.request(tool, "sync", "7", now())
     work.run(tool, poison, failing(RuntimeError("poison")))

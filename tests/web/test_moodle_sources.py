@@ -14,7 +14,7 @@ from sqlalchemy import select
 from lti_tool.demo import moodle_rubrics, moodle_web
 from lti_tool.grades import moodle
 from lti_tool.models import AuditEvent, Connection, Course, SourceAnswer, SourceLink
-from lti_tool.services import administrators
+from lti_tool.services import administrators, platform_load, sources
 from tests.classroom import Classroom, badge, gate, row, shared, tidy  # noqa: F401 (fixtures)
 from tests.scene import Administrator, Scene, now
 
@@ -263,3 +263,18 @@ def test_F18_a_criterion_that_is_deleted_is_told_and_no_award_is_doubted(course:
     with course.tool.db.read() as session:
         assert session.get_one(Course, course.id).problem == "source_missing"
     assert course.award(ana)["status"] == "issued"
+
+
+def test_what_moodles_web_services_are_asked_is_the_platforms(
+    course: MoodleRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int | None, str]] = []
+    http = course.tool.http
+    monkeypatch.setattr(http, "after_attempt", lambda platform, outcome, _took: asked.append((platform, outcome)))
+    course.ready()
+    asked.clear()
+    with platform_load.counting() as tally:
+        sources.read(course.tool, course.id, dict, lambda _line: None)
+    assert tally.requests == len(asked) > 2 and {platform for platform, _outcome in asked} == {course.platform}
+    course.own(moodle_web.new_token(course.lms, course.teacher))
+    assert {platform for platform, _outcome in asked} == {course.platform}

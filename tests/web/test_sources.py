@@ -14,7 +14,16 @@ import requests
 from cryptography.fernet import Fernet
 from sqlalchemy import select, update
 
-from lti_tool.models import AuditEvent, Connection, ConnectionRequest, Course, Mastery, SourceAnswer, SourceLink
+from lti_tool.models import (
+    AuditEvent,
+    Connection,
+    ConnectionRequest,
+    Course,
+    Mastery,
+    PlatformLoad,
+    SourceAnswer,
+    SourceLink,
+)
 from lti_tool.services import administrators, keys
 from tests.classroom import Classroom, badge, gate, row, shared, tidy  # noqa: F401 (fixtures)
 from tests.scene import Administrator, Scene, now
@@ -478,3 +487,26 @@ def test_a_key_that_is_lost_asks_to_connect_again(room: CanvasRoom) -> None:
         session.execute(update(Connection).where(Connection.course_id == room.id).values(secrets=sealed))
     room.sync()
     assert "cannot be read any more. Connect it again" in room.course_problem()
+
+
+def test_what_canvas_interface_is_asked_is_the_platforms_and_a_bucket_that_runs_low_is_let_fill(
+    room: CanvasRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int | None, str]] = []
+    slept: list[float] = []
+    monkeypatch.setattr(
+        room.tool.http, "after_attempt", lambda platform, outcome, _took: asked.append((platform, outcome))
+    )
+    monkeypatch.setattr(room.tool.http, "_sleep", slept.append)
+    room.prepare()
+    assert room.publish_again().state == "done"
+    with room.tool.db.write() as session:  # its access has to be renewed
+        session.execute(update(Connection).values(expires_at=now() - timedelta(hours=1)))
+    asked.clear()
+    room.lms.faults.on("assignments", "bucket", remaining=100.0)
+    assert room.sync().state == "done"
+    assert len(asked) >= 4 and {platform for platform, _outcome in asked} == {room.platform}
+    assert slept == [5.0]
+    with room.tool.db.read() as session:
+        paused = session.get_one(PlatformLoad, room.platform).paused_until
+    assert paused is not None and timedelta() < paused - now() <= timedelta(seconds=5)

@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
+from sqlalchemy import func, select, text, update
 
 from lti_tool import jobs
 from lti_tool.db import Database
-from lti_tool.services import doctor, figures, presence
+from lti_tool.models import Course, Job, Presence
+from lti_tool.services import award_acts, doctor, figures, presence
 from lti_tool.services.figures import Figures
 from lti_tool.settings import load_settings
 from tests.scene import Scene, now
@@ -45,7 +46,7 @@ def told(found: dict[tuple[str, tuple[tuple[str, str], ...]], float], name: str,
 def test_a_tool_that_can_serve_names_all_that_it_needs(scene: Scene) -> None:
     assert requests.get(f"{scene.url}/healthz", timeout=20).text == "ok\n"
     ready = requests.get(f"{scene.url}/readyz", timeout=20)
-    assert (ready.status_code, ready.text) == (200, "database: ok\nschema: ok\nkeys: ok\nqueue: ok\n")
+    assert (ready.status_code, ready.text) == (200, "database: ok\nschema: ok\nkeys: ok\nqueue: ok\nschedule: ok\n")
 
 
 def test_a_tool_without_its_schema_is_not_ready_and_lives(scene: Scene) -> None:
@@ -262,6 +263,69 @@ def test_the_sweep_is_the_schedule_s_sign_of_life(scene: Scene) -> None:
     jobs.sweep(scene.tool)
     watch = presence.watch(scene.tool, now())
     assert watch.schedule is not None and not watch.unscheduled(now())
+
+
+def test_a_step_of_the_schedule_that_fails_holds_up_no_other_and_is_told_of_while_it_does(scene: Scene) -> None:
+    scene.publish()
+    scene.grade("student1", 4, 4, 4, 4)
+    scene.sync()
+    tool, award = scene.tool, scene.award_of("student1")
+    award_acts.revoke(tool, award["id"], "A mistake", actor="operator", now=now())
+    presence.seen(tool, presence.new_worker(), now())
+    journal = tool.journal.path
+    kept = journal.rename(journal.with_name("kept"))
+    journal.mkdir()  # as a folder that is not mounted on this host
+    try:
+        with tool.db.write() as session:
+            session.execute(update(Job).values(state="done"))
+            session.execute(update(Course).values(next_sync_at=now() - timedelta(hours=1)))
+        assert jobs.sweep(tool) == ["revocations", "erasures"]  # it holds both
+        with tool.db.read() as session:
+            assert session.scalar(select(func.min(Course.next_sync_at))) > now()  # a job has been made of it
+            assert {job.state for job in session.scalars(select(Job).where(Job.kind == "sync"))} == {"done"}
+        found = findings(scene)["schedule"]
+        assert not found.ok and "last looked" in found.sentence and "revocations since" in found.sentence
+        ready = requests.get(f"{scene.url}/readyz", timeout=20)
+        assert (ready.status_code, ready.text.splitlines()[-1]) == (200, "schedule: fails at erasures, revocations")
+        figures_now = read(scene)
+        assert told(figures_now, "schedule_failures_total", step="revocations") == 1
+        assert {dict(labels)["kind"] for name, labels in figures_now if name == "lti_tool_seen_seconds_ago"} == {
+            "worker",
+            "schedule",
+        }
+    finally:
+        journal.rmdir()
+        kept.rename(journal)
+    assert jobs.sweep(tool) == []
+    assert findings(scene)["schedule"].ok
+    assert requests.get(f"{scene.url}/readyz", timeout=20).text.endswith("queue: ok\nschedule: ok\n")
+
+
+def test_a_schedule_that_does_not_get_to_its_end_is_told_of(scene: Scene) -> None:
+    """Whatever holds it up: it has been seen when it has looked at everything."""
+    presence.seen(scene.tool, presence.new_worker(), now())
+    seen: list[object] = []
+    scene.tool.wake = lambda _job: seen.append(presence.watch(scene.tool, now()).schedule)
+    scene.publish()
+    with scene.tool.db.write() as session:
+        session.execute(update(Course).values(next_sync_at=now() - timedelta(hours=1)))
+    jobs.sweep(scene.tool)
+    assert seen and set(seen) == {None}
+    with scene.tool.db.write() as session:
+        session.execute(
+            update(Presence).where(Presence.id == presence.SCHEDULE).values(seen_at=now() - timedelta(minutes=11))
+        )
+    found = findings(scene)["schedule"]
+    assert not found.ok and "does not get to its end" in found.sentence
+
+
+def test_a_step_that_fails_on_another_host_is_not_taken_for_mended(scene: Scene) -> None:
+    presence.swept(scene.tool, ["evidence"], now())
+    with scene.tool.db.write() as session:
+        session.execute(update(Presence).where(Presence.kind == presence.STEP).values(host="elsewhere"))
+    presence.swept(scene.tool, [], now())
+    assert [name for name, _since in presence.failing(scene.tool, now())] == ["evidence"]
+    assert presence.failing(scene.tool, now() + timedelta(minutes=11)) == []  # nobody runs it there any more
 
 
 def test_a_worker_says_that_it_lives_and_the_last_one_is_not_forgotten(scene: Scene) -> None:
