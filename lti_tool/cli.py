@@ -159,7 +159,7 @@ def _platform_commands(group: Any) -> None:
     for name in ("name", "issuer", "client-id", "auth-login-url", "auth-token-url", "jwks-url"):
         add.add_argument(f"--{name}", required=True)
     add.add_argument("--auth-audience")
-    add.add_argument("--deployment-id", action="append", default=[])
+    add.add_argument("--deployment-id", action="extend", nargs="+", default=[])
     add.add_argument("--product", choices=platforms.PRODUCTS, default="other")
     inviting = _listing(group, "invite", _platforms_invite, "a one-time address for dynamic registration")
     inviting.add_argument("--expires", type=_duration, default="24h", help="30m, 24h or 7d (default: 24h)")
@@ -169,7 +169,7 @@ def _platform_commands(group: Any) -> None:
     changing.add_argument("id", type=int)
     for name in ("name", "issuer", "client-id", "auth-login-url", "auth-token-url", "jwks-url", "auth-audience"):
         changing.add_argument(f"--{name}")
-    changing.add_argument("--deployment-id", action="append", default=[])
+    changing.add_argument("--deployment-id", action="extend", nargs="+", default=[])
     changing.add_argument("--product", choices=platforms.PRODUCTS)
     _listing(group, "list", _platforms_list, "all platforms")
     _listing(group, "show", _platforms_show, "one platform").add_argument("id", type=int)
@@ -307,11 +307,13 @@ def served() -> Flask:
 
 def _worker(options: argparse.Namespace) -> int:
     from lti_tool import jobs
+    from lti_tool.migrations import schema
 
     settings = _settings()
     _start_logging(settings)
-    tool = _open()
+    tool = _open(check=not options.check)
     if options.check:
+        schema.serves(tool.db)  # it was started before: a schema that came later does not end it
         if not presence.is_well(tool, _now()):
             raise ToolError(sentence="No worker of this host has been seen for two minutes.")
         return 0
@@ -578,9 +580,13 @@ def _badges_import(options: argparse.Namespace) -> int:
         course_id = catalog.find_course(session, options.platform, options.context, options.deployment).id
     rows = []
     for badge, png in read:
-        _, what = catalog.put_badge(tool, course_id, badge, picture_png=png, actor="operator", now=_now())
-        row: dict[str, Any] = {"badge": badge.slug, "what": what, "status": "draft"}
-        if options.publish:
+        badge_id, what = catalog.put_badge(tool, course_id, badge, picture_png=png, actor="operator", now=_now())
+        status, missing = catalog.stands(tool, badge_id)
+        row: dict[str, Any] = {"badge": badge.slug, "what": what, "status": status}
+        if options.publish and missing is not None:
+            again = "is not in the gradebook any more: make it again on the badge's page, under Set-up"
+            row["columns"] = [f"“{label}” {again}" for label in missing]
+        elif options.publish:
             job_id = catalog.start_publishing(tool, course_id, badge.slug, actor="operator", now=_now())
             job = work.wait(tool, job_id, RUNNERS)
             if job.state != "done":
@@ -701,7 +707,9 @@ def _doctor(options: argparse.Namespace) -> int:
         for f in findings
     ]
     _print(options, document, rows, ("check", "result", "told"))
-    return 0 if all(f.ok for f in findings) else 1
+    if wrong := [f.what for f in findings if not f.ok]:
+        raise ToolError(sentence=f"wrong: {', '.join(wrong)}.")
+    return 0
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -767,7 +775,9 @@ def _verify(options: argparse.Namespace) -> int:
     _print(options, checking.report_json(report), told, ("result", "check", "told"))
     if not options.json:
         print(f"\n{report.verdict}. {report.explanation.removeprefix('No. ')}")
-    return 0 if report.ok else 1
+    if not report.ok:
+        raise ToolError(sentence=f"{options.what}: {report.verdict}.")
+    return 0
 
 
 if __name__ == "__main__":

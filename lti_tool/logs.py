@@ -74,7 +74,9 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def start(form: str, level: int | str | None = None) -> None:
-    """Write the log to standard error as `text` or `json`, and the tool's own lines from this level on."""
+    """Write the log to standard error as `text` or `json`, and the tool's own lines from this level on.
+
+    Without one, as a command does that says itself what became of it, only errors nobody foresaw are written."""
     root = logging.getLogger()
     ours = next((handler for handler in root.handlers if isinstance(handler, _Handler)), None)
     if ours is None and not root.handlers:
@@ -83,5 +85,6 @@ def start(form: str, level: int | str | None = None) -> None:
         root.addHandler(ours)
     if ours is not None:
         ours.setFormatter(JsonLines() if form == "json" else logging.Formatter(TEXT))
+        ours.setLevel(logging.ERROR if level is None else logging.NOTSET)
     if level is not None:
         logging.getLogger("lti_tool").setLevel(level)

@@ -19,11 +19,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lti_tool.errors import ConfigurationError
 
 PREFIX = "LTI_TOOL_"
+ENVIRONMENT = "the environment"
+# How a file writes a value of each type; all others are text.
+WRITTEN: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false, without quotation marks"),
+    int: ((int,), "a whole number, without quotation marks"),
+    float: ((int, float), "a number, without quotation marks"),
+}
 # What files of evidence can be, by the names that `evidence.types` gives them: see services.file_types.
 FILE_TYPES = (
     *("pdf", "docx", "xlsx", "pptx", "odt", "ods", "odp", "doc", "xls", "ppt", "txt", "md", "csv"),
     *("jpg", "png", "webp", "gif", "mp3", "m4a", "wav", "ogg", "flac", "mp4", "mov", "webm"),
 )
+
+# What a setting with a pattern is told by.
+EXAMPLES = {
+    "issuer.slug": 'small letters, digits and hyphens, as "hallwood"',
+    "issuer.accent": 'a colour, as "#0E5468"',
+}
 
 
 class _Section(BaseModel):
@@ -292,7 +305,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     sources = [_Source("config/default.toml", _read_toml(default_file()))]
     if path := environ.get("LTI_TOOL_CONFIG"):
         sources.append(_Source(path, _read_toml(Path(path))))
-    sources.append(_Source("the environment", _from_environment(environ)))
+    sources.append(_Source(ENVIRONMENT, _from_environment(environ)))
 
     merged: dict[str, Any] = {}
     told_by: dict[tuple[str, str], str] = {}
@@ -301,6 +314,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             if not isinstance(values, dict):
                 raise ConfigurationError(f"{source.name}: {section!r} must be a section, written as [{section}]")
             for key, value in values.items():
+                if source.name != ENVIRONMENT:  # which has nothing but text
+                    _check_type(source.name, section, key, value)
                 merged.setdefault(section, {})[key] = value
                 told_by[section, key] = source.name
     try:
@@ -340,6 +355,17 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def _check_type(source: str, section: str, key: str, value: Any) -> None:
+    """Refuse a value that is no more than like the setting's: `allow_private = "yes"` would open a network."""
+    sections = Settings.model_fields.get(section)
+    field = getattr(sections.annotation, "model_fields", {}).get(key) if sections is not None else None
+    if field is None:
+        return  # no setting at all, which is told elsewhere
+    types, written = WRITTEN.get(field.annotation, ((str,), "text, in quotation marks"))
+    if type(value) not in types:
+        raise ConfigurationError(f"{source}: {section}.{key} has to be {written}")
+
+
 def _first_problem(error: ValidationError, told_by: dict[tuple[str, str], str]) -> str:
     problem = error.errors(include_url=False)[0]
     where = [str(part) for part in problem["loc"]]
@@ -351,9 +377,37 @@ def _first_problem(error: ValidationError, told_by: dict[tuple[str, str], str]) 
         return f"{prefix}{name} is not a setting. Known here: {known}"
     if problem["type"] == "missing":
         return f"{name} is missing. config/default.toml has it with its default"
-    message = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
-    told = "what it is" if name.endswith(".url") and "@" in str(problem["input"]) else repr(problem["input"])
-    return f"{prefix}{name} cannot be {told}: {message}"  # an address may hold a password, and this goes to a log
+    message = _what_to_write(name, problem)
+    # An address may hold a password, a section such an address, and this goes to a log.
+    hidden = isinstance(problem["input"], dict) or name.endswith(".token")
+    hidden = hidden or (name.endswith(".url") and "@" in str(problem["input"]))
+    return f"{prefix}{name} cannot be {'what it is' if hidden else repr(problem['input'])}: {message}"
+
+
+def _what_to_write(name: str, problem: Mapping[str, Any]) -> str:
+    limits = problem.get("ctx", {})
+    match problem["type"]:
+        case "bool_parsing" | "bool_type":
+            return "write true or false"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "write a whole number"
+        case "float_parsing" | "float_type" | "finite_number":
+            return "write a number"
+        case "string_type":
+            return 'write it in quotes, as "…"'
+        case "list_type" | "tuple_type":
+            return 'write a list, as ["…", "…"]'
+        case "literal_error":
+            return f"write {limits['expected']}"
+        case "greater_than":
+            return f"write more than {limits['gt']}"
+        case "greater_than_equal":
+            return f"write {limits['ge']} or more"
+        case "less_than_equal":
+            return f"write {limits['le']} or less"
+        case "string_pattern_mismatch" if name in EXAMPLES:
+            return f"write {EXAMPLES[name]}"
+    return re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
 
 
 def _known_keys(where: list[str]) -> list[str]:

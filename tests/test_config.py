@@ -60,10 +60,17 @@ def test_an_unknown_key_in_a_file_names_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("LTI_TOOL_SERVER__TRUSTED_PROXIES", "one", "server.trusted_proxies cannot be 'one'"),
-        ("LTI_TOOL_NETWORK__ALLOW_PRIVATE", "perhaps", "network.allow_private cannot be 'perhaps'"),
-        ("LTI_TOOL_PRIVACY__CLAIM", "never", "'required' or 'automatic'"),
-        ("LTI_TOOL_ISSUER__ACCENT", "blue", "issuer.accent cannot be 'blue'"),
+        ("LTI_TOOL_SERVER__TRUSTED_PROXIES", "one", "trusted_proxies cannot be 'one': write a whole number"),
+        ("LTI_TOOL_SERVER__TRUSTED_PROXIES", "6", "server.trusted_proxies cannot be '6': write 5 or less"),
+        (
+            "LTI_TOOL_NETWORK__ALLOW_PRIVATE",
+            "perhaps",
+            "allow_private cannot be 'perhaps': write true or false",
+        ),
+        ("LTI_TOOL_QUEUE__PLATFORM_SHARE", "0", "queue.platform_share cannot be '0': write more than 0"),
+        ("LTI_TOOL_PRIVACY__CLAIM", "never", "cannot be 'never': write 'required' or 'automatic'"),
+        ("LTI_TOOL_ISSUER__ACCENT", "blue", "issuer.accent cannot be 'blue': write a colour, as \"#0E5468\""),
+        ("LTI_TOOL_ISSUER__SLUG", "A B", "write small letters, digits and hyphens, as"),
         ("LTI_TOOL_QUEUE__URL", "amqp://host", 'write "sqlite:///path", "redis://host:6379/0" or'),
         ("LTI_TOOL_QUEUE__URL", "redis://host:port/0", 'write "sqlite:///path", "redis://host:6379/0" or'),
         ("LTI_TOOL_DATABASE__URL", "badges.db", "database.url cannot be 'badges.db': write \"sqlite:///path\""),
@@ -93,6 +100,39 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
 def test_an_address_that_may_hold_a_password_is_not_repeated() -> None:
     sentence = refusal(LTI_TOOL_DATABASE__URL="postgresql+psycopg://tool:sesame@host:port/badges")
     assert "database.url cannot be what it is" in sentence and "sesame" not in sentence
+
+
+def test_a_password_is_not_repeated_where_another_setting_is_missing_or_a_token_is_short() -> None:
+    sentence = refusal(LTI_TOOL_MAIL__URL="smtp://joe:sesame@localhost:25")
+    assert "mail.sender has to name" in sentence and "sesame" not in sentence
+    assert "sesame" not in refusal(LTI_TOOL_METRICS__TOKEN="sesame")
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "said"),
+    [
+        ("server", 'trusted_proxies = "1"', "server.trusted_proxies has to be a whole number"),
+        ("server", "trusted_proxies = true", "server.trusted_proxies has to be a whole number"),
+        ("queue", "sync_every = 600.0", "queue.sync_every has to be a whole number"),
+        ("queue", 'platform_share = "0.5"', "queue.platform_share has to be a number"),
+        ("network", 'allow_private = "yes"', "network.allow_private has to be true or false"),
+        ("network", "allow_private = 1", "network.allow_private has to be true or false"),
+        ("wallets", 'transaction_code = "false"', "wallets.transaction_code has to be true or false"),
+        ("issuer", "name = 1926", "issuer.name has to be text"),
+        ("keys", "dir = 7", "keys.dir has to be text"),
+    ],
+)
+def test_a_file_writes_each_value_as_its_type(tmp_path: Path, section: str, line: str, said: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[{section}]\n{line}\n")
+    sentence = refusal(LTI_TOOL_CONFIG=str(file))
+    assert sentence.startswith(f"{file}: ") and said in sentence
+
+
+def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[queue]\nplatform_share = 1\n")
+    assert load_settings({"LTI_TOOL_CONFIG": str(file)}).queue.platform_share == 1
 
 
 @pytest.mark.parametrize(

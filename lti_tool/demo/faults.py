@@ -356,7 +356,8 @@ def change_rows(lms: Lms, fault: Fault, response: Response) -> Response:
             row.update(options.get("set") or {})
             for name in options.get("drop") or ():
                 row.pop(name, None)
-    response.set_data(json.dumps(body, ensure_ascii=False))
+    # Half a character is no UTF-8: it goes as JSON writes it, escaped.
+    response.set_data(json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace"))
     return response
 
 

@@ -42,7 +42,7 @@ IDENTIFIER_TYPES = (
 EXTENSION = re.compile(r"ext:[A-Za-z0-9._:-]{1,60}")
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-DURATION = re.compile(r"P(?=\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
+DURATION = re.compile(r"P(?=T?\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(\d+)H)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,26 +277,27 @@ def needed(rule: str, of: int) -> int:
     return int(count)
 
 
-def months_and_days(duration: str) -> tuple[int, int]:
-    """Split an ISO 8601 duration of whole years, months, weeks and days; ValueError for anything else."""
+def months_days_hours(duration: str) -> tuple[int, int, int]:
+    """Split an ISO 8601 duration of whole years, months, weeks, days and hours; ValueError for anything else."""
     match = DURATION.fullmatch(duration)
     if not match:
-        raise ValueError(f"not a duration of years, months, weeks or days: {duration!r}")
-    years, months, weeks, days = (int(part or 0) for part in match.groups())
-    return years * 12 + months, weeks * 7 + days
+        raise ValueError(f"not a duration of years, months, weeks, days or hours: {duration!r}")
+    years, months, weeks, days, hours = (int(part or 0) for part in match.groups())
+    return years * 12 + months, weeks * 7 + days, hours
 
 
 def after(start: datetime, duration: str) -> datetime:
-    """Return the moment a duration of years, months, weeks, days ends; 31 January + P1M is the last of February."""
-    months, days = months_and_days(duration)
+    """Return the moment a duration ends; 31 January + P1M is the last of February."""
+    months, days, hours = months_days_hours(duration)
+    rest = timedelta(days=days, hours=hours)
     month = start.month - 1 + months
     year, month = start.year + month // 12, month % 12 + 1
     for day in range(start.day, 27, -1):
         try:
-            return start.replace(year=year, month=month, day=day) + timedelta(days=days)
+            return start.replace(year=year, month=month, day=day) + rest
         except ValueError:
             continue
-    return start.replace(year=year, month=month) + timedelta(days=days)
+    return start.replace(year=year, month=month) + rest
 
 
 def plain(value: Any) -> Any:

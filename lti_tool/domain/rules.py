@@ -20,7 +20,7 @@ from lti_tool.domain.badge import (
     Badge,
     Gate,
     SubCompetency,
-    months_and_days,
+    months_days_hours,
     needed,
     number_text,
 )
@@ -30,6 +30,10 @@ Place = tuple[str | int, ...]
 Problem = tuple[Place, str]
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+LONG_TEXTS = ("description", "criteria")  # those of several lines
+_IN_FILE = {"sub_competencies": "sub_competency", "levels": "level", "gates": "gate"}
+_NOT_IN_LINE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+_NOT_IN_LONG_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 LANGUAGE = re.compile(r"[a-z]{2,4}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")  # the pattern of the OB 3.0 schema
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 MOST_LEVELS = 10
@@ -48,7 +52,36 @@ LONGEST_NAME = 200  # Moodle answers 502 to an overlong label of a column
 
 def problems(badge: Badge) -> list[Problem]:
     """Return everything that keeps the definition from being used, in the order of the file."""
-    return [*_head(badge), *_rows(badge), *_gates(badge), *_stack(badge)]
+    found = [*_head(badge), *_rows(badge), *_gates(badge), *_stack(badge)]
+    told = {place for place, _ in found}
+    return found + [problem for problem in _characters(badge) if problem[0] not in told]
+
+
+def _characters(badge: Badge) -> Iterator[Problem]:
+    """Find characters that PostgreSQL or a line of a gradebook cannot hold."""
+    for place, text in _texts((), badge.content()):
+        match = (_NOT_IN_LONG_TEXT if place[-1] in LONG_TEXTS else _NOT_IN_LINE).search(text)
+        if match is None:
+            continue
+        if match[0] in "\r\n":
+            yield place, Sentence("this is one line: leave the line break out")
+        else:
+            code = f"U+{ord(match[0]):04X}"
+            yield place, Sentence("holds the control character %(code)s: leave it out", code=code)
+
+
+def _texts(place: Place, value: object) -> Iterator[tuple[Place, str]]:
+    """Yield every text of a definition's content with the place it has in the file."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts((*place, index), item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            here: str = _IN_FILE.get(name) or name
+            top = () if place or here in ("sub_competency", "gate", "stack") else ("badge",)
+            yield from _texts((*place, *top, here), item)
 
 
 def _head(badge: Badge) -> Iterator[Problem]:
@@ -160,13 +193,22 @@ def _is_usual(number: Decimal) -> bool:
 
 def _duration(place: Place, text: str) -> Iterator[Problem]:
     try:
-        months, days = months_and_days(text)
+        months, days, hours = months_days_hours(text)
+        if "W" in text and not re.fullmatch(r"P\d+W", text):  # ISO 8601-1:2004, 4.4.3.2; awards of before may have it
+            raise ValueError("weeks beside others")
     except ValueError:
-        yield place, Sentence('%(text)s is not a duration such as "P3Y", "P18M" or "P90D"', text=f"{text!r}")
+        yield (
+            place,
+            Sentence(
+                '%(text)s is not a duration: write whole years, months, days and hours, as "P3Y", "P1Y6M" or "PT36H", '
+                'or weeks alone, as "P2W"',
+                text=f"{text!r}",
+            ),
+        )
         return
-    if (months, days) == (0, 0):
+    if (months, days, hours) == (0, 0, 0):
         yield place, Sentence("a duration above zero is needed")
-    if months * 365 + days * 12 > LONGEST_DURATION * 12:
+    if months * 365 + (days + hours / 24) * 12 > LONGEST_DURATION * 12:
         yield place, Sentence("a hundred years at most: leave it out where there is to be no end")
 
 

@@ -46,6 +46,7 @@ Reading = Score | Ungraded | Malformed
 
 SAME = Fraction(1, 100_000)  # Moodle keeps five decimals of a score (seen), Canvas a float
 
+MOST_DIGITS = 300  # a float written out has 17; Python writes no whole number of more than 4,300
 MOST_PLACES = 15  # before and behind the decimal point: 1e99999999 would be a hundred million digits as a fraction
 
 
@@ -86,7 +87,7 @@ def _number(value: Any) -> Fraction | None:
     number = Decimal(value)
     if not number.is_finite() or (number and abs(number.adjusted()) > MOST_PLACES):
         return None
-    return Fraction(number)
+    return Fraction(number) if len(number.as_tuple().digits) <= MOST_DIGITS else None
 
 
 def read_back(reading: Reading, mark: Score | None) -> Reading:

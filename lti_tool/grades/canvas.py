@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urljoin
 from lti_tool.errors import AddressRefused, NotConnected, PagingLoop, ServiceError, SourceMissing
 from lti_tool.grades.source import Answer, AskedCourse, OfferedRow, Place, raw_answer
 from lti_tool.http import Http, Response, same_origin
+from lti_tool.lti.ags import exact, whole
 from lti_tool.lti.platforms import platform_of
 from lti_tool.sentence import Sentence
 
@@ -208,7 +209,7 @@ class Caller:
 def _json(response: Response) -> Any:
     """Read JSON with its numbers as they were written: 2.7 is 27/10, and no float."""
     try:
-        return json.loads(response.body, parse_float=Decimal)
+        return json.loads(response.body, parse_float=exact, parse_int=whole)
     except (ValueError, RecursionError):
         raise ServiceError(f"answered {response.status} without JSON", reason="not_json") from None
 

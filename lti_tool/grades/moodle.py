@@ -21,6 +21,7 @@ from lti_tool.domain.badge import number_text
 from lti_tool.errors import NotConnected, ServiceBusy, ServiceError, SourceMissing
 from lti_tool.grades.source import Answer, AskedCourse, OfferedRow, Place, raw_answer
 from lti_tool.http import Http
+from lti_tool.lti.ags import exact, whole
 from lti_tool.sentence import Sentence
 
 SERVER = "/webservice/rest/server.php"
@@ -126,7 +127,7 @@ class Moodle:
         if response.status == 403:
             raise ServiceError(f"{function}: 403", reason="status_403")
         try:
-            answer = json.loads(response.body, parse_float=Decimal)
+            answer = json.loads(response.body, parse_float=exact, parse_int=whole)
         except (ValueError, RecursionError):
             raise ServiceError(f"{function}: no JSON", reason="not_json") from None
         if isinstance(answer, dict) and "errorcode" in answer and "exception" in answer:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from lti_tool.errors import ColumnMissing, ServiceError
-from lti_tool.lti.claims import text
+from lti_tool.lti.claims import can_be_kept, is_storable, text
 from lti_tool.lti.service import Service, with_path, with_query
+
+log = logging.getLogger(__name__)
 
 # https://www.imsglobal.org/spec/lti-ags/v2p0#scope-and-allowed-http-methods
 LINE_ITEM = "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem"
@@ -29,6 +32,9 @@ LINE_ITEM_TYPE = "application/vnd.ims.lis.v2.lineitem+json"
 LINE_ITEMS_TYPE = "application/vnd.ims.lis.v2.lineitemcontainer+json"
 RESULTS_TYPE = "application/vnd.ims.lis.v2.resultcontainer+json"
 SCORE_TYPE = "application/vnd.ims.lis.v1.score+json"
+
+# Of a number, written out. A float has 17 digits, and Python takes no whole number of more than 4,300.
+MOST_DIGITS = 300
 
 # Moodle 4.5.6 breaks off with a 502 for a longer one (seen): its column holds 255.
 LONGEST_LABEL = 255
@@ -148,8 +154,14 @@ def result_answers(service: Service, line_item_url: str) -> Iterator[bytes]:
 
 
 def results_in(body: bytes) -> list[tuple[str, str]]:
-    """Return (user id, text as received) of each result on one page. Raises ServiceError, reason `malformed`."""
-    return [(_user(values), raw) for raw, values in _elements(body, _NAMES_ONLY)]
+    """Return (user id, text as received) of each result on one page. Raises ServiceError, reason `malformed`.
+
+    One of a user id that cannot be stored is set aside: nobody can have launched with it (B28)."""
+    results = [(_user(values), raw) for raw, values in _elements(body, _NAMES_ONLY)]
+    kept = [(user, raw) for user, raw in results if can_be_kept(user)]
+    if len(kept) < len(results):
+        log.warning("results set aside, as their user ids cannot be stored: %s", len(results) - len(kept))
+    return kept
 
 
 def _user(values: Mapping[str, Any]) -> str:
@@ -220,13 +232,14 @@ def zoned(moment: datetime) -> str:
 
 
 def _line_item(values: Any) -> LineItem:
-    if not isinstance(values, dict) or not isinstance(values.get("id"), str) or not values["id"]:
+    url = values.get("id") if isinstance(values, dict) else None
+    if not isinstance(url, str) or not url or not is_storable(url):
         _malformed("a line item has no id")
     maximum = values.get("scoreMaximum")
     return LineItem(
-        url=values["id"],
+        url=url,
         label=text(str(values.get("label") or "")) or "",
-        maximum=maximum if isinstance(maximum, Decimal) else Decimal(0),
+        maximum=maximum if isinstance(maximum, Decimal) and maximum.is_finite() else Decimal(0),
         resource_id=_text(values.get("resourceId")),
         tag=_text(values.get("tag")),
         resource_link_id=_text(values.get("resourceLinkId")),
@@ -278,7 +291,23 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
+def exact(text: str) -> Decimal:
+    """Read a number of an answer as it is written; one beyond all measure as infinite, which is nobody's score.
+
+    For `json`'s parse_int and parse_float: one learner's number keeps nobody else's answer from being read."""
+    try:
+        number = Decimal(text)
+    except ArithmeticError:  # 1e99999999999999999999
+        return Decimal("Infinity")
+    return number if len(text) <= MOST_DIGITS and abs(number.adjusted()) <= MOST_DIGITS else Decimal("Infinity")
+
+
+def whole(text: str) -> int | Decimal:
+    """Do as `exact` for a whole number, which may be an id, and stays an int."""
+    return int(text) if len(text) <= MOST_DIGITS else Decimal("Infinity")
+
+
+_DECODER = json.JSONDecoder(parse_float=exact, parse_int=exact, parse_constant=_no_constant)
 # Where the text is kept and only the user is read: whole numbers stay as they are written, fractions are not looked at.
 _NAMES_ONLY = json.JSONDecoder(parse_int=str, parse_constant=_no_constant)
 

@@ -316,11 +316,16 @@ def web_address(value: object) -> str | None:
 
 def can_be_kept(value: str) -> bool:
     """Tell whether an identifier can be stored as it is: LTI allows 255 characters, PostgreSQL no NUL."""
+    return len(value) <= LONGEST_ID and is_storable(value)
+
+
+def is_storable(value: str) -> bool:
+    """Tell whether a text of any length can be stored as it is: no NUL, no half of a character."""
     try:
         value.encode()
     except UnicodeEncodeError:
         return False
-    return len(value) <= LONGEST_ID and "\0" not in value
+    return "\0" not in value
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

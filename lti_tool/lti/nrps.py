@@ -4,6 +4,7 @@ NRPS 2.0: https://www.imsglobal.org/spec/lti-nrps/v2p0"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,10 +12,12 @@ from typing import Any
 
 from lti_tool.errors import ServiceError
 from lti_tool.http import parsed
-from lti_tool.lti.claims import CUSTOM, text
+from lti_tool.lti.claims import CUSTOM, can_be_kept, text
 from lti_tool.lti.platforms import is_unresolved
 from lti_tool.lti.roles import Role, course_roles, is_test_user
 from lti_tool.lti.service import Service, with_query
+
+log = logging.getLogger(__name__)
 
 MEMBERSHIPS_READ = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
 MEMBERSHIPS_TYPE = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
@@ -68,8 +71,14 @@ def member_answers(
 
 
 def members_in(body: bytes) -> list[Member]:
-    """Return who is on one page. Raises ServiceError, reason `not_json` or `malformed`."""
-    return [_member(entry) for entry in _entries(parsed(body))]
+    """Return who is on one page. Raises ServiceError, reason `not_json` or `malformed`.
+
+    Who has an id that cannot be stored is set aside: a launch with it would be refused too (B28)."""
+    members = [_member(entry) for entry in _entries(parsed(body))]
+    kept = [member for member in members if can_be_kept(member.user_id)]
+    if len(kept) < len(members):
+        log.warning("members set aside, as their user ids cannot be stored: %s", len(members) - len(kept))
+    return kept
 
 
 def _entries(answer: Any) -> list[Any]:

@@ -21,8 +21,10 @@ from lti_tool.lti.registration import Registration
 
 log = logging.getLogger(__name__)
 
-# Anybody can send an unknown key id, so only so often does one make us ask the platform.
+# Anybody can send unknown key ids: one makes us ask the platform once in this time, and all together so often. Below
+# that, a key that the platform has just begun to use is found at once.
 REFETCH_AFTER = timedelta(minutes=1)
+MOST_IN_VAIN = 5
 # A key the platform withdrew is trusted no longer than this, as long as the platform answers.
 KEYS_ARE_FRESH = timedelta(hours=12)
 # Canvas publishes three keys, about 1.5 kB.
@@ -61,7 +63,8 @@ class KeyCache:
         self._load = load
         self._save = save
         self._known: dict[int, _Known] = {}
-        self._in_vain: dict[int, datetime] = {}
+        # By registration and key id asked for; None: when the platform could not be asked at all.
+        self._in_vain: dict[int, dict[str | None, datetime]] = {}
         self._locks: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -69,7 +72,7 @@ class KeyCache:
         """Return the key with this id, or None where the platform does not publish it or cannot be asked.
 
         The key set is fetched where there is none, where it has grown old, and for an unknown key id: then at most
-        once, and not again for a minute if it was in vain."""
+        once, and for a minute not again for the same one, nor for any where the platform could not be asked."""
         known = self._known.get(registration.id)
         kept = known.keys.get(kid) if known and known.url == registration.jwks_url else None
         if kept and known and _fresh(known, now):
@@ -90,12 +93,14 @@ class KeyCache:
             known = self._from_store(registration, known) or known
         if known and kid in known.keys and _fresh(known, now):
             return known.keys[kid]
-        asked_in_vain = self._in_vain.get(registration.id)
-        if asked_in_vain is None or now - asked_in_vain >= REFETCH_AFTER:
+        earlier = self._in_vain.get(registration.id, {})
+        in_vain = {asked: at for asked, at in earlier.items() if now - at < REFETCH_AFTER}
+        if kid not in in_vain and None not in in_vain and len(in_vain) < MOST_IN_VAIN:
             fetched = self._fetch(registration, now)
             if fetched is None or kid not in fetched.keys:
-                self._in_vain[registration.id] = now
+                in_vain[kid if fetched is not None else None] = now
             known = fetched or known
+        self._in_vain[registration.id] = in_vain
         return known.keys.get(kid) if known else None
 
     def _from_store(self, registration: Registration, known: _Known | None) -> _Known | None:

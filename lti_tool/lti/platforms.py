@@ -54,6 +54,7 @@ Messages = Mapping[str, Collection[str]]
 Section = tuple[str, str]  # id and name; the name is "" where only the id is told
 LONGEST_SECTION = 255
 MOST_SECTIONS = 50
+LONGEST_ID = 30  # digits, of a section
 LONGEST_TERM = 100  # characters
 LOW_BUCKET, BUCKET_FILLS = 150.0, 10.0  # Canvas' throttle units: room for two or three requests; and a second
 
@@ -322,6 +323,7 @@ class Canvas(Platform):
                 "401 not in this course",
                 reason="tool_not_in_course",
                 sentence=Sentence("The tool is no longer there in this Canvas course."),
+                what_to_do=Sentence("Put it back into the course, and everything goes on as before."),
             )
         if "Developer Key" in text:  # "Invalid Developer Key", "Unknown or inactive Developer Key"
             return AccessRefused(
@@ -458,7 +460,10 @@ class Canvas(Platform):
         # conjunction with" the ids. https://canvas.instructure.com/doc/api/file.tools_variable_substitutions.html
         if "canvas_section_ids" not in custom:
             return None
-        ids = sorted((each for each in _ids(custom["canvas_section_ids"]) if each.isdecimal()), key=int)
+        ids = sorted(
+            (each for each in _ids(custom["canvas_section_ids"]) if each.isdecimal() and len(each) <= LONGEST_ID),
+            key=int,
+        )
         try:
             told = json.loads(custom.get("canvas_section_names", ""))
         except ValueError:

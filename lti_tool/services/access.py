@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from lti_tool.errors import AddressRefused, BadInput, ScopeMissing, ServiceError
 from lti_tool.lti.nrps import member_answers, members_in
 from lti_tool.lti.registration import Registration
 from lti_tool.lti.service import Service
-from lti_tool.models import Course, Deployment
+from lti_tool.models import Connection, Course, Deployment
 from lti_tool.models import Registration as RegistrationRow
 from lti_tool.sentence import Sentence
 from lti_tool.services import platform_load
@@ -50,6 +53,20 @@ def course_service(tool: Tool, course_id: int) -> tuple[Service, str]:
 def course_roster(tool: Tool, course_id: int) -> Service:
     """Return the authorised caller for what of a course needs no gradebook."""
     return _caller(tool, course_id)[0]
+
+
+def connection_of(session: Session, course: Course, kind: str) -> Connection | None:
+    """Return the connection a course is read with: its own, given by a teacher, else its whole platform's.
+
+    Hers that the LMS refuses gives way to one of the platform's that it does not: a consent ends with an account, and
+    nobody may be there to give another. A row without an account is no access: the key that teachers connect with."""
+    query = select(Connection).where(
+        Connection.registration_id == course.registration_id,
+        Connection.kind == kind,
+        Connection.account != "",
+        (Connection.course_id == course.id) | Connection.course_id.is_(None),
+    )
+    return min(session.scalars(query), key=lambda each: (bool(each.problem), each.course_id is None), default=None)
 
 
 def _caller(tool: Tool, course_id: int) -> tuple[Service, str | None]:

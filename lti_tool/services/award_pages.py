@@ -21,7 +21,7 @@ from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages.instructor import AwardRow, AwardsPage, GivePage
 from lti_tool.services.rows import row_views
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import said, status_word
+from lti_tool.services.words import collation, said, status_word
 
 MANY = 500  # awards whose editions are asked for by their ids
 
@@ -37,7 +37,9 @@ def award_list(tool: Tool, who: LaunchSession, slug: str, now: datetime) -> Awar
             .options(joinedload(Award.person))
             .order_by(Award.earned_at.desc(), Award.id)
         )
-        awards = list(session.scalars(query))
+        # As far as the page tells of when: several that were earned on one day stand by name.
+        awards = sorted(session.scalars(query), key=lambda award: collation(award.person.name))
+        awards.sort(key=lambda award: award.earned_at.date(), reverse=True)
         editions = _newest_editions(session, [award.id for award in awards])
         rows = [
             replace(row, waits=said(held_back.WAITS) if row.id in waiting else "")
@@ -85,7 +87,7 @@ def _award_row(tool: Tool, award: Award, reviews: dict[str, str], editions: dict
         unconfirmed=status == "review" or (status == "held" and award_acts.unconfirmed(award)),
         can_reissue=status == "issued",
         can_renew=expiry.can_renew(award, now),
-        ends=expiry.told(award.expires_at, now) if status == "issued" else "",
+        ends=expiry.told(award, now) if status == "issued" else "",
     )
 
 
@@ -100,7 +102,7 @@ def some(tool: Tool, who: LaunchSession, slug: str, award_ids: Sequence[str], no
         editions = _newest_editions(session, [award.id for award in awards])
         reviews = under_review(session, badge)
         rows = [_award_row(tool, award, reviews, editions, now) for award in awards]
-        return tuple(sorted(rows, key=lambda row: (row.name.casefold(), row.id)))
+        return tuple(sorted(rows, key=lambda row: (collation(row.name), row.id)))
 
 
 def one(tool: Tool, who: LaunchSession, slug: str, award_id: str, now: datetime) -> AwardRow:

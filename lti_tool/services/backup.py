@@ -19,7 +19,7 @@ from sqlalchemy import delete, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from lti_tool.db import Database
-from lti_tool.errors import BadInput, ConfigurationError, Conflict
+from lti_tool.errors import BadInput, ConfigurationError, Conflict, ToolError
 from lti_tool.migrations import schema
 from lti_tool.models import AuditEvent, Presence
 from lti_tool.sentence import Sentence
@@ -28,7 +28,6 @@ from lti_tool.services.revocations import Replayed
 from lti_tool.services.tool import Tool
 
 SQLITE, POSTGRESQL = b"SQLite format 3\x00", b"PGDMP"
-PAGES_AT_A_TIME = 2000  # of SQLite's copy: writers get their turn in between
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,10 @@ def _copy(db: Database, url: str, file: Path) -> None:
         _run(url, ["pg_dump", "--format=custom", "--no-owner", f"--file={file}"])
         return
     with contextlib.closing(sqlite3.connect(_path(url))) as source, contextlib.closing(sqlite3.connect(file)) as copy:
-        source.backup(copy, pages=PAGES_AT_A_TIME, sleep=0.01)
+        # In one step: SQLite begins anew with whatever another process writes between two, and a reader of a WAL holds
+        # up no writer (https://www.sqlite.org/c3ref/backup_finish.html).
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file by itself, which a read-only folder may hold
 
 
 def _path(url: str) -> str:
@@ -113,8 +115,8 @@ def restore(tool: Tool, file: Path, now: datetime) -> Restored:
 
     What is there before is kept beside the backup. New credentials go to new status lists: entries of the backup's
     were given out after it was made. What was withdrawn since is withdrawn again, by the journal of revocations.
-    Refuses, and changes nothing: a file of another kind, one of a newer version, and while a worker runs."""
-    url = tool.settings.database.url
+    Refuses, and changes nothing: a file of another kind, one that is not whole, one of a newer version, and while a
+    worker runs. What fails later says where the copy of before is."""
     _check_file(tool, file)
     revision = _revision(tool, file)
     if revision is None:
@@ -123,7 +125,23 @@ def restore(tool: Tool, file: Path, now: datetime) -> Restored:
         raise ConfigurationError(
             f"{file} was written by a newer version (schema {revision}). Install that version, then restore it"
         )
+    _check_whole(tool, file)
     kept = _keep(tool, file.parent, now) if _before(tool, now) else None
+    try:
+        _put_back(tool, file)
+        return Restored(schema.upgrade(tool.db), _go_on(tool, now), kept)
+    except (ToolError, SQLAlchemyError, sqlite3.Error) as error:
+        if kept is None:
+            raise
+        cause = error.told if isinstance(error, ToolError) else str(error).partition("\n")[0]
+        raise ToolError(
+            sentence=f"The backup was not put back whole. {cause.rstrip('.')}.",
+            what_to_do=f"What the database held before is in {kept}: lti-tool db restore puts that back, too.",
+        ) from error
+
+
+def _put_back(tool: Tool, file: Path) -> None:
+    url = tool.settings.database.url
     if tool.db.is_sqlite:
         tool.db.engine.dispose()
         Path(_path(url)).parent.mkdir(parents=True, exist_ok=True)
@@ -132,24 +150,13 @@ def restore(tool: Tool, file: Path, now: datetime) -> Restored:
             contextlib.closing(sqlite3.connect(_path(url), timeout=10)) as target,
         ):
             source.backup(target)
-    else:
-        with tool.db.engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
-        tool.db.engine.dispose()
-        _run(
-            url,
-            [
-                "pg_restore",
-                "--no-owner",
-                "--exit-on-error",
-                "--single-transaction",
-                f"--dbname={_name(url)}",
-                str(file),
-            ],
-        )
-    reached = schema.upgrade(tool.db)
-    return Restored(reached, _go_on(tool, now), kept)
+        return
+    with tool.db.engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    tool.db.engine.dispose()
+    restored = ["pg_restore", "--no-owner", "--exit-on-error", "--single-transaction", f"--dbname={_name(url)}"]
+    _run(url, [*restored, str(file)])
 
 
 def _name(url: str) -> str:
@@ -170,7 +177,7 @@ def _check_file(tool: Tool, file: Path) -> None:
 def _revision(tool: Tool, file: Path) -> str | None:
     """Return the schema that a backup has, None for a database of something else."""
     if tool.db.is_sqlite:
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as opened:
+        with contextlib.closing(sqlite3.connect(file)) as opened:
             try:
                 row = opened.execute("SELECT version_num FROM alembic_version").fetchone()
             except sqlite3.DatabaseError:
@@ -181,6 +188,20 @@ def _revision(tool: Tool, file: Path) -> str | None:
     )
     found = re.search(r"^COPY \S*alembic_version .*\n(\S+)$", listed, re.MULTILINE)
     return found[1] if found else None
+
+
+def _check_whole(tool: Tool, file: Path) -> None:
+    """Read all of a backup: of a disk that filled up, or a copy that was broken off, there is half of one."""
+    if not tool.db.is_sqlite:
+        _run(tool.settings.database.url, ["pg_restore", f"--file={os.devnull}", str(file)])
+        return
+    with contextlib.closing(sqlite3.connect(file)) as opened:
+        try:
+            found = str(opened.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+    if found != "ok":
+        raise ConfigurationError(f"{file} is damaged, so nothing was changed. Take another backup ({found[:200]})")
 
 
 def _before(tool: Tool, now: datetime) -> bool:
@@ -202,7 +223,7 @@ def _before(tool: Tool, now: datetime) -> bool:
 
 def _keep(tool: Tool, folder: Path, now: datetime) -> Path | None:
     """Copy what the database holds now, beside the backup: somebody may have named the wrong file."""
-    kept = folder / f"before-restore-{now:%Y%m%dT%H%M%S}.{'db' if tool.db.is_sqlite else 'dump'}"
+    kept = folder / f"before-restore-{now:%Y%m%dT%H%M%S%f}.{'db' if tool.db.is_sqlite else 'dump'}"
     try:
         with _beside(kept) as part:
             _copy(tool.db, tool.settings.database.url, part)

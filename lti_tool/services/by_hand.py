@@ -18,6 +18,7 @@ from lti_tool.models import Award, CourseBadge, Enrolment, Person, may_be_awarde
 from lti_tool.services import audit, award_acts, awards, catalog, evaluation
 from lti_tool.services.editions import carries
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import collation
 
 LONGEST_NOTE = 2000  # characters
 
@@ -85,7 +86,7 @@ def candidates(session: Session, badge: CourseBadge, now: datetime) -> list[Cand
         elif holder in holders:
             why = "has"
         found.append(Candidate(row.id, holder, why, row.sub, row.name, row.email, row.sis_id))
-    return sorted(found, key=lambda each: (each.name.casefold() or "\uffff", each.sub))
+    return sorted(found, key=lambda each: (collation(each.name), each.sub))
 
 
 def _holders(session: Session, badge: CourseBadge, now: datetime) -> set[str]:

@@ -26,7 +26,7 @@ from lti_tool.grades.source import (
 from lti_tool.models import Connection, ConnectionRequest, Course, Launch, Registration
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, platform_load
-from lti_tool.services.access import checked_address, own_numbers
+from lti_tool.services.access import checked_address, connection_of, own_numbers
 from lti_tool.services.tool import Tool
 
 KIND = "canvas"
@@ -233,20 +233,11 @@ def _digest(state: str) -> str:
 
 
 def open_caller(tool: Tool, course_id: int) -> canvas.Caller:
-    """Return who calls Canvas for a course: its teacher's consent, else the platform's service account.
-
-    Raises NotConnected where there is neither."""
+    """Return who calls Canvas for a course, see `connection_of`; raises NotConnected where there is nobody."""
     with tool.db.read() as session:
         course = session.get_one(Course, course_id)
         key = platform_key(session, course.registration_id)
-        query = select(Connection).where(
-            Connection.kind == KIND, Connection.account != "", Connection.registration_id == course.registration_id
-        )
-        found = session.scalars(
-            query.where((Connection.course_id == course_id) | Connection.course_id.is_(None)).order_by(
-                Connection.course_id.is_(None)
-            )
-        ).first()
+        found = connection_of(session, course, KIND)
         if key is None or found is None:
             raise NotConnected("no access to Canvas")
         platform, token = course.registration_id, _access(tool, found.id, key.id)

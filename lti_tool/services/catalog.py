@@ -171,6 +171,18 @@ def _put_badge(
         return found.id, what
 
 
+def stands(tool: Tool, course_badge_id: str) -> tuple[str, list[str] | None]:
+    """Return a badge's status, and the columns it misses in the gradebook where it is in force as it was put in: then
+    there is nothing to publish, and a deleted column is made again by nobody who has not asked for that (F18)."""
+    with tool.db.read() as session:
+        badge = session.get_one(CourseBadge, course_badge_id)
+        if badge.status != "active" or badge.draft is not None:
+            return badge.status, None
+        reads = {column.tag for column in wanted_columns(definition_of(badge))}
+        missing = [column.label for column in badge.columns if column.state != "bound" and column.tag in reads]
+        return badge.status, missing
+
+
 def _forget_change(badge: CourseBadge) -> None:
     """Let go of what is being written: a page that still has it open is told with its next save."""
     badge.draft = badge.draft_picture = badge.draft_picture_svg = None
@@ -371,7 +383,7 @@ def obstacles(session: Session, badge: CourseBadge) -> list[str]:
         found += ask(session, badge, definition, lambda slug: called(session, badge.course_id, slug))
     found += list(_other_maximums(badge, definition))
     found += list(sources.obstacles(session, badge, definition))
-    return found
+    return list(dict.fromkeys(found))  # rows and a condition may want the same connection
 
 
 def _gradebook_obstacles(course: Course) -> Iterator[str]:

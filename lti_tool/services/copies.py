@@ -7,8 +7,9 @@ or where the platform itself has signed a notice of the copy. Awards never come 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session, undefer
 from lti_tool.db import repeat_collided
 from lti_tool.domain.badge import number_text
 from lti_tool.errors import Conflict, NotFound, ServiceError
-from lti_tool.grades.columns import match_column, wanted_columns
+from lti_tool.grades.columns import WantedColumn, match_column, wanted_columns
 from lti_tool.lti.ags import LineItem, list_line_items
 from lti_tool.models import (
     Column,
@@ -95,32 +96,37 @@ def _note(
 
 
 def _bind(session: Session, copy: CourseCopy, items: Sequence[LineItem], now: datetime) -> int:
-    """Bind what is there to the drafts that were taken: publishing then makes only what is missing (K05)."""
+    """Bind what is there to the drafts that were taken: publishing then makes only what is missing (K05).
+
+    A column without marks that fits rows of two badges, or that another row reads, is left to a person."""
     query = select(CourseBadge).where(CourseBadge.course_id == copy.course_id, CourseBadge.slug.in_(copy.badges))
-    bound = 0
+    found: list[tuple[CourseBadge, WantedColumn, LineItem, str]] = []
     for badge in session.scalars(query.where(CourseBadge.status == "draft").with_for_update(key_share=True)):
         definition = catalog.next_definition(badge)
         known = {column.tag for column in badge.columns}
-        taken = {column.url for column in badge.columns}
         for wanted in wanted_columns(definition):
             matched = match_column(items, definition.resource_id, wanted)
-            if matched is None or wanted.tag in known or matched[0].url in taken:
-                continue
-            item, how = matched
-            taken.add(item.url)
-            session.add(
-                Column(
-                    course_badge_id=badge.id,
-                    tag=wanted.tag,
-                    label=item.label,
-                    url=item.url,
-                    score_maximum=number_text(item.maximum),
-                    found=True,
-                    found_by=how,
-                    created_at=now,
-                )
+            if matched is not None and wanted.tag not in known:
+                found.append((badge, wanted, *matched))
+    of_course = select(Column.url).join(CourseBadge).where(CourseBadge.course_id == copy.course_id)
+    read_by = Counter([*session.scalars(of_course), *(item.url for _, _, item, _ in found)])
+    bound = 0
+    for badge, wanted, item, how in found:
+        if item.url in {column.url for column in badge.columns} or (how != "marks" and read_by[item.url] > 1):
+            continue
+        session.add(
+            Column(
+                course_badge_id=badge.id,
+                tag=wanted.tag,
+                label=item.label,
+                url=item.url,
+                score_maximum=number_text(item.maximum),
+                found=True,
+                found_by=how,
+                created_at=now,
             )
-            bound += 1
+        )
+        bound += 1
     return bound
 
 
@@ -286,8 +292,8 @@ def _take(tool: Tool, who: LaunchSession, source_id: int, slugs: set[str], actor
                 sentence=Sentence("No badge was chosen, so nothing was taken over."),
                 what_to_do=Sentence("Tick at least one badge, or say that none of them is needed here."),
             )
-        for badge in chosen:
-            session.add(_draft_of(session, badge, copy.course_id, now))
+        for place, badge in enumerate(chosen):  # a course's badges stand in the order they came to it
+            session.add(_draft_of(session, badge, copy.course_id, now + timedelta(microseconds=place)))
         copy.state, copy.decided_at = "taken", now
         copy.badges = [*copy.badges, *(badge.slug for badge in chosen)]
         session.flush()

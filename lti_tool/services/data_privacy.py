@@ -1,7 +1,7 @@
 """A data privacy launch: what is kept about a person, in kinds, counts and times.
 
 https://www.imsglobal.org/spec/lti-dp/v1p0. Whoever looks at somebody else gets no grade, no badge and no course named:
-that an LMS calls her an administrator makes her none here."""
+that an LMS calls her an administrator makes her none here. Herself she finds nothing counted that is not released."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from lti_tool.errors import NotPermitted
@@ -45,12 +45,16 @@ from lti_tool.models import (
 )
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, retention
+from lti_tool.services.her_data import Hidden, hidden_from, shown, who_is
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.pages.student import DataPrivacy, KeptData
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import days_words
+
+NOTHING = Hidden(frozenset(), frozenset(), frozenset())
 
 
-def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
+def page(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
     """Return what is kept about the person a data privacy launch is for; a look at somebody else is written down.
 
     Raises NotPermitted for anybody but that person herself and the LMS's administrators."""
@@ -72,28 +76,36 @@ def shown(tool: Tool, launch: VerifiedLaunch, now: datetime) -> DataPrivacy:
         if person is not None and not own:
             actor = audit.person(viewer.id) if viewer is not None else f"platform:{launch.registration_id}"
             audit.record(session, now, actor, "privacy.looked", audit.person(person.id))
+        hidden = _hidden(session, person, now) if person is not None and own else NOTHING
         issuer = issuer_row(session)
         return DataPrivacy(
             own=own,
-            kept=tuple(kept(session, person)) if person is not None else (),
+            kept=tuple(kept(session, person, hidden)) if person is not None else (),
             issuer=issuer.name,
             issuer_url=issuer.url,
             issuer_email=issuer.email,
         )
 
 
-def own(tool: Tool, person_id: str) -> list[KeptData]:
+def own(tool: Tool, person_id: str, now: datetime) -> list[KeptData]:
     """Return what is kept about somebody who looks at her own page."""
     with tool.db.read() as session:
-        return kept(session, session.get_one(Person, person_id))
+        person = session.get_one(Person, person_id)
+        return kept(session, person, _hidden(session, person, now))
+
+
+def _hidden(session: Session, person: Person, now: datetime) -> Hidden:
+    return hidden_from(session, who_is(session, person.id), now)
 
 
 def _person(session: Session, launch: VerifiedLaunch, sub: str) -> Person | None:
     return session.scalar(select(Person).where(Person.registration_id == launch.registration_id, Person.sub == sub))
 
 
-def kept(session: Session, person: Person) -> list[KeptData]:
-    """Count each kind of data. One of which there is nothing is listed too: that it would be kept is worth knowing."""
+def kept(session: Session, person: Person, hidden: Hidden) -> list[KeptData]:
+    """Count each kind of data, without what is hidden.
+
+    One of which there is nothing is listed too: that it would be kept is worth knowing."""
     erased = _("until the institution erases it")
     days = retention.periods(session)
     of_course = _after_the_course(days["course"], erased)
@@ -105,7 +117,7 @@ def kept(session: Session, person: Person) -> list[KeptData]:
     )
     told = [word for word, value in named if value]
     identity = ", ".join([_("its identifier"), *told])
-    mine = Award.person_id == person.id
+    mine = and_(Award.person_id == person.id, *shown(Award, hidden))
     award_ids = list(session.scalars(select(Award.id).where(mine)))
     public = session.scalar(select(func.count()).select_from(Award).where(mine, Award.page_public)) or 0
     results = (
@@ -113,17 +125,18 @@ def kept(session: Session, person: Person) -> list[KeptData]:
         .join(Column, Result.column_id == Column.id)
         .join(CourseBadge)
         .join(Course)
-        .where(Course.registration_id == person.registration_id, Result.user_sub == person.sub)
+        .where(Course.registration_id == person.registration_id, Result.user_sub == person.sub, *shown(Result, hidden))
     )
     answers = (
         _counted(SourceAnswer.received_at)
         .join(CourseBadge, CourseBadge.id == SourceAnswer.course_badge_id)
         .join(Course)
         .where(Course.registration_id == person.registration_id, SourceAnswer.user_sub == person.sub)
+        .where(*shown(SourceAnswer, hidden))
     )
     subjects = [audit.person(person.id), *(f"award:{award_id}" for award_id in award_ids)]
     events = _counted(AuditEvent.at).where(
-        or_(AuditEvent.actor == audit.person(person.id), AuditEvent.subject.in_(subjects))
+        or_(AuditEvent.actor == audit.person(person.id), AuditEvent.subject.in_(subjects)), *shown(AuditEvent, hidden)
     )
     courses = session.scalar(select(func.count()).select_from(Enrolment).where(Enrolment.person_id == person.id)) or 0
 
@@ -169,19 +182,19 @@ def kept(session: Session, person: Person) -> list[KeptData]:
         line(
             _("Levels worked out from them, with earlier ones"),
             _("To decide about a badge, and to say why."),
-            _counted(Mastery.decided_at).where(Mastery.person_id == person.id),
+            _counted(Mastery.decided_at).where(Mastery.person_id == person.id, *shown(Mastery, hidden)),
             of_course,
         ),
         line(
             _("Marks, with comments, made here by those who teach"),
             _("To put them into the gradebook, and to work out levels."),
-            _counted(Mark.marked_at).where(Mark.person_id == person.id),
+            _counted(Mark.marked_at).where(Mark.person_id == person.id, *shown(Mark, hidden)),
             of_course,
         ),
         line(
             _("Evidence put beside a badge's rows"),
             _("To let those who mark see what was done."),
-            _counted(Evidence.created_at).where(Evidence.person_id == person.id),
+            _counted(Evidence.created_at).where(Evidence.person_id == person.id, *shown(Evidence, hidden)),
             _after_the_course(days["evidence"], erased),
         ),
         line(
@@ -200,7 +213,9 @@ def kept(session: Session, person: Person) -> list[KeptData]:
                 "Awards, each with the record of its decision; %(num)s with a public page",
                 "Awards, each with the record of its decision; %(num)s with a public page",
                 public,
-            ),
+            )
+            if public
+            else _("Awards, each with the record of its decision; none with a public page"),
             _("To let anyone check what was awarded, as long as it counts."),
             _counted(Award.earned_at).where(mine),
         ),
@@ -211,11 +226,11 @@ def kept(session: Session, person: Person) -> list[KeptData]:
         ),
         line(
             _("Signed credentials"),
-            _("The files themselves. They name their owner by a random identifier, and hold what she chose to show."),
+            _("The files themselves. They name their owner by a random identifier, and hold what was chosen."),
             _counted(Edition.valid_from).join(Award).where(mine),
         ),
         line(
-            _("What people outside said of her awards"),
+            _("What people outside said of the awards"),
             _("To show it with the award, as long as its page is public."),
             _counted(Endorsement.said_at).join(Award, Award.id == Endorsement.award_id).where(mine),
         ),
@@ -226,8 +241,8 @@ def kept(session: Session, person: Person) -> list[KeptData]:
             _("for a day after each"),
         ),
         line(
-            _("Links by which she shows a badge for a while"),
-            _("To open for whoever she gives one to, and to tell her how often it was opened."),
+            _("Links that show a badge for a while"),
+            _("To open for whoever is given one, and to tell how often it was opened."),
             _counted(ShareLink.created_at).join(Award).where(mine),
             _("for thirty days after each has ended"),
         ),
@@ -243,10 +258,10 @@ def kept(session: Session, person: Person) -> list[KeptData]:
             _counted(RightsRequest.asked_at).where(RightsRequest.person_id == person.id),
         ),
         line(
-            _("An e-mail address of her own, to open her badges without the LMS"),
-            _("To send her a link when she asks for one, and for nothing else."),
+            _("A private e-mail address, to open the badges without the LMS"),
+            _("To send a link when one is asked for, and for nothing else."),
             _counted(OwnAddress.confirmed_at).where(OwnAddress.person_id == person.id),
-            _("until she removes it, or the institution erases it"),
+            _("until it is removed, or the institution erases it"),
         ),
         line(
             _("Addresses that were entered for that and are not confirmed"),
@@ -256,7 +271,7 @@ def kept(session: Session, person: Person) -> list[KeptData]:
         ),
         line(
             _("Visits without the LMS that are open"),
-            _("To let the pages work that a link to her address has opened."),
+            _("To let the pages work that a link to that address has opened."),
             _counted(OwnSession.created_at)
             .join(OwnAddress, OwnAddress.address == OwnSession.address)
             .where(OwnAddress.person_id == person.id),
@@ -267,7 +282,7 @@ def kept(session: Session, person: Person) -> list[KeptData]:
 
 
 def _after_the_course(days: int | None, ever: str) -> str:
-    return _("for %(num)s days after the course ended", num=days) if days is not None else ever
+    return _("for %(time)s after the course ended", time=days_words(days)) if days is not None else ever
 
 
 def _counted(column: Any) -> Any:

@@ -96,7 +96,7 @@ class _Picture(_Table):
 
 
 class _Stack(_Table):
-    members: list[str] = Field(min_length=1)
+    members: list[str]
     rule: str = "all"
     ordered: bool = False
     within: str = ""
@@ -339,6 +339,8 @@ def _at(place: Place, sentence: str) -> str:
 def _sentence(error: dict[str, Any]) -> str:
     names = [str(part) for part in error["loc"] if isinstance(part, str) and part not in ("decimal", "str")]
     name = names[-1] if names else "file"
+    if not name.isprintable():  # a key may be written with any character
+        name = repr(name)
     match error["type"]:
         case "missing":
             return Sentence("%(name)s is missing", name=name)
@@ -348,14 +350,14 @@ def _sentence(error: dict[str, Any]) -> str:
             return Sentence(
                 "%(name)s cannot be %(value)s; write %(expected)s",
                 name=name,
-                value=f"{error['input']!r}",
+                value=_written(error["input"]),
                 expected=error["ctx"]["expected"],
             )
         case "string_type":
             return Sentence('%(name)s must be text in quotes, as %(name)s = "…"', name=name)
         case "bool_type":
             return Sentence("%(name)s must be true or false", name=name)
-        case "decimal_type" | "decimal_parsing" | "is_instance_of":
+        case "decimal_type" | "decimal_parsing" | "is_instance_of" | "finite_number":
             return Sentence("%(name)s must be a number", name=name)
         case "list_type":
             return Sentence("%(name)s must be a list: [ … ] or a repeated [[%(name)s]]", name=name)
@@ -363,8 +365,23 @@ def _sentence(error: dict[str, Any]) -> str:
             return Sentence("%(name)s must be a table of its own", name=name)
         case "too_short" | "too_long":
             return Sentence(
-                "%(name)s has %(num)s entries, which is not the number it needs",
+                "%(name)s needs %(wanted)s entries, and has %(num)s",
                 name=name,
+                wanted=error["ctx"].get("min_length") or error["ctx"]["max_length"],
                 num=error["ctx"]["actual_length"],
             )
     return Sentence("%(name)s: %(problem)s", name=name, problem=error["msg"])
+
+
+def _written(value: Any) -> str:
+    """Write a value for people: as in the file where it is short, else as what it is."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return domain.number_text(value) if value.is_finite() and abs(value.adjusted()) < 30 else f"{value}"
+        case str():
+            return f"{value!r}"
+        case list():
+            return "[…]"
+    return "{…}"

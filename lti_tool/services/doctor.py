@@ -26,6 +26,7 @@ from lti_tool.services import (
     revocations,
     schedule,
     words,
+    work,
 )
 from lti_tool.services.issuer import is_complete, issuer_address, issuer_row
 from lti_tool.services.tool import Tool
@@ -94,7 +95,7 @@ def _installation(tool: Tool, now: datetime) -> Iterator[Finding]:
             yield Finding("issuer", told, sentence)
         except ConfigurationError as error:
             yield Finding("issuer", False, error.sentence)
-        failed = session.scalar(select(func.count()).select_from(Job).where(Job.state == "failed")) or 0
+        failed = session.scalar(select(func.count()).select_from(Job).where(work.lost())) or 0
         pending = (
             session.scalar(select(func.count()).select_from(Deployment).where(Deployment.status == "pending")) or 0
         )

@@ -26,7 +26,7 @@ def blank() -> Values:
 def values_of(stack: Stack) -> Values:
     """Return the form of a stack; `read` makes an equal one of it again."""
     within = DURATION.fullmatch(stack.within) if stack.within else None
-    units = [(unit, count) for unit, count in zip(UNITS, within.groups(), strict=True) if count] if within else []
+    units = [(unit, count) for unit, count in zip(UNITS, within.groups(), strict=False) if count] if within else []
     plainly = len(units) == 1 and stack.within == f"P{units[0][1]}{units[0][0]}"
     word, _space, number = stack.rule.partition(" ")
     return {

@@ -163,7 +163,7 @@ def blank_stack(language: str) -> Values:
 def values_of(badge: Badge) -> Values:
     """Return the form of a definition; `definition` makes an equal one of it again."""
     expires = DURATION.fullmatch(badge.expires_after) if badge.expires_after else None
-    units = [(unit, count) for unit, count in zip(UNITS, expires.groups(), strict=True) if count] if expires else []
+    units = [(unit, count) for unit, count in zip(UNITS, expires.groups(), strict=False) if count] if expires else []
     plainly = len(units) == 1 and badge.expires_after == f"P{units[0][1]}{units[0][0]}"
     at_a_time = badge.release not in ("immediate", "held")
     rows = [_row_values(index, row) for index, row in enumerate(badge.sub_competencies, start=1)]

@@ -21,7 +21,17 @@ from sqlalchemy.orm import Session, undefer
 from lti_tool.credentials import picture
 from lti_tool.credentials.icons import ICONS
 from lti_tool.db import random_id, repeat_collided
-from lti_tool.domain.badge import ACHIEVEMENT_TYPES, SHAPES, SLUG, Badge, badge_from_content, number_text
+from lti_tool.domain.badge import (
+    ACHIEVEMENT_TYPES,
+    GATE,
+    ROW,
+    SHAPES,
+    SLUG,
+    TOTAL,
+    Badge,
+    badge_from_content,
+    number_text,
+)
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.models import AchievementVersion, AuditEvent, CourseBadge, Person
 from lti_tool.services import audit, catalog, draft_stack, prerequisites, sources, stacks
@@ -140,6 +150,17 @@ class DraftPage:
     def first_step(self) -> str:
         """Return the first step in which something is missing, empty where nothing is."""
         return next((step for step in STEPS if self.left(step)), "about" if self.problems else "")
+
+
+def where_to_leave_out(page: DraftPage, tag: str) -> tuple[str, str | None, str | None]:
+    """Return where a draft asks for a column: the step, the row's or condition's key, and its place on the page."""
+    if tag == TOTAL:
+        return "grades", None, None
+    for kind, what, items in ((ROW, "row", page.values["rows"]), (GATE, "gate", page.values["gates"])):
+        for item in items:
+            if tag == f"{kind}{item['code']}":
+                return "rubric", item["k"], f"{what}-{item['k']}"
+    return "rubric", None, None
 
 
 def step_of(path: str) -> str:

@@ -357,7 +357,7 @@ def _of_the_course(row: Drift, course: Course) -> tuple[str, str]:
             "again, press Sync now: reading starts anew."
         )
     if row.kind == "token_refused":
-        return _("Your LMS does not let the tool in."), said(course.registration.problem or TokenRefused.sentence)
+        return _("Your LMS does not let the tool in."), shut_out(course.registration.problem)
     if row.kind == "scores_not_allowed":
         return _("Scores cannot be written into the gradebook at the moment."), _(
             "The tool has not the permission to. What waits is kept here, and tried again by itself."
@@ -365,6 +365,11 @@ def _of_the_course(row: Drift, course: Course) -> tuple[str, str]:
     if row.kind == "source_refused":
         return _("Some grades cannot be read at the moment."), said(course.problem_sentence or "")
     return _("Grades cannot be read at the moment."), said(course.problem_sentence or "")
+
+
+def shut_out(problem: str | None) -> str:
+    """Return what to say below "does not let the tool in": what else is known of it, or what to do."""
+    return said(problem if problem and problem != TokenRefused.sentence else TokenRefused.what_to_do)
 
 
 def mended_by(kind: str, detail: dict[str, Any]) -> tuple[Trouble, bool]:

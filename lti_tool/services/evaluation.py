@@ -27,6 +27,7 @@ from lti_tool.domain.stacks import Part, Tally
 from lti_tool.domain.stacks import standings as part_standings
 from lti_tool.grades.columns import EARNED, wanted_columns
 from lti_tool.grades.source import wanted_sources
+from lti_tool.lti.ags import exact
 from lti_tool.models import (
     AchievementVersion,
     Award,
@@ -51,7 +52,8 @@ Stored = Select[str, str, str | None, datetime]  # tag, LTI `sub`, text as recei
 EVALUATOR = 2  # raised when the rules of domain/ change, so that every badge is looked at again
 BATCH = 2000  # learners who are judged at a time: a class of 100,000 never lies in memory whole
 _FIELDS_OF = attrgetter(*FIELDS)
-_EXACT = json.JSONDecoder(parse_float=Decimal)  # made once: making one takes longer than reading an answer
+# Made once: making one takes longer than reading an answer.
+_EXACT = json.JSONDecoder(parse_float=exact, parse_int=exact)
 
 
 class Received:

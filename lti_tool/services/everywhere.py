@@ -30,7 +30,7 @@ def page(tool: Tool, who: LaunchSession, now: datetime) -> EverywherePage:
     with tool.db.read() as session:
         me = own_badges.own(session, who.person_id)
         learns = own_badges.learns_in(session, me)
-        badges = _badges(session, me, learns)
+        badges = own_badges.in_order(_badges(session, me, learns))
         judged = {badge.course_id: learns.get(badge.course_id, me.ids[0]) for badge in badges}
         seen = own_badges.standings(session, badges, judged, me, now, tool.settings.base_url, history=False)
         said = why_not.rows(session, [each.award.id for each in seen.values() if each.award is not None])
@@ -75,7 +75,6 @@ def _badges(session: Session, me: Own, learns: Iterable[int]) -> Sequence[Course
         .options(
             joinedload(CourseBadge.version).joinedload(AchievementVersion.achievement), joinedload(CourseBadge.course)
         )
-        .order_by(CourseBadge.created_at, CourseBadge.id)
     )
     return session.scalars(query).all()
 

@@ -17,14 +17,15 @@ from lti_tool.errors import Conflict, NotFound
 from lti_tool.models import Award, Edition
 from lti_tool.services import audit, award_acts, awards, counting, editions, evaluation, notifications, stacks
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day
+from lti_tool.services.words import collation, day
 
 STEPS = (60, 30, 7)  # days before the end at which somebody is reminded
+SHARE = 3  # of an award's life that must be left at most: one that lasts 45 days ends soon in its last 15
 
 
 @dataclass(frozen=True)
 class Ending:
-    """An award in force that ends soon. `step` is the last of STEPS that has come."""
+    """An award in force that ends soon. `step` is the last that has come: see `step`."""
 
     award_id: str
     person_id: str
@@ -35,32 +36,41 @@ class Ending:
 
 
 def expiring(session: Session, now: datetime, course_badge_id: str | None = None) -> list[Ending]:
-    """Return the awards that end within the first of STEPS, the next first: of one course badge, or all."""
-    query = select(Award.id, Award.person_id, Award.course_id, Award.course_badge_id, Award.expires_at)
+    """Return the awards that end soon, the next first: of one course badge, or all."""
+    query = select(Award.id, Award.person_id, Award.course_id, Award.course_badge_id, Award.issued_at, Award.expires_at)
     query = query.where(
         Award.status == "issued", Award.expires_at > now, Award.expires_at <= now + timedelta(days=STEPS[0])
     )
     if course_badge_id is not None:
         query = query.where(Award.course_badge_id == course_badge_id)
+    found = session.execute(query.order_by(Award.expires_at, Award.id))
     return [
-        Ending(award_id, person_id, course_id, course_badge_id, ends_at, step(ends_at, now))
-        for award_id, person_id, course_id, course_badge_id, ends_at in session.execute(
-            query.order_by(Award.expires_at, Award.id)
-        )
-        if ends_at is not None
+        Ending(award_id, person_id, course_id, course_badge_id, ends_at, reached)
+        for award_id, person_id, course_id, course_badge_id, issued_at, ends_at in found
+        if ends_at is not None and (reached := step(issued_at, ends_at, now))
     ]
 
 
-def step(ends_at: datetime | None, now: datetime) -> int:
-    """Return the last of STEPS that has come before an end; 0 where none has, or it is over."""
-    if ends_at is None or ends_at <= now:
+def step(issued_at: datetime | None, ends_at: datetime | None, now: datetime) -> int:
+    """Return how many days before an award's end somebody is reminded, the last of such steps that has come.
+
+    0 where none has, or it is over. Those are STEPS; of one that does not live as long, its last third comes first."""
+    if issued_at is None or ends_at is None or ends_at <= now:
         return 0
-    return min((days for days in STEPS if ends_at - now <= timedelta(days=days)), default=0)
+    first = lead(issued_at, ends_at)
+    steps = (first, *(days for days in STEPS if days < first))
+    return min((days for days in steps if ends_at - now <= timedelta(days=days)), default=0)
 
 
-def told(ends_at: datetime | None, now: datetime) -> str:
+def lead(issued_at: datetime, ends_at: datetime) -> int:
+    """Return in how many of its last days an award is said to end soon."""
+    return min(STEPS[0], (ends_at - issued_at).days // SHARE)
+
+
+def told(award: Award, now: datetime) -> str:
     """Say that an award ends soon; empty where it does not."""
-    if ends_at is None or not step(ends_at, now):
+    ends_at = award.expires_at
+    if ends_at is None or not step(award.issued_at, ends_at, now):
         return ""
     days = max(1, -(-(ends_at - now) // timedelta(days=1)))
     return ngettext(
@@ -87,7 +97,7 @@ def can_renew(award: Award, now: datetime) -> bool:
     return (
         award.status == "issued"
         and award.expires_at is not None
-        and (award.expires_at <= now or step(award.expires_at, now) > 0)
+        and (award.expires_at <= now or step(award.issued_at, award.expires_at, now) > 0)
     )
 
 
@@ -102,7 +112,7 @@ def planned(session: Session, award: Award, now: datetime) -> Renewal:
     elif until is None:
         why = _("It has no end, so there is nothing to renew.")
     elif not can_renew(award, now):
-        why = _("It is valid until %(day)s. Renew it in its last %(days)s days.", day=_day(award), days=STEPS[0])
+        why = _not_yet(award)
     elif award.given == "grades" and (doubt := _doubt(definition, evaluation.counted_now(session, award, now))):
         why = doubt
     elif _another(session, award):
@@ -117,8 +127,17 @@ def _doubt(definition: Badge, rows: dict[str, dict[str, Any]]) -> str:
     return "" if editions.carries(definition, rows) else _("The grades do not carry it any more.")
 
 
-def _day(award: Award) -> str:
-    return day(award.expires_at) if award.expires_at is not None else ""
+def _not_yet(award: Award) -> str:
+    assert award.issued_at is not None and award.expires_at is not None
+    days = lead(award.issued_at, award.expires_at)
+    if not days:
+        return _("It is valid until %(day)s. Renew it once it has ended.", day=day(award.expires_at))
+    return ngettext(
+        "It is valid until %(day)s. Renew it on its last day.",
+        "It is valid until %(day)s. Renew it in its last %(num)s days.",
+        days,
+        day=day(award.expires_at),
+    )
 
 
 def _another(session: Session, award: Award) -> bool:
@@ -140,7 +159,7 @@ def plans(tool: Tool, course_badge_id: str, award_ids: Sequence[str], now: datet
         if not found:
             raise NotFound("no award named")
         renewals = [planned(session, award, now) for award in found]
-    return tuple(sorted(renewals, key=lambda each: (each.name.casefold(), each.award_id)))
+    return tuple(sorted(renewals, key=lambda each: (collation(each.name), each.award_id)))
 
 
 def renew(tool: Tool, course_badge_id: str, award_ids: Sequence[str], *, actor: str, now: datetime) -> list[str]:

@@ -13,7 +13,7 @@ from lti_tool.models import Award, Course, CourseBadge, Deployment, Job, Platfor
 from lti_tool.sentence import Sentence
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
-from lti_tool.services.work import MOST_ATTEMPTS
+from lti_tool.services.work import MOST_ATTEMPTS, lost
 
 MOST = 200  # of each list
 KINDS = {
@@ -62,14 +62,14 @@ class JobsPage:
 
 def page(tool: Tool, now: datetime) -> JobsPage:
     """Return what failed, newest first, and what is due or running."""
-    failed = select(Job).where(Job.state == "failed").order_by(Job.finished_at.desc(), Job.id.desc())
+    failed = select(Job).where(lost()).order_by(Job.finished_at.desc(), Job.id.desc())
     going = select(Job).where(or_(Job.state == "running", Job.state == "due")).order_by(Job.not_before)
     with tool.db.read() as session:
-        lost = [_row(session, job) for job in session.scalars(failed.limit(MOST))]
+        failed_ones = [_row(session, job) for job in session.scalars(failed.limit(MOST))]
         rest = [(_row(session, job), job) for job in session.scalars(going.limit(MOST))]
     again = tuple(row for row, job in rest if job.state == "due" and job.problem)
     known = {row.id for row in again}
-    return JobsPage(tuple(lost), again, tuple(row for row, _ in rest if row.id not in known))
+    return JobsPage(tuple(failed_ones), again, tuple(row for row, _ in rest if row.id not in known))
 
 
 def overdue(row: JobRow, now: datetime) -> bool:

@@ -1,12 +1,13 @@
 """Where a person's data stands: every table is decided here, so that none is forgotten when she asks.
 
 `TABLES` says of each what is found of hers, how she is told it, and what an erasure leaves. A test demands an entry for
-every table of the model."""
+every table of the model. What her teachers have not released is `Hidden` from her, in the copy and in every count."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, false, literal, or_, select
@@ -66,7 +67,7 @@ from lti_tool.models import (
     WalletOffer,
     WhyNot,
 )
-from lti_tool.services import audit
+from lti_tool.services import audit, catalog
 
 DELETED, EMPTIED, STAYS = "deleted", "emptied", "stays"
 
@@ -92,9 +93,7 @@ Find = Callable[[Who], ColumnElement[bool]]
 
 @dataclass(frozen=True)
 class Kept:
-    """One table. `told`: it stands in what she downloads; `left_out` are the columns that do not, with `why` if none.
-
-    `badge` is the column by which a row belongs to a course badge: what is not released there is left out too."""
+    """One table. `told`: it stands in what she downloads; `left_out`: the columns that do not, with `why` if none."""
 
     model: Any
     find: Find
@@ -258,3 +257,74 @@ def who_is(session: Session, person_id: str) -> Who:
     query = select(Person.id, Person.registration_id, Person.sub)
     rows = session.execute(query.where(or_(Person.id == holder, Person.same_as_id == holder)).order_by(Person.id)).all()
     return Who(tuple(row.id for row in rows), tuple((row.registration_id, row.sub) for row in rows))
+
+
+# -- what is not released ---------------------------------------------------------------------------------------
+
+OF_A_BADGE: tuple[Any, ...] = (Mastery, Mark, Posting, SourceAnswer)  # each with the badge and tag it is of
+NOT_RELEASED = ("review", "held")
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What is not released: whole course badges, single rows of others (badge, tag), and awards."""
+
+    badges: frozenset[str]
+    rows: frozenset[tuple[str, str]]
+    awards: frozenset[str]
+
+
+def hidden_from(session: Session, who: Who, now: datetime) -> Hidden:
+    """Return what somebody must not see of her own data yet, nor find counted."""
+    courses = select(Enrolment.course_id).where(Enrolment.person_id.in_(who.ids))
+    graded = select(Mastery.course_badge_id).where(Mastery.person_id.in_(who.ids))
+    of_hers = or_(
+        CourseBadge.course_id.in_(courses),
+        CourseBadge.id.in_(graded),
+        CourseBadge.id.in_(select(Award.course_badge_id).where(Award.id.in_(who.awards))),
+    )
+    query = select(CourseBadge).where(of_hers, CourseBadge.version_id.is_not(None))
+    badges = frozenset(badge.id for badge in session.scalars(query) if not catalog.released(badge, now))
+    records = session.execute(
+        select(Mastery.course_badge_id, Mastery.tag, Mastery.record).where(Mastery.person_id.in_(who.ids))
+    )
+    rows = frozenset((row.course_badge_id, row.tag) for row in records if row.record.get("released") is False)
+    waits = select(Award.id, Award.course_badge_id, Award.status).where(Award.id.in_(who.awards))
+    kept_back = {badge for badge, _tag in rows}
+    awards = frozenset(
+        row.id
+        for row in session.execute(waits)
+        if row.status in NOT_RELEASED or (row.status == "pending" and row.course_badge_id in kept_back)
+    )
+    return Hidden(badges, rows, awards)
+
+
+def shown(model: Any, hidden: Hidden) -> list[ColumnElement[bool]]:
+    """Return the conditions that leave out what is not released."""
+    if model in OF_A_BADGE:
+        own = [(model.course_badge_id == badge) & (model.tag == tag) for badge, tag in hidden.rows]
+        left = [model.course_badge_id.not_in(hidden.badges), ~or_(false(), *own)]
+        if model is Mastery:  # a row that says of nothing but that there is no result would tell it from one left out
+            left.append(or_(Mastery.record["state"].as_string() != "ungraded", cast(Mastery.before, Text) != "[]"))
+        return left
+    if model is Evidence:  # what is hers stays; what whoever marks put beside it is like a mark
+        rows = [(Evidence.course_badge_id == badge) & (Evidence.tag == tag) for badge, tag in hidden.rows]
+        hers = Evidence.created_by == literal(audit.person("")) + Evidence.person_id
+        return [or_(hers, ~or_(Evidence.course_badge_id.in_(hidden.badges), *rows))]
+    if model is Result:
+        columns = select(Column.id).where(
+            or_(
+                Column.course_badge_id.in_(hidden.badges),
+                *((Column.course_badge_id == badge) & (Column.tag == tag) for badge, tag in hidden.rows),
+            )
+        )
+        return [Result.column_id.not_in(columns)]
+    if model is Award:
+        return [Award.id.not_in(hidden.awards)]
+    if model is AuditEvent:
+        badges = {*hidden.badges, *(badge for badge, _tag in hidden.rows)}
+        subjects = [f"badge:{badge}" for badge in badges] + [f"award:{award}" for award in hidden.awards]
+        return [AuditEvent.subject.not_in(subjects)]
+    if hasattr(model, "award_id"):
+        return [or_(model.award_id.is_(None), model.award_id.not_in(hidden.awards))]
+    return []

@@ -57,7 +57,7 @@ from lti_tool.services.pages.rows import RowView, SyncState
 from lti_tool.services.rows import NO_PARTS, Parts, amount, met_of, missing_of, row_views, rows_beside
 from lti_tool.services.stacks import AWARD
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import day, decimal, moment, name, said, status_word
+from lti_tool.services.words import collation, day, decimal, moment, name, said, status_word, words
 
 HOLDS = ("pending", "issued", "held")  # has the badge, looked at again or not
 
@@ -93,14 +93,17 @@ def _home_summary(cards: Sequence[BadgeCard], learners: Sequence[Person]) -> str
     if not active:
         return _("Learners see a badge once it is published.")
     earned = sum(card.earned for card in active)
-    badges = ngettext("One badge", "%(num)s badges", len(active))
-    people = ngettext("one learner", "%(num)s learners", len(learners))
+    badges = ngettext("One badge", "%(some)s badges", len(active), some=words(len(active), capital=True))
+    if not learners:
+        return _("%(badges)s; no learner is known here yet.", badges=badges)
+    people = ngettext("one learner", "%(some)s learners", len(learners), some=words(len(learners)))
     if not earned:
         return _("%(badges)s for %(people)s; none has been earned yet.", badges=badges, people=people)
     return ngettext(
         "%(badges)s for %(people)s; one has been earned.",
-        "%(badges)s for %(people)s; %(num)s have been earned.",
+        "%(badges)s for %(people)s; %(some)s have been earned.",
         earned,
+        some=words(earned),
         badges=badges,
         people=people,
     )
@@ -114,7 +117,7 @@ def _needs(session: Session, course: Course, cards: Sequence[BadgeCard], may_man
             yield Need("warn", note.title, note.text, "", "", note.clicks, note.administrator)
     if course.registration.problem and "token_refused" not in known:  # another course has found it out
         clicks = platform_of(course.registration.product).mend("token")
-        problem = said(course.registration.problem)
+        problem = drift.shut_out(course.registration.problem)
         yield Need("warn", _("Your LMS does not let the tool in."), problem, "", "", clicks, administrator=True)
     for note in told:
         # A column that is gone stands with its badge, unless nothing is read from it.
@@ -259,7 +262,7 @@ def _learners(session: Session, course_id: int) -> list[Person]:
         .options(joinedload(Enrolment.person))
     )
     people = [enrolment.person for enrolment in session.scalars(query) if enrolment.is_learner]
-    return sorted(people, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
+    return sorted(people, key=lambda person: (collation(person.name), person.sub))
 
 
 # -- gradebook columns ------------------------------------------------------------------------------------------
@@ -511,8 +514,8 @@ def _before(mastery: Mastery | None) -> Iterable[str]:
     for each in mastery.before:
         level = each["reached"] or (_("no result") if each["state"] == "ungraded" else _("no level"))
         yield _(
-            "Until %(until)s: %(level)s, under version %(version)s",
-            until=day(datetime.fromisoformat(each["until"])),
+            "From %(day)s on: %(level)s, under version %(version)s",
+            day=day(datetime.fromisoformat(each["until"])),  # when it was decided
             level=level,
             version=each["version"],
         )

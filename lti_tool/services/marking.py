@@ -22,11 +22,12 @@ from lti_tool.domain.scores import Score, same_score
 from lti_tool.errors import BadInput, Conflict, NotFound
 from lti_tool.grades import rubric
 from lti_tool.grades.columns import EARNED
-from lti_tool.lti.ags import RawResult
+from lti_tool.lti.ags import RawResult, exact
 from lti_tool.models import Column, CourseBadge, Enrolment, Mark, Person, Posting, Result
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, catalog, work
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import collation
 
 TOTAL = "total"  # the tag of the one column of a badge with columns = "total"
 LONGEST_COMMENT = 2_000  # characters
@@ -103,7 +104,7 @@ def learners(session: Session, course_id: int) -> list[Person]:
         .where(Enrolment.course_id == course_id, Enrolment.active, ~Person.disabled)
     )
     people = [enrolment.person for enrolment in session.scalars(query) if enrolment.is_learner]
-    return sorted(people, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
+    return sorted(people, key=lambda person: (collation(person.name), person.sub))
 
 
 def learner(session: Session, course_id: int, person_id: str) -> Person:
@@ -410,7 +411,7 @@ def held_by(posting: Posting, raw: str | None, user_sub: str) -> dict[str, Any] 
     """Do as `held_instead` with the answer that a sync has stored."""
     there = rubric.Found()
     if raw is not None:
-        there = rubric.found(RawResult(user_sub, raw, json.loads(raw, parse_float=Decimal, parse_int=Decimal)))
+        there = rubric.found(RawResult(user_sub, raw, json.loads(raw, parse_float=exact, parse_int=exact)))
     reading = there.reading
     if isinstance(reading, Score) and same_score(reading, score_of(posting.points, posting.maximum)):
         return None

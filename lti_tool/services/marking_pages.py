@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.badge import Badge, SubCompetency
-from lti_tool.domain.mastery import stand
+from lti_tool.domain.mastery import stand, with_evidence
 from lti_tool.errors import NotFound
 from lti_tool.grades.columns import EARNED
 from lti_tool.models import Column, CourseBadge, Job, Mark, Mastery, Person, Posting, Result
@@ -65,6 +65,7 @@ class MarkedRow:
     posting: PostingView
     evidence: tuple[EvidenceItem, ...]
     overtaken: Overtaken | None = None
+    unproven: bool = False  # its evidence is required and not handed in
 
     @property
     def met(self) -> bool:
@@ -322,10 +323,11 @@ def _rows(
         level = _level(row, mark)
         comment = mark.comment if mark is not None else ""
         posting = _row_posting(definition, mark, postings.get(row.tag))
+        proven = row.evidence != "required" or any(not item.draft for item in put.get(row.tag, ()))
         rows.append(
             MarkedRow(
                 index=index,
-                view=_view(row, mark, posting, records.get(row.tag)),
+                view=_view(row, mark, posting, records.get(row.tag), proven=proven),
                 chosen=level,
                 comment=comment,
                 revision=mark.revision if mark is not None else 0,
@@ -335,6 +337,7 @@ def _rows(
                 posting=posting,
                 evidence=put.get(row.tag, ()),
                 overtaken=overtaken.get(row.tag),
+                unproven=not proven,
             )
         )
     others = [
@@ -350,13 +353,15 @@ def _level(row: SubCompetency, mark: Mark | None) -> int | None:
     return stand(row, marking.score_of(mark.points, mark.maximum)).level
 
 
-def _view(row: SubCompetency, mark: Mark | None, posting: PostingView, record: dict[str, Any] | None) -> RowView:
+def _view(
+    row: SubCompetency, mark: Mark | None, posting: PostingView, record: dict[str, Any] | None, *, proven: bool
+) -> RowView:
     """Return how a row stands by its mark; by what counts where the gradebook does not hold it and will not soon."""
     elsewhere = posting.state in ("kept", "changed", "conflict", "refused")
     if mark is None or mark.points is None or mark.maximum is None or elsewhere:
         return sub_competency_view(row, record)
-    standing = dataclasses.asdict(stand(row, marking.score_of(mark.points, mark.maximum)))
-    return sub_competency_view(row, standing)
+    standing = with_evidence(stand(row, marking.score_of(mark.points, mark.maximum)), there=proven)
+    return sub_competency_view(row, dataclasses.asdict(standing))
 
 
 def _postings(session: Session, badge: CourseBadge, person: Person) -> dict[str, PostingView]:

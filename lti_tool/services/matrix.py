@@ -33,7 +33,7 @@ from lti_tool.services.posting import PASSING
 from lti_tool.services.rows import Parts, row_views
 from lti_tool.services.sync import count_aside
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import said, words
+from lti_tool.services.words import collation, said, words
 
 A_PAGE = 50  # learners
 GROUPS = ("ready", "one", "review", "earned", "way", "none")
@@ -126,7 +126,7 @@ def _people(session: Session, course_id: int) -> list[_Person]:
         for id_, name, sub, same_as, test_user, roster, launch, sections in rows
         if may_be_awarded(roster, launch, test_user)
     ]
-    return sorted(found, key=lambda person: (person.name.casefold() or "\uffff", person.sub))
+    return sorted(found, key=lambda person: (collation(person.name), person.sub))
 
 
 def _sections(people: Sequence[_Person]) -> tuple[tuple[str, str], ...]:
@@ -138,7 +138,7 @@ def _sections(people: Sequence[_Person]) -> tuple[tuple[str, str], ...]:
         for id_, name in person.sections:
             names[id_] = names.get(id_) or name
     named = [(id_, name or _("Group %(number)s", number=id_)) for id_, name in names.items()]
-    return tuple(sorted(named, key=lambda each: (each[1].casefold(), each[0])))
+    return tuple(sorted(named, key=lambda each: (collation(each[1]), each[0])))
 
 
 def _lines(

@@ -16,7 +16,7 @@ from lti_tool.grades.source import MOODLE_COURSE_GRADE, MOODLE_RUBRIC, AskedCour
 from lti_tool.models import Connection, Course, Person, Registration
 from lti_tool.sentence import Sentence
 from lti_tool.services import audit, platform_load
-from lti_tool.services.access import checked_address
+from lti_tool.services.access import checked_address, connection_of
 from lti_tool.services.tool import Tool
 
 KIND = "moodle"
@@ -150,14 +150,10 @@ def lacking(row: Connection | None) -> tuple[str, ...]:
 
 
 def open_caller(tool: Tool, course_id: int) -> Moodle:
-    """Return who calls Moodle for a course: its teacher's token, else the platform's. Raises NotConnected."""
+    """Return who calls Moodle for a course, see `connection_of`; raises NotConnected where there is nobody."""
     with tool.db.read() as session:
         course = session.get_one(Course, course_id)
-        query = select(Connection).where(
-            Connection.kind == KIND, Connection.account != "", Connection.registration_id == course.registration_id
-        )
-        query = query.where((Connection.course_id == course_id) | Connection.course_id.is_(None))
-        row = session.scalars(query.order_by(Connection.course_id.is_(None))).first()
+        row = connection_of(session, course, KIND)
         if row is None:
             raise NotConnected("no access to Moodle")
         platform, address, token = course.registration_id, row.address, tool.keyring.unseal(row.secrets)["token"]

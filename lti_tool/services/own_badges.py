@@ -5,7 +5,7 @@ Everything here is of one platform. People whom an administrator has linked are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from lti_tool.domain.badge import Badge, badge_from_content
+from lti_tool.domain.badge import PREREQUISITE, Badge, badge_from_content
 from lti_tool.errors import NotFound
 from lti_tool.models import AchievementVersion, Award, Course, CourseBadge, EarlierVersion, Enrolment, Mastery, Person
 from lti_tool.services import catalog, prerequisites, stack_trees, stacks
@@ -21,7 +21,7 @@ from lti_tool.services.awards import once_for_all
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.pages.rows import RowView
 from lti_tool.services.rows import Parts, hide, row_views
-from lti_tool.services.words import day
+from lti_tool.services.words import day, numbered
 
 OPEN = ("pending", "review", "held")  # given, and not issued yet
 
@@ -134,10 +134,11 @@ def standings(
     *,
     history: bool = True,
 ) -> dict[str, Standing]:
-    """Return where somebody stands in each of these badges, by id: in five queries at most, however many there are.
+    """Return where somebody stands in each of these badges, by id: in six queries at most, however many there are.
 
     `judged` says by course which of the people she is judged there; the badges come with their versions.
-    Held back, present levels are not even hinted at; an award issued here before shows what it was given for."""
+    Held back, present levels are not even hinted at; an award issued here before shows what it was given for. That she
+    has a badge which comes first is told all the same: it is no secret of this one."""
     ids = [badge.id for badge in badges]
     people = sorted(set(judged.values()))
     earlier = select(EarlierVersion).where(
@@ -158,6 +159,7 @@ def standings(
         judged_by[badge.id] = version.badge if version is not None else catalog.definition_of(badge)
     first = {(badge.course_id, slug) for badge in badges for slug in judged_by[badge.id].prerequisites}
     newest = prerequisites.newest(session, first)
+    in_force = _in_force(session, me.holder_id, {each.achievement_id for each in newest.values()}, now)
     found = {}
     for badge in badges:
         definition, mine = judged_by[badge.id], awards.get(badge.id, [])
@@ -167,8 +169,26 @@ def standings(
             if (badge.course_id, slug) in newest
         } | stacks.parts_of(session, badge, definition, base)
         has = stored.get((badge.id, judged.get(badge.course_id, "")), {})
-        found[badge.id] = _standing(badge, definition, asked, mine, has, now, history)
+        earned = {
+            slug
+            for slug in definition.prerequisites
+            if (meant := newest.get((badge.course_id, slug))) is not None and meant.achievement_id in in_force
+        }
+        found[badge.id] = _standing(badge, definition, asked, mine, has, earned, now, history)
     return found
+
+
+def _in_force(session: Session, holder_id: str, achievement_ids: Collection[int], now: datetime) -> frozenset[int]:
+    """Return which of these achievements she has, issued and in force."""
+    if not achievement_ids:
+        return frozenset()
+    query = select(Award.achievement_id).where(
+        Award.person_id == holder_id,
+        Award.achievement_id.in_(achievement_ids),
+        Award.status == "issued",
+        or_(Award.expires_at.is_(None), Award.expires_at > now),
+    )
+    return frozenset(session.scalars(query))
 
 
 def _awards(session: Session, badges: Sequence[CourseBadge], holder_id: str) -> dict[str, list[Award]]:
@@ -201,6 +221,7 @@ def _standing(
     parts: Parts,
     awards: Sequence[Award],
     stored: Mapping[str, Mastery],
+    earned: Collection[str],
     now: datetime,
     with_history: bool,
 ) -> Standing:
@@ -218,23 +239,51 @@ def _standing(
         return Standing(definition, award, rows, shown, told, earlier=earlier)
     issued = [award for award in awards if award.course_badge_id == badge.id and award.issued_at is not None]
     if not issued:
-        return Standing(definition, None, tuple(hide(row) for row in row_views(definition, {}, parts)))
+        blank = row_views(
+            definition, {PREREQUISITE + slug: {"state": "met", "name": parts[slug].name} for slug in earned}, parts
+        )
+        return Standing(definition, None, tuple(row if row.comes_first else hide(row) for row in blank))
     given_for = issued[-1].version.badge
     rows = row_views(given_for, {row["tag"]: row for row in issued[-1].decision["rows"]}, parts)
     return Standing(given_for, issued[-1], rows, present=False, earlier=tuple(issued[:-1]))
 
 
 def _history(rows: Sequence[RowView], stored: Mapping[str, Mastery]) -> list[tuple[datetime, str]]:
+    """Return what happened in each row, with when, the newest first: which level was reached, not that there was none.
+
+    `until` of an earlier standing is when it was decided. One that the LMS did not show her then is as none."""
     told = []
     for row in rows:
-        mastery = stored.get(row.tag)
-        for each in mastery.before if mastery else []:
+        if (mastery := stored.get(row.tag)) is None:
+            continue
+        earlier = [(datetime.fromisoformat(each["until"]), each) for each in reversed(mastery.before)]
+        had = ""
+        for when, each in (*earlier, (mastery.decided_at, mastery.record)):
             if each.get("released") is False:
-                continue  # the LMS had not shown it to her then
-            level = each["reached"] or (_("no result") if each["state"] == "ungraded" else _("no level"))
-            until = datetime.fromisoformat(each["until"])
-            told.append((until, _("Until %(until)s: %(what)s", until=day(until), what=f"{row.name}: {level}")))
+                continue
+            has = each["reached"] if row.steps else each["state"] if each["state"] == "met" else ""
+            if has != had:
+                told.append((when, _what_happened(row, each["state"], has, day(when))))
+            had = has
     return told
+
+
+def _what_happened(row: RowView, state: str, has: str, when: str) -> str:
+    if not has:
+        if state == "ungraded":
+            return _("%(day)s: “%(row)s” has no result any more", day=when, row=row.name)
+        return _("%(day)s: “%(row)s” is not reached any more", day=when, row=row.name)
+    if row.steps:
+        return _("%(day)s: %(level)s in “%(row)s”", day=when, level=has, row=row.name)
+    return _("%(day)s: “%(row)s” is fulfilled", day=when, row=row.name)
+
+
+# -- in which order ---------------------------------------------------------------------------------------------
+
+
+def in_order(badges: Iterable[CourseBadge]) -> list[CourseBadge]:
+    """Return badges in their teacher's order: as they were made, and of those made at once by name, 10 after 9."""
+    return sorted(badges, key=lambda badge: (badge.created_at, numbered(catalog.definition_of(badge).name), badge.id))
 
 
 # -- her courses ------------------------------------------------------------------------------------------------

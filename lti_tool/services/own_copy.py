@@ -9,50 +9,22 @@ import json
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
 
 from flask_babel import gettext as _
-from sqlalchemy import Text, false, or_, select, type_coerce
+from sqlalchemy import Text, select, type_coerce
 from sqlalchemy.orm import Session, undefer
 
 from lti_tool.db import Said
-from lti_tool.models import (
-    AuditEvent,
-    Award,
-    Column,
-    CourseBadge,
-    Edition,
-    Endorsement,
-    Enrolment,
-    Mark,
-    Mastery,
-    OutsideBadge,
-    Person,
-    Posting,
-    Result,
-    SourceAnswer,
-)
-from lti_tool.services import audit, catalog, data_privacy, evidence_files
+from lti_tool.models import AuditEvent, Edition, Endorsement, Mastery, OutsideBadge, Person
+from lti_tool.services import audit, data_privacy, evidence_files
 from lti_tool.services.evidence_files import clean_name
 from lti_tool.services.export import AT_A_TIME, to_json
-from lti_tool.services.her_data import TABLES, Kept, Who, who_is
+from lti_tool.services.her_data import TABLES, Hidden, Kept, Who, hidden_from, shown, who_is
 from lti_tool.services.issuer import issuer_row
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import day, moment
-
-OF_A_BADGE: tuple[Any, ...] = (Mastery, Mark, Posting, SourceAnswer)  # each with the badge and tag it is of
-NOT_RELEASED = ("review", "held")
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """What is not released: whole course badges, single rows of others (badge, tag), and awards."""
-
-    badges: frozenset[str]
-    rows: frozenset[tuple[str, str]]
-    awards: frozenset[str]
 
 
 def write(tool: Tool, person_id: str, file: IO[bytes], now: datetime) -> None:
@@ -61,7 +33,7 @@ def write(tool: Tool, person_id: str, file: IO[bytes], now: datetime) -> None:
         if not tool.db.is_sqlite:  # SQLite's transactions see one moment anyway
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         who = who_is(session, person_id)
-        hidden = _hidden(session, who, now)
+        hidden = hidden_from(session, who, now)
         counts: dict[str, int] = {}
         for kept in TABLES:
             if kept.told:
@@ -72,61 +44,12 @@ def write(tool: Tool, person_id: str, file: IO[bytes], now: datetime) -> None:
         files += _handed_in(out, session, who) + _evidence(out, session, tool, who)
         for each in who.ids:
             person = session.get_one(Person, each)
-            lines = data_privacy.kept(session, person)
+            lines = data_privacy.kept(session, person, hidden)
         institution = issuer_row(session)
         readme = _readme(institution.name, institution.email or institution.url, counts, files, lines, now)
         out.writestr("README.txt", readme)
     with tool.db.write() as session:
         audit.record(session, now, audit.person(person_id), "privacy.got", audit.person(person_id))
-
-
-def _hidden(session: Session, who: Who, now: datetime) -> Hidden:
-    courses = select(Enrolment.course_id).where(Enrolment.person_id.in_(who.ids))
-    graded = select(Mastery.course_badge_id).where(Mastery.person_id.in_(who.ids))
-    of_hers = or_(
-        CourseBadge.course_id.in_(courses),
-        CourseBadge.id.in_(graded),
-        CourseBadge.id.in_(select(Award.course_badge_id).where(Award.id.in_(who.awards))),
-    )
-    query = select(CourseBadge).where(of_hers, CourseBadge.version_id.is_not(None))
-    badges = frozenset(badge.id for badge in session.scalars(query) if not catalog.released(badge, now))
-    records = session.execute(
-        select(Mastery.course_badge_id, Mastery.tag, Mastery.record).where(Mastery.person_id.in_(who.ids))
-    )
-    rows = frozenset((row.course_badge_id, row.tag) for row in records if row.record.get("released") is False)
-    waits = select(Award.id, Award.course_badge_id, Award.status).where(Award.id.in_(who.awards))
-    kept_back = {badge for badge, _tag in rows}
-    awards = frozenset(
-        row.id
-        for row in session.execute(waits)
-        if row.status in NOT_RELEASED or (row.status == "pending" and row.course_badge_id in kept_back)
-    )
-    return Hidden(badges, rows, awards)
-
-
-def _shown(kept: Kept, hidden: Hidden) -> list[Any]:
-    """Return the conditions that leave out what is not released."""
-    model = kept.model
-    if model in OF_A_BADGE:
-        own = [(model.course_badge_id == badge) & (model.tag == tag) for badge, tag in hidden.rows]
-        return [model.course_badge_id.not_in(hidden.badges), ~or_(false(), *own)]
-    if model is Result:
-        columns = select(Column.id).where(
-            or_(
-                Column.course_badge_id.in_(hidden.badges),
-                *((Column.course_badge_id == badge) & (Column.tag == tag) for badge, tag in hidden.rows),
-            )
-        )
-        return [Result.column_id.not_in(columns)]
-    if model is Award:
-        return [Award.id.not_in(hidden.awards)]
-    if model is AuditEvent:
-        badges = {*hidden.badges, *(badge for badge, _tag in hidden.rows)}
-        subjects = [f"badge:{badge}" for badge in badges] + [f"award:{award}" for award in hidden.awards]
-        return [AuditEvent.subject.not_in(subjects)]
-    if hasattr(model, "award_id"):
-        return [or_(model.award_id.is_(None), model.award_id.not_in(hidden.awards))]
-    return []
 
 
 def _table(out: zipfile.ZipFile, session: Session, kept: Kept, who: Who, hidden: Hidden, name: str) -> int:
@@ -135,7 +58,7 @@ def _table(out: zipfile.ZipFile, session: Session, kept: Kept, who: Who, hidden:
     left_out = {*kept.left_out, *(("content",) if kept.model is OutsideBadge else ())}
     columns = [column for column in table.columns if column.name not in left_out]
     asked = [type_coerce(c, Text()).label(c.name) if isinstance(c.type, Said) else c for c in columns]
-    query = select(*asked).where(kept.find(who), *_shown(kept, hidden)).order_by(*table.primary_key)
+    query = select(*asked).where(kept.find(who), *shown(kept.model, hidden)).order_by(*table.primary_key)
     of_log = kept.model is AuditEvent
     about = {*who.actors, *(f"award:{award}" for award in session.scalars(who.awards))} if of_log else set()
     count = 0

@@ -77,7 +77,7 @@ def home(tool: Tool, learner: Learner, now: datetime) -> tuple[OwnGroup, ...]:
 def _award(award: Award, now: datetime) -> OwnAward:
     badge, status = badge_from_content(award.version.definition), shown_status(award, now)
     state = {"pending": "signing", "issued": "kept" if award.claimed_at is not None else "fresh"}.get(status, status)
-    sentence = expiry.told(award.expires_at, now) if status == "issued" else ""
+    sentence = expiry.told(award, now) if status == "issued" else ""
     if state == "revoked":
         sentence = _("It was taken back: %(reason)s", reason=award.revocation_reason)
     elif state == "expired" and award.expires_at is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, cast, select, update
 from sqlalchemy.orm import Session
 
-from lti_tool.db import repeat_collided
+from lti_tool.db import among, repeat_collided
 from lti_tool.domain.badge import number_text
 from lti_tool.domain.scores import Score, same_score
 from lti_tool.errors import ColumnMissing, ScoreRefused, ServiceBusy, ServiceError
@@ -29,7 +29,8 @@ from lti_tool.services.marking import OPEN, known_score, score_of
 from lti_tool.services.tool import Tool, log
 from lti_tool.services.work import Say
 
-AT_ONCE = 50  # scores of one column between two readings of it
+AT_ONCE = 50  # cells stored in one transaction
+READING_COUNTS = timedelta(minutes=1)  # for which a column that was read is posted into; then it is read again
 LOST_IN_A_ROW = 2  # scores without an answer, after which the LMS is left alone for a while
 # Refusals of everything that goes into a course: tried again until somebody has let the tool in.
 OF_THE_COURSE = ("scope_missing", "access_refused", "token_refused", "key_switched_off", "tool_not_in_course")
@@ -57,7 +58,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Batch:
-    """Cells of one column; its address is empty where the column is gone."""
+    """The cells of one column; its address is empty where the column is gone."""
 
     course_id: int
     column_id: int
@@ -134,7 +135,8 @@ def _due(tool: Tool, course_id: int, tried: set[tuple[Key, int]], now: datetime)
         .join(Person, Person.id == Posting.person_id)
         .outerjoin(Column, (Column.course_badge_id == Posting.course_badge_id) & (Column.tag == Posting.tag))
         .where(CourseBadge.course_id == course_id, Posting.state.in_(OPEN) | again, _wanted())
-        .order_by(Posting.course_badge_id, Posting.tag, Posting.person_id)
+        # What was sent before comes last: of that, the LMS may choke on some, which would hold up the others.
+        .order_by(Posting.course_badge_id, Posting.tag, Posting.sent_at.nulls_first(), Posting.person_id)
     )
     grouped: dict[tuple[int, str], list[Wanted]] = {}
     with tool.db.read() as session:
@@ -145,11 +147,7 @@ def _due(tool: Tool, course_id: int, tried: set[tuple[Key, int]], now: datetime)
             gone = column is None or column.state != "bound"
             place = (column.id if column is not None else 0, "" if gone else column.url)
             grouped.setdefault(place, []).append(Wanted(key, posting.revision, _cell(posting, sub)))
-    return [
-        Batch(course_id, column_id, url, tuple(wanted[start : start + AT_ONCE]))
-        for (column_id, url), wanted in grouped.items()
-        for start in range(0, len(wanted), AT_ONCE)
-    ]
+    return [Batch(course_id, column_id, url, tuple(wanted)) for (column_id, url), wanted in grouped.items()]
 
 
 def _wanted() -> ColumnElement[bool]:
@@ -174,29 +172,54 @@ def _cell(posting: Posting, sub: str) -> Cell:
 # -- one column -------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a column holds for those whose cells are due, and when it was read. A column of thousands costs pages."""
+
+    at: datetime
+    cells: Mapping[str, Found]
+
+
+def _see(tool: Tool, service: Service, batch: Batch, cells: Sequence[Wanted]) -> Seen:
+    at = datetime.now(UTC)
+    seen = Seen(at, rubric.read_cells(service, batch.url, [wanted.cell.user_id for wanted in cells]))
+    _keep_results(tool, batch, seen.cells, at)
+    return seen
+
+
 def _post_batch(tool: Tool, service: Service, batch: Batch, counts: Counter[str], say: Say) -> ServiceError | None:
-    """Read, post what is to be posted, and read back. Returns the trouble with those that stay on their way."""
+    """Read, post what is to be posted, and read back. Returns the trouble with those that stay on their way.
+
+    What is read back is what the rest is compared with, where posting took longer than a reading counts."""
     if not batch.url:
         _settle(tool, [_refused(wanted, "column_missing") for wanted in batch.wanted], counts)
         return None
-    at = datetime.now(UTC)
-    there = rubric.read_cells(service, batch.url, [wanted.cell.user_id for wanted in batch.wanted])
-    _keep_results(tool, batch, there, at)
+    trouble: ServiceError | None = None
+    rest: Sequence[Wanted] = batch.wanted
+    seen = _see(tool, service, batch, rest)
+    while to_post := _to_post(tool, rest, seen, counts):
+        seen, rest, met = _send(tool, service, batch, to_post, seen, counts, say)
+        trouble = met or trouble
+    return trouble
+
+
+def _to_post(tool: Tool, cells: Sequence[Wanted], seen: Seen, counts: Counter[str]) -> list[Wanted]:
+    """Return the cells that are to be posted; settle those that are there, or that a person is asked about."""
     to_post = []
     outcomes = []
-    for wanted in batch.wanted:
-        found = there[wanted.cell.user_id]
+    for wanted in cells:
+        found = seen.cells[wanted.cell.user_id]
         act = rubric.decide(wanted.cell, found)
         if act == "post":
             to_post.append(wanted)
         elif act == "there":
-            outcomes.append(_posted(wanted, found, now=at))
+            outcomes.append(_posted(wanted, found, now=seen.at))
         elif act == "ask":
             outcomes.append(_other(wanted, found))
         else:
             outcomes.append(_refused(wanted, "unreadable"))
     _settle(tool, outcomes, counts)
-    return _send(tool, service, batch, to_post, there, counts, say) if to_post else None
+    return to_post
 
 
 def _send(
@@ -204,21 +227,28 @@ def _send(
     service: Service,
     batch: Batch,
     to_post: Sequence[Wanted],
-    before: Mapping[str, Found],
+    before: Seen,
     counts: Counter[str],
     say: Say,
-) -> ServiceError | None:
-    """Post these cells and read back what became of them. Raises what concerns the whole course.
+) -> tuple[Seen, Sequence[Wanted], ServiceError | None]:
+    """Post these cells while their reading counts, and read back what became of them.
 
-    Where the LMS asks for a pause it is not even asked what has arrived: the next attempt begins with that."""
+    Returns the new reading, the cells whose turn has not come, and the trouble with those that stay on their way.
+    Raises what concerns the whole course. Where the LMS asks for a pause it is not even asked what has arrived: the
+    next attempt begins with that."""
     outcomes: list[Outcome] = []
     answered: list[Wanted] = []
     unanswered: list[Wanted] = []
     trouble: ServiceError | None = None
+    rest: Sequence[Wanted] = ()
     lost = 0
-    for wanted in to_post:
+    for place, wanted in enumerate(to_post):
+        now = datetime.now(UTC)
+        if place and now - before.at > READING_COUNTS:
+            rest = to_post[place:]
+            break
         say("")
-        timestamp = rubric.score_time(service, wanted.cell, before[wanted.cell.user_id], datetime.now(UTC))
+        timestamp = rubric.score_time(service, wanted.cell, before.cells[wanted.cell.user_id], now)
         if not _note_sending(tool, wanted, timestamp):
             continue
         try:
@@ -233,7 +263,7 @@ def _send(
                 break
             if isinstance(error, ServiceBusy):
                 _settle(tool, outcomes, counts)
-                return error
+                return before, (), error
             trouble, lost = error, lost + 1
             unanswered.append(wanted)
             if lost >= LOST_IN_A_ROW:
@@ -243,31 +273,29 @@ def _send(
             answered.append(wanted)
     _settle(tool, outcomes, counts)
     went = [*answered, *unanswered]
-    if not went:
+    if not went and not rest:
         if trouble is not None and trouble.lasting:
             raise trouble
-        return trouble
-    at = datetime.now(UTC)
-    there = rubric.read_cells(service, batch.url, [wanted.cell.user_id for wanted in went])
-    _keep_results(tool, batch, there, at)
+        return before, rest, trouble
+    seen = _see(tool, service, batch, [*went, *rest])
     still_lost = trouble is not None and trouble.lasting
     outcomes = []
     for wanted in went:
-        found = there[wanted.cell.user_id]
+        found = seen.cells[wanted.cell.user_id]
         if isinstance(found.reading, Score) and same_score(found.reading, wanted.cell.score):
-            outcomes.append(_posted(wanted, found, now=at, sent=True))
+            outcomes.append(_posted(wanted, found, now=seen.at, sent=True))
         elif wanted in unanswered:
             still_lost = True  # it has not arrived, or not yet: the next attempt begins with reading
-        elif wanted.cell.over is not None and found.record() == before[wanted.cell.user_id].record():
+        elif wanted.cell.over is not None and found.record() == before.cells[wanted.cell.user_id].record():
             outcomes.append(_refused(wanted, "overridden", found=found.record()))
-        elif not isinstance(found.reading, Score) and found.record() == before[wanted.cell.user_id].record():
+        elif not isinstance(found.reading, Score) and found.record() == before.cells[wanted.cell.user_id].record():
             outcomes.append(_refused(wanted, "not_shown"))
         else:
             outcomes.append(_other(wanted, found))
     _settle(tool, outcomes, counts)
     if trouble is not None and trouble.lasting:
         raise trouble
-    return trouble if still_lost else None
+    return seen, rest, trouble if still_lost else None
 
 
 # -- how cells end ----------------------------------------------------------------------------------------------
@@ -319,26 +347,29 @@ def _row(wanted: Wanted) -> Any:
 
 def _settle(tool: Tool, outcomes: Sequence[Outcome], counts: Counter[str]) -> None:
     """Store how cells ended. Of one that was marked anew meanwhile, only what has arrived is kept."""
-    if not outcomes:
-        return
     now = datetime.now(UTC)
-    with tool.db.write() as session:
-        for outcome in outcomes:
-            badge_id, person_id, tag = outcome.wanted.key
-            posting = session.get(Posting, (badge_id, person_id, tag), with_for_update=True, populate_existing=True)
-            if posting is None:
-                continue
-            anew = posting.revision != outcome.wanted.revision
-            shut_out = posting.reason in OF_THE_COURSE
-            for name, value in outcome.values.items():
-                if not anew or name.startswith("posted_"):
-                    setattr(posting, name, value)
-            if anew:
-                continue
-            counts[posting.state] += 1
-            if posting.state == "refused":
-                posting.tries = 1 if shut_out else posting.tries + 1  # the course was: that says nothing of this cell
-                posting.retry_at = _retry_at(posting, now)
+    for start in range(0, len(outcomes), AT_ONCE):
+        with tool.db.write() as session:
+            for outcome in outcomes[start : start + AT_ONCE]:
+                _settle_one(session, outcome, counts, now)
+
+
+def _settle_one(session: Session, outcome: Outcome, counts: Counter[str], now: datetime) -> None:
+    badge_id, person_id, tag = outcome.wanted.key
+    posting = session.get(Posting, (badge_id, person_id, tag), with_for_update=True, populate_existing=True)
+    if posting is None:
+        return
+    anew = posting.revision != outcome.wanted.revision
+    shut_out = posting.reason in OF_THE_COURSE
+    for name, value in outcome.values.items():
+        if not anew or name.startswith("posted_"):
+            setattr(posting, name, value)
+    if anew:
+        return
+    counts[posting.state] += 1
+    if posting.state == "refused":
+        posting.tries = 1 if shut_out else posting.tries + 1  # the course was: that says nothing of this cell
+        posting.retry_at = _retry_at(posting, now)
 
 
 def _retry_at(posting: Posting, now: datetime) -> datetime | None:
@@ -371,7 +402,7 @@ def _keep_results(tool: Tool, batch: Batch, there: Mapping[str, Found], at: date
             read_at = session.get_one(Column, batch.column_id, populate_existing=True).read_at
             # Stored after a reading that began after ours, it is the newer: the next reading looks whether it is so.
             stored = at if read_at is None or read_at < at else read_at + timedelta(microseconds=1)
-            query = select(Result).where(Result.column_id == batch.column_id, Result.user_sub.in_(list(there)))
+            query = select(Result).where(Result.column_id == batch.column_id, among(Result.user_sub, there))
             known = {row.user_sub: row for row in session.scalars(query)}
             for user_sub, found in there.items():
                 row = known.get(user_sub)

@@ -30,7 +30,7 @@ from lti_tool.services.pages.instructor import BadgePlan, ColumnPlan, Effect, Mo
 from lti_tool.services.posting import PASSING
 from lti_tool.services.rows import Parts
 from lti_tool.services.tool import Tool
-from lti_tool.services.words import said
+from lti_tool.services.words import collation, said
 
 CLASSES = ("earned", "waits", "one", "further")  # the order of Effect.today and .then
 
@@ -147,7 +147,7 @@ def _effect(
 
     def movers(people: Sequence[str], *, say: bool) -> tuple[Mover, ...]:
         found = [Mover(p, names[p], _missing(then[p]) if say else "") for p in people]
-        return tuple(sorted(found, key=lambda mover: (mover.name.casefold(), mover.person_id)))
+        return tuple(sorted(found, key=lambda mover: (collation(mover.name), mover.person_id)))
 
     return Effect(
         learners=len(learners),

@@ -56,6 +56,7 @@ PAGE_CHECKS = (
     (Sentence("Expiry"), "dates"),
     (Sentence("Issuer"), "key"),
 )
+FAILED = {"withdrawn": Sentence("Withdrawn by the issuer")}  # other answers do without their question
 PASSED = {"unchanged": Sentence("Unchanged since it was signed"), "withdrawn": Sentence("In force, not withdrawn")}
 
 
@@ -268,7 +269,7 @@ def _page_checks(report: Report, edition: Edition, host: str) -> tuple[CheckView
             said(titles.get(name, by_name[name].question)),
             by_name[name].outcome,
             said(by_name[name].question),
-            said(passed[name] if by_name[name].outcome == "passed" else by_name[name].sentence),
+            said({"passed": passed, "failed": FAILED}.get(by_name[name].outcome, {}).get(name, by_name[name].sentence)),
         )
         for name in [*titles, *others]
         if name in by_name

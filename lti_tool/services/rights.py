@@ -45,7 +45,10 @@ class OwnRequest:
 
 @dataclass(frozen=True)
 class OwnRights:
-    """What a learner's page about her data shows: her names, and what she has asked for, the newest of each kind."""
+    """What a learner's page about her data shows: her names, and what she has asked for, the newest of each kind.
+
+    `awards` are those an erasure would withdraw before others' eyes. One that is not issued yet is none of them: that
+    there is one is not told before its release."""
 
     lms_name: str = field(repr=False)
     shown_name: str = field(repr=False)
@@ -102,7 +105,8 @@ def own(tool: Tool, person_id: str) -> OwnRights:
     """Return what somebody sees of her names and requests."""
     with tool.db.read() as session:
         person = session.get_one(Person, person_id)
-        awards = session.scalar(select(func.count()).select_from(who_is(session, person_id).awards.subquery())) or 0
+        issued = Award.id.in_(who_is(session, person_id).awards), Award.status == "issued"
+        awards = session.scalar(select(func.count()).select_from(Award).where(*issued)) or 0
         query = select(RightsRequest).where(RightsRequest.person_id == person_id).order_by(RightsRequest.asked_at)
         newest = {row.kind: row for row in session.scalars(query)}
         return OwnRights(person.name, person.shown_name, _own(newest.get("name")), _own(newest.get("erasure")), awards)

@@ -15,11 +15,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.badge import Badge, badge_from_content
-from lti_tool.errors import BadInput, Conflict, NotFound, ServiceError
+from lti_tool.errors import BadInput, Conflict, NotConnected, NotFound, ServiceError, SourceMissing
 from lti_tool.grades.source import AskedCourse, Connector, OfferedRow, Wanted, propose, wanted_sources
 from lti_tool.models import Connection, Course, CourseBadge, Job, Registration, SourceAnswer, SourceLink, SourceSeen
 from lti_tool.sentence import Sentence, kept, read
 from lti_tool.services import audit, canvas_connection, catalog, moodle_connection, sources, work
+from lti_tool.services.access import connection_of
 from lti_tool.services.launches import LaunchSession
 from lti_tool.services.tool import Tool
 from lti_tool.services.words import said
@@ -51,7 +52,7 @@ def run_rows(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
     try:
         offered = connector.offered(connector.open(tool, course), AskedCourse(context_id))
     except ServiceError as error:
-        if error.lasting:
+        if isinstance(error, NotConnected):
             _note(tool, course, connector.kind, error.told)
         raise
     now = datetime.now(UTC)
@@ -70,7 +71,7 @@ def run_rows(tool: Tool, course_id: str, say: Say) -> dict[str, Any]:
 
 def _note(tool: Tool, course_id: int, kind: str, problem: str | None) -> None:
     with tool.db.write() as session:
-        connection = sources.connection_of(session, session.get_one(Course, course_id), kind)
+        connection = connection_of(session, session.get_one(Course, course_id), kind)
         if connection is not None:
             connection.problem = problem
 
@@ -133,7 +134,7 @@ def page(tool: Tool, who: LaunchSession, slug: str) -> SourcePage:
         definition = catalog.next_definition(badge)
         connector = connector_for(badge.course.registration.product)
         kind = connector.kind if connector else ""
-        connection = sources.connection_of(session, badge.course, kind) if kind else None
+        connection = connection_of(session, badge.course, kind) if kind else None
         seen = session.get(SourceSeen, (badge.course_id, kind))
         offered = _offered(seen)
         query = select(Job).where(Job.kind == "rows", Job.subject == str(badge.course_id)).order_by(Job.id.desc())
@@ -152,12 +153,16 @@ def page(tool: Tool, who: LaunchSession, slug: str) -> SourcePage:
             own=connection is not None and connection.course_id is not None,
             can_connect=kind == "canvas"
             and canvas_connection.platform_key(session, badge.course.registration_id) is not None,
-            problem=said(connection.problem or "") if connection else "",
+            problem=said(connection.problem or _row_missing(badge.course)) if connection else "",
             seen_at=seen.seen_at if seen else None,
             job_id=job.id if job is not None and running else 0,
             job_problem=said(job.problem or "") if job is not None and failed and connection else "",
             lacking=moodle_connection.lacking(connection),
         )
+
+
+def _row_missing(course: Course) -> str:
+    return (course.problem_sentence or "") if course.problem == SourceMissing.reason else ""
 
 
 def _offered(seen: SourceSeen | None) -> list[OfferedRow]:

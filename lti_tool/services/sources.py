@@ -14,11 +14,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from lti_tool.domain.badge import Badge
-from lti_tool.errors import ServiceError
+from lti_tool.errors import NotConnected, ServiceError
 from lti_tool.grades.source import CSV, Answer, AskedCourse, Connector, Place, Wanted, wanted_sources
 from lti_tool.models import Connection, Course, CourseBadge, SourceAnswer, SourceLink
 from lti_tool.sentence import Sentence
 from lti_tool.services import canvas_connection, moodle_connection
+from lti_tool.services.access import connection_of
 from lti_tool.services.erased import ShutOut, nobody
 from lti_tool.services.tool import Tool
 from lti_tool.services.work import Say
@@ -38,20 +39,6 @@ class Reading:
 
 def connector_of(source: str) -> Connector | None:
     return next((each for each in CONNECTORS if source in (each.rows, each.gates)), None)
-
-
-def connection_of(session: Session, course: Course, kind: str) -> Connection | None:
-    """Return the connection a course is read with: its own, given by a teacher, else its whole platform's.
-
-    A row without an account is no access: the platform's key that teachers connect with."""
-    query = select(Connection).where(
-        Connection.registration_id == course.registration_id,
-        Connection.kind == kind,
-        Connection.account != "",
-        (Connection.course_id == course.id) | Connection.course_id.is_(None),
-    )
-    found = sorted(session.scalars(query), key=lambda each: each.course_id is None)
-    return found[0] if found else None
 
 
 def offered_to(session: Session, course: Course) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -195,7 +182,7 @@ def _read(
     with tool.db.write() as session:
         connection = connection_of(session, session.get_one(Course, course_id), connector.kind)
         if connection is not None:
-            connection.problem = problem.told if problem else None
+            connection.problem = problem.told if isinstance(problem, NotConnected) else None
             connection.used_at = datetime.now(UTC) if problem is None else connection.used_at
 
 

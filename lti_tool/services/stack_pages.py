@@ -14,6 +14,7 @@ from lti_tool.services import catalog, outside_badges, stacks
 from lti_tool.services.launches import MANAGE, LaunchSession
 from lti_tool.services.pages.student import OutsideView
 from lti_tool.services.tool import Tool
+from lti_tool.services.words import collation
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,6 @@ def outside_page(tool: Tool, who: LaunchSession, slug: str) -> OutsidePage:
             version=badge.version.number,
             handed_in=handed_in,
             parts=tuple((each, parts[each].name if each in parts else each) for each in definition.stack.members),
-            learners=tuple(sorted(people, key=lambda each: (each[1].casefold() or "\uffff", each[0]))),
+            learners=tuple(sorted(people, key=lambda each: (collation(each[1]), each[0]))),
             may_manage=MANAGE in who.rights,
         )

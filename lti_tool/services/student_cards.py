@@ -42,7 +42,7 @@ def card_of(
         page_public=award is not None and award.page_public,
         next_step=_next_step(seen.rows) if state == "way" and badge.status != "retired" else "",
         retired=badge.status == "retired",
-        ends=expiry.told(award.expires_at, now) if award is not None and has else "",
+        ends=expiry.told(award, now) if award is not None and has else "",
         new=award is not None and has and why_not.is_new(award, row, now),
         put_off=row is not None and row.put_off_at is not None,
         asked=award is not None and has and why_not.is_asked(tool, award, row, now),
@@ -73,7 +73,12 @@ def _state(rows: tuple[RowView, ...], award: Award | None, now: datetime) -> str
     if award is not None:
         words = {"issued": "earned", "expired": "expired", "revoked": "revoked"}
         return words.get(shown_status(award, now), "waiting")
-    return "way" if any(row.state not in ("ungraded", "hidden") for row in rows) else "none"
+    return "way" if _begun(rows) else "none"
+
+
+def _begun(rows: tuple[RowView, ...]) -> bool:
+    """Tell whether there is anything of it yet: a badge that comes first, there or not, is nothing of this one."""
+    return any(row.state not in ("ungraded", "hidden") for row in rows if not row.comes_first)
 
 
 def _sentence(state: str, badge: Badge, rows: tuple[RowView, ...], award: Award | None) -> str:
@@ -91,8 +96,7 @@ def _sentence(state: str, badge: Badge, rows: tuple[RowView, ...], award: Award 
         return _("You have %(all)s of %(all)s. Your teacher looks at it before it is issued.", all=of)
     if any(row.state == "hidden" for row in rows):
         return _("Your teacher has not released the results yet.")
-    parts = ", ".join(row.lacking for row in missing_of(badge, rows))
-    if all(row.state == "ungraded" for row in rows):
+    if not _begun(rows):
         if badge.counts_credits:
             return ngettext(
                 "Nothing of it is earned yet. It takes one credit.",
@@ -110,9 +114,35 @@ def _sentence(state: str, badge: Badge, rows: tuple[RowView, ...], award: Award 
             "There is no result to show yet. It takes %(num)s sub-competencies.",
             of,
         )
-    if badge.counts_credits:
-        return _("You have %(met)s of %(all)s credits. Missing: %(rows)s.", met=met, all=of, rows=parts)
-    return _("You have %(met)s of %(all)s. Missing: %(rows)s.", met=met, all=of, rows=parts)
+    return _so_far(badge, rows, met)
+
+
+def _so_far(badge: Badge, rows: tuple[RowView, ...], met: str) -> str:
+    """Say how much there is and what is missing; where only some of the rows are asked for, how many of them."""
+    of = badge.needed
+    short = [row for row in missing_of(badge, rows) if row.counts]
+    besides = ", ".join(row.lacking for row in missing_of(badge, rows) if not row.counts)
+    parts = ", ".join(row.lacking for row in short)
+    if not short:
+        if not besides:
+            return _("You have %(all)s of %(all)s.", all=of)
+        return _("You have %(all)s of %(all)s, as many as it takes. Still missing: %(rows)s.", all=of, rows=besides)
+    if badge.counts_credits or len(short) == of - met_of(badge, rows):
+        if badge.counts_credits:
+            told = _("You have %(met)s of %(all)s credits. Missing: %(rows)s.", met=met, all=of, rows=parts)
+        else:
+            told = _("You have %(met)s of %(all)s. Missing: %(rows)s.", met=met, all=of, rows=parts)
+    else:
+        more = of - met_of(badge, rows)
+        told = _(
+            "You have %(met)s of %(all)s. Missing: %(num)s of these %(among)s: %(rows)s.",
+            met=met,
+            all=of,
+            num=more,
+            among=len(short),
+            rows=parts,
+        )
+    return told + " " + _("Missing besides: %(rows)s.", rows=besides) if besides else told
 
 
 def _next_step(rows: tuple[RowView, ...]) -> str:

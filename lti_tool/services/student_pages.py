@@ -64,7 +64,7 @@ def home(tool: Tool, who: LaunchSession) -> StudentHome:
     now, base = datetime.now(UTC), tool.settings.base_url
     with tool.db.read() as session:
         course = session.get_one(Course, who.course_id)
-        published = list(session.scalars(published_in([course.id])))
+        published = own_badges.in_order(session.scalars(published_in([course.id])))
         me = own_badges.own(session, who.person_id)
         look = stack_trees.look(session, who, published, now)
         elsewhere = stack_trees.earned_elsewhere(look)
@@ -109,7 +109,6 @@ def published_in(course_ids: list[int]) -> Any:
         .options(
             joinedload(CourseBadge.version).joinedload(AchievementVersion.achievement), joinedload(CourseBadge.course)
         )
-        .order_by(CourseBadge.created_at, CourseBadge.id)
     )
 
 
@@ -140,7 +139,12 @@ def badge(tool: Tool, who: LaunchSession, key: str) -> StudentBadge:
             badge=definition,
             card=card_of(tool, found, seen, said, now, key),
             rows=seen.rows,
-            history=tuple(words for _when, words in sorted([*seen.history, *_moments(award, now)], reverse=True)),
+            history=tuple(
+                words
+                for _when, words in sorted(
+                    [*seen.history, *_moments(award, now)], key=lambda each: each[0], reverse=True
+                )
+            ),
             sync=sync_state(session, found.course),
             issuer=issuer_row(session).name,
             credential_url=_own_url(tool, session, award),

@@ -272,6 +272,7 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             course.roster_digest = read.roster_digest
         elif read.members is SAME:
             course.roster_at = read.at
+        _forget_bound_anew(session, read)
         for column_id, item in read.back.items():
             column = session.get_one(Column, column_id)
             # Answers older than this came from the column that is gone: its being empty does not take them back.
@@ -296,6 +297,15 @@ def _store(tool: Tool, course_id: int, read: _Read) -> dict[str, Any]:
             .values(problem=None)
         )
     return counts
+
+
+def _forget_bound_anew(session: Session, read: _Read) -> None:
+    """Leave out columns that were bound anew, or are no more, since this reading began: it says nothing of them."""
+    asked = {*read.results, *read.back}
+    query = select(Column.id).where(Column.id.in_(asked), Column.created_at <= read.at)
+    for column_id in asked.difference(session.scalars(query)):
+        read.results.pop(column_id, None)
+        read.back.pop(column_id, None)
 
 
 def evaluate_badges(tool: Tool, course_id: int, now: datetime, counts: dict[str, Any]) -> list[str]:

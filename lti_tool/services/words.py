@@ -4,13 +4,14 @@ Outside a page (jobs, commands) that is English."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from unicodedata import bidirectional
+from unicodedata import bidirectional, combining, normalize
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime
@@ -21,7 +22,7 @@ from babel.support import NullTranslations, Translations
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
-from lti_tool.domain.badge import months_and_days
+from lti_tool.domain.badge import months_days_hours
 from lti_tool.sentence import Day, Moment, Number, Sentence, Value
 
 ENGLISH = Locale("en")
@@ -44,6 +45,12 @@ def said(text: str) -> str:
     if text.many:
         return ngettext(text.words, text.many, **values)
     return _(text.words, **values)
+
+
+def numbered(name: str) -> tuple[tuple[int, str], ...]:
+    """Return what sorts names so that a number in one counts as such: 10 after 9."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return tuple((int(each), "") if each.isdecimal() else (0, each) for each in parts)
 
 
 @lru_cache(maxsize=16)
@@ -109,6 +116,20 @@ def name(text: str) -> str:
     return f"\u2068{text}\u2069" if any(bidirectional(each) in RIGHT_TO_LEFT for each in text) else text
 
 
+# Letters that Unicode does not take apart, as a list in several languages has them
+_NO_ACCENT = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+
+
+def collation(text: str) -> str:
+    """Return what a name is sorted by, accents and capitals left aside; no name at all comes last."""
+    folded = text.casefold()
+    if not folded.isascii():
+        folded = "".join(each for each in normalize("NFKD", folded) if not combining(each)).translate(_NO_ACCENT)
+    return folded or "\uffff"
+
+
 # An award's states as instructors and administrators read them
 STATUS_WORDS = {
     "pending": Sentence("Being signed"),
@@ -144,7 +165,9 @@ def decimal(text: str) -> str:
 @lru_cache(maxsize=10_000)
 def _decimal(text: str, locale: Locale) -> str:
     try:
-        return format_decimal(Decimal(text), format="0.###############", locale=locale)
+        # Cut, not rounded: 2.999… must not read as 3.
+        number = Decimal(text).quantize(Decimal("1E-15"), ROUND_FLOOR, Context(prec=100))
+        return format_decimal(number, format="0.###############", locale=locale)
     except ArithmeticError:
         return text
 
@@ -194,8 +217,8 @@ def ago(when: datetime, now: datetime) -> str:
 
 
 def time_parts(duration: str) -> list[str]:
-    """Say the years, months and days of an ISO 8601 duration, each by itself."""
-    months, days = months_and_days(duration)
+    """Say the years, months, days and hours of an ISO 8601 duration, each by itself."""
+    months, days, hours = months_days_hours(duration)
     years, months = divmod(months, 12)
     parts = []
     if years:
@@ -204,7 +227,14 @@ def time_parts(duration: str) -> list[str]:
         parts.append(ngettext("one month", "%(some)s months", months, some=words(months)))
     if days:
         parts.append(ngettext("one day", "%(some)s days", days, some=words(days)))
+    if hours:
+        parts.append(ngettext("one hour", "%(some)s hours", hours, some=words(hours)))
     return parts
+
+
+def days_words(days: int) -> str:
+    """Say a number of days, in years where it is whole ones: "five years"."""
+    return time_parts(f"P{days // 365}Y" if days and not days % 365 else f"P{days}D")[0]
 
 
 def lasts(duration: str) -> str:

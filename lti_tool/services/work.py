@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from lti_tool.db import random_id, repeat_collided
 from lti_tool.errors import Busy, DiskFull, JobLost, NotFound, ServiceBusy, ServiceError, ToolError
@@ -156,10 +156,22 @@ def depth(tool: Tool, now: datetime) -> dict[str, int]:
         "due": (Job.state == "due") & has_come,
         "waiting": (Job.state == "due") & ~has_come,
     }
-    parts |= {state: Job.state == state for state in ("running", "failed")}
+    parts |= {"running": Job.state == "running", "failed": lost()}
     query = select(*(func.count().filter(part).label(name) for name, part in parts.items())).select_from(Job)
     with tool.db.read() as session:
         return dict(session.execute(query).one()._mapping)
+
+
+def lost() -> ColumnElement[bool]:
+    """Return the condition on jobs that failed, and that no later one for the same thing has made good since."""
+    later = aliased(Job)
+    good = select(later.id).where(
+        later.kind == Job.kind,
+        later.subject == Job.subject,
+        later.state == "done",
+        later.finished_at > Job.finished_at,
+    )
+    return and_(Job.state == "failed", ~good.exists())
 
 
 def _takeable(now: datetime) -> ColumnElement[bool]:
@@ -362,7 +374,7 @@ def listing(tool: Tool, *, all_states: bool = False) -> list[dict[str, Any]]:
     """Return jobs for `jobs list`, newest first: what failed or waits for another attempt, or everything."""
     query = select(Job).order_by(Job.id.desc()).limit(500)
     if not all_states:
-        query = query.where(or_(Job.state == "failed", (Job.state == "due") & (Job.attempts > 0)))
+        query = query.where(or_(lost(), (Job.state == "due") & (Job.attempts > 0)))
     with tool.db.read() as session:
         return [
             {

@@ -358,6 +358,36 @@
     if (event.target.id === "find-badge" && event.key === "Enter") event.preventDefault();
   });
 
+  /* -- a day and a time, in the browser's own zone; what is sent is RFC 3339 -------------------------------------- */
+
+  const RFC3339 = (when) => when.toISOString().replace(/\.\d+Z$/, "Z");
+
+  function moment(field) {
+    const local = field.cloneNode();
+    for (const name of ["name", "placeholder", "data-moment"]) local.removeAttribute(name);
+    local.classList.remove("mono");
+    local.type = "datetime-local";
+    field.id = `${field.id}-kept`;
+    field.type = "hidden";
+    field.before(local);
+    const show = () => {
+      const kept = new Date(field.value);
+      const known = field.value && !Number.isNaN(kept.valueOf());
+      local.value = known ? new Date(kept.valueOf() - kept.getTimezoneOffset() * 60000).toISOString().slice(0, 16) : "";
+    };
+    show();
+    field.addEventListener("put", show);
+    local.addEventListener("input", () => {
+      const chosen = new Date(local.value);
+      field.value = local.value && !Number.isNaN(chosen.valueOf()) ? RFC3339(chosen) : "";
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    const zone = one("[data-zone]", field.parentElement);
+    zone.textContent = zone.dataset.zone.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);
+  }
+  const moments = () => all("[data-moment]:not([type=hidden])").forEach(moment);
+  document.addEventListener("arrived", moments); // another script has put something new in place
+
   /* -- a form that brings something back to the LMS; without this there is its button --------------------------- */
 
   const sending = one("form[data-send]");
@@ -392,6 +422,7 @@
     prepareCells();
     countChosen();
     findBadges();
+    moments();
     const running = one("[data-job]") || one("[data-again]");
     following += 1;
     if (running) follow(running);

@@ -44,6 +44,7 @@
     for (const field of named(path)) {
       if (field.type === "radio") field.checked = field.value === text;
       else if (field.type === "checkbox") field.checked = text.split(" ").includes(field.value);
+      else if ("moment" in field.dataset) { field.value = text; field.dispatchEvent(new Event("put")); }
       else if (field.type !== "hidden") field.value = text;
     }
     mirror(path, text);
@@ -398,36 +399,9 @@
     for (const kind of ["pointerup", "pointercancel"]) grip.addEventListener(kind, stop);
   });
 
-  /* -- a moment in the browser's own time, kept as RFC 3339 ---------------------------------------------------- */
-
   function showWhen() {
     const place = one("[data-when]");
     if (place) place.hidden = valueOf("release") !== "at";
-  }
-
-  function when() {
-    const field = one("#f-release_at");
-    if (!field || field.dataset.ready) return;
-    field.dataset.ready = "yes";
-    const local = field.cloneNode();
-    local.removeAttribute("name");
-    local.removeAttribute("placeholder");
-    local.type = "datetime-local";
-    field.id = "release_at-kept";
-    field.type = "hidden";
-    field.before(local);
-    const date = new Date(field.value);
-    if (field.value && !Number.isNaN(date.valueOf())) {
-      local.value = new Date(date.valueOf() - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
-    }
-    const zone = one("[data-zone]");
-    zone.textContent = zone.dataset.zone.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);
-    local.addEventListener("input", () => {
-      const chosen = new Date(local.value);
-      field.value = local.value && !Number.isNaN(chosen.valueOf()) ? chosen.toISOString().replace(/\.\d+Z$/, "Z") : "";
-      typed("release_at");
-    });
-    showWhen();
   }
 
   /* -- on arrival ---------------------------------------------------------------------------------------------- */
@@ -435,7 +409,7 @@
   function arrive() {
     note();
     for (const [path, [, text]] of Object.entries(pending)) if (valueOf(path) !== undefined) put(path, text);
-    when();
+    document.dispatchEvent(new Event("arrived"));
     showWhen();
     const time = one("#saved time");
     if (time) time.textContent = time.dataset.clock.replace("{time}", clock(time.dateTime));

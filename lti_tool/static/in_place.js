@@ -78,6 +78,7 @@
     const again = answer && one("form[data-keep]", answer);
     if (again && !chosenFile(form)) { // the form comes back with what was typed in it, and with what is new since
       one("#main").replaceWith(document.adoptNode(one("#main", answer)));
+      document.dispatchEvent(new Event("arrived"));
       const problem = one("#main [role=alert]");
       if (problem) { problem.tabIndex = -1; problem.focus(); }
       return;

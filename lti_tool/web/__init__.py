@@ -135,6 +135,7 @@ def add_to(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, datetime.now(UTC)),
         day=words.day,
+        days_words=words.days_words,
         decimal=words.decimal,
         moment=words.moment,
         words=lambda number, capital=False: words.words(number, capital=capital),

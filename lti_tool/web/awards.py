@@ -175,14 +175,16 @@ def _definition(slug: str) -> Any:
 
 
 def _moment(text: str) -> datetime:
-    """Read a moment as the form sends it, which is UTC as the page says; raises BadInput."""
+    """Read a moment as the form sends it, with its zone; raises BadInput."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
+        when = None
+    if when is None or when.tzinfo is None:
         raise BadInput(
-            sentence=_("Choose a day and a time."), what_to_do=_("They are written like 2026-11-22 14:30.")
-        ) from None
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+            sentence=_("Choose a day and a time."), what_to_do=_("Written with its zone, as 2027-01-31T12:00:00Z.")
+        )
+    return when.astimezone(UTC)
 
 
 @pages.post("/awards/<award_id>/confirm")

@@ -66,7 +66,11 @@ def blank() -> Page:
 @guarded(MANAGE)
 def edit(slug: str) -> Page:
     wanted = request.args.get("step", "")
-    return _step(drafts.badge_id_of(tool(), g.session.course_id, slug), wanted if wanted in drafts.STEPS else "about")
+    badge = drafts.badge_id_of(tool(), g.session.course_id, slug)
+    if gone := request.args.get("out", ""):
+        step, row, anchor = drafts.where_to_leave_out(drafts.editor_page(tool(), g.session, badge), gone)
+        return _step(badge, step, row=row or None, out="yes", _anchor=anchor)
+    return _step(badge, wanted if wanted in drafts.STEPS else "about")
 
 
 # -- the three steps --------------------------------------------------------------------------------------------
@@ -203,6 +207,7 @@ def _render(page: DraftPage, step: str, *, check: bool = False, **more: Any) -> 
         nace=NACE,
         languages=_languages(page.value("language")),
         opened=request.args.get("row", ""),
+        out="out" in request.args,
         **more,
     )
 

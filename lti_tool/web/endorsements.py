@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,11 +123,10 @@ def say(secret: str) -> BaseResponse:
     now, browser = datetime.now(UTC), request.cookies.get(security.cookie_name(COOKIE), "")
     security.same_token(_token(browser, secret) if browser else secrets.token_hex(16), Sentence("Open the link again."))
     g.no_store = True
-    if "decline" in request.form:
-        endorsements.decline(tool(), secret, now)
-        return Response(render_template("public/endorsed.html", address=""))
     fields = ("name", "role", "organisation", "comment")
     told = endorsements.Answer(**{name: request.form.get(name, "") for name in fields})
+    if "decline" in request.form:
+        return Response(_decline(secret, browser, told, now))
     problems = endorsements.problems_of(told)
     try:
         asked = endorsements.look(tool(), secret, now)
@@ -143,6 +142,19 @@ def say(secret: str) -> BaseResponse:
     return Response(render_template("public/endorsed.html", address=address))
 
 
+def _decline(secret: str, browser: str, told: endorsements.Answer, now: datetime) -> str:
+    """Decline once that is sure; ask before, and go back to what was typed where it is not."""
+    answer = request.form["decline"]
+    if answer == "sure":
+        endorsements.decline(tool(), secret, now)
+        return render_template("public/endorsed.html", address="")
+    asked = endorsements.look(tool(), secret, now)
+    if answer == "no":
+        return _page(asked, secret, browser, told=told)
+    typed = asdict(told) | ({"confirmed": "yes"} if "confirmed" in request.form else {})
+    return render_template("public/decline.html", page=asked, csrf=_token(browser, secret), told=typed)
+
+
 def _count() -> None:
     current_app.extensions["endorse_limit"].count(request.remote_addr or "")
 
@@ -150,6 +162,7 @@ def _count() -> None:
 def _page(asked: endorsements.ToEndorse, secret: str, browser: str, **values: Any) -> str:
     g.no_store = True
     values.setdefault("told", endorsements.Answer())
+    values.setdefault("ticked", "confirmed" in request.form)
     return render_template(
         "public/endorse.html", page=asked, csrf=_token(browser, secret), longest=endorsements.LONGEST, **values
     )

@@ -91,7 +91,7 @@ def submission_review(opened: Opened, launch: Launch) -> BaseResponse:
 
 def data_privacy(launch: Launch, now: datetime) -> Response:
     """Show what is kept about a person: to herself, or in counts to an administrator of her LMS."""
-    return Response(render_template("data_privacy.html", page=privacy.shown(tool(), launch, now)))
+    return Response(render_template("data_privacy.html", page=privacy.page(tool(), launch, now)))
 
 
 FIRST_PAGES: dict[str, Callable[[Opened, Launch], BaseResponse]] = {

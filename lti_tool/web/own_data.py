@@ -46,7 +46,7 @@ def _home(problem: ToolError | None = None, of: str = "") -> Page:
     html = render_template(
         "student/own_data.html",
         page=rights.own(tool(), g.session.person_id),
-        kept=data_privacy.own(tool(), g.session.person_id),
+        kept=data_privacy.own(tool(), g.session.person_id, moment()),
         problem=problem,
         problem_of=of,
         typed=request.form.get("name", ""),

@@ -23,7 +23,7 @@ def _home(person_id: str, problem: ToolError | None = None, of: str = "") -> Pag
         "student/own_data.html",
         person_id=person_id,
         page=rights.own(tool(), person_id),
-        kept=data_privacy.own(tool(), person_id),
+        kept=data_privacy.own(tool(), person_id, moment()),
         problem=problem,
         problem_of=of,
         typed=request.form.get("name", ""),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from lti_tool import security
@@ -27,7 +28,8 @@ def _actor() -> str:
 def show(slug: str) -> str:
     made = request.args.get("made", "")[:40]
     page = show_page.page(tool(), g.session, slug, datetime.now(UTC))
-    return render_template("student/show.html", page=page, made=made)
+    notice = _("The badge is yours now. Here are the ways to show it.") if "claimed" in request.args else ""
+    return render_template("student/show.html", page=page, made=made, notice=notice)
 
 
 @pages.post("/page")

@@ -104,8 +104,9 @@ def claim(slug: str) -> Page:
             page = replace(shown.claim_view(tool(), g.session, slug), choices=told)
             return render_template("student/claim.html", page=page, problem=error), error.status
         # What it can be used for comes after what others may see; whoever changes that later stays where she is.
-        next_page = "student.claim" if page.claimed else "show.show"
-        return redirect(url_for(next_page, launch=g.launch, slug=slug), 303)
+        if page.claimed:
+            return redirect(url_for("student.claim", launch=g.launch, slug=slug), 303)
+        return redirect(url_for("show.show", launch=g.launch, slug=slug, claimed="yes"), 303)
     return render_template("student/claim.html", page=page)
 
 

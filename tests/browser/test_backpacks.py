@@ -79,7 +79,7 @@ def test_a_learner_types_a_backpack_s_code_in_her_course_allows_it_and_ends_it(
     code = shown_code(window)
     is_fit(window)
 
-    course.get_by_role("link", name="Let a backpack fetch my badges").click()
+    course.get_by_role("link", name="Collect my badges on another site (a backpack)").click()
     course.get_by_label("Code", exact=True).fill("ABCD-EFGH")
     course.keyboard.press("Enter")
     expect(course.get_by_label("Code", exact=True)).to_have_attribute("aria-invalid", "true")
@@ -129,7 +129,7 @@ def test_without_javascript_a_learner_says_no_and_the_backpack_gets_nothing(
     expect(window.get_by_role("alert")).to_be_visible()  # nobody has answered yet
     assert shown_code(window) == code
 
-    course.get_by_role("link", name="Let a backpack fetch my badges").click()
+    course.get_by_role("link", name="Collect my badges on another site (a backpack)").click()
     course.get_by_label("Code", exact=True).fill(code)
     course.get_by_role("button", name="See what it asks").click()
     course.get_by_role("button", name="Do not allow it").click()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -130,6 +132,13 @@ def test_a_file_that_is_no_journal_is_told_so(awarded: Scene, run: Run, tmp_path
     assert done.status == 1 and "no journal of revocations" in done.err
 
 
+def copied_as_it_is(scene: Scene, file: Path) -> None:
+    """Copy a database that the command refuses to open, its schema being another version's."""
+    from lti_tool.services.backup import _copy
+
+    _copy(scene.tool.db, scene.settings.database.url, file)
+
+
 def test_J12_a_backup_of_a_newer_version_is_refused_and_nothing_changes(
     awarded: Scene, run: Run, tmp_path: Path
 ) -> None:
@@ -138,9 +147,7 @@ def test_J12_a_backup_of_a_newer_version_is_refused_and_nothing_changes(
     with awarded.tool.db.write() as session:
         known = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    from lti_tool.services.backup import _copy
-
-    _copy(awarded.tool.db, awarded.settings.database.url, file)
+    copied_as_it_is(awarded, file)
     with awarded.tool.db.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = :known"), {"known": known})
     done = run("db", "restore", str(file))
@@ -169,6 +176,68 @@ def test_what_is_no_backup_is_refused(awarded: Scene, run: Run, tmp_path: Path) 
         other.close()
         assert "holds no database of this tool" in run("db", "restore", str(tmp_path / "other.db")).err
     assert set(statuses(awarded).values()) == {"issued"}
+
+
+def test_a_backup_that_was_cut_off_or_spoiled_is_refused_and_nothing_changes(
+    awarded: Scene, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "backup" / "monday.db"
+    assert run("db", "backup", str(file)).status == 0
+    whole, before = file.read_bytes(), awarded.awards()
+    middle = len(whole) // 2
+    cut_off = [whole[: len(whole) * part // 100] for part in (50, 90, 99)]
+    for content in (*cut_off, whole[:middle] + b"\xff" * 8192 + whole[middle + 8192 :]):
+        file.write_bytes(content)
+        done = run("db", "restore", str(file))
+        assert done.status == 1 and done.err.count("\n") == 1, done.err
+        assert awarded.awards() == before
+        assert [each.name for each in file.parent.iterdir()] == ["monday.db"]
+
+
+def test_a_restore_that_fails_half_way_says_where_the_copy_of_before_is(
+    awarded: Scene, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "monday.db"
+    before = awarded.awards()
+    with awarded.tool.db.write() as session:  # its schema says less than its tables: the upgrade meets what is there
+        reached = session.scalar(text("SELECT version_num FROM alembic_version"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    copied_as_it_is(awarded, file)
+    with awarded.tool.db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :reached"), {"reached": reached})
+    done = run("db", "restore", str(file))
+    kept = next(tmp_path.glob("before-restore-*"))
+    assert done.status == 1 and f"What the database held before is in {kept}" in done.err
+    assert run("db", "restore", str(kept)).status == 0
+    assert awarded.awards() == before
+
+
+def test_a_backup_ends_while_somebody_writes_all_the_time(awarded: Scene, run: Run, tmp_path: Path) -> None:
+    if not awarded.tool.db.is_sqlite:
+        pytest.skip("pg_dump reads a snapshot")
+    path, most = awarded.settings.database.url.removeprefix("sqlite:///"), 2000
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as ballast:
+        ballast.execute("CREATE TABLE ballast (content BLOB)")
+        ballast.executemany("INSERT INTO ballast VALUES (zeroblob(?))", [(1_000_000,)] * 50)
+        ballast.execute("CREATE TABLE ballast_tally (number INTEGER)")
+        ballast.execute("INSERT INTO ballast_tally VALUES (0)")
+        ballast.commit()
+    ended, writes = threading.Event(), 0
+
+    def write() -> None:
+        nonlocal writes
+        with contextlib.closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as writer:
+            while writes < most and not ended.wait(0.001):
+                writer.execute("UPDATE ballast_tally SET number = number + 1")
+                writes += 1
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    done = run("db", "backup", str(tmp_path / "monday.db"))
+    ended.set()
+    writing.join()
+    assert done.status == 0, done.err
+    assert writes < most
 
 
 def test_nothing_is_restored_under_a_running_worker(awarded: Scene, run: Run, tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def test_grades_become_an_award_that_is_verified_and_revoked(course: Scene, run:
     assert run("verify", str(file)).status == 0
 
     assert run("awards", "revoke", award["id"], "--reason", "Given by mistake.").status == 0
-    assert run("verify", str(file)).status == 1
+    revoked = run("verify", str(file))
+    assert revoked.status == 1 and revoked.err.count("\n") == 1 and "lti-tool: " in revoked.err
     report = run("verify", award["credential_url"], "--json")
     assert report.status == 1 and isinstance(report.json, dict)
     (revoked,) = run("awards", "list", "--json").json
@@ -83,6 +84,31 @@ def test_importing_the_same_file_again_makes_no_second_column(course: Scene, run
     again = put(run, course, FILE)
     assert again.status == 0, again.err
     assert len([c for c in course.lms.columns("EMP101") if c.resource_id == f"badge:{ORAL}"]) == 4
+
+
+def test_F18_importing_the_same_file_again_makes_no_deleted_column_and_says_so(course: Scene, run: Run) -> None:
+    put(run, course, FILE)
+    deleted = next(c for c in course.lms.columns("EMP101") if c.resource_id == f"badge:{ORAL}")
+    course.lms.delete_column(course.lms.course("EMP101"), deleted)
+    run("sync")
+    (row,) = put(run, course, FILE).json
+    assert (row["what"], row["status"]) == ("unchanged", "active")
+    assert len(row["columns"]) == 1 and f"“{deleted.label}” is not in the gradebook any more" in row["columns"][0]
+    assert len([c for c in course.lms.columns("EMP101") if c.resource_id == f"badge:{ORAL}"]) == 3
+
+
+def test_a_badge_in_force_is_active_however_it_is_imported_again(course: Scene, run: Run, tmp_path: Path) -> None:
+    put(run, course, FILE)
+    (row,) = put(run, course, FILE, publish=False).json
+    assert (row["what"], row["status"]) == ("unchanged", "active")
+    other = tmp_path / "other.toml"
+    other.write_text(FILE.read_text().replace('name = "Oral Communication"', 'name = "Speaking"'))
+    (row,) = put(run, course, other, publish=False).json
+    assert (row["what"], row["status"]) == ("changed", "active")  # the change waits beside it
+    (row,) = put(run, course, other).json
+    assert row["what"] == "unchanged" and row["columns"] != []
+    (row,) = put(run, course, other).json
+    assert row["columns"] == []
 
 
 def test_a_draft_has_no_columns(course: Scene, run: Run) -> None:

@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
+from sqlalchemy import text
 
+from lti_tool.services import presence
 from tests.cli.conftest import Run
-from tests.scene import LIBRARY
+from tests.scene import LIBRARY, Scene, now
 
 CANVAS = {
     "name": "Canvas",
@@ -69,14 +72,14 @@ def test_a_wrong_setting_is_one_line_on_stderr(installed: Path, run: Run, monkey
 
 def test_a_platform_is_added_shown_switched_off_and_on_and_removed(installed: Path, run: Run) -> None:
     added = run(
-        "platforms", "add", *options(), "--product", "canvas", "--deployment-id", "1:a", "--deployment-id", "2:b"
+        "platforms", "add", *options(), "--product", "canvas", "--deployment-id", "1:a", "2:b", "--deployment-id", "3:c"
     )
     assert added.status == 0
     platform = added.out.strip()
     assert platform.isdigit()
     (row,) = run("platforms", "list", "--json").json
     assert (row["id"], row["product"], row["status"]) == (int(platform), "canvas", "active")
-    assert [each["deployment_id"] for each in row["deployments"]] == ["1:a", "2:b"]
+    assert [each["deployment_id"] for each in row["deployments"]] == ["1:a", "2:b", "3:c"]
     assert "10000000000002" in run("platforms", "show", platform).out
     assert run("platforms", "disable", platform).status == 0
     assert run("platforms", "show", platform, "--json").json["status"] == "disabled"
@@ -226,11 +229,26 @@ def test_doctor_looks_at_the_installation_and_exits_1_where_something_is_wrong(i
         *options(jwks_url="https://nowhere.invalid/jwks", auth_token_url="https://nowhere.invalid/t"),
     )
     ill = run("doctor", "--json")
-    assert ill.status == 1
+    assert ill.status == 1 and ill.err == "lti-tool: wrong: platform 1 Canvas: keys, platform 1 Canvas: token.\n"
     assert [row["check"] for row in ill.json if not row["ok"]] == [
         "platform 1 Canvas: keys",
         "platform 1 Canvas: token",
     ]
+
+
+def test_a_worker_stays_well_under_a_schema_that_came_later_and_none_is_started_on_it(beside: Scene, run: Run) -> None:
+    assert run("worker", "--check").status == 1
+    presence.seen(beside.tool, presence.new_worker(), now())
+    assert run("worker", "--check").status == 0
+    with beside.tool.db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert requests.get(f"{beside.url}/readyz", timeout=10).status_code == 200
+    checked = run("worker", "--check")
+    assert checked.status == 0, checked.err
+    assert "newer version" in run("worker").err
+    with beside.tool.db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert "lti-tool db upgrade" in run("worker", "--check").err
 
 
 def test_a_job_that_is_not_there_cannot_be_tried_again(installed: Path, run: Run) -> None:

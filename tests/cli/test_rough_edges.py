@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,6 +150,15 @@ def test_an_import_names_the_platform_or_deployment_that_is_not_there(installed:
     assert said.err == "lti-tool: Platform 1 has no deployment '1:b'. See lti-tool deployments list.\n"
     said = run("badges", "import", file, "--platform", "1", *where, "--deployment", "1:a")
     assert said.status == 1 and "no course 'EMP101'" in said.err
+
+
+def test_a_sync_that_fails_is_one_line_and_its_log_is_the_worker_s(course: Scene, run: Run) -> None:  # noqa: F811
+    put(run, course, FILE)
+    course.lms.faults.on("results", "html")
+    command = [sys.executable, "-m", "lti_tool.cli", "sync"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # with a log of its own
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("lti-tool: ")
 
 
 def test_a_platform_that_is_switched_off_is_not_synced_in_silence(installed: Path, run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
@@ -18,8 +19,9 @@ from lti_tool.domain.badge import (
     Picture,
     Stack,
     SubCompetency,
+    after,
     badge_from_content,
-    months_and_days,
+    months_days_hours,
     needed,
     number_text,
 )
@@ -143,17 +145,28 @@ def test_a_rule_that_is_none_is_refused(rule):
 
 
 @pytest.mark.parametrize(
-    ("text", "months", "days"),
-    [("P3Y", 36, 0), ("P18M", 18, 0), ("P90D", 0, 90), ("P2W", 0, 14), ("P1Y2M3W4D", 14, 25)],
+    ("text", "months", "days", "hours"),
+    [
+        *(("P3Y", 36, 0, 0), ("P18M", 18, 0, 0), ("P90D", 0, 90, 0), ("P2W", 0, 14, 0), ("P1Y2M3W4D", 14, 25, 0)),
+        *(("PT24H", 0, 0, 24), ("P1DT12H", 0, 1, 12), ("P1YT1H", 12, 0, 1)),
+    ],
 )
-def test_a_duration_is_read_as_months_and_days(text, months, days):
-    assert months_and_days(text) == (months, days)
+def test_a_duration_is_read_as_months_days_and_hours(text, months, days, hours):
+    assert months_days_hours(text) == (months, days, hours)
 
 
-@pytest.mark.parametrize("text", ["", "P", "3Y", "PT1H", "P1Y1", "P-1Y", "P1.5Y", "P1D1Y", "p1y"])
+def test_hours_are_counted_after_months_and_days():
+    start = datetime(2027, 1, 31, 12, tzinfo=UTC)
+    assert after(start, "P1MT36H") == datetime(2027, 3, 2, tzinfo=UTC)
+    assert after(start, "PT24H") == datetime(2027, 2, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "P", "3Y", "PT", "P1DT", "PT1.5H", "PT30M", "T1H", "P1Y1", "P-1Y", "P1.5Y", "p1y"]
+)
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="not a duration"):
-        months_and_days(text)
+        months_days_hours(text)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_maximum_that_is_no_exact_number_is_malformed(maximum):
     assert isinstance(read_result({"resultScore": 1, "resultMaximum": maximum}), Malformed)
 
 
-@pytest.mark.parametrize("number", ["1e30", "1e99999999", "1e-99999999", "-1e400", "1e-400"])
+@pytest.mark.parametrize("number", ["1e30", "1e99999999", "1e-99999999", "-1e400", "1e-400", "0." + "7" * 400])
 @pytest.mark.parametrize("member", ["resultScore", "resultMaximum"])
 def test_a_number_no_gradebook_holds_is_malformed_and_costs_no_time(number, member):
     """1e99999999 is ten characters of JSON and a hundred million digits as a fraction."""

@@ -492,6 +492,18 @@ def test_F23_a_result_of_somebody_no_roster_names_is_kept_aside_and_counted(room
     assert room.award(stranger)["status"] == "issued"
 
 
+@pytest.mark.parametrize("odd", ["x\0y", "x\ud800", "x" * 256])
+def test_B28_F23_somebody_whose_id_cannot_be_stored_is_set_aside_and_the_others_go_on(room, caplog, odd):
+    other = room.lms.add_user(room.course, "student")
+    room.grade(other, 4, 4)
+    room.lms.faults.on("memberships", "rows", user=other.id, set={"user_id": odd})
+    room.lms.faults.on("results", "rows", user=other.id, set={"userId": odd})
+    assert room.sync().state == "done"
+    assert room.award()["status"] == "issued" and room.awards(other) == []
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "members set aside" in told and "results set aside" in told
+
+
 def without(body, user):
     return {**body, "members": [each for each in body["members"] if each["user_id"] != user.id]}
 

@@ -10,6 +10,7 @@ import pytest
 from lti_tool.demo.launches import SHORT
 from lti_tool.errors import LaunchRefused
 from lti_tool.lti import claims as c
+from lti_tool.lti.platform_keys import MOST_IN_VAIN
 
 
 def test_a_launch_from_a_link_with_a_column_names_it(room):
@@ -178,6 +179,32 @@ def test_a_key_the_platform_withdrew_is_forgotten_when_the_set_is_fetched_again(
     old = room.lms.signing_key.kid
     room.lms.rotate_keys(5)
     assert room.keys.find(room.registration, old, room.clock() + timedelta(days=1)) is None
+
+
+def test_A02_L01_a_key_begun_after_a_launch_with_an_unknown_one_is_found_at_once(room):
+    room.launch()
+    assert room.keys.find(room.registration, "unknown", room.clock()) is None
+    room.lms.rotate_keys(3)
+    assert room.launch().sub
+    assert len(room.asked("jwks")) == 3
+
+
+def test_A02_unknown_kids_ask_a_few_times_a_minute_however_many_are_sent(room):
+    room.launch()
+    now = room.clock()
+    for number in range(50):
+        assert room.keys.find(room.registration, f"unknown{number}", now + timedelta(seconds=number)) is None
+    assert len(room.asked("jwks")) == 1 + MOST_IN_VAIN
+    room.lms.rotate_keys(3)
+    assert room.keys.find(room.registration, room.lms.signing_key.kid, now + timedelta(seconds=61)) is not None
+
+
+def test_L03_a_platform_that_cannot_be_asked_is_left_alone_whatever_kid_is_sent(room):
+    room.launch()
+    room.lms.faults.on("jwks", "status", status=404)
+    for number in range(10):
+        assert room.keys.find(room.registration, f"unknown{number}", room.clock()) is None
+    assert len(room.asked("jwks")) == 2
 
 
 def test_an_unknown_kid_asks_again_after_a_minute(room):

@@ -166,10 +166,11 @@ def test_the_raw_text_of_a_result_is_kept_to_the_letter():
     assert str(result.values["resultScore"]) == "0.70"
 
 
-def test_a_number_of_any_size_is_a_decimal():
+def test_a_number_beyond_all_measure_is_infinite_and_keeps_no_other_from_being_read():
     text = '[{"userId": 5, "resultScore": 1e999999999, "resultMaximum": ' + "9" * 5000 + "}]"
     (result,) = results(FakeService(text.encode()), "https://lms.example/1")
-    assert result.user_id == "5" and result.values["resultScore"] == Decimal("1e999999999")
+    assert result.user_id == "5"
+    assert not result.values["resultScore"].is_finite() and not result.values["resultMaximum"].is_finite()
 
 
 @pytest.mark.parametrize(
@@ -338,6 +339,11 @@ def test_F21_an_inactive_member_is_told_from_an_active_one():
     ]
     read = memberships(FakeService(json.dumps({"members": members}).encode()), "https://lms.example/m")
     assert [(m.user_id, m.is_active) for m in read] == [("1", False), ("2", True), ("3", False)]
+
+
+def test_a_section_whose_number_is_beyond_all_measure_is_left_out():
+    told = {"canvas_section_ids": f"2,{'9' * 5000},1", "canvas_section_names": '["Two", "x", "One"]'}
+    assert platform_of("canvas").sections(told) == (("1", ""), ("2", ""))
 
 
 def test_F22_a_roster_without_names_and_addresses_works(room):

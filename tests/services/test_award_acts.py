@@ -142,7 +142,7 @@ def test_one_is_held_with_a_reason_and_let_go_by_hand(earned):
 
 def test_one_held_until_a_moment_is_issued_when_it_has_come(earned):
     award = earned.award()["id"]
-    soon = (now() + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    soon = (now() + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%MZ")
     form = {"reason": "Until the ceremony.", "when": "at", "until": soon}
     earned.page.post(path(earned, f"/{award}/hold"), form)
     assert award_acts.release_due(earned.tool, now() + timedelta(hours=1)) == 0
@@ -159,7 +159,7 @@ def test_one_held_before_anybody_confirmed_it_waits_for_that_again(make_room):  
     room.sync()
     first, second = (room.award(student)["id"] for student in room.students)
     assert "it waits for that again" in room.page.get(path(room, f"/{first}/hold")).text
-    soon = (now() + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    soon = (now() + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%MZ")
     for each in (first, second):
         room.page.post(path(room, f"/{each}/hold"), {"reason": "A second opinion.", "when": "at", "until": soon})
     room.page.post(path(room, f"/{second}/confirm"))  # let go by hand: somebody has confirmed it
@@ -177,8 +177,9 @@ def test_one_held_before_anybody_confirmed_it_waits_for_that_again(make_room):  
     ("form", "sentence"),
     [
         ({"reason": " ", "when": "hand"}, "Say why it is held"),
-        ({"reason": "x", "when": "at", "until": "2020-01-01T00:00"}, "This moment has passed"),
+        ({"reason": "x", "when": "at", "until": "2020-01-01T00:00Z"}, "This moment has passed"),
         ({"reason": "Kept what I typed", "when": "at", "until": ""}, "Choose a day and a time"),
+        ({"reason": "In no zone", "when": "at", "until": "2099-01-01T08:00"}, "Written with its zone"),
     ],
 )
 def test_a_hold_that_cannot_be_says_so_and_keeps_what_was_typed(earned, form, sentence):
@@ -203,7 +204,7 @@ def test_a_release_can_be_set_for_a_moment_and_unset(room):  # noqa: F811
     room.publish(badge(rows=1, release="held"))
     room.grade(room.students[0], 3)
     room.sync()
-    soon = (now() + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    soon = (now() + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%MZ")
     release = f"badges/{room.badge.slug}/release"
     assert "The moment of the release is set" in room.page.post(release, {"when": "at", "at": soon}).text
     room.sync()

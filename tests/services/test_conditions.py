@@ -163,6 +163,25 @@ def test_a_row_that_requires_evidence_waits_for_it_and_a_withdrawn_one_opens_a_r
 # -- badges asked for first
 
 
+def test_a_badge_that_comes_first_is_shown_as_earned_before_the_release_of_what_it_leads_to(room):  # noqa: F811
+    first = badge(rows=1)
+    room.publish(first)
+    room.grade(room.students[0], 4)
+    held = badge(rows=1, prerequisites=(first.slug,), release="held")
+    room.publish(held)
+    room.sync()
+
+    def says(student: Any) -> str:
+        return text_of(room.enter(student).get(f"badges/{held.slug}").text)
+
+    has, has_not = says(room.students[0]), says(room.students[1])
+    assert "The badge “Careful Work” is in force. earned" in has and "not earned yet" not in has
+    assert has.count("Your result has not been released yet.") == has_not.count(
+        "Your result has not been released yet."
+    )
+    assert "is not earned yet, or not in force any more. not earned yet" in has_not
+
+
 def test_a_badge_that_asks_for_another_first_is_earned_as_soon_as_that_is(room):  # noqa: F811
     first = badge(rows=1)
     room.publish(first)
@@ -172,7 +191,9 @@ def test_a_badge_that_asks_for_another_first_is_earned_as_soon_as_that_is(room):
     room.sync()
     assert room.awards() == [] and record(room, f"badge:{first.slug}")["state"] == "short"
     page = room.enter(room.students[0]).get(f"badges/{second.slug}").text
-    assert "Missing: the badge “Careful Work”" in page and "not earned yet" in page
+    assert "Still missing: the badge “Careful Work”" in page and "not earned yet" in page
+    other = text_of(room.enter(room.students[1]).get("").text)  # who has nothing of it is not on the way
+    assert "On the way" not in other and "Missing" not in other and other.count("There is no result to show yet.") == 2
     room.badge = first
     room.grade(room.students[0], 4)
     room.sync()  # one sync gives both: what is asked for first comes first

@@ -76,6 +76,19 @@ def test_K01_a_copied_course_offers_the_badges_of_the_one_it_came_from(make_room
         assert session.scalars(select(CourseBadge).where(CourseBadge.course_id == copied.id)).all() == []
 
 
+def test_copied_badges_stand_in_the_order_of_the_course_they_come_from(make_room):  # noqa: F811
+    source = make_room()
+    slugs = [f"order-{letter}" for letter in "gbfaced"]
+    for slug in slugs:
+        source.publish(badge(slug, rows=1, columns="none"))
+    copied = entered(source, make_room)
+    page = text(copied)
+    assert "7 badges found." in page and "columns recognised" not in page  # none of them has a column
+    take(copied, source, *sorted(slugs))
+    with copied.tool.db.read() as session:
+        assert [each.slug for each in session.get_one(Course, copied.id).badges] == slugs
+
+
 @pytest.mark.parametrize("mood", MOODS)
 def test_K01_K05_K06_what_is_taken_over_are_drafts_bound_to_what_came_along_and_no_awards(make_room, mood):  # noqa: F811
     source = published(make_room, mood)

@@ -106,6 +106,11 @@ MISTAKES = {
         "picture must be a table",
     ),
     "not one of the words": ('evidence = "none"', 'evidence = "some"', "evidence", "evidence cannot be 'some'"),
+    "number for a word": ('rule = "all"', "award = 7", "award", "award cannot be 7; write 'automatic' or 'review'"),
+    "bool for a word": ('rule = "all"', "columns = true", "columns", "columns cannot be true; write 'each', 'total'"),
+    "time for a word": ('rule = "all"', "once = 2026-01-01", "once", "once cannot be"),
+    "list for a word": ('rule = "all"', 'once = ["course"]', "once", "once cannot be […]; write 'course' or 'person'"),
+    "endless credits": ('rule = "all"', "credits = inf", "credits", "credits must be a number"),
     "level order": ("points = 2.5", "points = 0.5", "points = 0.5", "levels go from low to high"),
     "negative points": ("points = 2.5", "points = -1", "points = -1", "points are between zero"),
     "points no gradebook holds": ("points = 2.5", "points = 1e99999999", "points = 1e9", "points are between zero"),
@@ -127,11 +132,37 @@ MISTAKES = {
     "bad release": ('release = "immediate"', 'release = "later"', "release", 'write "immediate", "held"'),
     "release without zone": ('release = "immediate"', "release = 2027-01-31T12:00:00", "release", "needs a zone"),
     "bad duration": ('rule = "all"', 'expires_after = "3 years"', "expires_after", "is not a duration"),
+    "fractions": (
+        'rule = "all"',
+        'expires_after = "P1.5Y"',
+        "expires_after",
+        "write whole years, months",
+    ),
+    "weeks beside years": ('rule = "all"', 'expires_after = "P1Y2W"', "expires_after", "or weeks alone"),
+    "a line break in a name": ('"Careful"', '"Care\\nful"', "Care", "name: this is one line"),
+    "a line break in a row's name": ('"Second"', '"Sec\\r\\nond"', "Sec", "name: this is one line"),
+    "a line break in a tag": ('rule = "all"', 'tags = ["a", "b\\nc"]', "tags", "tags: this is one line"),
+    "NUL in a name": ('"Careful"', '"Care\\u0000ful"', "Care", "name: holds the control character U+0000"),
+    "NUL in a description": ('"Works carefully."', '"a\\u0000\\n"', "description", "control character U+0000"),
+    "an escape in a level": ('"Low"\n  points = 1', '"\\u001bLow"\n  points = 1', "001b", "control character U+001B"),
+    "NUL in a letter": ("{ F = 0", '{ "\\u0000" = 0', "scale", "scale: holds the control character U+0000"),
+    "NUL in an alignment": (
+        'rule = "all"',
+        'alignment = [{ name = "a\\u0085", url = "https://x.example" }]',
+        "alignment",
+        "name: holds the control character U+0085",
+    ),
+    "NUL in a picture": ('alt = "A star"', 'alt = "A\\u0000"', "picture", "alt: holds the control character"),
     "no alternative text": ('alt = "A star"', 'alt = ""', "picture", "alt is missing"),
     "unknown icon": ('alt = "A star"', 'alt = "x", icon = "no-such"', "picture", "picture:"),
-    "one colour": ('alt = "A star"', 'alt = "x", colours = ["#000000"]', "picture", "colours"),
+    "one colour": (
+        'alt = "A star"',
+        'alt = "x", colours = ["#000000"]',
+        "picture",
+        "colours needs 2 entries, and",
+    ),
     "stack and rows": ("[[gate]]", '[stack]\nmembers = ["x", "y"]\n\n[[gate]]', "[stack]", "not both"),
-    "empty stack": ("[[gate]]", "[stack]\nmembers = []\n\n[[gate]]", "members", "members"),
+    "empty stack": ("[[gate]]", "[stack]\nmembers = []\n\n[[gate]]", "members", "members: name at least one badge"),
 }
 
 
@@ -181,6 +212,10 @@ def test_a_file_that_is_made_to_break_the_reader_is_refused_like_any_other(text)
 
 def test_a_file_that_is_too_large_is_refused():
     assert told("#" * (LARGEST + 1))[0][1].startswith("larger than")
+
+
+def test_an_unknown_key_is_named_without_its_control_characters():
+    assert told(GOOD.replace('rule = "all"', '"a\\u001b[2J" = 1'))[0][1].startswith(r"'a\x1b[2J' is not known here")
 
 
 def test_several_mistakes_are_all_told_in_the_order_of_the_file():

@@ -114,7 +114,7 @@ def test_everything_a_definition_can_say_comes_out_of_the_form_as_it_went_in():
         credits=Decimal("1.5"),
         tags=("one, two", "three"),
         release="2027-01-31T12:00:00+01:00",
-        expires_after="P1Y6M",
+        expires_after="P1Y6MT12H",
         prerequisites=("empathy", "initiative"),
         alignment=(Alignment("", "Aligned", "https://a.example/x", "C-1"),),
         once="person",
@@ -500,6 +500,11 @@ def test_I19_an_odd_name_is_kept_as_written_and_shown_as_text(room, name):  # no
 def test_control_characters_and_halves_of_signs_are_left_out(room):  # noqa: F811
     writer = Writer(room)
     assert writer.type({"name": "a\x00b\x1b\ud83dc\r\nd"}).title == "abc\nd"
+
+
+def test_a_line_break_in_a_name_is_told_at_the_name(room):  # noqa: F811
+    saved = Writer(room).type({**WHOLE, "name": "a\nb", "description": "two\nlines"})
+    assert list(saved.problems) == ["name"] and "one line" in saved.problems["name"]
 
 
 def test_a_text_beyond_all_measure_is_refused_in_words(room):  # noqa: F811

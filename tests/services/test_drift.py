@@ -4,8 +4,11 @@ Against the demo LMS in both moods; the evidence of each is in the notes on Canv
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -15,7 +18,7 @@ from lti_tool.jobs import RUNNERS
 from lti_tool.models import Column, Course, Drift, Job, Posting, Result
 from lti_tool.services import catalog, columns, doctor, drift, marking, matching, work
 from tests.classroom import *  # noqa: F403
-from tests.classroom import badge, row
+from tests.classroom import badge, gate, row
 from tests.scene import now
 
 MOODS = ("canvas", "moodle")
@@ -73,6 +76,44 @@ def test_F18_a_deleted_column_is_told_everywhere_and_each_choice_is_offered(grad
     assert "no longer in the gradebook" in page(graded, "home")
     assert "“B Row B” is no longer in the gradebook." in page(graded, "") and "column deleted" in page(graded, "")
     assert [c.tag for c in graded.columns] == [A]  # and nothing was made
+
+
+def leaving_out(room) -> Any:
+    """Follow "Leave it out"; returns the answer, whose last redirect says where it leads."""
+    (address,) = re.findall(r'href="([^"]*)">Leave it out', page(room))
+    return room.page.get(html.unescape(address))
+
+
+def test_F18_leaving_a_deleted_column_out_leads_to_its_row_which_one_click_takes_out(graded):
+    graded.lms.delete_column(graded.course, graded.column("B"))
+    graded.sync()
+    answer = leaving_out(graded)
+    step, _, row = answer.history[-1].headers["Location"].partition("#row-")
+    assert answer.status_code == 200 and "/rubric?" in step and row
+    assert "Its column is no longer in the gradebook. Take it out here" in answer.text
+    assert answer.text.count(f'value="row.remove:{row}"') == 2  # beside the sentence, and where it always is
+    after = graded.page.post(step.partition("?")[0], {"do": f"row.remove:{row}", "revision": "99"})
+    assert after.status_code == 200 and "Its column is no longer" not in after.text
+    with graded.tool.db.read() as session:
+        assert [each["code"] for each in graded.course_badge(session).working["rows"]] == ["A"]
+
+
+def test_F18_a_condition_and_the_one_column_of_a_badge_are_left_out_where_they_are_chosen(make_room):
+    gated = make_room(students=1)
+    gated.publish(badge(rows=1, gates=(gate(),)))
+    gated.lms.delete_column(gated.course, next(c for c in gated.columns if c.tag == "gate:g"))
+    gated.sync()
+    answer = leaving_out(gated)
+    assert "#gate-" in answer.history[-1].headers["Location"] and "with “Remove this condition”" in answer.text
+    gated.lms.delete_column(gated.course, gated.column("A"))
+    gated.sync()
+    (only,) = re.findall(r'href="([^"]*out=sub[^"]*)">Leave it out', page(gated))
+    assert "It is the only sub-competency: add another one" in gated.page.get(html.unescape(only)).text
+    total = make_room(students=1)
+    total.publish(badge(columns="total"))
+    total.lms.delete_column(total.course, total.columns[0])
+    total.sync()
+    assert "choose “None” under “Gradebook columns”" in leaving_out(total).text
 
 
 def test_F18_several_deleted_columns_are_told_in_one_sentence_of_the_reader_s_language(graded):
@@ -243,6 +284,7 @@ def test_another_maximum_is_told_with_what_it_means_and_levels_keep_their_share(
     assert (
         "Canvas shows them beside the new maximum" if graded.mood == "canvas" else "rescale existing grades"
     ) in plan
+    assert "[[" not in plan and "[[" not in page(graded, "home")  # the LMS's own words stand as it shows them
     assert "now has 8 points" in page(graded, "home") and "now has 8 points" in page(graded, "")
     assert len(graded.awards()) == 2 and all(each["status"] == "issued" for each in graded.awards())
 
@@ -318,6 +360,9 @@ def test_a_tool_taken_out_of_the_course_is_told_and_ends_by_itself(graded):
         "no longer there in this Canvas course" if graded.mood == "canvas" else "does not let the tool read"
     ) in told
     assert "What to click in your LMS" in told
+    assert ("Put it back into the course" in told) == (graded.mood == "canvas")
+    # The badge's card does not say that all is well beside it.
+    assert "Last synced" in told.split('class="wide foot"')[1] and "> <span>Synced" not in told
     graded.lms.let_tool_in(graded.course, tool)
     graded.sync()
     assert open_drifts(graded) == []
@@ -334,6 +379,7 @@ def test_a_tool_that_is_switched_off_is_told_as_the_platforms_trouble(graded):
         assert graded.sync().outcome["reason"] == "token_refused"
         assert open_drifts(graded) == [("token_refused", "")]
         told = page(graded, "home")
+        assert "does not let the tool in any more" not in told and "is the key still switched on?" in told
         assert "Your LMS does not let the tool in." in told and "What an administrator of your LMS clicks" in told
     finally:
         graded.lms.tools[tool.client_id] = tool

@@ -263,9 +263,24 @@ def test_only_the_hash_of_a_link_is_kept(earned):
 def test_a_declined_link_says_nothing_and_is_used_up(earned):
     link = ask(earned)
     browser, page = open_link(link)
-    done = browser.post(link, data={"csrf": token_in(page.text), "decline": "yes"}, timeout=20)
+    done = browser.post(link, data={"csrf": token_in(page.text), "decline": "sure"}, timeout=20)
     assert done.status_code == 200 and "Declined." in done.text and open_link(link)[1].status_code == 404
     assert "has declined" in earned.page.get(f"badges/{earned.badge.slug}/endorsements").text
+
+
+def test_declining_is_asked_about_first_and_going_back_keeps_what_was_typed(earned):
+    link = ask(earned)
+    browser, page = open_link(link)
+    typed = {**SAID, "csrf": token_in(page.text)}
+    asked = browser.post(link, data={**typed, "decline": "yes"}, timeout=20)
+    assert asked.status_code == 200 and "This cannot be taken back" in asked.text
+    assert "has declined" not in earned.page.get(f"badges/{earned.badge.slug}/endorsements").text
+    along = dict(lxml.html.document_fromstring(asked.text).forms[-1].form_values())
+    assert along == typed
+    back = browser.post(link, data={**typed, "decline": "no"}, timeout=20)
+    form = lxml.html.document_fromstring(back.text).forms[-1]
+    assert {name: words.strip() for name, words in form.form_values()} == typed
+    assert "It is signed." in browser.post(link, data=typed, timeout=20).text  # it can be given still
 
 
 def test_a_form_without_the_browser_that_opened_it_is_refused(earned):

@@ -24,9 +24,9 @@ from tests.scene import now
 
 @pytest.fixture
 def ending(make_room: Callable[..., Classroom]) -> Classroom:  # noqa: F811
-    """A course with a badge of 90 days that its two students have."""
+    """A course with a badge of 180 days that its two students have."""
     made = make_room()
-    assert made.publish(badge(expires_after="P90D")).state == "done"
+    assert made.publish(badge(expires_after="P180D")).state == "done"
     for student in made.students:
         made.grade(student, 3, 3)
     assert made.sync().state == "done"
@@ -45,12 +45,12 @@ def badge_id(room: Classroom) -> str:
 
 
 def ends_in(room: Classroom, days: float, student: int = 0) -> dict[str, Any]:
-    """Let an award that was issued a hundred days ago end some days from now, the credential too."""
+    """Let an award that lasts 180 days end some days from now, the credential too."""
     award = room.award(room.students[student])
     ends = (now() + timedelta(days=days)).replace(microsecond=0)
-    began = (now() - timedelta(days=100)).replace(microsecond=0)
+    began = ends - timedelta(days=180)
     with room.tool.db.write() as session:
-        session.execute(update(Award).where(Award.id == award["id"]).values(expires_at=ends))
+        session.execute(update(Award).where(Award.id == award["id"]).values(issued_at=began, expires_at=ends))
         session.execute(
             update(Edition).where(Edition.award_id == award["id"]).values(valid_from=began, valid_until=ends)
         )
@@ -62,20 +62,32 @@ def renew(room: Classroom, *awards: dict[str, Any]) -> requests.Response:
     return room.page.post(f"badges/{room.badge.slug}/awards/renew", told)
 
 
-@pytest.mark.parametrize(("days", "step"), [(61, 0), (59.9, 60), (30, 30), (7.5, 30), (6, 7), (0.1, 7), (-1, 0)])
-def test_an_award_is_due_for_a_reminder_60_30_and_7_days_before_its_end(
-    ending: Classroom, days: float, step: int
+@pytest.mark.parametrize(
+    ("lasts", "days", "step"),
+    [
+        *((180, 61, 0), (180, 59.9, 60), (180, 30, 30), (180, 7.5, 30), (180, 6, 7), (180, 0.1, 7), (180, -1, 0)),
+        *((90, 59, 0), (90, 30, 30), (90, 7, 7)),
+        *((45, 45, 0), (45, 15.1, 0), (45, 15, 15), (45, 7, 7)),
+        *((14, 14, 0), (14, 4, 4), (2, 0.5, 0)),
+    ],
+)
+def test_an_award_is_due_for_a_reminder_60_30_and_7_days_before_its_end_and_never_in_its_first_days(
+    ending: Classroom, lasts: int, days: float, step: int
 ) -> None:
     at = now()
     ends = at + timedelta(days=days)
+    began = ends - timedelta(days=lasts)
     with ending.tool.db.write() as session:
         award = ending.award(ending.students[0])
-        session.execute(update(Award).where(Award.id == award["id"]).values(expires_at=ends))
+        session.execute(update(Award).where(Award.id == award["id"]).values(issued_at=began, expires_at=ends))
         found = [
             each for each in expiry.expiring(session, at, ending_id(session, award)) if each.award_id == award["id"]
         ]
+        session.expire_all()
+        row = session.get_one(Award, award["id"])
+        assert bool(expiry.told(row, at)) == bool(step)
+        assert expiry.can_renew(row, at) == (bool(step) or days < 0)
     assert [each.step for each in found] == ([step] if step else [])
-    assert expiry.step(ends, at) == step
 
 
 def ending_id(session: Any, award: dict[str, Any]) -> str:
@@ -116,7 +128,7 @@ def test_a_renewed_badge_has_a_new_credential_and_the_old_one_stays_good_until_i
     assert answer.status_code == 200 and "1 award is valid anew." in answer.text
     old, new = editions_of(ending, award["id"])
     assert old.withdrawn_at is None and new.signed_at is not None
-    assert new.valid_until - new.valid_from == timedelta(days=90) and new.valid_from > old.valid_from
+    assert new.valid_until - new.valid_from == timedelta(days=180) and new.valid_from > old.valid_from
     assert json.loads(new.document)["validUntil"] == new.valid_until.isoformat().replace("+00:00", "Z")
     after = ending.award(ending.students[0])
     assert after["status"] == "issued" and after["public"] and after["credential_url"].endswith(new.id)
@@ -158,11 +170,11 @@ def test_renewing_with_lower_levels_answers_the_review_that_asked_about_them(
     make_room: Callable[..., Classroom],  # noqa: F811
 ) -> None:
     made = make_room()
-    made.publish(badge(expires_after="P30D"))
+    made.publish(badge(expires_after="P180D"))
     for points in (4, 3):
         made.grade(made.students[0], points, points)
         made.sync()
-    award, path = made.award(), f"badges/{made.badge.slug}/awards"
+    award, path = ends_in(made, 5), f"badges/{made.badge.slug}/awards"
     assert "Still earned, with lower levels" in made.page.get(path).text
     assert renew(made, award).status_code == 200
     assert "Still earned, with lower levels" not in made.page.get(path).text

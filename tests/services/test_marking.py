@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from flask import request
+from flask import Response, request
 from sqlalchemy import select
 
 from lti_tool.demo import faults
@@ -666,6 +666,63 @@ def test_one_score_the_lms_chokes_on_does_not_hold_up_the_others(desk):
     assert post(room).state == "done"
     assert [held(room, each, "A") for each in room.students] == [3] * 5
     assert sent(room) == 6
+
+
+def readings(room, before=0):
+    """Count the pages of results the LMS was asked for in this course."""
+    path = {c.number for c in room.columns}
+    return sum(1 for r in room.lms.requests if r.service == "results" and any(is_of(r, n) for n in path)) - before
+
+
+@pytest.mark.parametrize("mood", MOODS)
+def test_a_class_s_column_is_read_once_before_it_is_posted_and_once_afterwards(desk, mood, monkeypatch):
+    room = desk(mood, rows=1, students=60)
+    for student in room.students:
+        mark(room, student, "A", 2)
+    monkeypatch.setattr(room.lms, "max_page_size", 20)
+    before = readings(room)
+    assert post(room).state == "done"
+    assert sent(room) == 60 and {held(room, each, "A") for each in room.students} == {3}
+    assert {cell(room, each, "A").state for each in room.students} == {"posted"}
+    assert readings(room, before) <= 1 + 3 + 1  # nobody is there before; an LMS may give a last page that is empty
+
+
+@pytest.mark.parametrize("mood", MOODS)
+def test_where_posting_takes_long_the_rest_is_compared_with_what_the_column_holds_by_then(desk, mood, monkeypatch):
+    room = desk(mood, rows=1, students=6)
+    *_, late = sorted(room.students, key=room.person_id)
+    for student in room.students:
+        mark(room, student, "A", 2)
+    monkeypatch.setattr(posting, "READING_COUNTS", timedelta(0))
+    note = posting._note_sending
+
+    def meanwhile(tool, wanted, timestamp):
+        if sent(room) == 1:  # the first is on its way when a teacher grades the last
+            room.lms.grade(room.course, room.column("A"), late, 1)
+        return note(tool, wanted, timestamp)
+
+    monkeypatch.setattr(posting, "_note_sending", meanwhile)
+    assert post(room).state == "done"
+    assert cell(room, late, "A").state == "conflict" and held(room, late, "A") == 1
+    assert sent(room) == 5 and {held(room, each, "A") for each in room.students if each is not late} == {3}
+
+
+def test_two_scores_the_lms_chokes_on_let_the_others_through_at_the_next_attempt(desk, monkeypatch):
+    room = desk(students=5, rows=1)
+    first, second, *others = sorted(room.students, key=room.person_id)
+    for student in room.students:
+        mark(room, student, "A", 2)
+    choking = {first.id, second.id}
+
+    def choke(lms, fault):
+        return Response(status=500) if request.get_json(force=True)["userId"] in choking else None
+
+    monkeypatch.setitem(faults.BEFORE, "choke", choke)
+    monkeypatch.setitem(faults.KINDS, "choke", "fail at some people's scores")
+    room.lms.faults.on("scores", "choke")
+    assert post(room).state == "due"
+    assert post(room).state == "due"
+    assert {held(room, each, "A") for each in others} == {3}
 
 
 @pytest.mark.parametrize("mood", MOODS)

@@ -7,8 +7,8 @@ import html
 import pytest
 from sqlalchemy import select
 
-from lti_tool.models import AuditEvent, Column, CourseCopy, Deployment
-from lti_tool.services import matching
+from lti_tool.models import AuditEvent, Column, CourseBadge, CourseCopy, Deployment, Result
+from lti_tool.services import matching, sync
 from tests.classroom import badge, make_room, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 from tests.services.test_copies import columns_made, copy_of, entered, offer, published, slugs, take, text
@@ -127,6 +127,26 @@ def test_two_columns_of_one_title_are_left_to_a_person(make_room):  # noqa: F811
     assert set(bound(copied)) == {"A", "C", "D"}
 
 
+def test_a_column_that_fits_rows_of_two_badges_is_left_to_a_person(make_room):  # noqa: F811
+    source = published(make_room, badges=2)
+    first, second = sorted(slugs(source))
+    copied = copy_of(source, make_room)
+    of_second = [each for each in copied.lms.columns(copied.course) if each.resource_id == f"badge:{second}"]
+    for column in copied.lms.columns(copied.course):
+        if column in of_second and column.tag == "sub-competency:A":
+            copied.lms.delete_column(copied.course, column)
+        elif column.tag in ("sub-competency:A", "sub-competency:B"):
+            column.resource_id = None  # of "B" there are two, of "A" one for both badges
+    copied.page = copied.enter(copied.teacher)
+    take(copied, source, first, second)
+    with copied.tool.db.read() as session:
+        found = session.scalars(select(Column).join(CourseBadge).where(CourseBadge.course_id == copied.id)).all()
+        assert sorted((each.course_badge.slug, each.tag[-1]) for each in found) == [
+            *((first, code) for code in "CD"),
+            *((second, code) for code in "CD"),
+        ]
+
+
 def test_a_column_that_is_marked_as_another_badge_s_is_not_taken_for_its_title(make_room):  # noqa: F811
     source, target = both(make_room)
     own_column(target, "A Row A", tag="sub-competency:A", resource_id="badge:other")
@@ -227,6 +247,29 @@ def test_a_column_that_was_deleted_is_replaced_by_hand_and_old_scores_are_kept(r
     )
     room.sync()
     assert room.award()["status"] == "issued"
+
+
+def test_a_column_that_is_chosen_while_the_course_is_read_keeps_its_place_and_takes_no_answers_of_another(room):  # noqa: F811
+    room.publish(badge())
+    ana = room.students[0]
+    room.grade(ana, 4, 4)
+    room.lms.delete_column(room.course, room.column("B"))
+    room.sync()
+    own_column(room, "Its successor")
+    url = seen_urls(room)["Its successor"]
+    placed = own_column(room, "B Row B", tag="sub-competency:B", resource_id=room.badge.resource_id)
+    room.lms.grade(room.course, placed, ana, 4)
+    read = sync._read_lms(room.tool, room.id, lambda line: None)
+    assert read.back
+    chosen(room, B=url)
+    assert sync._store(room.tool, room.id, read)["missing_columns"] == 0
+    with room.tool.db.read() as session:
+        column = session.scalars(select(Column).where(Column.url == url)).one()
+        assert (column.state, column.found_by, column.read_at) == ("bound", "hand", None)
+        raw = session.get(Result, (column.id, ana.id))
+        assert raw is None or raw.raw is None
+    room.sync()
+    assert room.awards() == []
 
 
 def test_a_gradebook_that_cannot_be_read_is_told_on_the_page(room):  # noqa: F811

@@ -54,6 +54,31 @@ def test_a_large_class_is_shown_a_page_at_a_time_and_every_learner_is_on_one(lar
     assert names(page(large, "?page=x&show=odd&sort=odd")) == names(first)
 
 
+def test_people_stand_in_the_order_people_look_for_them_in(make_room):  # noqa: F811
+    room = make_room(students=6)  # noqa: F811
+    told = ("Zoë Krüger", "Łukasz Nowak", "Íris Jónsdóttir", "lena abt", "Ivo Östlund", "Ørjan Å")
+    for student, name in zip(room.students, told, strict=True):
+        student.given_name, student.family_name = name.split()
+    room.publish(badge(rows=1))
+    assert "One badge; no learner is known here yet." in room.page.get("").text
+    for student in room.students:
+        room.grade(student, 3)
+    room.sync()
+    by_name = ["Íris Jónsdóttir", "Ivo Östlund", "lena abt", "Łukasz Nowak", "Ørjan Å", "Zoë Krüger"]
+    assert names(page(room)) == by_name
+    awards = html.document_fromstring(room.page.get(f"badges/{room.badge.slug}/awards").text)
+    assert awards.xpath("//table[contains(@class, 'awarded')]//tbody//th/text()") == by_name
+    assert "One badge for six learners; six have been earned." in room.page.get("").text
+
+
+def test_a_cell_without_a_result_says_so_once(room):  # noqa: F811
+    room.publish(badge(rows=1))
+    room.sync()
+    person = room.person_id(room.students[0])
+    record = room.page.get(f"badges/{room.badge.slug}/record/{person}/sub-competency:A").text
+    assert "No result yet. Needs Proficient." in record and "Why not yet" not in record
+
+
 def test_filter_and_counts_are_those_of_the_whole_class(large):
     seen = page(large, "?show=one")
     rows = seen.xpath("//tbody/tr/@data-state")

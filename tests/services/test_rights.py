@@ -32,7 +32,7 @@ from lti_tool.models import (
     ShareLink,
     WhyNot,
 )
-from lti_tool.services import award_acts, erased, erasures, rights, work
+from lti_tool.services import audit, award_acts, editions, erased, erasures, evidence, rights, work
 from lti_tool.services.her_data import NOT_PERSONAL, TABLES
 from tests.classroom import badge, make_room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
@@ -170,15 +170,43 @@ def test_what_a_teacher_has_not_released_is_not_in_the_copy_and_it_says_so_eithe
     held.grade(held.students[0], 3, 3)
     held.sync()
     visit = held.enter(held.students[0])
+    teacher = audit.person(held.person_id(held.teacher))
+    of = held.id, held.badge.slug, held.person_id(held.students[0]), "sub-competency:A"
+    evidence.attach(held.tool, *of, "A note of whoever marks.", actor=teacher, now=now())
     copy = copy_of(visit)
-    assert not {"data/result.json", "data/mastery.json", "data/award.json"} & set(copy.namelist())
+    not_released = {"data/result.json", "data/mastery.json", "data/award.json", "data/evidence.json"}
+    assert not not_released & set(copy.namelist())
     whole = b"".join(copy.read(name) for name in copy.namelist() if name.startswith("data/")).decode()
     assert held.award(held.students[0])["id"] not in whole
     assert "have not released yet are left out" in copy.read("README.txt").decode()
     with held.tool.db.read() as session:
         badge_id = held.course_badge(session).id
     award_acts.release(held.tool, badge_id, actor="operator", now=now())
-    assert {"data/result.json", "data/mastery.json", "data/award.json"} <= set(copy_of(visit).namelist())
+    assert not_released <= set(copy_of(visit).namelist())
+
+
+def test_what_is_not_released_is_not_counted_for_her_either_and_none_of_it_would_be_withdrawn(make_room: Any) -> None:  # noqa: F811
+    held = make_room()
+    held.publish(badge(release="held"))
+    held.grade(held.students[0], 3, 3)
+    held.sync()
+    visit = held.enter(held.students[0])
+    counted = re.compile(r"<dt>(Awards|Grades, as|Levels)[^<]*</dt>.*?<b>([^<]*)</b>", re.DOTALL)
+
+    def looks() -> tuple[str, dict[str, str]]:
+        page = html.unescape(visit.get("data/").text)
+        return page, dict(counted.findall(page))
+
+    page, kinds = looks()
+    assert "You have no badge here that would be lost." in page and set(kinds.values()) <= {"None"}
+    assert not re.search(r"- (Awards|Grades, as|Levels)[^:\n]*: [1-9]", copy_of(visit).read("README.txt").decode())
+    with held.tool.db.read() as session:
+        badge_id = held.course_badge(session).id
+    award_acts.release(held.tool, badge_id, actor="operator", now=now())
+    editions.sign_pending(held.tool)
+    page, kinds = looks()
+    assert "Your badge here is revoked" in page
+    assert kinds == {"Awards": "1", "Grades, as": "2", "Levels": "2"}
 
 
 # -- another name

@@ -417,6 +417,29 @@ def test_G01_to_G05_an_odd_result_is_stored_and_told(graded, changes, state):
     assert page.status_code == 200
 
 
+ABSURD = ("9" * 5000, "3." + "9" * 5000, "1e99999999999999999999999", "-1e-99999999999999999999")
+
+
+@pytest.mark.parametrize("number", ABSURD, ids=["long", "fine", "huge exponent", "tiny exponent"])
+@pytest.mark.parametrize("member", ["resultScore", "resultMaximum"])
+def test_G04_an_absurd_number_is_nobodys_matter_but_that_learners(graded, number, member):
+    one, other = graded.students
+    odd = {"resultScore": "4", "resultMaximum": "4", member: number}
+    told = ", ".join(f'"{name}": {value}' for name, value in odd.items())
+    graded.lms.faults.on(
+        "results",
+        "status",
+        status=200,
+        content_type="application/vnd.ims.lis.v2.resultcontainer+json",
+        body=f'[{{"userId": "{one.id}", "resultScore": 4, "resultMaximum": 4}}, {{"userId": "{other.id}", {told}}}]',
+    )
+    assert graded.sync().state == "done"
+    assert graded.award(one)["status"] == "issued" and graded.awards(other) == []
+    with graded.tool.db.read() as session:
+        found = session.scalars(select(Mastery).where(Mastery.person_id == graded.person_id(other))).all()
+    assert {each.record["state"] for each in found} == {"malformed"}
+
+
 def test_G04_a_number_that_would_take_all_memory_does_no_harm(graded):
     graded.lms.faults.on(
         "results",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import time
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from lti_tool.models import (
     Result,
 )
 from lti_tool.services import award_acts, catalog, columns, history, preview, versions, work
-from tests.classroom import badge, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
+from tests.classroom import badge, gate, make_room, replace, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 from tests.services.test_conditions import read_column
 
@@ -74,6 +75,20 @@ def test_before_the_first_publishing_nobody_has_anything_and_all_is_still_to_be_
     assert (seen.learners, seen.today, seen.then, seen.keep) == (0, None, (0, 0, 0, 0), 0)
     page = text(room, "plan")
     assert "What it does to your learners" not in page and "Publish and make 2 columns" in page
+
+
+def test_before_publishing_it_is_said_how_long_an_award_lasts_how_often_it_is_given_and_what_it_is_worth(room):  # noqa: F811
+    room.put(badge(expires_after="P1Y6M", once="person", credits=Decimal("2.5"), gates=(gate(),)))
+    plan = text(room, "plan")
+    assert "The two sub-competencies" not in plan and "All two sub-competencies stand at their required level" in plan
+    assert "The conditions below hold besides." in plan
+    assert "Each award lasts one year and six months. Each learner gets it once, in whatever course." in plan
+    assert "It is worth 2.5 credits." in plan
+    room.put(badge())
+    plan = text(room, "plan")
+    assert "Awards do not expire." in plan
+    for other in ("conditions below", "in whatever course", "It is worth"):
+        assert other not in plan, other
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from lti_tool.db import Database
 from lti_tool.errors import Busy, ConfigurationError, DiskFull, NotFound, ServiceBusy, ServiceError, TokenRefused
 from lti_tool.migrations import schema
 from lti_tool.models import AuditEvent, Award, Base, Course, CourseBadge, Deployment, Issuer, Job, Publication
-from lti_tool.services import audit, work
+from lti_tool.services import audit, doctor, failed_jobs, work
 from tests.classroom import at_once, badge, make_room, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Scene, now
 from tests.services.test_awards import environment
@@ -108,6 +108,35 @@ def test_J04_a_worker_that_was_given_up_and_comes_back_changes_nothing_any_more(
     work.run(tool, job_id, {"sync": slow})
     row = job_row(tool, job_id)
     assert (row.state, row.attempts, row.problem, row.progress) == ("running", 2, None, [])
+
+
+def test_a_failed_job_is_listed_until_a_later_one_for_the_same_thing_has_succeeded(tool):
+    def fails(kind, subject):
+        job_id = work.request(tool, kind, subject, now())
+        work.run(tool, job_id, {kind: failing(NotFound("gone"))["sync"]})
+        return job_id
+
+    def told():
+        return (
+            {each["id"] for each in work.listing(tool)},
+            {row.id for row in failed_jobs.page(tool, now()).failed},
+            next(each.sentence for each in doctor._installation(tool, now()) if each.what == "jobs"),
+            work.depth(tool, now())["failed"],
+        )
+
+    before = told()[3]
+    first, again, other = fails("sync", "7"), fails("sync", "7"), fails("sync", "8")
+    listed, shown, _, failed = told()
+    assert {first, again, other} <= listed and {first, again, other} <= shown and failed == before + 3
+    assert work.run(
+        tool, work.request(tool, "post", "7", now()), {"post": good}
+    )  # of the same course, and another thing
+    assert told()[3] == before + 3
+    assert work.run(tool, work.request(tool, "sync", "7", now()), {"sync": good})
+    listed, shown, sentence, failed = told()
+    assert other in listed & shown and not {first, again} & (listed | shown)
+    assert failed == before + 1 and sentence.startswith(f"{failed} failed")
+    assert fails("sync", "7") in told()[0]  # it fails anew
 
 
 def test_J05_a_job_that_fails_five_times_is_parked_listed_and_can_be_tried_again(tool):

@@ -643,7 +643,7 @@ def written(values: dict[str, Any], slug: str, **more: Any) -> dict[str, Any]:
         icons=(("star", "Star", '<path d="M0 0h9v9Z"/>'),),
     )  # fmt: skip
     return {"page": replace(page, **more), "check": False, "me": "p1", "pairs": PAIRS, "nace": ("Communication",),
-            "languages": [("en", "English"), ("es", "Spanish")], "opened": ""}  # fmt: skip
+            "languages": [("en", "English"), ("es", "Spanish")], "opened": "", "out": False}  # fmt: skip
 
 
 EMPTY = blank("en")
@@ -692,7 +692,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                   "upload_problem": "The picture is too small."}),
     "edit-clash": ("instructor/edit_about.html", written(EMPTY, "x", clashes=CLASHES, typed={"name": "Mine"})),
     "edit-rubric": ("instructor/edit_rubric.html", written(values_of(GATED), GATED.slug)),
+    "edit-rubric-out": ("instructor/edit_rubric.html",
+                        {**written(values_of(GATED), GATED.slug), "opened": "r2", "out": True}),
     "edit-rubric-own": ("instructor/edit_rubric.html", {**written(OWN, GATED.slug), "act_problem": "Not possible."}),
+    "edit-grades-out": ("instructor/edit_grades.html", {**written(values_of(GATED), GATED.slug), "out": True}),
     "edit-grades": ("instructor/edit_grades.html", written(values_of(GATED), GATED.slug)),
     "home": ("instructor/home.html", {"page": HOME}),
     "home-empty": ("instructor/home.html", {"page": replace(HOME, badges=(), needs=(), sync=NEVER, can_publish=False,
@@ -707,6 +710,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                     "import_problem": ("badge.toml:4: level has no name", "badge.toml:9: points do not rise")}),
     "home-waiting": ("instructor/home.html", {"page": replace(HOME, sync=TRIED_AGAIN)}),
     "plan": ("instructor/plan.html", {"page": replace(PLAN, effect=FIRST)}),
+    "plan-long": ("instructor/plan.html", {"page": replace(
+        PLAN, columns=(replace(PLAN.columns[0], label="LO-4 Verantwortungsbewusstseinsentwicklung"),))}),
     "plan-nobody": ("instructor/plan.html", {"page": replace(PLAN, effect=replace(FIRST, learners=0))}),
     "plan-change": ("instructor/plan.html", {"page": CHANGED_PLAN}),
     "plan-change-new": ("instructor/plan.html", {"page": replace(CHANGED_PLAN, counts_for="new")}),
@@ -808,7 +813,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                     **of_badge}),
     "revoke-many": ("instructor/revoke.html", {"page": AWARDS[3:8], **of_badge}),
     "hold": ("instructor/hold.html", {"page": replace(AWARDS[3], can_hold=True), **of_badge}),
-    "hold-again": ("instructor/hold.html", {"page": HELD, "problem": BadInput(sentence="Say why."), **of_badge}),
+    "hold-again": ("instructor/hold.html", {"page": replace(HELD, held_until=NOW), **of_badge,
+                                            "problem": BadInput(sentence="Say why.")}),
     "hold-unconfirmed": ("instructor/hold.html", {"page": UNCONFIRMED, **of_badge}),
     "hold-late": ("instructor/hold.html", {"page": AWARDS[3], **of_badge}),
     "give": ("instructor/give.html", {"page": GIVE, **of_badge}),
@@ -940,6 +946,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                       "comment": "Say in a sentence or two why you endorse it.", "confirmed": "Tick this."}}),
     "endorse-issuer": ("public/endorse.html", {"page": replace(TO_ENDORSE, kind="issuer", badge=None, picture_url="",
                        title="Hallwood University"), "told": Answer(), "longest": LONGEST, "csrf": "c5rf"}),
+    "endorse-decline": ("public/decline.html", {"page": TO_ENDORSE, "told": {"name": "Mei Chen"}, "csrf": "c5rf"}),
     "endorsed": ("public/endorsed.html", {"address": SAID[0].url}),
     "endorsed-not": ("public/endorsed.html", {"address": ""}),
     "endorsement": ("public/endorsement.html", {"page": ENDORSED}),
@@ -1065,6 +1072,9 @@ PAGES |= {
     "marking": ("instructor/marking.html", {"page": MARKING}),
     "marking-watcher": ("instructor/marking.html", {"page": replace(MARKING, may_mark=False, award="review")}),
     "marking-retired": ("instructor/marking.html", {"page": replace(MARKING, status="retired", may_mark=False)}),
+    "marking-unproven": ("instructor/marking.html", {"page": replace(MARKING, met=3, rows=(
+        replace(lacks := marked(0, 3, posted("posted"), unproven=True), view=replace(lacks.view, state="unproven")),
+        *(marked(i, 3, posted("posted")) for i in range(1, 4))))}),
     "marking-last": ("instructor/marking.html", {"saved": True, "page": replace(MARKING, next=None, award="issued",
                      previous=Neighbour("p0", ""), rows=tuple(marked(i, 3, posted("posted")) for i in range(4)))}),
     "marking-total": ("instructor/marking.html", {"page": replace(MARKING, total=posted("waits"), award="held",
@@ -1451,6 +1461,7 @@ def create_samples() -> Flask:
     app.jinja_env.filters.update(
         ago=lambda when: words.ago(when, NOW),
         day=words.day,
+        days_words=words.days_words,
         moment=words.moment,
         decimal=words.decimal,
         words=words.words,

@@ -101,6 +101,7 @@ def test_days_and_numbers_are_written_as_the_reader_writes_them(tag: str, day: s
         assert words.day(when) == day and words.moment(when) == f"{day}, 10:18 UTC"
         assert words.said(Moment(when)) == f"{day}, 10:18 UTC"
         assert words.decimal("2.5") == words.said(Number("2.5")) == number
+        assert words.decimal("2." + "9" * 22) == number[:-1] + "9" * 15  # cut: it is not 3
         assert words.decimal("3") == "3" and words.decimal("1.2.3") == "1.2.3"
 
 
@@ -206,6 +207,17 @@ def said_in(page: str, *wanted: str) -> list[tuple[str, str]]:
 
 
 LEVEL_NAMES = ("Beginning", "Developing", "Proficient", "Advanced")
+
+
+def test_a_button_read_in_spanish_says_in_spanish_what_it_puts_away(room: Classroom) -> None:  # noqa: F811
+    room.publish(badge(rows=1))
+    student = room.students[0]
+    student.locale = "es"
+    room.grade(student, 3)
+    room.sync()
+    room.page.post(f"badges/{room.badge.slug}/awards/{room.award()['id']}/revoke", {"reason": "A mistake."})
+    (hidden,) = re.findall(r'Quitar<span class="visually-hidden">: ([^<]*)</span>', room.enter(student).get("").text)
+    assert hidden == "Careful Work se retiró"
 
 
 def test_an_english_badge_read_in_spanish_says_of_each_level_that_it_is_english(room: Classroom) -> None:  # noqa: F811

@@ -58,6 +58,34 @@ def marks(room, student):
 # -- one learner after the other
 
 
+def test_a_row_whose_required_evidence_is_missing_does_not_count_here_either(make_room):  # noqa: F811
+    rows = row("A", source="rubric", evidence="required"), row("B", source="rubric")
+    room = make_room(students=1)
+    assert room.publish(badge(sub_competencies=rows)).state == "done"
+    (ana,) = room.students
+    room.enter(ana)
+    room.sync()
+    for code in "AB":
+        mark(room, ana, code, 3)
+    room.sync()
+
+    def looks() -> tuple[str, str, str]:
+        page = html.document_fromstring(room.page.get(address(room, ana)).text)
+        whole = " ".join(page.text_content().split())
+        reach, total = (
+            " ".join(page.get_element_by_id(each).text_content().split()) for each in ("reach-0", "marking-sum")
+        )
+        return whole, reach, total
+
+    whole, reach, total = looks()
+    assert "Evidence is required and not handed in." in whole and reach == "reaches Proficient"
+    assert "has 1 of 2. Missing: Row A (Advanced, evidence is missing)." in total
+    assert add(room.enter(ana), room, "What I did.").status_code == 200
+    room.page = room.enter(room.teacher)
+    whole, _reach, total = looks()
+    assert "Evidence is required" not in whole and "has 2 of 2." in total and "Missing" not in total
+
+
 def test_save_and_next_stores_the_rows_and_leads_to_the_next_learner(room):
     ana, ben, _ = room.students
     sent = form_of(room.page, address(room, ana)) | {"level-0": "2", "level-1": "3", "comment-1": "Well\r\nseen."}

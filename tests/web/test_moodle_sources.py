@@ -241,6 +241,23 @@ def test_F08_a_token_that_is_withdrawn_is_a_state_with_its_click_and_takes_nothi
         assert session.get_one(Course, course.id).state == "ok"
 
 
+def test_F08_the_platform_s_token_takes_over_where_moodle_has_withdrawn_a_teacher_s(course: MoodleRoom) -> None:
+    course.draft()
+    hers = moodle_web.new_token(course.lms, course.teacher)
+    course.own(hers)
+    course.match()
+    course.publish_again()
+    course.connect()
+    course.mark(course.students[0], "Proficient", "Proficient")
+    del course.lms.web_tokens[hers]
+    course.sync()
+    assert course.awards() == []
+    course.sync()
+    assert course.award(course.students[0])["status"] == "issued"
+    with course.tool.db.read() as session:
+        assert session.get_one(Course, course.id).state == "ok"
+
+
 def test_F16_a_rubric_that_is_half_read_changes_nothing(course: MoodleRoom) -> None:
     course.ready()
     ana = course.students[0]

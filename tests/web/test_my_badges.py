@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, update
 
-from lti_tool.models import Award, Course, Enrolment, Job, Mastery, Person, WhyNot
+from lti_tool.models import Award, Course, CourseBadge, Enrolment, Job, Mastery, Person, WhyNot
 from lti_tool.services import audit, evidence, marking, people, work
 from lti_tool.services.marking import Wish
-from tests.classroom import Classroom, badge, make_room, room, row, shared  # noqa: F401 (fixtures)
+from tests.classroom import Classroom, badge, gate, make_room, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import Visitor, now
 from tests.services.test_stacks import stack
 
@@ -294,6 +294,61 @@ def mark(room: Classroom, student: Any, code: str, level: int, comment: str, rev
     room.run("post", str(room.id))
 
 
+def test_badges_stand_in_the_order_they_were_made_in_and_those_made_at_once_by_name(room):  # noqa: F811
+    for number in (10, 9, 2):
+        room.publish(badge(rows=1, name=f"Skill {number}"))
+    room.publish(badge(rows=1, name="A last one"))
+    with room.tool.db.write() as session:
+        numbered = select(CourseBadge.id).where(CourseBadge.course_id == room.id, CourseBadge.slug != room.badge.slug)
+        session.execute(
+            update(CourseBadge).where(CourseBadge.id.in_(numbered)).values(created_at=now() - timedelta(hours=1))
+        )
+    page = room.enter(room.students[0])
+    room.sync()
+    for path in ("", "all"):
+        assert re.findall(r"Skill \d+|A last one", words_of(page.get(path))) == [
+            "Skill 2",
+            "Skill 9",
+            "Skill 10",
+            "A last one",
+        ]
+
+
+def test_a_sentence_says_how_many_of_the_rows_are_missing_and_what_is_besides(room):  # noqa: F811
+    ana, ben = room.students
+    room.publish(badge(rows=4, rule="any 2", gates=(gate(),)))
+    gated = [each for each in room.columns if ":g" in each.tag]
+    for points, student in (((3, None, None, None), ana), ((3, 3, None, None), ben)):
+        for column, score in zip([c for c in room.columns if c not in gated], points, strict=True):
+            room.lms.grade(room.course, column, student, score)
+    room.sync()
+    one, two = (words_of(room.enter(each).get("")) for each in (ana, ben))
+    assert "You have 1 of 2. Missing: 1 of these 3: Row B (no result yet, needs Proficient), Row C" in one
+    assert "Missing besides: Gate g (no result yet, needs 60 %)." in one
+    assert "You have 2 of 2, as many as it takes. Still missing: Gate g (no result yet, needs 60 %)." in two
+
+
+def test_what_happened_says_what_was_reached_when_and_not_that_there_was_no_result(room):  # noqa: F811
+    ana, ben = room.students
+    room.publish(badge(gates=(gate(),)))
+    room.enter(ben)
+    room.sync()
+    for points in ((2, 3, 40), (4, None, 80)):
+        room.grade(ana, *points)
+        room.sync()
+
+    def told(student: Any) -> list[str]:
+        page = html.unescape(room.enter(student).get(f"badges/{room.badge.slug}").text)
+        return re.findall(r"<li>\d+ \w+ \d+: ([^<]*)</li>", page)
+
+    assert told(ben) == []
+    assert sorted(told(ana)) == [
+        *("Advanced in “Row A”", "Developing in “Row A”", "Proficient in “Row B”"),
+        *("“Gate g” is fulfilled", "“Row B” has no result any more"),
+    ]
+    assert told(ana).index("Advanced in “Row A”") < told(ana).index("Developing in “Row A”")
+
+
 def test_a_withdrawn_and_an_expired_badge_say_so_and_when(room):  # noqa: F811
     room.publish(badge())
     ana, ben = room.students
@@ -338,7 +393,7 @@ def csrf_in(text: str) -> str:
 
 def all_paths(*definitions: Any) -> list[str]:
     """Return every page of hers on which a hint could stand."""
-    paths = ["", "all", "backpacks/", "clr.json", "reading.json"]
+    paths = ["", "all", "data/", "backpacks/", "clr.json", "reading.json"]
     for each in definitions:
         paths += [f"badges/{each.slug}", f"badges/{each.slug}/claim", f"badges/{each.slug}/wallet"]
     return paths

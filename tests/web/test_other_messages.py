@@ -92,7 +92,13 @@ def test_a_person_sees_what_is_kept_about_herself(awarded):
     page = privacy(awarded, student, student).page
     assert page.status_code == 200
     assert "What is kept about you" in page.text
-    for part in ("name, e-mail address", "Grades, as the gradebook sent them", "<b>2</b>", "0 with a public page"):
+    for part in (
+        "name, e-mail address",
+        "Grades, as the gradebook sent them",
+        "<b>2</b>",
+        "none with a public page",
+        "for five years after the course ended",
+    ):
         assert part in page.text
     assert "Hallwood University keeps this data" in page.text and "https://hallwood.example" in page.text
 

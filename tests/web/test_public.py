@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import requests
@@ -45,6 +46,21 @@ def claimed(earned):
 
 def check(scene, text: str) -> requests.Response:
     return requests.post(f"{scene.url}/verify", data={"text": text}, timeout=30)
+
+
+def test_a_badge_s_page_says_how_long_it_lasts_and_a_credential_s_what_it_is_worth(room):  # noqa: F811
+    room.publish(badge(expires_after="P45D", credits=Decimal("2.5")))
+    room.grade(room.students[0], 3, 3)
+    room.sync()
+    award = room.award()
+    choices.choose(room.tool, award["id"], choices.Choices(public=True), actor="operator", now=now())
+    about = requests.get(f"{room.scene.url}/achievements/{room.badge.slug}/v1", timeout=10).text
+    assert "<dt>Lasts</dt><dd>45 days</dd>" in about and "<dt>Credits</dt><dd>2.5</dd>" in about
+    assert "<dt>Credits</dt><dd>2.5</dd>" in requests.get(award["credential_url"], timeout=10).text
+
+
+def test_what_is_no_credential_is_told_with_each_kind_of_file_that_may_be_one(shared):  # noqa: F811
+    assert "It is not a PNG, SVG, PDF, JSON or JWT file." in check(shared, "hello").text
 
 
 # -- addresses that nothing of ours has -------------------------------------------------------------------------
@@ -249,7 +265,7 @@ def test_a_credential_page_checks_the_signature_once_and_the_status_each_time(cl
     award_acts.revoke(claimed.tool, claimed.award()["id"], "Given by mistake.", actor="operator", now=now())
     for _ in range(2):  # what is not well is looked at each time
         touch(claimed)
-        assert "Yes, the issuer has withdrawn it." in requests.get(url, timeout=10).text
+        assert "Withdrawn by the issuer" in requests.get(url, timeout=10).text
     assert asked[1:] == [{"complete", "links", "unchanged", "key"}] * 2
 
 
@@ -364,7 +380,9 @@ def test_whoever_takes_a_badge_back_is_told_who_reads_the_reason_and_it_is_so(cl
     form = claimed.page.get(f"badges/{claimed.badge.slug}/awards/{award}/revoke").text
     assert "Everybody who opens the page reads this reason" in form
     claimed.page.post(f"badges/{claimed.badge.slug}/awards/{award}/revoke", {"reason": "The talk was not hers."})
-    assert "The talk was not hers." in requests.get(f"{claimed.scene.url}{claimed.path}", timeout=10).text
+    page = requests.get(f"{claimed.scene.url}{claimed.path}", timeout=10).text
+    assert "The talk was not hers." in page
+    assert "Withdrawn by the issuer" in page and "Yes, the issuer" not in page  # the question stands on Verify only
 
 
 def test_a_learner_switches_the_page_of_a_badge_off_that_was_taken_back(claimed):

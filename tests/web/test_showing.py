@@ -348,7 +348,11 @@ def test_a_first_claim_leads_to_the_ways_to_show_it_and_search_engines_are_asked
     claim = f"badges/{room.badge.slug}/claim"
     assert not tree(student.get(claim)).xpath("//input[@name='search'][@checked]")
     done = student.post(claim, {"inside": "yes", "public": "yes", "search": "yes", "levels": "yes"})
-    assert done.url.endswith("/show") and "Search engines may list it." in done.text
+    assert (
+        done.url.endswith("/show?claimed=yes")
+        and "The badge is yours now." in done.text
+        and "Search engines may list it." in done.text
+    )
     assert tree(student.get(claim)).xpath("//input[@name='search'][@checked]")
     again = student.post(claim, {"inside": "yes", "public": "yes", "levels": "yes"})
     assert again.url.endswith("/claim")

@@ -298,6 +298,12 @@ def test_a_grade_that_is_not_posted_is_hidden_and_its_award_waits(room: CanvasRo
     assert room.award(ana)["status"] == "issued"
 
 
+def test_one_connection_that_is_missing_stands_in_the_way_once(room: CanvasRoom) -> None:
+    room.put(room.from_canvas(gates=(gate(required="75", source="canvas-course-grade"),)))
+    plan = room.page.get(f"badges/{room.badge.slug}/plan").text
+    assert "One thing stands in the way:" in plan
+
+
 def test_a_course_grade_gate_reads_the_final_score(room: CanvasRoom) -> None:
     course_grade = gate(required="75", source="canvas-course-grade")
     room.prepare(room.from_canvas(gates=(course_grade,)))
@@ -370,6 +376,8 @@ def test_a_deleted_assignment_asks_to_match_again_and_takes_nothing_back(room: C
     room.rubrics.remove(room.essay)
     room.sync()
     assert "Match the row again" in room.course_problem()
+    assert "Match the row again" in html.unescape(room.sources().text)
+    assert [each.problem for each in room.connections()] == [None]
     assert room.award(room.students[0])["status"] == "issued"
     with room.tool.db.read() as session:
         badge_id = room.course_badge(session).id
@@ -399,12 +407,34 @@ def test_an_empty_secret_keeps_the_one_that_is_stored(room: CanvasRoom) -> None:
     assert room.connect().status_code == 200
 
 
-def test_a_service_account_serves_courses_nobody_has_connected(room: CanvasRoom) -> None:
+def service_account(room: CanvasRoom) -> str:
+    """Let a service account agree in Canvas; returns where Canvas sends the administrator's browser."""
     service = room.lms.add_user(room.course, "instructor", given_name="Service", family_name="Account")
     asked = room.admin.post(f"/admin/platforms/{room.platform}/connections/connect")
     found = re.search(r'href="([^"]*/login/oauth2/auth[^"]*)"', asked.text)
     assert found
-    back = room.agree(html.unescape(found[1]), service)
+    return room.agree(html.unescape(found[1]), service)
+
+
+def test_a_service_account_takes_over_where_canvas_has_ended_a_teacher_s_consent(room: CanvasRoom) -> None:
+    room.prepare()
+    room.publish_again()
+    assert room.admin.http.get(service_account(room), timeout=20).status_code == 200
+    assert room.teacher.name in html.unescape(room.sources().text)  # hers comes first, while it holds
+    room.rubrics.mark(room.essay, room.students[0], 4, 4)
+    room.canvas.rest.take_access(room.teacher)
+    room.canvas.rest.expire()
+    room.sync()
+    assert room.awards() == [] and "Connect again" in room.course_problem()
+    room.canvas.rest.expire()
+    room.sync()
+    assert room.award(room.students[0])["status"] == "issued" and room.course_problem() == ""
+    assert "with the account Service Account" in html.unescape(room.sources().text)
+    remove_platform_access(room)
+
+
+def test_a_service_account_serves_courses_nobody_has_connected(room: CanvasRoom) -> None:
+    back = service_account(room)
     stranger = requests.get(back, timeout=20)
     assert stranger.status_code == 400, "the state belongs to the administrator's session"
     assert room.admin.http.get(back, timeout=20).status_code == 200

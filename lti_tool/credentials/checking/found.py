@@ -68,7 +68,7 @@ def find(data: bytes | str, fetch: Fetch, *, follow: bool = True) -> Found:
     try:
         text = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise Refused(Sentence("No. It is not a PNG, SVG, JSON or JWT file.")) from None
+        raise Refused(Sentence("No. It is not a PNG, SVG, PDF, JSON or JWT file.")) from None
     if ADDRESS.match(text):
         if not follow:
             raise Refused(Sentence("No. The address only leads to another address."))
@@ -120,7 +120,7 @@ def in_text(text: str, form: str) -> Found:
     if COMPACT_JWT.fullmatch(text):
         return _in_token(text, f"{form}, signed token" if form else "JWT")
     if not text.startswith("{"):
-        raise Refused(Sentence("No. It is not a PNG, SVG, JSON or JWT file."))
+        raise Refused(Sentence("No. It is not a PNG, SVG, PDF, JSON or JWT file."))
     document = parsed(text, MOST_OF_A_SET)
     if "type" not in document and "@context" not in document:
         raise Refused(Sentence("No. It is JSON, but not a credential."))

@@ -65,6 +65,11 @@ class RowView:
         return bool(self.steps) or self.part
 
     @property
+    def comes_first(self) -> bool:
+        """Tell whether it is a badge that must be earned before this one."""
+        return self.tag.startswith(PREREQUISITE) and not self.part
+
+    @property
     def brief(self) -> str:
         """What it is called where there is no room: its code; a badge has none, and is named."""
         return self.code or self.name

@@ -86,9 +86,10 @@ def _page(id: int) -> str:
 @pages.get("/<int:id>/checks")
 @administrator
 def checks(id: int) -> str:
-    """Answer the check list alone, for the page that is open to bring itself up to date."""
+    """Answer the check list and the list at the side, for the page that is open to bring itself up to date."""
     platform_checks.look_again(tool(), id, _now())
-    return render_template("admin/checks.html", page=platform_pages.page(tool(), id, _now()))
+    page = platform_pages.page(tool(), id, _now())
+    return render_template("admin/checks_again.html", page=page, items=platform_pages.items(tool()))
 
 
 @pages.post("/<int:id>/check")
