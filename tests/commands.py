@@ -80,12 +80,15 @@ def main() -> None:
     assert threading.active_count() == 1, "a fork has one thread, whatever the others hold"
     gc.freeze()  # what is there is not looked through in every fork, which would copy it
     codes: dict[int, int] = {}
+    started: set[int] = set()
     for line in sys.stdin:
         told = json.loads(line)
+        answer: int | None
         if "start" in told:
-            answer: int | None = os.fork()
+            answer = os.fork()
             if answer == 0:
                 _become(told["start"], told["environ"], told["out"], told["err"])
+            started.add(answer)
         else:
             number = told["ended"]
             if number not in codes:
@@ -94,6 +97,8 @@ def main() -> None:
                     codes[number] = os.waitstatus_to_exitcode(status)
             answer = codes.get(number)
         print(json.dumps(answer), flush=True)
+    for number in started - codes.keys():  # the tests were killed, and ended nothing
+        os.kill(number, signal.SIGTERM)
 
 
 def _become(command: Sequence[str], environ: Mapping[str, str], out: str, err: str) -> None:
