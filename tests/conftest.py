@@ -33,9 +33,10 @@ def sign_ins_of_earlier_tests_do_not_count() -> None:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> Iterator[str]:
+def database_url(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """Give a test an empty database: SQLite, or PostgreSQL where TEST_DATABASE names a server."""
-    with make_database(os.environ.get("TEST_DATABASE", ""), tmp_path) as url:
+    prepared = not {"scene", "installed"}.isdisjoint(request.fixturenames)  # which would put the schema there
+    with make_database(os.environ.get("TEST_DATABASE", ""), tmp_path, prepared=prepared) as url:
         yield url
 
 

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import requests
@@ -25,8 +25,10 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar, get_cookie_header
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, Dialect, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.util import LRUCache
+from werkzeug.routing import Rule
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from lti_tool import create_app, demo
@@ -140,6 +142,37 @@ class _Compiled(BytecodeCache):
 COMPILED = _Compiled()
 
 
+class _Written(Rule):
+    """An address whose writer was made once in this process: werkzeug compiles two for each of an app's 300."""
+
+    _writers: ClassVar[dict[tuple[Any, ...], Callable[..., tuple[str, str]]]] = {}
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        # What it makes looks up the rule's converters only when it is called.
+        key = self.rule, tuple(self._trace), repr(self.defaults), append_unknown
+        if key not in self._writers:
+            self._writers[key] = super()._compile_builder(append_unknown)
+        return self._writers[key]
+
+
+Flask.url_rule_class = _Written
+
+
+def keep_statements(db: Database) -> None:
+    """Let a database use the statements that SQLAlchemy has compiled for others on the same server in this process.
+
+    Those of a scene take longer than a launch, a publishing and a sync with them. A dialect knows its server and
+    nothing of a database, and is part of a statement's key."""
+    url = db.engine.url
+    server = url.drivername, url.host, url.port
+    dialect, statements = STATEMENTS.setdefault(server, (db.engine.dialect, LRUCache(5000)))
+    for engine in (db.engine, db._writing):
+        engine.dialect, engine._compiled_cache = dialect, statements
+
+
+STATEMENTS: dict[tuple[Any, ...], tuple[Dialect, LRUCache[Any, Any]]] = {}
+
+
 def settings_for(folder: Path, database_url: str, base_url: str, **more: str) -> Settings:
     told = {
         "LTI_TOOL_SERVER__BASE_URL": base_url,
@@ -218,6 +251,7 @@ class Scene:
         self.app: Flask = create_app(self.settings)
         self.app.jinja_env.bytecode_cache = COMPILED
         self.tool: Tool = self.app.extensions["lti_tool"]
+        keep_statements(self.tool.db)
         self.tool.wake = self._wake
         self.tool.status_lag = 0  # whoever withdraws here looks at the list in the same moment
         self.server.app = self.app

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import random
+import shutil
 import subprocess
 import sys
 import time
@@ -15,10 +16,13 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Error, FrameLocator, Locator, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Error, FrameLocator, Locator, Page, Playwright, expect
+
+from lti_tool.demo import group
+from tests.commands import Origin
 
 CHROMIUM = "/usr/bin/chromium"
-START = 90  # seconds the demo may take on a loaded machine
+START = 300  # seconds the demo may take on a loaded machine
 # Milliseconds: a job that had to be tried again on a busy machine is taken up by the next sweep, a minute later.
 PATIENCE = 100_000
 expect.set_options(timeout=PATIENCE)
@@ -34,60 +38,96 @@ QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component
 
 @dataclass
 class Demo:
-    """A running `lti-tool demo`: its two addresses, and the environment its commands need."""
+    """A running demo: its two addresses, and the environment its commands need."""
 
     tool: str
     lms: str
     port: int
     folder: Path
     environ: dict[str, str]
+    origin: Origin
 
     def command(self, *arguments: str) -> str:
         """Run a command of the tool against the running installation."""
-        done = subprocess.run(
-            [sys.executable, "-m", "lti_tool.cli", *arguments], env=self.environ, capture_output=True, text=True
-        )
+        done = self.origin.run("lti_tool.cli", *arguments, environ=self.environ)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
 
+@pytest.fixture(scope="session")
+def origin() -> Iterator[Origin]:
+    started = Origin()
+    yield started
+    started.stop()
+
+
+@dataclass
+class Installed:
+    """What `lti-tool demo` has set up in its folder, for the two ports it was started with."""
+
+    folder: Path
+    port: int
+    lms_port: int
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Run the demo as its command starts it until it says what to open, and end it: it starts again from its folder."""
+    made = Installed(tmp_path_factory.mktemp("installed"), _free_port(), _free_port())
+    ports = ["--port", str(made.port), "--lms-port", str(made.lms_port)]
+    log = made.folder.with_suffix(".log")
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "lti_tool.cli", "demo", *ports, "--data", str(made.folder)]
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            _wait_until(lambda: "Open this address" in log.read_text(), lambda: process.poll() is None, log)
+        finally:
+            process.terminate()
+            process.wait(15)
+    return made
+
+
 @pytest.fixture(scope="module")  # not longer: each file tells a story of its own, with the same badges and people
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    folder = tmp_path_factory.mktemp("demo")
-    port, lms_port = _free_port(), _free_port()
-    log = (folder / "log").open("wb")
-    command = ["-m", "lti_tool.cli", "demo", "--port", str(port), "--lms-port", str(lms_port), "--data", str(folder)]
-    process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=subprocess.STDOUT)
-    told = {
-        "LTI_TOOL_SERVER__BASE_URL": f"http://localhost:{port}",
-        "LTI_TOOL_DATABASE__URL": f"sqlite:///{folder / 'tool.db'}",
-        "LTI_TOOL_QUEUE__URL": f"sqlite:///{folder / 'queue.db'}",
-        "LTI_TOOL_KEYS__DIR": str(folder / "keys"),
-        "LTI_TOOL_NETWORK__ALLOW_PRIVATE": "true",
-    }
+def demo(tmp_path_factory: pytest.TempPathFactory, origin: Origin, installed: Installed) -> Iterator[Demo]:
+    """Start the demo's three processes in a copy of what its command has set up."""
+    folder = tmp_path_factory.mktemp("demo") / "installed"
+    shutil.copytree(installed.folder, folder)
+    port, lms_port = installed.port, installed.lms_port
+    tool, lms = f"http://localhost:{port}", f"http://localhost:{lms_port}"
+    environ = group._settings(os.environ, port, folder)
+    log = folder / "log"
+    told = ["--port", str(lms_port), "--data", str(folder / "lms"), "--tool", tool]
+    running = []
     try:
-        _wait_for_address(process, folder / "log")
-        yield Demo(
-            f"http://localhost:{port}", f"http://lms.localhost:{lms_port}", lms_port, folder, {**os.environ, **told}
-        )
+        running.append(origin.start("lti_tool.demo", *told, environ=environ, out=log))
+        running.append(origin.start("lti_tool.cli", "serve", "--port", str(port), environ=environ, out=log))
+        running.append(origin.start("lti_tool.cli", "worker", environ=environ, out=log))
+        for address in (group.demo_registrations(lms_port)[0]["jwks_url"], f"{tool}/readyz"):
+            _wait_until(
+                lambda address=address: group._answers(address),  # type: ignore[misc]
+                lambda: all(origin.code_of(each) is None for each in running),
+                log,
+            )
+        yield Demo(tool, lms.replace("localhost", "lms.localhost"), lms_port, folder, environ, origin)
     finally:
-        process.terminate()
-        process.wait(15)
-        log.close()
+        for each in reversed(running):
+            origin.end(each)
 
 
-def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until(done: Callable[[], bool], runs: Callable[[], bool], log: Path) -> None:
     until = time.monotonic() + START
-    while "Open this address" not in log.read_text():
-        assert process.poll() is None, log.read_text()
+    while not done():
+        assert runs(), log.read_text()
         assert time.monotonic() < until, log.read_text()
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, below those that outgoing connections are given: it is taken again."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        if group.is_free(port):
+            return port
 
 
 @pytest.fixture
@@ -133,14 +173,21 @@ def _with_preferences(
     context.close()
 
 
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Open a Chromium as it is delivered: each of its contexts knows nothing of the others."""
+    opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def stranger(playwright: Playwright) -> Iterator[BrowserContext]:
+def stranger(browser: Browser) -> Iterator[BrowserContext]:
     """Open a browser that knows nothing: no cookie, no launch."""
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
     context = browser.new_context(viewport={"width": 1100, "height": 900})
     context.set_default_timeout(PATIENCE)
     yield context
-    browser.close()
+    context.close()
 
 
 def at_rest(tool: FrameLocator) -> None:

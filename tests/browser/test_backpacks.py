@@ -9,10 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.backpack import Backpack, answer_in
-from tests.browser.conftest import CHROMIUM, QUIET
 from tests.browser.test_editor import bring_cookies
 from tests.browser.test_stacks import is_fit
 from tests.classroom import NUMBERS, Classroom, room, shared  # noqa: F401 (fixtures)
@@ -41,13 +40,6 @@ def site() -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -8,22 +8,14 @@ from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import select
 
 from lti_tool.domain.badge import badge_from_content
 from lti_tool.models import CourseBadge, Launch
 from lti_tool.services import drafts
-from tests.browser.conftest import CHROMIUM, QUIET
 from tests.scene import Scene, Visitor, now
 from tests.services.test_drafts import session_of_page
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

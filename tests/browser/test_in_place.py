@@ -8,10 +8,9 @@ from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from lti_tool.models import Launch
-from tests.browser.conftest import CHROMIUM, QUIET
 from tests.browser.test_editor import bring_cookies
 from tests.classroom import Classroom, badge, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Visitor, now
@@ -20,10 +19,10 @@ WORDS = "What I tried, and what I would do differently."
 
 
 @pytest.fixture
-def context(playwright: Playwright) -> Iterator[BrowserContext]:
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-    yield browser.new_context(viewport={"width": 360, "height": 740})
-    browser.close()
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 360, "height": 740})
+    yield made
+    made.close()
 
 
 def end(room: Classroom, visitor: Visitor) -> None:  # noqa: F811

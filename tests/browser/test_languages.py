@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser
 from werkzeug.serving import make_server
-
-from tests.browser.conftest import CHROMIUM, QUIET
 
 sys.path.append(str(Path(__file__).parents[1] / "web"))
 from sample_pages import PAGES, create_samples
@@ -28,16 +26,9 @@ def samples() -> Iterator[str]:
     server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-    yield browser
-    browser.close()
-
-
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_no_page_is_wider_than_a_phone(chromium: Browser, samples: str, language: str) -> None:
-    context = chromium.new_context(locale=language, viewport={"width": 360, "height": 800})
+def test_no_page_is_wider_than_a_phone(browser: Browser, samples: str, language: str) -> None:
+    context = browser.new_context(locale=language, viewport={"width": 360, "height": 800})
     page, wide = context.new_page(), {}
     for name in STILL:
         page.goto(f"{samples}/page/{name}", wait_until="domcontentloaded")

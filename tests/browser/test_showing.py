@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from lti_tool.services import choices, share_links
-from tests.browser.conftest import CHROMIUM, QUIET
 from tests.classroom import Classroom, badge
 from tests.scene import Scene, now
 
@@ -65,11 +63,9 @@ def test_public_pages_ask_only_us_and_the_policy_has_nothing_to_complain_of(
     assert stranger.cookies() == []
 
 
-def test_the_public_page_is_whole_without_a_script_and_on_paper(
-    shown: Shown, playwright: Playwright, tmp_path: Path
-) -> None:
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-    page = browser.new_context(java_script_enabled=False).new_page()
+def test_the_public_page_is_whole_without_a_script_and_on_paper(shown: Shown, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
     page.goto(shown.page)
     for heading in ("Checked just now", "What it took", "What the learner shows", "For machines and for your files"):
         expect(page.get_by_role("heading", name=heading)).to_be_visible()
@@ -81,4 +77,4 @@ def test_the_public_page_is_whole_without_a_script_and_on_paper(
     page.goto(shown.link)
     expect(page.get_by_role("heading", name="About this link")).to_be_visible()
     expect(page.get_by_text("I did it with care.")).to_have_count(0)
-    browser.close()
+    context.close()

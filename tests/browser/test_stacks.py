@@ -8,22 +8,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import CHROMIUM, QUIET
 from tests.browser.test_editor import bring_cookies, saved, tab_to
 from tests.classroom import Classroom
 from tests.scene import Scene
 from tests.services.test_stacks import earn, part, publish, stack
 
 WIDTHS = (360, 768, 1100)
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

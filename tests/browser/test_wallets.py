@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.browser.conftest import CHROMIUM, QUIET
 from tests.browser.test_editor import bring_cookies
 from tests.classroom import Classroom, badge, room, shared  # noqa: F401 (fixtures)
 from tests.scene import Visitor
@@ -18,13 +16,6 @@ from tests.wallet import Wallet, claim
 
 SHOTS = os.environ.get("SHOTS")  # a folder: keep a picture of every state at three widths
 WIDTHS = (360, 768, 1100)
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

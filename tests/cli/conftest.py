@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lti_tool import cli
-from tests.scene import Scene
+from tests.scene import Scene, prepare_database
 
 
 @dataclass
@@ -65,8 +65,9 @@ def empty(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def installed(empty: Path, run: Run) -> Path:
+def installed(empty: Path, database_url: str, run: Run) -> Path:
     """An installation whose database has its schema."""
+    prepare_database(database_url)
     assert run("db", "upgrade").status == 0
     return empty
 
