@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from lti_tool.domain.badge import Badge, Gate, Level, Picture, SubCompetency
 from lti_tool.jobs import RUNNERS
-from lti_tool.models import Course, CourseBadge, Job, Person, PlatformLoad
+from lti_tool.models import Award, Course, CourseBadge, Job, Person, PlatformLoad
 from lti_tool.services import awards, catalog, work
 from tests.scene import Scene, Visitor, make_database, now
 
@@ -174,6 +175,15 @@ def tidy(scene: Scene) -> None:
         lms.max_page_size = None
     with scene.tool.db.write() as session:  # no platform is left alone because of what the test before did
         session.execute(delete(PlatformLoad))
+
+
+def last_days(room: Classroom, award_id: str) -> None:
+    """Let an award of 30 days be in its last five, in which it can be renewed."""
+    moved = timedelta(days=25)
+    with room.tool.db.write() as session:
+        award = session.get_one(Award, award_id)
+        assert award.issued_at is not None and award.expires_at is not None
+        award.issued_at, award.expires_at = award.issued_at - moved, award.expires_at - moved
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:

@@ -82,11 +82,15 @@ class Library:
         editions.sign_pending(self.tool)
 
     def _renew(self, each: Any) -> None:
-        """Let an award end in a week, and make it valid anew."""
+        """Let an award of 30 days end in a week, and make it valid anew."""
         award = award_of(self.room, self.student, each)
         with self.tool.db.write() as session:
             ends = now() + timedelta(days=7)
-            session.execute(update(Award).where(Award.id == award["id"]).values(expires_at=ends))
+            session.execute(
+                update(Award)
+                .where(Award.id == award["id"])
+                .values(issued_at=ends - timedelta(days=30), expires_at=ends)
+            )
             session.execute(update(Edition).where(Edition.award_id == award["id"]).values(valid_until=ends))
             badge_id = session.scalars(select(CourseBadge.id).where(CourseBadge.slug == each.slug)).one()
         assert expiry.renew(self.tool, badge_id, [award["id"]], actor="operator", now=now()) == [award["id"]]

@@ -20,7 +20,7 @@ from lti_tool.models import AuditEvent, Award, Course, Edition
 from lti_tool.services import award_acts, checking, choices, editions, evidence, expiry
 from lti_tool.services.choices import Choices
 from lti_tool.services.evidence import Typed
-from tests.classroom import LETTERS, badge, gate, make_room, room, row, shared  # noqa: F401 (fixtures)
+from tests.classroom import LETTERS, badge, gate, last_days, make_room, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
 ACTOR = "operator"
@@ -379,6 +379,7 @@ def test_one_that_was_held_after_it_was_issued_tells_the_course_of_then_and_a_re
     editions.sign_pending(here.tool, here.id)
     let_go = credential(here)
     assert let_go["id"] != told["id"] and of_the_course(let_go) == of_the_course(told)
+    last_days(here, award_id)
     expiry.renew(here.tool, badge_id, [award_id], actor=ACTOR, now=now())
     editions.sign_pending(here.tool, here.id)
     assert credential(here)["credentialSubject"]["term"] == "Spring 2028"
@@ -421,7 +422,7 @@ def test_the_claim_page_shows_what_would_be_public_and_keeps_what_is_chosen(earn
     assert earned.students[0].name in page and "What I did." in page and "asks for" in page
     seen = re.search(r'name="seen" value="([0-9a-f]*)"', page)[1]
     done = her.post(address, form(name="yes", evidence=list(evidence_ids(earned)), narrative="Mine.", seen=seen))
-    assert done.status_code == 200 and done.url.endswith("/show")
+    assert done.status_code == 200 and done.url.endswith("/show?claimed=yes")
     assert 'id="c-name" name="name" value="yes" checked' in her.get(address).text
     public = requests.get(earned.award()["credential_url"], timeout=20).text
     assert f"<b>{earned.students[0].name}</b>" in public and "What I did." in public and "Mine." in public

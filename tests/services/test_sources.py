@@ -15,7 +15,7 @@ from lti_tool.errors import Conflict
 from lti_tool.grades.source import Answer, OfferedRow, Wanted, propose, raw_answer
 from lti_tool.models import Award, Mastery, Review, SourceAnswer, SourceLink
 from lti_tool.services import award_acts, reissues, sources
-from tests.classroom import Classroom, badge, gate, room, row, shared  # noqa: F401 (fixtures)
+from tests.classroom import Classroom, badge, gate, last_days, room, row, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
 TAG = "sub-competency:A"
@@ -243,6 +243,7 @@ def test_nothing_is_renewed_with_a_level_that_the_LMS_hides_again(room: Classroo
     put_link(room)
     store(room, (room.students[0], raw_answer(3, 4)))
     room.sync()
+    last_days(room, room.award()["id"])
     award = room.award()
     store(room, (room.students[0], raw_answer(4, 4, released=False)))
     room.sync()

@@ -39,7 +39,7 @@ from lti_tool.services import (
     work,
 )
 from lti_tool.services.definition import read_definition, write_definition
-from tests.classroom import Classroom, at_once, badge, make_room, replace, room, shared  # noqa: F401 (fixtures)
+from tests.classroom import Classroom, at_once, badge, last_days, make_room, replace, room, shared  # noqa: F401 (fixtures)
 from tests.scene import now
 
 
@@ -563,6 +563,7 @@ def test_a_renewed_stack_names_the_public_credentials_of_its_parts_as_they_are_n
     assert [each["id"] for each in document(room, award)["evidence"]] == [public]
     with room.tool.db.read() as session:
         badge_id = session.get_one(Award, award["id"]).course_badge_id
+    last_days(room, award["id"])
     expiry.renew(room.tool, badge_id, [award["id"]], actor="operator", now=now())
     editions.sign_pending(room.tool)
     renewed = award_of(room, student, whole)
