@@ -76,7 +76,7 @@ def test_two_web_applications_and_two_workers_backup_and_restore(told: dict[str,
         stack.enter_context(started([*COMMAND, "worker"], told))
         stack.enter_context(started([*COMMAND, "worker", "--no-periodic"], told))
         for port in ports:
-            assert until_ready(port).text.count(": ok") == 4
+            assert until_ready(port).text.count(": ok") == 5
         until_seen(told, 2)
         assert run(told, "worker", "--check").returncode == 0
         # whichever answers tells the figures of all

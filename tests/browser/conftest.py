@@ -190,9 +190,24 @@ def stranger(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
+# Resolves once a page has loaded and has been drawn: a click into one that only just came is given to nobody.
+DRAWN = """() => new Promise((done) => {
+  const drawn = () => requestAnimationFrame(() => requestAnimationFrame(() => done(true)));
+  if (document.readyState === "complete") drawn(); else window.addEventListener("load", drawn);
+})"""
+
+
 def at_rest(tool: FrameLocator) -> None:
     """Wait until nothing runs that the page follows: until then it is brought up to date under whoever clicks."""
     expect(tool.locator("[data-job], [data-again]")).to_have_count(0)
+    steadily(lambda: tool.locator("body").evaluate(DRAWN))
+
+
+def open_badge(tool: FrameLocator, name: str) -> None:
+    """Open a badge from its course's page, and wait until its own page stands there."""
+    tool.get_by_role("link", name=name, exact=True).click()
+    expect(tool.get_by_role("link", name="Progress", exact=True)).to_have_attribute("aria-current", "page")
+    at_rest(tool)
 
 
 def press_below(control: Locator) -> None:

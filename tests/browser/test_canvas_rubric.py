@@ -8,11 +8,11 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import Demo
+from tests.browser.conftest import Demo, open_badge
 from tests.browser.test_marking import LIBRARY, contexts
 from tests.browser.test_placing import no_barriers
 from tests.browser.test_registering import sign_in
-from tests.browser.test_story import SHOTS, Story, enter_as, settled
+from tests.browser.test_story import SHOTS, Story, enter_as
 
 WIDTHS = (360, 768, 1100)
 
@@ -108,8 +108,7 @@ def test_a_rubric_marked_in_Canvas_becomes_a_badge(
 
     # Sync, and see the award and where it came from.
     enter_as(page, demo, "canvas", "instructor")
-    tool.get_by_role("link", name="Oral Communication", exact=True).click()
-    settled(story)
+    open_badge(tool, "Oral Communication")
     tool.get_by_role("button", name="Sync now").click()
     earned = tool.get_by_role("row").filter(has_text="Earned")
     expect(earned).to_have_count(1)

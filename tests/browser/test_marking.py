@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Route, expect
 
-from tests.browser.conftest import Demo, at_rest, steadily
+from tests.browser.conftest import Demo, open_badge, steadily
 from tests.browser.test_placing import frame_of, no_barriers
 from tests.browser.test_story import Story, enter_as, settled
 
@@ -35,8 +35,7 @@ def opened(story: Story, demo: Demo, tmp_path: Path, slug: str) -> None:
     demo.command("badges", "import", str(file), *where, "--publish")
     demo.command("sync", "--context", context)
     enter_as(story.page, demo, story.mood, "instructor")
-    story.tool.get_by_role("link", name=f"{slug} Oral Communication", exact=True).click()
-    settled(story)
+    open_badge(story.tool, f"{slug} Oral Communication")
     story.tool.get_by_role("link", name="Marking").click()
     expect(story.tool.get_by_role("heading", name="Marking", level=1)).to_be_visible()
 
@@ -128,8 +127,7 @@ def test_what_was_typed_when_the_session_ended_is_put_in_again_by_the_next(
     window = story.page.get_by_role("link", name="Open in a new window").get_attribute("href")
     tool = story.page
     tool.goto(f"{demo.lms}{window}")
-    tool.get_by_role("link", name="ended Oral Communication", exact=True).click()
-    at_rest(tool)
+    open_badge(tool, "ended Oral Communication")
     tool.get_by_role("link", name="Marking").click()
     tool.get_by_role("link", name=re.compile("^Mark ")).click()
     first = tool.get_by_role("group", name="Adapts the message")
@@ -142,8 +140,7 @@ def test_what_was_typed_when_the_session_ended_is_put_in_again_by_the_next(
     story.shot("ended")
     story.page.unroute("**/marking/**")
     tool.goto(f"{demo.lms}{window}")
-    tool.get_by_role("link", name="ended Oral Communication", exact=True).click()
-    at_rest(tool)
+    open_badge(tool, "ended Oral Communication")
     tool.get_by_role("link", name="Marking").click()
     tool.get_by_role("link", name=re.compile(f"^{re.escape(name)}")).click()
     again = tool.get_by_role("group", name="Adapts the message")
@@ -159,8 +156,7 @@ def test_of_two_who_mark_one_row_the_later_sees_the_other_s_and_puts_hers(
     opened(story, demo, tmp_path, "two")
     other = Story(demo, stranger, "canvas")
     enter_as(other.page, demo, "canvas", "instructor")
-    other.tool.get_by_role("link", name="two Oral Communication", exact=True).click()
-    settled(other)
+    open_badge(other.tool, "two Oral Communication")
     other.tool.get_by_role("link", name="Marking").click()
     for each in (story, other):
         each.tool.get_by_role("link", name=re.compile("^Mark ")).click()

@@ -96,6 +96,7 @@ def test_G15_a_change_of_a_published_badge_is_looked_at_before_it_is_made(
     shots(story, "change-new")
     tool.get_by_role("link", name="For everybody from now on").click()
     expect(tool.get_by_text("Nobody earns it by this.")).to_have_count(0)  # the page before has the button, too
+    settled(story)
     tool.get_by_role("button", name="Publish version 2").click()
     expect(tool.get_by_role("heading", name="Set-up")).to_be_visible()
     tool.get_by_role("link", name="History").click()
