@@ -310,7 +310,11 @@ def test_C14_forms_of_a_carried_launch_work_and_lead_on_without_a_cookie(canvas)
     claim = f"{student}badges/{canvas.badge.slug}/claim"
     page = requests.get(claim, timeout=10)
     done = requests.post(claim, data={"csrf": field(page, "csrf"), "public": "yes"}, timeout=10)
-    assert done.status_code == 200 and done.url == claim[: -len("claim")] + "show" and "Files to keep" in done.text
+    assert (
+        done.status_code == 200
+        and done.url == claim[: -len("claim")] + "show?claimed=yes"
+        and "Files to keep" in done.text
+    )
     assert canvas.award()["claimed_at"] is not None
     for form in ("json", "jwt", "png"):
         file = next(each for each in addresses(done) if each.endswith(f".{form}"))
