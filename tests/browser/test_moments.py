@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.test_languages import chromium, samples  # noqa: F401 (fixtures)
+from tests.browser.test_languages import samples  # noqa: F401 (a fixture)
 
 FIELDS = [
     ("awards-held", "#release-at", "at"),
@@ -16,13 +16,13 @@ FIELDS = [
 
 @pytest.mark.parametrize(("page_name", "field", "sent"), FIELDS)
 def test_a_moment_is_entered_in_the_browsers_own_time(
-    chromium: Browser,  # noqa: F811
+    browser: Browser,
     samples: str,  # noqa: F811
     page_name: str,
     field: str,
     sent: str,
 ) -> None:
-    context = chromium.new_context(timezone_id="America/Chicago", locale="en")
+    context = browser.new_context(timezone_id="America/Chicago", locale="en")
     page = context.new_page()
     page.goto(f"{samples}/page/{page_name}")
     if sent == "release_at":
@@ -38,13 +38,13 @@ def test_a_moment_is_entered_in_the_browsers_own_time(
 
 @pytest.mark.parametrize(("page_name", "field", "sent"), FIELDS)
 def test_without_javascript_the_zone_is_asked_for(
-    chromium: Browser,  # noqa: F811
+    browser: Browser,
     samples: str,  # noqa: F811
     page_name: str,
     field: str,
     sent: str,
 ) -> None:
-    context = chromium.new_context(java_script_enabled=False, locale="en")
+    context = browser.new_context(java_script_enabled=False, locale="en")
     page = context.new_page()
     page.goto(f"{samples}/page/{page_name}")
     if sent == "release_at":
@@ -55,8 +55,8 @@ def test_without_javascript_the_zone_is_asked_for(
     context.close()
 
 
-def test_a_moment_that_is_kept_shows_in_the_browsers_own_time(chromium: Browser, samples: str) -> None:  # noqa: F811
-    context = chromium.new_context(timezone_id="America/Chicago", locale="en")
+def test_a_moment_that_is_kept_shows_in_the_browsers_own_time(browser: Browser, samples: str) -> None:  # noqa: F811
+    context = browser.new_context(timezone_id="America/Chicago", locale="en")
     page = context.new_page()
     page.goto(f"{samples}/page/hold-again")
     assert page.input_value("[name=until]").endswith("Z")

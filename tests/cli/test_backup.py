@@ -9,7 +9,9 @@ import stat
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 import requests
 from sqlalchemy import select, text
@@ -213,20 +215,24 @@ def test_a_restore_that_fails_half_way_says_where_the_copy_of_before_is(
 
 
 def test_a_backup_ends_while_somebody_writes_all_the_time(awarded: Scene, run: Run, tmp_path: Path) -> None:
-    if not awarded.tool.db.is_sqlite:
-        pytest.skip("pg_dump reads a snapshot")
-    path, most = awarded.settings.database.url.removeprefix("sqlite:///"), 2000
-    with contextlib.closing(sqlite3.connect(path, timeout=10)) as ballast:
-        ballast.execute("CREATE TABLE ballast (content BLOB)")
-        ballast.executemany("INSERT INTO ballast VALUES (zeroblob(?))", [(1_000_000,)] * 50)
+    url, most = awarded.settings.database.url, 20_000
+
+    def connect() -> Any:
+        if awarded.tool.db.is_sqlite:
+            return sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10, isolation_level=None)
+        return psycopg.connect(url.replace("postgresql+psycopg:", "postgresql:"), autocommit=True)
+
+    with contextlib.closing(connect()) as ballast:
+        ballast.execute("CREATE TABLE ballast (content VARCHAR)")
+        for _ in range(50):
+            ballast.execute(f"INSERT INTO ballast VALUES ('{'x' * 1_000_000}')")
         ballast.execute("CREATE TABLE ballast_tally (number INTEGER)")
         ballast.execute("INSERT INTO ballast_tally VALUES (0)")
-        ballast.commit()
     ended, writes = threading.Event(), 0
 
     def write() -> None:
         nonlocal writes
-        with contextlib.closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as writer:
+        with contextlib.closing(connect()) as writer:
             while writes < most and not ended.wait(0.001):
                 writer.execute("UPDATE ballast_tally SET number = number + 1")
                 writes += 1
