@@ -61,7 +61,11 @@ def _unlimited(shared: Scene) -> Iterator[None]:  # noqa: F811
 
 def kept(tool: Any) -> dict[str, str]:
     """Return all that stands in the database, but for figures and views of pages, which are saved by the clock."""
-    return {place: text for place, text in everything(tool).items() if not place.startswith(("figure.", "tally."))}
+    return {
+        place: text
+        for place, text in everything(tool).items()
+        if not place.startswith(("figure.", "tally.", "award_tally."))
+    }
 
 
 def run_mail(scene: Scene) -> None:
