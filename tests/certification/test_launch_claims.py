@@ -34,8 +34,10 @@ def test_a02_an_unknown_kid_is_refused_after_exactly_one_refetch(room):
     refusal = refused(room, headers={"kid": "imsglobal_02"})
     assert (refusal.status, refusal.reason) == (401, "kid_unknown")
     assert len(room.asked("jwks")) == 1
-    refused(room, headers={"kid": "imsglobal_03"})
+    refused(room, headers={"kid": "imsglobal_02"})
     assert len(room.asked("jwks")) == 1
+    refused(room, headers={"kid": "imsglobal_03"})
+    assert len(room.asked("jwks")) == 2  # it may be a key that the platform has just begun to use
 
 
 def test_a02_an_unknown_kid_at_the_first_launch_of_all_asks_once(room):
